@@ -1,0 +1,1 @@
+"""Makes rtstyle's models: trains, optimises stills and writes ONNX. Needs PyTorch."""

@@ -1,0 +1,99 @@
+"""Photographs and paintings from folders, as seeded crops that do not depend on what came before.
+
+Crop number `i` of a run is a pure function of the seed and `i`, which makes a resumed run see the
+pictures that an unbroken run would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from rtstyle.errors import TrainingError
+
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Every picture below `folder`, sorted; `TrainingError` if there is none."""
+    if not folder.is_dir():
+        raise TrainingError(f"{folder} is not a folder.", todo="Name a folder of photographs.")
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    if not found:
+        raise TrainingError(
+            f"{folder} holds no pictures.",
+            f"Looked for {', '.join(sorted(PICTURES))} in it and below.",
+            "Name a folder of photographs.",
+        )
+    return found
+
+
+def read_picture(path: Path, short_side: int | None = None) -> NDArray[np.uint8]:
+    """Read a picture as (H, W, 3) uint8 RGB, its short side scaled to `short_side` if given."""
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise TrainingError(
+            f"Cannot read the picture {path}.", str(error), "Remove or replace it."
+        ) from error
+    if short_side is not None:
+        factor = short_side / min(image.size)
+        size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def to_tensor(image: NDArray[np.uint8]) -> Tensor:
+    """Turn (H, W, 3) uint8 RGB into (1, 3, H, W) float32 in -1 to 1."""
+    return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+class Crops(Dataset[Tensor]):
+    """Random crops of photographs: item `i` is (3, size, size) float32 RGB in -1 to 1.
+
+    A crop is a random square between `size` pixels and the photo's short side, scaled to `size`
+    and flipped half of the time. Small sets are kept decoded in memory.
+    """
+
+    def __init__(self, paths: list[Path], size: int, seed: int) -> None:
+        self.paths, self.size, self.seed = paths, size, seed
+        self._read = lru_cache(maxsize=2000)(lambda path: read_picture(path, max(256, size)))
+
+    def __len__(self) -> int:
+        return 1 << 62
+
+    def __getitem__(self, index: int) -> Tensor:
+        rng = np.random.default_rng((self.seed, index))
+        image = Image.fromarray(self._read(self.paths[rng.integers(len(self.paths))]))
+        side = int(rng.integers(self.size, min(image.size) + 1))
+        left = int(rng.integers(image.width - side + 1))
+        top = int(rng.integers(image.height - side + 1))
+        box = (left, top, left + side, top + side)
+        crop = np.asarray(image.resize((self.size,) * 2, Image.Resampling.BICUBIC, box))
+        if rng.random() < 0.5:
+            crop = crop[:, ::-1]
+        return to_tensor(np.ascontiguousarray(crop))[0]
+
+
+class Stretch(Sampler[int]):
+    """The item numbers of one process from step `first` to `last` of a run, in order."""
+
+    def __init__(self, first: int, last: int, batch: int, rank: int = 0, world: int = 1) -> None:
+        self.first, self.last, self.batch, self.rank, self.world = first, last, batch, rank, world
+
+    def __len__(self) -> int:
+        return (self.last - self.first) * self.batch
+
+    def __iter__(self) -> Iterator[int]:
+        for step in range(self.first, self.last):
+            start = (step * self.world + self.rank) * self.batch
+            yield from range(start, start + self.batch)

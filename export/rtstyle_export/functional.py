@@ -1,0 +1,51 @@
+"""Pure formulas of style transfer, named as in the papers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Gram matrix of (N, C, H, W) features, divided by C H W: (N, C, C), symmetric.
+
+    Johnson et al. 2016, equation 3. Always in float32.
+    """
+    n, c, h, w = features.shape
+    flat = features.float().reshape(n, c, h * w)
+    return flat @ flat.transpose(1, 2) / (c * h * w)
+
+
+def content_distance(features: Tensor, target: Tensor) -> Tensor:
+    """Squared distance of features (N, C, H, W), relative to the target's own square: (N,).
+
+    Johnson et al. 2016, equation 2, divided by the mean square of `target`, which makes one
+    weight serve every layer and loss network.
+    """
+    difference = (features.float() - target.float()).square().mean(dim=(1, 2, 3))
+    return difference / target.float().square().mean(dim=(1, 2, 3)).clamp_min(1e-12)
+
+
+def style_distance(gram: Tensor, target: Tensor) -> Tensor:
+    """Squared Frobenius distance of Gram matrices (N, C, C), relative to the target's: (N,).
+
+    Johnson et al. 2016, equation 4, divided by the target's squared norm, which makes one weight
+    serve a pale drawing and a bright painting alike.
+    """
+    difference = (gram - target).square().sum(dim=(1, 2))
+    return difference / target.square().sum(dim=(1, 2)).clamp_min(1e-12)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean squared difference of neighbouring pixels of (N, C, H, W): (N,).
+
+    Johnson et al. 2016, section 3.2, with the sum replaced by the mean.
+    """
+    rows = (image[:, :, 1:] - image[:, :, :-1]).square().mean(dim=(1, 2, 3))
+    columns = (image[:, :, :, 1:] - image[:, :, :, :-1]).square().mean(dim=(1, 2, 3))
+    return rows + columns
+
+
+def out_of_range(image: Tensor) -> Tensor:
+    """Mean squared excess of (N, C, H, W) beyond -1 to 1: (N,)."""
+    return torch.relu(image.abs() - 1).square().mean(dim=(1, 2, 3))

@@ -1,0 +1,108 @@
+"""The training objective: perceptual losses of Johnson et al. 2016 and stability under motion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from rtstyle_export.functional import (
+    content_distance,
+    gram_matrix,
+    out_of_range,
+    style_distance,
+    total_variation,
+)
+from rtstyle_export.vgg import VGG
+
+
+@dataclass(frozen=True, slots=True)
+class LossSpec:
+    """Layers and weights of the objective.
+
+    Content and style terms are relative squared distances (see `functional`), so that the same
+    weights serve every painting and loss network.
+    """
+
+    content_layers: Mapping[str, float] = field(default_factory=lambda: {"relu3_3": 1.0})
+    style_layers: Mapping[str, float] = field(
+        default_factory=lambda: {"relu1_2": 0.25, "relu2_2": 0.25, "relu3_3": 0.25, "relu4_3": 0.25}
+    )
+    content_weight: float = 1.0
+    style_weight: float = 6.0
+    tv_weight: float = 1.0
+    range_weight: float = 10.0
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Every layer of the loss network that is read."""
+        return tuple(dict.fromkeys([*self.content_layers, *self.style_layers]))
+
+
+class PerceptualLoss(nn.Module):
+    """Content, style and total variation of pictures against photos and paintings.
+
+    `targets` holds, per style layer, the Gram matrices of all paintings: (S, C, C).
+    """
+
+    def __init__(self, vgg: VGG, spec: LossSpec, paintings: Sequence[Tensor]) -> None:
+        """Take paintings as (1, 3, H, W) RGB in -1 to 1, each of its own size."""
+        super().__init__()
+        self.vgg, self.spec = vgg, spec
+        with torch.no_grad():
+            found = [vgg(painting) for painting in paintings]
+        self.targets = {
+            layer: torch.cat([gram_matrix(item[layer]) for item in found])
+            for layer in spec.style_layers
+        }
+
+    def content_targets(self, photo: Tensor) -> dict[str, Tensor]:
+        """Activations of photos (N, 3, H, W) in -1 to 1 at the content layers."""
+        deepest = max(self.spec.content_layers, key=lambda name: (name[4], name[6]))
+        with torch.no_grad():
+            found = self.vgg(photo, until=deepest)
+        return {layer: found[layer] for layer in self.spec.content_layers}
+
+    def terms(
+        self, image: Tensor, content: Mapping[str, Tensor], style: Tensor
+    ) -> dict[str, Tensor]:
+        """Unweighted terms of pictures (N, 3, H, W) in -1 to 1, each of shape (N,).
+
+        `style` is (N,) int64, the painting of each picture.
+        """
+        found = self.vgg(image)
+        content_term = sum(
+            weight * content_distance(found[layer], content[layer])
+            for layer, weight in self.spec.content_layers.items()
+        )
+        style_term = sum(
+            weight * style_distance(gram_matrix(found[layer]), self.targets[layer][style])
+            for layer, weight in self.spec.style_layers.items()
+        )
+        assert isinstance(content_term, Tensor)
+        assert isinstance(style_term, Tensor)
+        return {"content": content_term, "style": style_term, "tv": total_variation(image)}
+
+    def weigh(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """Sum the terms by their weights: (N,)."""
+        spec = self.spec
+        return (
+            spec.content_weight * terms["content"]
+            + spec.style_weight * terms["style"]
+            + spec.tv_weight * terms["tv"]
+        )
+
+    def forward(
+        self, raw: Tensor, content: Mapping[str, Tensor], style: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the objective of raw network output (mean over N) and its terms' means.
+
+        The loss network sees the picture as shown, clamped; what was cut off is penalised apart.
+        """
+        terms = self.terms(raw.clamp(-1, 1), content, style)
+        excess = out_of_range(raw)
+        total = (self.weigh(terms) + self.spec.range_weight * excess).mean()
+        report = {name: value.detach().mean() for name, value in terms.items()}
+        return total, report

@@ -1,0 +1,62 @@
+"""Adds exported files to the manifest of the built-in styles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from rtstyle_export.onnx_writer import Credits
+
+# Artist, title and year of the paintings that the built-in styles were trained on. Every artist
+# died before 1954; the works are in the public domain.
+CREDITS = {
+    "mosaic": ("Jean Metzinger's portrait", "Robert Delaunay", "1906"),
+    "starry_night": ("The Starry Night", "Vincent van Gogh", "1889"),
+    "scream": ("The Scream", "Edvard Munch", "1893"),
+    "wave": ("The Great Wave off Kanagawa", "Katsushika Hokusai", "1831"),
+    "composition": ("Composition VII", "Wassily Kandinsky", "1913"),
+    "udnie": ("Udnie", "Francis Picabia", "1913"),
+    "shipwreck": ("The Shipwreck of the Minotaur", "J. M. W. Turner", "1810"),
+    "water_lilies": ("Water Lilies", "Claude Monet", "1919"),
+    "sketch": ("Charcoal drawing", "John Singer Sargent", ""),
+    "parnassum": ("Ad Parnassum", "Paul Klee", "1932"),
+    "wheat_field": ("Wheat Field with Cypresses", "Vincent van Gogh", "1889"),
+    "city_rises": ("The City Rises", "Umberto Boccioni", "1910"),
+}
+
+
+def credits_for(name: str, painting: str) -> Credits:
+    """Credits of a built-in style, or just the painting's file name for another."""
+    title, artist, year = CREDITS.get(name, ("", "", ""))
+    licence = "public domain" if name in CREDITS else ""
+    return Credits(title, artist, year, licence, Path(painting).name)
+
+
+def add_to_manifest(
+    folder: Path, name: str, size: str, file: Path, credit: Credits, training: dict[str, Any]
+) -> None:
+    """Enter `file`, which lies in `folder`, as style `name` in `size`."""
+    path = folder / "manifest.json"
+    data: dict[str, Any] = {"version": 1, "styles": {}}
+    if path.exists():
+        data = json.loads(path.read_text(encoding="utf-8"))
+    entry = data["styles"].setdefault(name, {"files": {}})
+    entry.update(
+        title=credit.title,
+        artist=credit.artist,
+        year=credit.year,
+        licence=credit.licence,
+        painting=credit.painting,
+    )
+    content = file.read_bytes()
+    entry["files"][size] = {
+        "path": file.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "training": training,
+    }
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""Image transformation networks: one paper, one file."""

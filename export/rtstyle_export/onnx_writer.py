@@ -1,0 +1,121 @@
+"""Writes a trained network as one ONNX file that takes and gives pictures as they are on screen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from rtstyle_export.networks.realtime import FoldedRealTimeNet, RealTimeNet
+
+OPSET = 17
+
+
+class PictureNet(nn.Module):
+    """A network with its pre- and post-processing: uint8 NHWC RGB in and out, the same size.
+
+    `net` maps (N, 3, H, W) in -1 to 1 to the same shape.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Paint (N, H, W, 3) uint8."""
+        x = image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        y = (self.net(x).clamp(-1, 1) + 1) * 127.5
+        painted: Tensor = y.permute(0, 2, 3, 1).round().to(torch.uint8)
+        return painted
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """Whose painting a style is."""
+
+    title: str = ""
+    artist: str = ""
+    year: str = ""
+    licence: str = ""
+    painting: str = ""
+
+
+def exportable(net: nn.Module) -> nn.Module:
+    """Wrap a one-style network for export, in its cheapest equal form."""
+    folded = FoldedRealTimeNet(net) if isinstance(net, RealTimeNet) else net
+    return PictureNet(folded).eval()
+
+
+def content_hash(model: onnx.ModelProto) -> str:
+    """SHA-256 over graph and weights, without the metadata that holds it."""
+    return hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _trace(net: nn.Module, path: Path) -> None:
+    example = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        # The TorchScript exporter is deprecated but keeps H and W free in padding and cropping.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net,
+            (example,),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["image"],
+            output_names=["stylized"],
+            dynamic_axes={
+                name: {0: "batch", 1: "height", 2: "width"} for name in ("image", "stylized")
+            },
+        )
+
+
+def write_onnx(
+    net: nn.Module,
+    path: Path,
+    *,
+    name: str,
+    size: str,
+    credit: Credits,
+    training: dict[str, Any],
+) -> str:
+    """Export a one-style network to `path` and return the SHA-256 of the file.
+
+    `net` maps (N, 3, H, W) in -1 to 1 to the same shape. `training` goes into the metadata as
+    JSON. What was at `path` is replaced only once the new file is complete and checked.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        _trace(exportable(net), temporary)
+        model = onnx.load(str(temporary))
+        model.producer_name = "rtstyle"
+        model.doc_string = f"{name}, size {size}: uint8 NHWC RGB in and out."
+        onnx.helper.set_model_props(
+            model,
+            {
+                "rtstyle.name": name,
+                "rtstyle.size": size,
+                "rtstyle.title": credit.title,
+                "rtstyle.artist": credit.artist,
+                "rtstyle.year": credit.year,
+                "rtstyle.licence": credit.licence,
+                "rtstyle.painting": credit.painting,
+                "rtstyle.training": json.dumps(training, sort_keys=True),
+                "rtstyle.content_hash": content_hash(model),
+            },
+        )
+        onnx.checker.check_model(model, full_check=True)
+        data = model.SerializeToString(deterministic=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return hashlib.sha256(data).hexdigest()

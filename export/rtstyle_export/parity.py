@@ -1,0 +1,69 @@
+"""Compares an exported file with the PyTorch network it came from, on real photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from rtstyle.engines import open_engine
+from rtstyle.errors import TrainingError
+from rtstyle_export.onnx_writer import PictureNet
+
+WITHIN_ONE = 0.999
+"""Least share of values within 1 level of 255."""
+
+LARGEST = 3
+"""Largest difference in levels of 255."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Differences between file and network over `pictures` pictures, in levels of 255."""
+
+    device: str
+    pictures: int
+    within_one: float
+    largest: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the file may be shipped."""
+        return self.within_one >= WITHIN_ONE and self.largest <= LARGEST
+
+    def require(self) -> None:
+        """Raise `TrainingError` unless the file may be shipped."""
+        if not self.holds:
+            raise TrainingError(
+                "The exported file does not paint as the network does.",
+                f"{self.within_one:.3%} of values lie within 1 level, the largest difference is "
+                f"{self.largest}; {WITHIN_ONE:.1%} and {LARGEST} are allowed.",
+                "Report this with the versions that `rtstyle doctor` prints.",
+            )
+
+
+def measure_parity(
+    net: nn.Module, model: Path, photos: Iterable[NDArray[np.uint8]], device: str = "cpu"
+) -> Parity:
+    """Paint photos (H, W, 3) uint8 with both and compare.
+
+    `net` maps (N, 3, H, W) in -1 to 1 to the same shape; it runs in float32.
+    """
+    reference = PictureNet(net).eval()
+    close = values = pictures = largest = 0
+    with open_engine(model, device, precision="fp32") as engine, torch.no_grad():
+        for photo in photos:
+            batch = np.ascontiguousarray(photo[None])
+            wanted = reference(torch.from_numpy(batch)).numpy().astype(np.int16)
+            difference = np.abs(engine.run(batch).astype(np.int16) - wanted)
+            close += int((difference <= 1).sum())
+            values += difference.size
+            largest = max(largest, int(difference.max()))
+            pictures += 1
+        name = engine.device
+    return Parity(name, pictures, close / values if values else 0.0, largest)

@@ -1,0 +1,102 @@
+"""Checkpoints: the weights, the optimiser and the configuration in one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rtstyle.errors import TrainingError
+from rtstyle_export.networks.johnson import build_network
+from rtstyle_export.networks.layers import select_style
+from rtstyle_export.train.config import TrainConfig
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """State of a run after `step` steps; `optimizer` is None in a finished, slimmed file."""
+
+    config: TrainConfig
+    step: int
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, Any] | None
+    seconds: float
+    metrics: dict[str, float]
+
+    def save(self, path: Path) -> None:
+        """Write to `path`, replacing what is there only once all is written."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        data = {
+            "config": self.config.to_json(),
+            "step": self.step,
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "seconds": self.seconds,
+            "metrics": self.metrics,
+        }
+        torch.save(data, temporary)
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read a file that `save` wrote; `TrainingError` if it is none."""
+        try:
+            data = torch.load(path, map_location="cpu", weights_only=True)
+            data["config"] = TrainConfig.from_json(data["config"])
+            return cls(**data)
+        except FileNotFoundError as error:
+            raise TrainingError(
+                f"There is no checkpoint {path}.", todo="`rtstyle train` writes one."
+            ) from error
+        except Exception as error:
+            raise TrainingError(
+                f"{path} is not a checkpoint of rtstyle.", str(error).split("\n")[0]
+            ) from error
+
+    def network(self, style: str | None = None) -> nn.Module:
+        """Build the trained network in evaluation mode; of one style if `style` is given."""
+        net = build_network(self.config.size, len(self.config.styles))
+        net.load_state_dict(self.model)
+        if style is not None:
+            if style not in self.config.styles:
+                raise TrainingError(
+                    f"The checkpoint has no style {style!r}.",
+                    f"It holds {', '.join(self.config.styles)}.",
+                )
+            select_style(net, self.config.styles.index(style))
+            net.styles = 1
+        return net.eval()
+
+
+def initial_weights(source: Checkpoint, config: TrainConfig) -> dict[str, torch.Tensor]:
+    """Weights for a new run out of another run of the same size.
+
+    Shared layers are copied. Style layers are copied by name where `source` has the style, else
+    they start from the mean over its styles, the best guess for a painting not seen yet.
+    """
+    if source.config.size != config.size:
+        raise TrainingError(
+            f"Cannot start a {config.size} network from a {source.config.size} one.",
+            "Their layers differ.",
+            "Choose the same --size.",
+        )
+    target = build_network(config.size, len(config.styles)).state_dict()
+    known = {name: index for index, name in enumerate(source.config.styles)}
+    weights = {}
+    for key, value in target.items():
+        old = source.model[key]
+        if old.shape[1:] != value.shape[1:] or (
+            old.shape == value.shape and source.config.styles == config.styles
+        ):
+            weights[key] = old
+        elif old.shape[0] == len(known) and value.shape[0] == len(config.styles):
+            mean = old.mean(0)
+            rows = [old[known[name]] if name in known else mean for name in config.styles]
+            weights[key] = torch.stack(rows)
+        else:
+            weights[key] = old
+    return weights

@@ -1,0 +1,1 @@
+"""The commands of `rtstyle`, one module each."""

@@ -1,0 +1,65 @@
+"""`rtstyle export`: turn a checkpoint into ONNX files, with a parity report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from rtstyle.errors import MissingExtraError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("export")(export)
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="What `rtstyle train` wrote.")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads it at run time on Python 3.10
+        typer.Option("--out", "-o", help="Folder of the files; default: beside the checkpoint."),
+    ] = None,
+    style: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Only this style of a checkpoint with several."),
+    ] = None,
+    photos: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of photos for the parity report; default: bundled pictures."),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Title of the painting.")] = "",
+    artist: Annotated[str, typer.Option(help="Its artist.")] = "",
+    year: Annotated[str, typer.Option(help="Its year.")] = "",
+    licence: Annotated[str, typer.Option(help="Its licence.")] = "",
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Enter the files into manifest.json of the folder.")
+    ] = False,
+) -> None:
+    """Write one ONNX file per style: uint8 RGB pictures of any size in and out."""
+    try:
+        from rtstyle_export.export_job import Exported, export_checkpoint
+        from rtstyle_export.onnx_writer import Credits
+    except ImportError as error:
+        raise MissingExtraError(
+            "Exporting needs PyTorch.", str(error), "pip install 'rtstyle[train]'"
+        ) from error
+
+    def show(item: Exported) -> None:
+        parity = item.parity
+        typer.echo(
+            f"{item.path}  parity on {parity.pictures} pictures ({parity.device}): "
+            f"{parity.within_one:.4%} within 1 level, largest {parity.largest}"
+        )
+
+    export_checkpoint(
+        checkpoint,
+        out or checkpoint.parent,
+        style=style,
+        photos=photos,
+        credit=Credits(title, artist, year, licence),
+        manifest=manifest,
+        on_file=show,
+    )
+    typer.echo("Use it: rtstyle video in.mp4 out.mp4 --style FILE.onnx")

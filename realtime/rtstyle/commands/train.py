@@ -1,0 +1,155 @@
+"""`rtstyle train`: train a style network on a painting and a folder of photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from rtstyle.errors import MissingExtraError, UsageError
+
+EXTRA = "pip install 'rtstyle[train]'"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("train")(train)
+
+
+def parse_layers(text: str) -> dict[str, float]:
+    """Read `relu1_2,relu3_3:2` as layers with weights, 1 where none is given."""
+    layers = {}
+    for item in text.split(","):
+        name, _, weight = item.strip().partition(":")
+        try:
+            layers[name] = float(weight) if weight else 1.0
+        except ValueError as error:
+            raise UsageError(
+                f"Cannot read the layer weight in {item!r}.", todo="Write relu1_2:0.5,relu3_3:1."
+            ) from error
+    return layers
+
+
+def train(
+    pictures: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PAINTING... PHOTOS_DIR",
+            help="One painting, or several to be trained together, then the folder of photographs.",
+        ),
+    ],
+    name: Annotated[
+        Optional[list[str]],  # noqa: UP045 - Typer reads it at run time on Python 3.10
+        typer.Option("--name", help="Name of the style; once per painting. Default: file name."),
+    ] = None,
+    size: Annotated[str, typer.Option(help="fast, balanced or paper.")] = "balanced",
+    steps: Annotated[Optional[int], typer.Option(help="Steps in all.")] = None,  # noqa: UP045
+    batch: Annotated[Optional[int], typer.Option(help="Photos a step.")] = None,  # noqa: UP045
+    crop: Annotated[Optional[int], typer.Option(help="Side of the crops, pixels.")] = None,  # noqa: UP045
+    style_size: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Short side of the painting, pixels: larger gives larger strokes."),
+    ] = None,
+    learning_rate: Annotated[Optional[float], typer.Option()] = None,  # noqa: UP045
+    seed: Annotated[int, typer.Option()] = 0,
+    content_weight: Annotated[Optional[float], typer.Option()] = None,  # noqa: UP045
+    style_weight: Annotated[Optional[float], typer.Option()] = None,  # noqa: UP045
+    tv_weight: Annotated[Optional[float], typer.Option(help="Total variation.")] = None,  # noqa: UP045
+    stability_weight: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Weight of the loss against flicker; 0 switches it off."),
+    ] = None,
+    content_layers: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Such as relu3_3 or relu2_2:0.5,relu3_3:1."),
+    ] = None,
+    style_layers: Annotated[Optional[str], typer.Option()] = None,  # noqa: UP045
+    loss_network: Annotated[str, typer.Option(help="vgg16 or vgg19.")] = "vgg16",
+    vgg_weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Local safetensors file; default: torchvision's download."),
+    ] = None,
+    init_from: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Checkpoint of another style of the same size to start from."),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of the run; default runs/NAME-SIZE."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    workers: Annotated[int, typer.Option(help="Processes that read photos.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: all.")] = 0,
+    preview: Annotated[Optional[Path], typer.Option(help="Photo of the previews.")] = None,  # noqa: UP045
+    preview_every: Annotated[int, typer.Option(min=1)] = 200,
+    save_every: Annotated[int, typer.Option(min=1)] = 100,
+) -> None:
+    """Train a style. Run the same command again to resume after Ctrl-C or a crash.
+
+    Several paintings share one network whose normalisation differs by style (conditional instance
+    norm); `rtstyle export` writes one file for each.
+    """
+    if len(pictures) < 2:
+        raise UsageError(
+            "Training needs a painting and a folder of photographs.",
+            todo="rtstyle train painting.jpg photos/ --name mystyle",
+        )
+    if precision not in ("auto", "fp32", "bf16"):
+        raise UsageError(f"There is no precision {precision!r}.", todo="auto, fp32 or bf16.")
+    try:
+        from rtstyle_export.losses import LossSpec
+        from rtstyle_export.train.config import TrainConfig
+        from rtstyle_export.train.job import train as run
+    except ImportError as error:
+        raise MissingExtraError("Training needs PyTorch.", str(error), EXTRA) from error
+
+    def given(**options: object) -> dict[str, object]:
+        return {key: value for key, value in options.items() if value is not None}
+
+    paintings, photos = pictures[:-1], pictures[-1]
+    names = name or [path.stem for path in paintings]
+    layers = given(
+        content_layers=parse_layers(content_layers) if content_layers else None,
+        style_layers=parse_layers(style_layers) if style_layers else None,
+    )
+    weights = given(content_weight=content_weight, style_weight=style_weight, tv_weight=tv_weight)
+    options = given(
+        steps=steps,
+        batch=batch,
+        crop=crop,
+        style_size=style_size,
+        learning_rate=learning_rate,
+        stability_weight=stability_weight,
+    )
+    config = TrainConfig(
+        tuple(names),
+        tuple(str(path) for path in paintings),
+        size=size,
+        seed=seed,
+        loss_network=loss_network,
+        loss=LossSpec(**layers, **weights),  # type: ignore[arg-type]
+        **options,  # type: ignore[arg-type]
+    )
+    folder = out or Path("runs") / f"{names[0]}-{size}"
+    done, trainer = run(
+        config,
+        photos,
+        folder,
+        device=device,
+        precision=precision,
+        workers=workers,
+        threads=threads,
+        init_from=init_from,
+        vgg_weights=vgg_weights,
+        preview_photo=preview,
+        preview_every=preview_every,
+        save_every=save_every,
+    )
+    if trainer.machine.rank:
+        return
+    if not done:
+        typer.echo(f"Stopped at step {trainer.step}; run the same command again to go on.")
+        raise typer.Exit(130)
+    typer.echo(f"Finished after {trainer.step} steps. Next: rtstyle export {trainer.path}")

@@ -1,0 +1,38 @@
+"""One picture on its way through the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]
+"""An RGB picture: (H, W, 3), uint8, 0 to 255, C-contiguous."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A picture with its place in time.
+
+    `image` is (H, W, 3) uint8 RGB. `index` counts from 0 in source order; a gap means that frames
+    were dropped. `pts` is the presentation time stamp in units of `time_base` seconds.
+    `captured_at` is `time.monotonic()` at the moment the source produced the frame.
+    """
+
+    image: Image
+    index: int
+    pts: int
+    time_base: Fraction
+    captured_at: float
+
+    @property
+    def time(self) -> float:
+        """Presentation time in seconds."""
+        return float(self.pts * self.time_base)
+
+    def with_image(self, image: Image) -> Frame:
+        """Return the same moment with another picture."""
+        return replace(self, image=image)
