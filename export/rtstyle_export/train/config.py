@@ -19,7 +19,9 @@ class TrainConfig:
 
     `styles` are the names, `paintings` the files, in the same order; with several, one network is
     trained for all of them with conditional instance norm and split up on export. Sizes are in
-    pixels: `crop` the side of the training crops, `style_size` the short side of the painting.
+    pixels: `crop` the side of the squares that the losses see, `style_size` the short side of the
+    painting. The network paints `margin` pixels more than that in each direction, and the square
+    lies anywhere within: else it learns to draw the frame that the loss network sees at its border.
     """
 
     styles: tuple[str, ...]
@@ -28,6 +30,7 @@ class TrainConfig:
     steps: int = 4000
     batch: int = 4
     crop: int = 192
+    margin: int = 24
     style_size: int = 320
     learning_rate: float = 2e-3
     warmup: int = 40
@@ -46,6 +49,7 @@ class TrainConfig:
             (self.steps < 1, "steps must be at least 1"),
             (self.batch < 1, "batch must be at least 1"),
             (self.crop < 64 or self.crop % 4, "crop must be a multiple of 4, at least 64"),
+            (self.margin < 0 or self.margin % 4, "margin must be a multiple of 4, at least 0"),
             (self.style_size < 32, "style-size must be at least 32"),
             (not 0 < self.learning_rate < 1, "learning-rate must lie between 0 and 1"),
             (self.stability_weight < 0, "stability-weight must not be negative"),

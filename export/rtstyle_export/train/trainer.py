@@ -150,7 +150,7 @@ class Trainer:
     def _batches(self) -> Iterator[Tensor]:
         config, machine = self.config, self.machine
         loader = DataLoader(
-            Crops(self.photos, config.crop, config.seed),
+            Crops(self.photos, config.crop + config.margin, config.seed),
             batch_size=config.batch,
             sampler=Stretch(self.step, config.steps, config.batch, machine.rank, machine.world),
             num_workers=machine.workers,
@@ -165,13 +165,21 @@ class Trainer:
         numbers = torch.arange(first, first + config.batch) % len(config.styles)
         return numbers.to(self.device)
 
+    def _window(self, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+        """Draw the square that the losses see."""
+        crop = self.config.crop
+        top, left = torch.randint(self.config.margin + 1, (2,), generator=generator).tolist()
+        return lambda x: x[:, :, top : top + crop, left : left + crop].contiguous(
+            memory_format=torch.channels_last
+        )
+
     def _autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16
         )
 
     def train_step(self, photo: Tensor) -> dict[str, float]:
-        """Take one step on photos (N, 3, crop, crop) in -1 to 1 and return the losses."""
+        """Take one step on photos (N, 3, S, S) in -1 to 1, S = crop + margin; return the losses."""
         config = self.config
         rate = learning_rate(config, self.step)
         for group in self.optimizer.param_groups:
@@ -180,22 +188,21 @@ class Trainer:
         style = self._styles()
         seed = (config.seed << 40) + self.step * self.machine.world + self.machine.rank
         generator = torch.Generator().manual_seed(seed)
-        change = draw_change(photo.shape, config.perturbation, generator)
-        change = change.to(self.device)
+        window = self._window(generator)
         with self._autocast():
-            content = self.loss.content_targets(photo)
+            content = self.loss.content_targets(window(photo))
             if config.stability_weight:
+                change = draw_change(photo.shape, config.perturbation, generator).to(self.device)
                 changed = change.light(change.move(photo), generator)
                 both = self.model(torch.cat([photo, changed]), torch.cat([style, style]))
                 raw, again = both.float().chunk(2)
             else:
-                raw = again = self.model(photo, style).float()
-            total, report = self.loss(raw, content, style)
+                raw = self.model(photo, style).float()
+            total, report = self.loss(window(raw), content, style)
         if config.stability_weight:
-            margin = config.perturbation.shift + math.ceil(
-                config.perturbation.scale * config.crop / 2
-            )
-            unstable = stability_loss(raw.clamp(-1, 1), again.clamp(-1, 1), change, margin).mean()
+            reach = config.perturbation.scale * (config.crop + config.margin) / 2
+            unknown = config.perturbation.shift + math.ceil(reach)
+            unstable = stability_loss(raw.clamp(-1, 1), again.clamp(-1, 1), change, unknown).mean()
             total = total + config.stability_weight * unstable
             report["stability"] = unstable.detach()
         self.optimizer.zero_grad(set_to_none=True)

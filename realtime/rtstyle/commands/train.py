@@ -47,6 +47,10 @@ def train(
     steps: Annotated[Optional[int], typer.Option(help="Steps in all.")] = None,  # noqa: UP045
     batch: Annotated[Optional[int], typer.Option(help="Photos a step.")] = None,  # noqa: UP045
     crop: Annotated[Optional[int], typer.Option(help="Side of the crops, pixels.")] = None,  # noqa: UP045
+    margin: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Pixels painted beyond the crop, against frames at the border."),
+    ] = None,
     style_size: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(help="Short side of the painting, pixels: larger gives larger strokes."),
@@ -119,6 +123,7 @@ def train(
         steps=steps,
         batch=batch,
         crop=crop,
+        margin=margin,
         style_size=style_size,
         learning_rate=learning_rate,
         stability_weight=stability_weight,

@@ -1,0 +1,131 @@
+"""Quality and stability of shipped files, measured as training measures them.
+
+Quality: the training objective of painted photos, beside that of Gatys' optimisation (L-BFGS from
+noise, Gatys et al. 2016) of the same objective after a number of closures. Stability: the mean
+squared difference between the painting of a changed photo and the changed painting of the photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rtstyle.engines import open_engine
+from rtstyle_export.data import to_tensor
+from rtstyle_export.losses import LossSpec, PerceptualLoss
+from rtstyle_export.stability import Perturbation, draw_change, stability_loss
+from rtstyle_export.vgg import load_vgg
+from rtstyle_export.winograd import accelerate
+
+Painter = Callable[[Tensor], Tensor]
+"""Maps (1, 3, H, W) in -1 to 1 to the same."""
+
+
+def objective(
+    painting: NDArray[np.uint8], spec: LossSpec, vgg_weights: Path | None = None
+) -> PerceptualLoss:
+    """The training objective for one painting (H, W, 3) uint8, on the CPU in float32."""
+    vgg = load_vgg("vgg16", spec.layers, vgg_weights)
+    features = accelerate(vgg.features)
+    assert isinstance(features, nn.Sequential)
+    vgg.features = features
+    return PerceptualLoss(vgg, spec, [to_tensor(painting)])
+
+
+def file_painter(model: Path) -> tuple[Painter, Callable[[], None]]:
+    """A painter that runs an ONNX file, and the function that frees it."""
+    engine = open_engine(model, "cpu", precision="fp32")
+
+    def paint(image: Tensor) -> Tensor:
+        pixels = ((image[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0)
+        return to_tensor(engine.run(np.ascontiguousarray(pixels.numpy())[None])[0])
+
+    return paint, engine.close
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Means over photos: the objective, its terms, and the stability loss."""
+
+    total: float
+    content: float
+    style_loss: float
+    tv: float
+    stability: float
+
+
+def score(
+    paint: Painter, loss: PerceptualLoss, photos: Sequence[NDArray[np.uint8]], changes: int = 4
+) -> Score:
+    """Score a painter on photos (H, W, 3) uint8.
+
+    Each photo is changed `changes` times, the same way for every painter.
+    """
+    limits = Perturbation()
+    rows = []
+    for index, photo in enumerate(photos):
+        image = to_tensor(photo)
+        with torch.no_grad():
+            painted = paint(image)
+            style = torch.zeros(1, dtype=torch.int64)
+            terms = loss.terms(painted, loss.content_targets(image), style)
+            total = loss.weigh(terms)
+            generator = torch.Generator().manual_seed(index)
+            unstable = []
+            for _ in range(changes):
+                change = draw_change(image.shape, limits, generator)
+                again = paint(change.light(change.move(image), generator))
+                margin = limits.shift + int(limits.scale * max(image.shape[-2:]) / 2) + 1
+                unstable.append(float(stability_loss(painted, again, change, margin)))
+        rows.append(
+            [float(total)]
+            + [float(terms[name]) for name in ("content", "style", "tv")]
+            + [float(np.mean(unstable))]
+        )
+    return Score(*np.mean(rows, axis=0).tolist())
+
+
+def gatys_curve(
+    loss: PerceptualLoss, photo: NDArray[np.uint8], closures: int, seed: int = 0
+) -> list[float]:
+    """The objective after each of `closures` evaluations of L-BFGS from noise, best so far.
+
+    A line search under the strong Wolfe conditions makes it twice as good as fixed steps, and its
+    trial points count as closures too. `photo` is (H, W, 3) uint8. The picture is clamped to -1 to 1 before it is judged, as the
+    networks' output is.
+    """
+    torch.manual_seed(seed)
+    target = to_tensor(photo)
+    content = loss.content_targets(target)
+    style = torch.zeros(1, dtype=torch.int64)
+    pixels = (torch.randn_like(target) * 0.25).requires_grad_(True)
+    optimizer = torch.optim.LBFGS(
+        [pixels], lr=1.0, max_iter=closures, max_eval=closures, history_size=50,
+        tolerance_grad=0.0, tolerance_change=0.0, line_search_fn="strong_wolfe",
+    )  # fmt: skip
+    values: list[float] = []
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        # The loss clamps the picture; its range penalty draws what lies outside back in.
+        total, terms = loss(pixels, content, style)
+        total.backward()  # type: ignore[no-untyped-call]
+        assert pixels.grad is not None
+        # L-BFGS flattens gradients with view, which needs them contiguous.
+        pixels.grad = pixels.grad.contiguous()
+        shown = float(loss.weigh(terms))
+        values.append(min(shown, values[-1]) if values else shown)
+        return total
+
+    while len(values) < closures:
+        before = len(values)
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        if len(values) == before:
+            break
+    return (values + [values[-1]] * closures)[:closures]

@@ -1,0 +1,43 @@
+"""Paint a webcam, a video or a photo in the style of a painting.
+
+    import rtstyle
+
+    with rtstyle.Stylizer("mosaic") as stylize:
+        painted = stylize(frame)  # (H, W, 3) uint8 RGB in and out
+
+Names are imported on first use, so that `import rtstyle` alone costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rtstyle.image import stylize_image
+    from rtstyle.stylizer import Stylizer
+    from rtstyle.video import stylize_video
+
+    __version__: str
+
+__all__ = ["Stylizer", "__version__", "stylize_image", "stylize_video"]
+
+_HOMES = {
+    "Stylizer": "rtstyle.stylizer",
+    "stylize_image": "rtstyle.image",
+    "stylize_video": "rtstyle.video",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("rtstyle")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'rtstyle' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

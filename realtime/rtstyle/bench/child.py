@@ -1,0 +1,191 @@
+"""One case of a benchmark in a process of its own: `python -m rtstyle.bench.child CASE`.
+
+CASE is JSON: the `kind` of a case (see `CASES`) and its arguments. The last line on standard
+output is JSON too: the measured values by name, or an `error` with the parts of an `RtstyleError`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from rtstyle.bench.figures import percentile
+from rtstyle.bench.memory import peak_memory
+from rtstyle.errors import RtstyleError, SourceError
+
+if TYPE_CHECKING:
+    from rtstyle.frame import Frame, Image
+    from rtstyle.stylizer import Stylizer
+
+DISTINCT = 16
+"""How many different pictures the network alone is fed with, over and over."""
+
+Values = dict[str, Any]
+
+
+def network(
+    clip: str, style: str, size: str, device: str, frames: int = 132, seconds: float = 20.0
+) -> Values:
+    """Measure the network alone, with as many runs at once as the video job has.
+
+    It paints about `frames` pictures, or fewer if they would take more than `seconds`.
+    `warm_up_s` is loading plus the first picture of every stream.
+    """
+    images = [frame.image for frame in read_frames(clip, DISTINCT)]
+    began = time.perf_counter()
+    with open_stylizer(style, size, device) as stylizer:
+        first_times(stylizer.paint, images, stylizer.streams, stylizer.streams, seconds)
+        warm = time.perf_counter()
+        times = first_times(stylizer.paint, images, stylizer.streams, frames, seconds)
+        spent = time.perf_counter() - warm
+        return {
+            "fps": len(times) / spent,
+            "p50_ms": 1000 * percentile(times, 50),
+            "p95_ms": 1000 * percentile(times, 95),
+            "frames": len(times),
+            "warm_up_s": warm - began,
+            "engine": str(stylizer.engine.name),
+            "device": stylizer.engine.device,
+            "precision": stylizer.engine.precision,
+            "streams": stylizer.streams,
+        }
+
+
+def video(clip: str, output: str, style: str, size: str, device: str) -> Values:
+    """Measure the video job from decoding to the finished file.
+
+    `warm_up_s` lasts until the first frame is written; `fps` counts the frames after it, up to
+    the finished file. p50 and p95 are of the way of one frame from the decoder into the file.
+    """
+    from rtstyle.video import stylize_video
+
+    moments: list[float] = []
+    began = time.perf_counter()
+    report = stylize_video(
+        clip,
+        output,
+        style,
+        size=size,
+        device=device,
+        progress=lambda _: moments.append(time.perf_counter()),
+    )
+    ended = time.perf_counter()
+    return {
+        "fps": rate(len(moments), moments[0], ended),
+        "p50_ms": 1000 * report.pipeline.latency["p50"],
+        "p95_ms": 1000 * report.pipeline.latency["p95"],
+        "frames": report.frames,
+        "warm_up_s": moments[0] - began,
+        "seconds": ended - began,
+        "streams": report.pipeline.workers,
+    }
+
+
+def decode(clip: str) -> Values:
+    """Measure reading and converting alone."""
+    from rtstyle.pipeline import one_opencv_thread
+    from rtstyle.sources import open_video
+
+    with open_video(clip) as source, one_opencv_thread():
+        moments = [time.perf_counter() for _ in source]
+    return {"fps": rate(len(moments), moments[0], moments[-1]), "frames": len(moments)}
+
+
+def encode(clip: str, output: str) -> Values:
+    """Measure converting and encoding the frames of `clip` alone; they are decoded beforehand."""
+    from rtstyle.pipeline import one_opencv_thread
+    from rtstyle.sinks.video_file import VideoFileSink
+    from rtstyle.sources import open_video
+
+    with open_video(clip) as source:
+        frames, speed = list(source), source.rate
+    with one_opencv_thread(), VideoFileSink(output, rate=speed) as sink:
+        sink.write(frames[0])
+        first = time.perf_counter()
+        for frame in frames[1:]:
+            sink.write(frame)
+        sink.close()
+        ended = time.perf_counter()
+    return {"fps": rate(len(frames), first, ended), "frames": len(frames)}
+
+
+CASES: dict[str, Callable[..., Values]] = {
+    "network": network,
+    "video": video,
+    "decode": decode,
+    "encode": encode,
+}
+
+
+def rate(frames: int, first: float, ended: float) -> float:
+    """Return the frames a second after the first one, which was done at the moment `first`."""
+    if frames < 2:
+        raise SourceError("A rate needs two frames or more.", "", "Ask for more --frames.")
+    return (frames - 1) / (ended - first)
+
+
+def first_times(
+    paint: Callable[[Image], Image],
+    images: Sequence[Image],
+    streams: int,
+    frames: int,
+    seconds: float,
+) -> list[float]:
+    """Return the seconds of `frames` runs, `streams` at once; none starts after `seconds`."""
+    deadline = time.perf_counter() + seconds
+
+    def work(stream: int) -> list[float]:
+        times: list[float] = []
+        for number in range(stream, frames, streams):
+            began = time.perf_counter()
+            if times and began > deadline:
+                break
+            paint(images[number % len(images)])
+            times.append(time.perf_counter() - began)
+        return times
+
+    with ThreadPoolExecutor(streams) as pool:
+        return [spent for part in pool.map(work, range(streams)) for spent in part]
+
+
+def open_stylizer(style: str, size: str, device: str) -> Stylizer:
+    """Open the model just as the video job does."""
+    from rtstyle import video
+
+    return video.open_stylizer(style, size, device, 1.0, False, None)
+
+
+def read_frames(clip: str, count: int) -> list[Frame]:
+    """Return the first frames of a clip."""
+    from rtstyle.sources import open_video
+
+    with open_video(clip) as source:
+        return list(islice(source, count))
+
+
+def run_case(case: str) -> Values:
+    """Run the case that the JSON text describes; its values, or its error, and peak memory."""
+    arguments = json.loads(case)
+    kind = arguments.pop("kind")
+    try:
+        values = CASES[kind](**arguments)
+    except RtstyleError as error:
+        parts = {"what": error.what, "why": error.why, "todo": error.todo}
+        return {"error": {"type": type(error).__name__, **parts}}
+    return {**values, "peak_mb": peak_memory() / 1e6}
+
+
+def main() -> int:
+    """Run the case named on the command line."""
+    result = run_case(sys.argv[1])
+    print(json.dumps(result), flush=True)
+    return 1 if "error" in result else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

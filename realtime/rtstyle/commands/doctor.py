@@ -1,0 +1,52 @@
+"""`rtstyle doctor`: what works here, and what would add the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rtstyle.doctor import Check
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("doctor", help="Show what works on this machine and what is missing.")(doctor)
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what works on this machine and what is missing. Exit 1 if videos cannot be painted."""
+    from rtstyle.doctor import examine, works
+
+    checks = examine()
+    able = works(checks)
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        content = {"works": able, "checks": [asdict(check) for check in checks]}
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        _print(checks)
+        typer.echo("\nVideos can be painted here." if able else "\nVideos cannot be painted here.")
+    if not able:
+        raise typer.Exit(1)
+
+
+def _print(checks: list[Check]) -> None:
+    marks = {True: ("ok", "green"), False: ("no", "yellow"), None: ("  ", "white")}
+    group = ""
+    for check in checks:
+        if check.group != group:
+            group = check.group
+            typer.secho(f"\n{group}", bold=True)
+        mark, colour = marks[check.ok]
+        if check.ok is False and check.needed:
+            mark, colour = "NO", "red"
+        typer.secho(f"  {mark} ", fg=colour, nl=False)
+        typer.echo(f"{check.name:<24}{check.detail}")
+        if check.todo:
+            typer.secho(f"     {'':<24}-> {check.todo}", dim=True)

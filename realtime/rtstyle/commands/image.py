@@ -1,0 +1,73 @@
+"""`rtstyle image`: paint photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtstyle.errors import RtstyleError, UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("image", help="Paint photos, or folders of photos.")(image)
+
+
+def image(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IN... OUT", help="Photos or folders, then the output.", show_default=False
+        ),
+    ],
+    style: Annotated[str, typer.Option(help="A style's name, or an .onnx file.")] = "mosaic",
+    size: Annotated[str, typer.Option(help="Network: fast, balanced or paper.")] = "balanced",
+    strength: Annotated[float, typer.Option(help="0 (the photo) to 1 (the painting).")] = 1.0,
+    keep_color: Annotated[
+        bool, typer.Option("--keep-color", help="Keep the colours of the photo.")
+    ] = False,
+    height: Annotated[
+        int | None, typer.Option(help="Scale to this many rows.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    quality: Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")] = 95,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing outputs.")
+    ] = False,
+) -> None:
+    """Paint photos, or folders of photos.
+
+    A single photo goes to the file OUT; several go into the folder OUT.
+    """
+    if len(paths) < 2:
+        raise UsageError("An input and an output are needed.", "", "rtstyle image IN... OUT")
+    *inputs, output = paths
+    from rtstyle.image import paint_file, plan
+    from rtstyle.picture import check_quality
+    from rtstyle.stylizer import Stylizer
+
+    check_quality(quality)
+    pairs = plan(inputs, output, overwrite=overwrite)
+    failed = 0
+    with Stylizer(
+        style, size, device=device, strength=strength, keep_color=keep_color, height=height
+    ) as stylizer:
+        for source, target in pairs:
+            try:
+                report = paint_file(stylizer, source, target, quality=quality)
+            except RtstyleError as error:
+                if len(pairs) == 1:
+                    raise
+                # One bad photo must not cost the user the others.
+                failed += 1
+                typer.echo(f"skipped: {error}", err=True)
+                continue
+            tiles = f", {report.tiles} tiles" if report.tiles > 1 else ""
+            typer.echo(f"{report.output}  {report.width}x{report.height}{tiles}")
+            for note in report.notes:
+                typer.echo(f"  note: {note}", err=True)
+    if failed:
+        typer.echo(f"{failed} of {len(pairs)} photos were skipped.", err=True)
+        raise typer.Exit(1)

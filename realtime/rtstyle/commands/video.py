@@ -1,0 +1,211 @@
+"""`rtstyle video`: paint video files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rtstyle.errors import RtstyleError, SourceError, UsageError
+
+if TYPE_CHECKING:
+    from rtstyle.video import VideoReport
+
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("264", "265", "3gp", "asf", "avi", "flv", "gif", "h264", "hevc", "m2ts", "m4v", "mjpeg"),
+        *("mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv"),
+        "y4m",
+    )
+)
+"""What counts as a video in a folder; single files are judged by their content."""
+KEPT_SUFFIXES = frozenset((".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"))
+"""Kinds that several inputs keep in the output folder; the others become .mp4."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("video", help="Paint a video, several, or a folder of them, with their sound.")(
+        video
+    )
+
+
+def video(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IN... OUT",
+            help="Videos, folders or pictures (in_%05d.png), then the output: .mp4 .mov .mkv "
+            ".webm .gif, pictures (out_%05d.png), or a folder for several videos.",
+            show_default=False,
+        ),
+    ],
+    style: Annotated[str, typer.Option(help="A style's name, or an .onnx file.")] = "mosaic",
+    size: Annotated[str, typer.Option(help="Network: fast, balanced or paper.")] = "balanced",
+    strength: Annotated[float, typer.Option(help="0 (the video) to 1 (the painting).")] = 1.0,
+    keep_color: Annotated[
+        bool, typer.Option("--keep-color", help="Keep the colours of the video.")
+    ] = False,
+    height: Annotated[
+        int | None, typer.Option(help="Scale to this many rows.", show_default=False)
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="From here, like 12.5 or 1:02:03.5.", show_default=False)
+    ] = None,
+    end: Annotated[str | None, typer.Option(help="Up to here.", show_default=False)] = None,
+    side_by_side: Annotated[
+        bool, typer.Option("--side-by-side", help="Show the original to the left.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    encoder: Annotated[
+        str, typer.Option(help="auto (hardware if it works), or FFmpeg's name of one.")
+    ] = "auto",
+    no_audio: Annotated[
+        bool, typer.Option("--no-audio", help="Leave sound and subtitles out.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing outputs.")
+    ] = False,
+) -> None:
+    """Paint a video, several, or a folder of them, with their sound."""
+    if len(paths) < 2:
+        raise UsageError("An input and an output are needed.", "", "rtstyle video IN... OUT")
+    *inputs, output = paths
+    options: dict[str, Any] = {
+        "start": read_time("--start", start),
+        "end": read_time("--end", end),
+        "side_by_side": side_by_side,
+        "encoder": encoder,
+        "audio": not no_audio,
+        "overwrite": overwrite,
+    }
+    model = {
+        "style": style,
+        "size": size,
+        "strength": strength,
+        "keep_color": keep_color,
+        "height": height,
+        "device": device,
+    }
+    pairs = plan(inputs, output)
+    if len(pairs) == 1:
+        if run_one(*pairs[0], {**options, **model}).stopped:
+            raise typer.Exit(130)
+        return
+    run_many(pairs, options, model)
+
+
+def read_time(option: str, text: str | None) -> float | None:
+    """Return the seconds of an option's value. Raises `UsageError`."""
+    if text is None:
+        return None
+    from rtstyle.progress import parse_time
+
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text} is no time.", "", "Write seconds (12.5) or 1:02:03.5."
+        ) from None
+
+
+def plan(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
+    """Return the pairs (video, output) of a run. Raises `SourceError` for a folder without any.
+
+    One video or one folder of pictures goes to `output` itself, several go into the folder.
+    """
+    several = len(inputs) > 1
+    videos: list[Path] = []
+    for path in inputs:
+        found = list_videos(path) if path.is_dir() else [path]
+        several = several or found != [path]
+        videos += found
+    if not several:
+        return [(videos[0], output)]
+    make_folder(output)
+    pairs: list[tuple[Path, Path]] = []
+    taken: set[Path] = set()
+    for video_path in videos:
+        target = output / output_name(video_path)
+        if target in taken:
+            target = output / f"{video_path.stem}_{video_path.suffix[1:]}{target.suffix}"
+        if target in taken:
+            raise UsageError(
+                f"Two videos would be written to {target}.", "", "Paint them one by one."
+            )
+        taken.add(target)
+        pairs.append((video_path, target))
+    return pairs
+
+
+def list_videos(folder: Path) -> list[Path]:
+    """Return the videos of a folder, or the folder itself if it holds pictures only."""
+    videos = sorted(f for f in folder.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES)
+    if videos:
+        return videos
+    from rtstyle.sources.images import list_images
+
+    if list_images(folder):
+        return [folder]
+    raise SourceError(f"{folder} holds no video and no picture.", "", "Name another folder.")
+
+
+def output_name(path: Path) -> str:
+    """Return the name of a painted video: the same kind where it can be written, else .mp4."""
+    kept = path.suffix.lower() in KEPT_SUFFIXES
+    return path.name if kept else f"{path.stem}.mp4"
+
+
+def make_folder(folder: Path) -> None:
+    """Make the output folder of several videos. Raises `UsageError` if that cannot be."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"The folder {folder} cannot be made.", error.strerror or "", "Choose another."
+        ) from error
+
+
+def run_one(source: Path, target: Path, options: dict[str, Any]) -> VideoReport:
+    """Paint one video with a progress bar, and print what became of it."""
+    from rtstyle.progress import Bar, human_size
+    from rtstyle.video import stylize_video
+
+    with Bar(source.name) as bar:
+        report = stylize_video(source, target, progress=bar, **options)
+    if report.stopped and not report.frames:
+        typer.echo("stopped before the first frame; nothing was written", err=True)
+        return report
+    typer.echo(
+        f"{report.path}: {report.frames} frames, {report.fps:.1f} FPS, "
+        f"{report.width}x{report.height}, {human_size(report.bytes)}"
+        + (" (stopped, partial)" if report.stopped else "")
+    )
+    for note in report.notes:
+        typer.echo(f"  note: {note}", err=True)
+    return report
+
+
+def run_many(
+    pairs: list[tuple[Path, Path]], options: dict[str, Any], model: dict[str, Any]
+) -> None:
+    """Paint several videos with one model; a bad one does not stop the others."""
+    from rtstyle.video import open_stylizer
+
+    failed = 0
+    with open_stylizer(**model) as stylizer:
+        for source, target in pairs:
+            try:
+                report = run_one(source, target, {**options, "stylizer": stylizer})
+            except RtstyleError as error:
+                failed += 1
+                typer.echo(f"failed: {error}", err=True)
+                continue
+            if report.stopped:
+                raise typer.Exit(130)
+    if failed:
+        done = len(pairs) - failed
+        typer.echo(f"{failed} of {len(pairs)} videos failed, {done} are done.", err=True)
+        raise typer.Exit(1)

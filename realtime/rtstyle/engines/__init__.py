@@ -1,0 +1,63 @@
+"""Engines: one model on one device, opened by `open_engine`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtstyle.engines.base import Batch, Engine, EngineOptions, Input, read_model
+from rtstyle.errors import UsageError
+
+if TYPE_CHECKING:
+    from rtstyle.devices import Candidate
+
+__all__ = ["Batch", "Engine", "EngineOptions", "Input", "open_candidate", "open_engine"]
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def open_engine(
+    model: Path | bytes,
+    device: str = "auto",
+    *,
+    streams: int = 1,
+    threads: int = 0,
+    precision: str = "auto",
+) -> Engine:
+    """Open an ONNX style model (a file, or its bytes) on a device.
+
+    `device` is `auto` (the fastest that works here, measured once and remembered), a device of
+    `rtstyle.devices.DEVICES`, or `engine:device` such as `onnxruntime:cpu`. `streams` is how many
+    `run` calls may be under way at once; `threads` CPU threads (0: every core) are shared out
+    over them. `precision` is `auto`, `fp32` or `bf16`.
+
+    Raises `DeviceError` for a device that cannot be had, `EngineError` for a damaged model and
+    `UsageError` for options out of range.
+    """
+    from rtstyle import devices
+
+    if streams < 1 or threads < 0:
+        raise UsageError(f"An engine cannot have {streams} streams and {threads} threads.")
+    if precision not in PRECISIONS:
+        raise UsageError(
+            f"There is no precision {precision!r}.", "", f"Use one of {', '.join(PRECISIONS)}."
+        )
+    content = read_model(model)
+    options = EngineOptions(
+        threads=threads or devices.cpu_count(), streams=streams, precision=precision
+    )
+    return devices.open_best(content, device, options)
+
+
+def open_candidate(model: bytes, candidate: Candidate, options: EngineOptions) -> Engine:
+    """Open `model` on one concrete engine and device."""
+    from dataclasses import replace
+
+    options = replace(options, device=candidate.device)
+    if candidate.engine == "openvino":
+        from rtstyle.engines.ov import OpenVinoEngine
+
+        return OpenVinoEngine(model, options)
+    from rtstyle.engines.onnxrt import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(model, options)

@@ -1,0 +1,133 @@
+"""What every engine is: one model on one device, `open -> run -> close`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtstyle.errors import EngineError
+
+Batch: TypeAlias = NDArray[np.uint8]
+"""RGB pictures: (N, H, W, 3), uint8, 0 to 255, C-contiguous."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine runs a model.
+
+    `device` is a concrete device (`cpu`, `cuda`, `tensorrt`, `coreml`, `directml`, `gpu`), never
+    `auto`. `threads` is the number of CPU threads in all (0: every core the process may use).
+    `streams` is how many `run` calls may be under way at once; the threads are shared out over
+    them, so more streams give more frames a second at a longer latency for each.
+    `precision` is `fp32`, `bf16` or `auto` (bf16 where the device computes in it).
+    """
+
+    device: str = "cpu"
+    threads: int = 0
+    streams: int = 1
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A further input of a model: its shape (-1 where it may vary) and NumPy type name."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Engine(Protocol):
+    """A model that is ready to run. Use as a context manager, or call `close`.
+
+    `run` may be called from up to `streams` threads at once.
+    """
+
+    name: str
+    device: str
+    streams: int
+    precision: str
+    metadata: Mapping[str, str]
+    extras: Mapping[str, Input]
+
+    def run(self, image: Batch, extra: Mapping[str, NDArray[Any]] | None = None) -> Batch:
+        """Run the model on (N, H, W, 3) uint8 RGB and return the same shape and type.
+
+        `extra` holds further named inputs of the model, if it has any. The result is the caller's
+        to keep. Raises `EngineError` for a wrong shape or type, or when the run itself fails.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model. A second call does nothing; `run` afterwards raises `EngineError`."""
+        ...
+
+    def __enter__(self) -> Engine: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def read_model(model: Path | bytes) -> bytes:
+    """Return the bytes of a model file. Raises `EngineError` if it cannot be read."""
+    if isinstance(model, bytes):
+        return model
+    try:
+        return model.read_bytes()
+    except OSError as error:
+        raise EngineError(f"The model file {model} cannot be read.", str(error.strerror)) from error
+
+
+def check_batch(image: Batch) -> Batch:
+    """Return `image` C-contiguous. Raises `EngineError` unless it is (N, H, W, 3) uint8."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        found = getattr(image, "dtype", type(image).__name__)
+        raise EngineError(f"An engine takes uint8 arrays, not {found}.")
+    if image.ndim != 4 or image.shape[3] != 3 or 0 in image.shape:
+        raise EngineError(f"An engine takes (N, H, W, 3) pictures, not {image.shape}.")
+    return np.ascontiguousarray(image)
+
+
+def check_extra(
+    wanted: Mapping[str, object], extra: Mapping[str, NDArray[Any]] | None
+) -> dict[str, NDArray[Any]]:
+    """Return the further inputs. Raises `EngineError` unless they are just the `wanted` ones."""
+    given = dict(extra or {})
+    if given.keys() != wanted.keys():
+        names, found = sorted(wanted) or "none", sorted(given) or "none"
+        raise EngineError(f"The model takes the further inputs {names}, not {found}.")
+    return given
+
+
+def damaged(error: Exception) -> EngineError:
+    """Return the error for a model that no engine can load."""
+    return EngineError(
+        "The model file cannot be loaded.",
+        first_line(error),
+        "Download or export it again.",
+    )
+
+
+def not_a_style() -> EngineError:
+    """Return the error for a sound model that is no style."""
+    return EngineError(
+        "The model is no style.",
+        "It needs the input `image` and the output `stylized`, (N, H, W, 3) uint8.",
+        "Export it with `rtstyle export`.",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Return the most telling line of a library's error, at most 200 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # OpenVINO puts the source position in the first lines and the cause in the last one.
+    return (lines[-1] if lines else type(error).__name__)[:200]

@@ -1,0 +1,150 @@
+"""ONNX Runtime: the CPU everywhere, and NVIDIA, Apple and DirectX devices through its providers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from rtstyle.engines.base import (
+    Batch,
+    EngineOptions,
+    Input,
+    check_batch,
+    check_extra,
+    damaged,
+    first_line,
+    not_a_style,
+)
+from rtstyle.errors import DeviceError, EngineError
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+
+# What gives the device, said when it is missing.
+_REMEDIES = {
+    "cuda": "Install an NVIDIA driver and `pip install onnxruntime-gpu` in place of onnxruntime.",
+    "tensorrt": "Install an NVIDIA driver, `pip install onnxruntime-gpu tensorrt`.",
+    "coreml": "CoreML comes with onnxruntime on macOS only.",
+    "directml": "`pip install onnxruntime-directml` on Windows, in place of onnxruntime.",
+}
+
+
+class OnnxRuntimeEngine:
+    """A style model in an ONNX Runtime session; see `rtstyle.engines.base.Engine`."""
+
+    name = "onnxruntime"
+
+    def __init__(self, model: bytes, options: EngineOptions) -> None:
+        """Load `model`. Raises `DeviceError` or `EngineError`."""
+        self.device, self.streams = options.device, options.streams
+        if options.precision == "bf16":
+            raise DeviceError(
+                "ONNX Runtime does not run these models in bf16.", "", "Use --device openvino:cpu."
+            )
+        self.precision = "fp32"
+        self._session: ort.InferenceSession | None = open_session(model, options)
+        self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.extras: Mapping[str, Input] = _check_ports(self._session)
+
+    def run(self, image: Batch, extra: Mapping[str, NDArray[Any]] | None = None) -> Batch:
+        """Run the model on (N, H, W, 3) uint8 RGB; see `Engine.run`."""
+        session = self._session
+        if session is None:
+            raise EngineError("The engine is closed.")
+        feeds = {"image": check_batch(image), **check_extra(self.extras, extra)}
+        try:
+            result: Batch = session.run(["stylized"], feeds)[0]
+        except Exception as error:
+            raise EngineError("ONNX Runtime failed to run the model.", first_line(error)) from error
+        return result
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+    def __enter__(self) -> OnnxRuntimeEngine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def available_devices() -> tuple[str, ...]:
+    """Return the devices that this build of ONNX Runtime has a provider for."""
+    providers = set(ort.get_available_providers())
+    return tuple(device for device, provider in PROVIDERS.items() if provider in providers)
+
+
+def open_session(model: bytes, options: EngineOptions) -> ort.InferenceSession:
+    """Open any ONNX model on `options.device`. Raises `DeviceError` or `EngineError`."""
+    provider = PROVIDERS.get(options.device, "")
+    todo = _REMEDIES.get(options.device, f"Use one of {', '.join(PROVIDERS)}.")
+    if provider not in ort.get_available_providers():
+        raise DeviceError(
+            f"The device {options.device!r} cannot be had.",
+            f"This build of ONNX Runtime {ort.__version__} has no provider for it.",
+            todo,
+        )
+    if options.device == "cuda" and hasattr(ort, "preload_dlls"):
+        # Finds CUDA and cuDNN in the nvidia-* wheels.
+        ort.preload_dlls()
+    chain = [provider] if options.device == "cpu" else [provider, PROVIDERS["cpu"]]
+    try:
+        session = ort.InferenceSession(model, session_options(options), providers=chain)
+    except Exception as error:
+        if options.device == "cpu" or "INVALID_PROTOBUF" in str(error):
+            raise damaged(error) from error
+        why = first_line(error)
+        raise DeviceError(f"The device {options.device!r} failed.", why, todo) from error
+    # ONNX Runtime falls back to the CPU in silence when a provider does not load.
+    if provider not in session.get_providers():
+        why = f"ONNX Runtime could not load its {provider}."
+        raise DeviceError(f"The device {options.device!r} cannot be had.", why, todo)
+    return session
+
+
+def session_options(options: EngineOptions) -> ort.SessionOptions:
+    """Return session options that keep to the threads and streams asked for."""
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 4
+    # The pool is shared by all callers, and every caller works along with it.
+    settings.intra_op_num_threads = max(1, (options.threads or 1) - options.streams + 1)
+    settings.inter_op_num_threads = 1
+    # Threads that spin between runs would take the cores from the decoder and the encoder.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if options.device == "directml":
+        settings.enable_mem_pattern = False
+        settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    return settings
+
+
+def _check_ports(session: ort.InferenceSession) -> dict[str, Input]:
+    """Return the further inputs. Raises `EngineError` unless this is a style model."""
+    inputs = {port.name: port for port in session.get_inputs()}
+    outputs = {port.name for port in session.get_outputs()}
+    image = inputs.pop("image", None)
+    if image is None or image.type != "tensor(uint8)" or "stylized" not in outputs:
+        raise not_a_style()
+    return {name: _input(port) for name, port in inputs.items()}
+
+
+def _input(port: Any) -> Input:
+    shape = tuple(size if isinstance(size, int) else -1 for size in port.shape)
+    kinds = {"float": "float32", "double": "float64"}
+    kind = port.type.removeprefix("tensor(").removesuffix(")")
+    return Input(shape, np.dtype(kinds.get(kind, kind)).name)

@@ -1,0 +1,93 @@
+"""HDR and wide-gamut pictures as sane 8-bit ones: transfer curves, gamut and tone mapping.
+
+Pure functions on 16-bit RGB; slower than the plain path, and only taken by material tagged so.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtstyle.frame import Image
+
+# FFmpeg's numbers (AVColorTransferCharacteristic, AVColorPrimaries).
+PQ, HLG, BT2020 = 16, 18, 9
+WHITE_NITS = 203.0
+"""Luminance of reference white in PQ material, ITU-R BT.2408."""
+KNEE, PEAK = 0.75, 1000 / WHITE_NITS
+"""Linear light above KNEE is compressed so that PEAK just reaches 1."""
+
+# Linear BT.2020 to linear BT.709, ITU-R BT.2087.
+GAMUT = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
+    np.float32,
+)
+
+Curve = NDArray[np.floating[Any]]
+
+
+def is_wide(trc: int, primaries: int) -> bool:
+    """Say whether material with these tags needs this module at all."""
+    return trc in (PQ, HLG) or primaries == BT2020
+
+
+def pq_to_nits(signal: Curve) -> Curve:
+    """Invert the PQ curve (SMPTE ST 2084): 0 to 1 becomes 0 to 10000 cd/m2."""
+    m1, m2, c1, c2, c3 = 0.1593017578125, 78.84375, 0.8359375, 18.8515625, 18.6875
+    root = np.power(signal, 1 / m2)
+    return np.asarray(np.power(np.maximum(root - c1, 0) / (c2 - c3 * root), 1 / m1) * 10000)
+
+
+def hlg_to_linear(signal: Curve) -> Curve:
+    """Invert the HLG curve (ITU-R BT.2100); the reference white of 75 % becomes 1."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    linear = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
+    return linear / 0.26496256
+
+
+def tone_map(linear: Curve) -> Curve:
+    """Compress light above KNEE smoothly; 0 to PEAK becomes 0 to 1, more is cut."""
+    over = np.clip((linear - KNEE) / (PEAK - KNEE), 0, 1)
+    # Slope at the knee is 1, so that the curve has no kink there.
+    steep = (PEAK - KNEE) / (1 - KNEE)
+    compressed = KNEE + (1 - KNEE) * steep * over / (1 + (steep - 1) * over)
+    return np.where(linear > KNEE, compressed, linear)
+
+
+@lru_cache(maxsize=4)
+def linear_table(trc: int) -> Curve:
+    """Return linear light, reference white 1, for each of the 65536 signal values."""
+    signal = np.linspace(0, 1, 65536, dtype=np.float64)
+    if trc == PQ:
+        linear = pq_to_nits(signal) / WHITE_NITS
+    elif trc == HLG:
+        linear = hlg_to_linear(signal)
+    else:
+        linear = signal**2.4
+    return linear.astype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def display_table(high_range: bool) -> Image:
+    """Return the 8-bit display value for linear light 0 to PEAK in 65536 steps of its root.
+
+    The index is the square root, because the eye's steps are finest in the dark.
+    """
+    linear = (np.linspace(0, 1, 65536) ** 2 * PEAK).astype(np.float32)
+    shown = tone_map(linear) if high_range else np.minimum(linear, 1)
+    levels: Image = np.rint(np.power(shown, 1 / 2.4) * 255).astype(np.uint8)
+    return levels
+
+
+def to_sdr(rgb48: NDArray[np.uint16], trc: int, primaries: int) -> Image:
+    """Turn (H, W, 3) uint16 RGB with these tags into (H, W, 3) uint8 RGB of BT.709."""
+    light = linear_table(trc)[rgb48]
+    if primaries == BT2020:
+        light = np.asarray(cv2.transform(light, GAMUT), np.float32)
+    index = np.sqrt(np.clip(light / PEAK, 0, 1)) * 65535
+    shown: Image = display_table(trc in (PQ, HLG))[index.astype(np.uint16)]
+    return shown

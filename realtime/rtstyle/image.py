@@ -1,0 +1,162 @@
+"""The image job: photos in, painted photos out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rtstyle import styles
+from rtstyle.color import resize
+from rtstyle.errors import SinkError, SourceError, UsageError
+from rtstyle.picture import (
+    DEFAULT_QUALITY,
+    INPUT_SUFFIXES,
+    OUTPUT_FORMATS,
+    Picture,
+    output_format,
+    read_picture,
+    write_picture,
+)
+from rtstyle.stylizer import Stylizer
+
+WHOLE_PIXELS = 2_000_000
+"""Pictures up to this size are painted whole, without a look at the memory the model takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReport:
+    """What became of one photo: its files, its size in pixels, and what to tell the user."""
+
+    source: Path
+    output: Path
+    width: int
+    height: int
+    tiles: int
+    notes: tuple[str, ...]
+
+
+def stylize_image(
+    source: Path | str,
+    output: Path | str,
+    style: str = styles.DEFAULT_STYLE,
+    *,
+    size: str = styles.DEFAULT_SIZE,
+    strength: float = 1.0,
+    keep_color: bool = False,
+    height: int | None = None,
+    device: str = "auto",
+    quality: int = DEFAULT_QUALITY,
+    overwrite: bool = False,
+) -> ImageReport:
+    """Paint one photo file into another.
+
+    `strength` is 0 to 1, `height` in pixels, `quality` 1 to 100; the others are those of
+    `Stylizer`. Raises `UsageError`, `SourceError`, `SinkError`, `StyleError` or `EngineError`;
+    an existing output file is never damaged.
+    """
+    source, output = Path(source), Path(output)
+    check_output(source, output, overwrite=overwrite)
+    with Stylizer(
+        style, size, device=device, strength=strength, keep_color=keep_color, height=height
+    ) as stylizer:
+        return paint_file(stylizer, source, output, quality=quality)
+
+
+def paint_file(
+    stylizer: Stylizer, source: Path, output: Path, *, quality: int = DEFAULT_QUALITY
+) -> ImageReport:
+    """Paint one photo with an open stylizer; see `stylize_image`."""
+    output_format(output)
+    picture = read_picture(source)
+    painted, tiles = paint_picture(stylizer, picture)
+    write_picture(painted, output, quality)
+    notes = painted.notes
+    if painted.alpha is not None and output_format(output) == "JPEG":
+        notes = (*notes, "JPEG has no transparency: it was laid over white")
+    height, width = painted.rgb.shape[:2]
+    return ImageReport(source, output, width, height, tiles, notes)
+
+
+def paint_picture(stylizer: Stylizer, picture: Picture) -> tuple[Picture, int]:
+    """Return the painted picture and how many tiles it took (1: it was painted whole)."""
+    image = stylizer.scale(picture.rgb)
+    if stylizer.strength == 0.0:
+        painted, tiles = image.copy(), 1
+    elif image.shape[0] * image.shape[1] <= WHOLE_PIXELS:
+        painted, tiles = stylizer(image), 1
+    else:
+        from rtstyle.tiling import paint as paint_large
+
+        model = styles.find_model(stylizer.style, stylizer.size)
+        painted, tiles = paint_large(stylizer, model, image)
+        painted = stylizer.finish(image, painted)
+    alpha = picture.alpha
+    if alpha is not None:
+        alpha = np.ascontiguousarray(resize(alpha, *painted.shape[:2]))
+    return replace(picture, rgb=painted, alpha=alpha), tiles
+
+
+def plan(inputs: Sequence[Path], output: Path, *, overwrite: bool) -> list[tuple[Path, Path]]:
+    """Return the pairs (photo, output file) of a run over photos and folders.
+
+    One photo goes to the file `output`, or into it where it is a folder; several go into the
+    folder `output`, which is made. Raises `SourceError`, `SinkError` or `UsageError` before
+    anything is written.
+    """
+    sources = [photo for path in inputs for photo in _photos(path)]
+    single = len(inputs) == 1 and not inputs[0].is_dir()
+    if single and not output.is_dir():
+        pairs = [(sources[0], output)]
+    else:
+        if output.exists() and not output.is_dir():
+            raise UsageError(f"{output} is no folder.", "Several photos need one.")
+        if output.suffix.lower() in OUTPUT_FORMATS and not output.is_dir():
+            raise UsageError(f"{output} names one file.", "Several photos need a folder.")
+        pairs = [(source, output / _output_name(source)) for source in sources]
+    for source, target in pairs:
+        check_output(source, target, overwrite=overwrite, parent=single or output.is_dir())
+    targets = [target for _, target in pairs]
+    if len(set(targets)) < len(targets):
+        twice = next(target for target in targets if targets.count(target) > 1)
+        raise UsageError(f"Two photos would be written to {twice}.", "", "Paint them one by one.")
+    if not single:
+        _make_folder(output)
+    return pairs
+
+
+def _photos(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    found = sorted(p for p in path.iterdir() if p.suffix.lower() in INPUT_SUFFIXES and p.is_file())
+    if not found:
+        raise SourceError(f"The folder {path} has no photos.", "", "Name a folder with photos.")
+    yield from found
+
+
+def _output_name(source: Path) -> str:
+    return source.name if source.suffix.lower() in OUTPUT_FORMATS else f"{source.stem}.png"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"The folder {folder} cannot be made.", str(error.strerror)) from error
+
+
+def check_output(source: Path, output: Path, *, overwrite: bool, parent: bool = True) -> None:
+    """Raise `UsageError` or `SinkError` if `output` must not or cannot be written."""
+    output_format(output)
+    if output.exists():
+        if source.exists() and output.samefile(source):
+            raise UsageError(f"{output} is the input itself.", "", "Name another output file.")
+        if output.is_dir():
+            raise UsageError(f"{output} is a folder.", "", "Name an output file.")
+        if not overwrite:
+            raise UsageError(f"{output} exists already.", "", "Pass --overwrite to replace it.")
+    if parent and not output.parent.is_dir():
+        raise SinkError(f"The folder {output.parent} does not exist.", "", "Make it first.")

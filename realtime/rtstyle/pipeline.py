@@ -1,0 +1,341 @@
+"""Wires source, workers and sinks together; the only file that starts threads.
+
+    capture thread ─▶ FrameQueue ─▶ worker threads ─▶ ReorderQueue ─▶ sinks, in the calling thread
+
+Sinks run in the calling thread because windows must, and so that Ctrl-C finds nobody waiting.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rtstyle.errors import UsageError
+from rtstyle.frame import Frame, Image
+from rtstyle.frame_queue import FrameQueue, Policy, ReorderQueue
+from rtstyle.sinks.base import Sink, SinkClosedError
+from rtstyle.sources.base import Source
+
+LATEST, WAIT = Policy.LATEST, Policy.WAIT
+POLL = 0.1
+"""Seconds between looks at signals and windows while no frame comes."""
+CAPTURE_PATIENCE = 5.0
+"""Seconds that a source may take to notice `stop`; a dead network camera is left behind."""
+LATENCIES_KEPT = 1 << 15
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    `total` is the estimated number of frames or None, `elapsed` is in seconds, `written` the bytes
+    in all outputs, `fps` the mean rate since the first frame came out.
+    """
+
+    frames_in: int
+    frames_out: int
+    total: int | None
+    elapsed: float
+    fps: float
+    drops: int
+    written: int
+
+
+@dataclass
+class Report:
+    """What a run did.
+
+    `busy` is the time in seconds that each stage worked, waiting apart, `stylize` summed over
+    its workers. `latency` is p50, p95 and the largest delay in seconds from capture to after the
+    last sink. `seconds` runs from the start of the stages to the last frame, `first_frame` to
+    the first. `counts` tells what the source mended or skipped.
+    """
+
+    frames_in: int = 0
+    frames_out: int = 0
+    drops: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    busy: dict[str, float] = field(default_factory=dict)
+    latency: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    first_frame: float | None = None
+    stopped: bool = False
+    workers: int = 1
+
+    @property
+    def fps(self) -> float:
+        """Frames out a second, start-up included."""
+        return self.frames_out / self.seconds if self.seconds else 0.0
+
+    @property
+    def steady_fps(self) -> float:
+        """Frames out a second from the first one on, so without start-up and warm-up."""
+        span = self.seconds - (self.first_frame or 0.0)
+        return (self.frames_out - 1) / span if span > 0 and self.frames_out > 1 else self.fps
+
+    @property
+    def slowest_stage(self) -> tuple[str, float]:
+        """The stage that limits the rate, and the FPS that it would reach alone."""
+        share = {
+            name: busy / (self.workers if name == "stylize" else 1)
+            for name, busy in self.busy.items()
+        }
+        if not share:
+            return "", 0.0
+        name = max(share, key=lambda stage: share[stage])
+        return name, self.frames_out / share[name] if share[name] else 0.0
+
+
+class Pipeline:
+    """Runs every frame of `source` through `stylize` into all `sinks`, in order.
+
+    `policy` is `WAIT` (nothing is lost) or `LATEST` (the newest frame wins). `workers` threads
+    call `stylize` at once. `limit` ends the run after so many frames. `progress` is called in the
+    calling thread after each frame. Source and sinks are opened and closed here; after Ctrl-C,
+    SIGTERM or `stop` the sinks keep what was done (as partial, where a file was to be finished).
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        stylize: Callable[[Image], Image],
+        sinks: Sequence[Sink],
+        *,
+        policy: Policy = WAIT,
+        workers: int = 1,
+        limit: int | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        if workers < 1:
+            raise UsageError(f"{workers} workers cannot do anything.", "", "Use 1 or more.")
+        self.source, self.sinks = source, list(sinks)
+        self._stylize, self._workers, self._progress = stylize, workers, progress
+        self._limit, self._live = limit, policy is LATEST
+        # Live: a single waiting frame, because each further one is only delay.
+        self._todo: FrameQueue[Frame] = FrameQueue(1 if policy is LATEST else 2, policy)
+        self._done: ReorderQueue[Frame] = ReorderQueue(workers + 1, workers)
+        self._report = Report(workers=workers)
+        self._errors: list[BaseException] = []
+        self._busy_lock, self._first = threading.Lock(), threading.Lock()
+        self._warm = False
+        self._interrupted = self._stuck = False
+
+    def stop(self) -> None:
+        """End the run soon and keep what was done; may be called from any thread."""
+        self._interrupted = True
+        self._halt()
+
+    def _halt(self) -> None:
+        self.source.stop()
+        self._todo.stop()
+        self._done.stop()
+
+    def run(self) -> Report:
+        """Run to the end of the source, and return the report.
+
+        An exception of any stage ends all of them and is raised here; the sinks are then
+        aborted. Ctrl-C, `stop` and a closed window end the run with `stopped` in the report.
+        """
+        opened: list[Sink] = []
+        try:
+            for sink in self.sinks:
+                opened.append(sink)
+                sink.open()
+            self.source.open()
+            with one_opencv_thread(), self._catch_interrupt():
+                self._run_stages()
+                if self._errors:
+                    raise self._errors[0]
+                # A live run has no other end than being stopped.
+                complete = self._live or not self._report.stopped
+                for sink in opened:
+                    sink.close(complete)
+        except BaseException:
+            for sink in opened:
+                sink.abort()
+            raise
+        finally:
+            if not self._stuck:
+                self.source.close()
+        return self._report
+
+    def _run_stages(self) -> None:
+        threads = [
+            threading.Thread(target=self._guard, args=(work,), name=f"rtstyle-{name}", daemon=True)
+            for name, work in self._stages()
+        ]
+        self._began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        try:
+            self._report.stopped = not self._show_all()
+        except SinkClosedError:
+            self._report.stopped = True
+        except BaseException as error:
+            self._errors.append(error)
+        finally:
+            self._halt()
+            for thread in threads:
+                thread.join(CAPTURE_PATIENCE)
+            # A source that hangs in its driver must not be closed under its feet.
+            self._stuck = threads[0].is_alive()
+        self._finish_report()
+
+    def _stages(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        yield "capture", self._capture
+        for number in range(self._workers):
+            yield f"stylize-{number}", self._work
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        """Run a stage; keep its exception for the caller and end the others."""
+        try:
+            work()
+        except BaseException as error:
+            self._errors.append(error)
+            self._halt()
+
+    def _capture(self) -> None:
+        busy = 0.0
+        frames = iter(self.source)
+        while True:
+            began = time.perf_counter()
+            frame = next(frames, None)
+            busy += time.perf_counter() - began
+            if frame is None:
+                break
+            self._report.frames_in += 1
+            if not self._todo.put(frame):
+                break
+        self._report.busy["capture"] = busy
+        self._todo.finish()
+
+    def _work(self) -> None:
+        busy = 0.0
+        with self._todo.reader() as items:
+            for number, frame in items:
+                painted, seconds = self._paint(frame.image)
+                busy += seconds
+                if not self._done.put(number, frame.with_image(painted)):
+                    break
+        with self._busy_lock:
+            self._report.busy["stylize"] = self._report.busy.get("stylize", 0.0) + busy
+        self._done.finish()
+
+    def _paint(self, image: Image) -> tuple[Image, float]:
+        """Call `stylize`; return its result and the seconds it took.
+
+        The first call has no company: two first calls of OpenVINO 2026.4 at once can dead-lock
+        in its Python binding, and a model would be prepared for the new size once per worker.
+        """
+        with nullcontext() if self._warm else self._first:
+            began = time.perf_counter()
+            painted = self._stylize(image)
+            self._warm = True
+            return painted, time.perf_counter() - began
+
+    def _show_all(self) -> bool:
+        """Write every result into the sinks; say whether the end was reached."""
+        report = self._report
+        report.busy["sinks"] = 0.0
+        self._latencies = np.zeros(LATENCIES_KEPT, np.float32)
+        while not self._interrupted:
+            try:
+                frame = self._done.get(timeout=POLL)
+            except TimeoutError:
+                for sink in self.sinks:
+                    sink.idle()
+                continue
+            if frame is None:
+                return not self._done.stopped
+            self._show(frame)
+            if report.frames_out == self._limit:
+                return True
+        return False
+
+    def _show(self, frame: Frame) -> None:
+        began = time.perf_counter()
+        closed: SinkClosedError | None = None
+        for sink in self.sinks:
+            try:
+                sink.write(frame)
+            except SinkClosedError as error:
+                closed = error
+        self._report.busy["sinks"] += time.perf_counter() - began
+        self._count(frame)
+        if closed:
+            raise closed
+
+    def _count(self, frame: Frame) -> None:
+        report, now = self._report, time.monotonic()
+        self._latencies[report.frames_out % LATENCIES_KEPT] = now - frame.captured_at
+        report.frames_out += 1
+        report.seconds = now - self._began
+        if report.first_frame is None:
+            report.first_frame = report.seconds
+        if self._progress is not None:
+            self._progress(self._status())
+
+    def _status(self) -> Progress:
+        report = self._report
+        return Progress(
+            frames_in=report.frames_in,
+            frames_out=report.frames_out,
+            total=self._limit or self.source.frames,
+            elapsed=report.seconds,
+            fps=report.steady_fps,
+            drops=self._todo.drops.total(),
+            written=sum(sink.written for sink in self.sinks),
+        )
+
+    def _finish_report(self) -> None:
+        report = self._report
+        report.drops = self._todo.drops + self._done.drops
+        report.counts = Counter({k: v for k, v in self.source.counts.items() if v})
+        if report.frames_out:
+            delays = self._latencies[: min(report.frames_out, LATENCIES_KEPT)]
+            p50, p95 = np.percentile(delays, [50, 95])
+            report.latency = {"p50": float(p50), "p95": float(p95), "max": float(delays.max())}
+
+    @contextmanager
+    def _catch_interrupt(self) -> Iterator[None]:
+        """Let the first Ctrl-C (or SIGTERM) end the run in order; the second one breaks it off."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def on_signal(_number: int, _stack: Any) -> None:
+            if self._interrupted:
+                raise KeyboardInterrupt
+            # Only a flag: a lock taken here might be held by the very code interrupted.
+            self._interrupted = True
+
+        before = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """Keep OpenCV to the calling thread: its pool spins, and doubles the cost of a conversion."""
+    cv2: Any = sys.modules.get("cv2")
+    if cv2 is None:
+        yield
+        return
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

@@ -1,0 +1,43 @@
+"""Where frames go. Each sink is a file here; `open_output` chooses one by the name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rtstyle.sinks.base import Sink
+    from rtstyle.sinks.stream_copy import StreamCopier
+    from rtstyle.sources.base import Source
+
+
+def open_output(
+    path: str | Path,
+    source: Source,
+    *,
+    encoder: str = "auto",
+    copier: StreamCopier | None = None,
+) -> Sink:
+    """Return the sink for an output name, not opened yet: video, GIF, or pictures.
+
+    A name without a suffix, one that ends in `/`, or an existing folder means pictures in it.
+    """
+    target = Path(path)
+    from rtstyle.sinks.images import PRINTF, ImageSequenceSink
+
+    if PRINTF.search(target.name) or target.is_dir() or not target.suffix:
+        return ImageSequenceSink(target)
+    if target.suffix.lower() == ".gif":
+        from rtstyle.sinks.gif import GifSink
+
+        return GifSink(target, origin=source.origin)
+    from rtstyle.sinks.video_file import VideoFileSink
+
+    return VideoFileSink(
+        target,
+        rate=source.rate,
+        encoder=encoder,
+        origin=source.origin,
+        sample_aspect_ratio=source.sample_aspect_ratio,
+        copier=copier,
+    )

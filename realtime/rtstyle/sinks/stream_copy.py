@@ -1,0 +1,213 @@
+"""Sound, subtitles, chapters and titles of the source, carried over into the output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import av.error
+from av.stream import Discard
+
+from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder
+
+AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
+TEXT_ENCODERS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+# FFmpeg writes these into MP4, but hardly any player reads them there.
+UNPLAYABLE = {"mp4": ("pcm_", "vorbis"), "mov": ("vorbis", "opus", "flac")}
+PRIVATE_METADATA = frozenset(
+    ("encoder", "major_brand", "minor_version", "compatible_brands", "duration")
+)
+
+
+class Carrier(Protocol):
+    """Moves the packets of one stream into the output."""
+
+    def carry(self, packet: Any) -> None:
+        """Take one packet of the source, with time stamps already on the output's scale."""
+        ...
+
+    def finish(self) -> None:
+        """Write what is still held back."""
+        ...
+
+
+class PacketCopy:
+    """Muxes packets as they are."""
+
+    def __init__(self, output: Any, stream: Any) -> None:
+        self._output = output
+        self._stream = output.add_stream_from_template(stream, opaque=True)
+        copy_labels(stream, self._stream)
+        self._last: int | None = None
+
+    def carry(self, packet: Any) -> None:
+        """Mux the packet, unless it would fall back behind the last one."""
+        if packet.dts is None:
+            packet.dts = packet.pts
+        if self._last is not None and packet.dts <= self._last:
+            return
+        self._last = packet.dts
+        packet.stream = self._stream
+        self._output.mux(packet)
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
+class StreamCopier:
+    """Reads the other streams of `path` beside the video and muxes them in step with it.
+
+    `start` and `end` are seconds as in the source; the output begins at 0. Only what is needed
+    next is in memory. `notes` says what was re-encoded or left out, and why.
+    """
+
+    def __init__(self, path: Path, *, start: float | None = None, end: float | None = None) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        self.damaged = 0
+        self._start, self._end = start, end
+        self._input: Any = None
+        self._carriers: dict[int, Carrier] = {}
+        self._packets: Iterator[Any] = iter(())
+        self._held: Any = None
+
+    def open(self, output: Any, kind: str) -> None:
+        """Open the source and add its streams to `output`, before its header is written."""
+        self._input = av.open(str(self.path), metadata_errors="replace")
+        self._kind = kind
+        zero = max(Fraction(self._input.start_time or 0, av.time_base), Fraction(0))
+        self._origin = zero + Fraction(self._start or 0)
+        self._limit = None if self._end is None else zero + Fraction(self._end) - self._origin
+        for stream in self._input.streams:
+            carrier = self._carrier(output, stream)
+            if carrier is not None:
+                self._carriers[stream.index] = carrier
+            else:
+                # The demuxer then need not even read the picture.
+                stream.discard = Discard.all
+        self._copy_global(output)
+        wanted = [s for s in self._input.streams if s.index in self._carriers]
+        if wanted:
+            if self._start:
+                self._seek(wanted)
+            self._packets = self._demux(wanted)
+            self._held = next(self._packets, None)
+
+    def advance(self, seconds: Fraction) -> None:
+        """Mux everything that belongs up to `seconds` on the output's scale."""
+        while self._held is not None and self._held.pts * self._held.time_base <= seconds:
+            self._carriers[self._held.stream.index].carry(self._held)
+            self._held = next(self._packets, None)
+
+    def finish(self, complete: bool) -> None:
+        """Mux the rest, unless the output is cut short, and close the source."""
+        while complete and self._held is not None:
+            self.advance(self._held.pts * self._held.time_base)
+        for carrier in self._carriers.values():
+            carrier.finish()
+        self.close()
+
+    def close(self) -> None:
+        """Close the source."""
+        self._held, self._packets = None, iter(())
+        if self._input is not None:
+            self._input.close()
+            self._input = None
+
+    def _carrier(self, output: Any, stream: Any) -> Carrier | None:
+        """Return what moves this stream into the output; None leaves it out."""
+        if stream.type not in ("audio", "subtitle"):
+            return None
+        label = f"{stream.type} stream {stream.index}"
+        if stream.codec_context is None:
+            self.notes.append(f"{label} left out: unknown codec")
+            return None
+        codec = stream.codec_context.codec.canonical_name
+        refused = UNPLAYABLE.get(self._kind, ())
+        if codec in output.supported_codecs and not codec.startswith(refused or ("\0",)):
+            return PacketCopy(output, stream)
+        try:
+            if stream.type == "audio":
+                name = AUDIO_ENCODERS[self._kind]
+                carrier: Carrier = AudioTranscoder(output, stream, name)
+            else:
+                name = TEXT_ENCODERS[self._kind]
+                carrier = SubtitleTranscoder(output, stream, name)
+        except (av.error.FFmpegError, ValueError, RuntimeError) as error:
+            self.notes.append(f"{label} ({codec}) left out: {self._kind} cannot hold it ({error})")
+            return None
+        self.notes.append(f"{label} re-encoded from {codec} to {name}: {self._kind} needs it")
+        return carrier
+
+    def _seek(self, wanted: list[Any]) -> None:
+        try:
+            self._input.seek(int(self._origin * av.time_base))
+        except av.error.FFmpegError:
+            self.damaged += 1
+        for stream in wanted:
+            if stream.codec_context.is_open:
+                stream.codec_context.flush_buffers()
+
+    def _demux(self, wanted: list[Any]) -> Iterator[Any]:
+        """Yield the packets between start and end, moved onto the output's scale."""
+        try:
+            for packet in self._input.demux(wanted):
+                if packet.pts is None or packet.size == 0:
+                    continue
+                if packet.is_corrupt:
+                    self.damaged += 1
+                    continue
+                if self._place(packet):
+                    yield packet
+        except av.error.FFmpegError:
+            self.damaged += 1
+
+    def _place(self, packet: Any) -> bool:
+        """Move a packet's time stamps; return False if it lies outside."""
+        shift = round(self._origin / packet.time_base)
+        packet.pts -= shift
+        if packet.dts is not None:
+            packet.dts -= shift
+        begins = packet.pts * packet.time_base
+        ends = begins + (packet.duration or 0) * packet.time_base
+        if self._limit is not None and begins >= self._limit:
+            return False
+        if packet.stream.type == "subtitle":
+            return ends > 0 and self._clip(packet, begins)
+        # Encoders' lead-in lies before 0, and MP4 keeps it apart with an edit list.
+        lead_in = not self._start and self._kind in ("mp4", "mov")
+        return begins >= 0 or lead_in
+
+    def _clip(self, packet: Any, begins: Fraction) -> bool:
+        if begins < 0:
+            packet.duration += packet.pts
+            packet.pts = packet.dts = 0
+        return True
+
+    def _copy_global(self, output: Any) -> None:
+        """Copy titles and chapters."""
+        for key, value in self._input.metadata.items():
+            if key.lower() not in PRIVATE_METADATA:
+                output.metadata[key] = value
+        chapters = [c for c in map(self._move_chapter, self._input.chapters()) if c is not None]
+        if chapters:
+            output.set_chapters(chapters)
+
+    def _move_chapter(self, chapter: Any) -> Any:
+        base = chapter["time_base"] or Fraction(1, av.time_base)
+        shift = round(self._origin / base)
+        begins, ends = max(0, chapter["start"] - shift), chapter["end"] - shift
+        if self._limit is not None:
+            ends = min(ends, round(self._limit / base))
+        return {**chapter, "start": begins, "end": ends} if ends > begins else None
+
+
+def copy_labels(source: Any, target: Any) -> None:
+    """Copy language, title and disposition of a stream."""
+    for key in ("language", "title"):
+        if key in source.metadata:
+            target.metadata[key] = source.metadata[key]
+    target.disposition = source.disposition

@@ -1,0 +1,173 @@
+"""A video file: frames encoded, everything else of the source copied beside them."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from rtstyle.errors import SinkError
+from rtstyle.frame import Frame
+from rtstyle.sinks.base import Sink
+from rtstyle.sinks.encoders import EncoderChoice, choose_encoder
+from rtstyle.sinks.pending import PendingFile, writing_to
+from rtstyle.sinks.stream_copy import StreamCopier
+from rtstyle.yuv import BT709, LIMITED, YuvConverter
+
+CONTAINERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+}
+DEFAULT_RATE = Fraction(25)
+
+
+class VideoFileSink(Sink):
+    """Writes an MP4, MOV, MKV or WebM file, chosen by the suffix of `path`.
+
+    Pictures become yuv420p, BT.709, limited range, and are tagged so. Time stamps are those of
+    the frames minus `origin` seconds. `copier` brings sound and subtitles of a source along. An
+    odd width or height is padded by one repeated column or row where the codec (H.264) needs it.
+    The file appears under its name on `close`; `path` then tells where it is.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        rate: Fraction | None = None,
+        encoder: str = "auto",
+        origin: Fraction = Fraction(0),
+        sample_aspect_ratio: Fraction | None = None,
+        copier: StreamCopier | None = None,
+        threads: int = 0,
+    ) -> None:
+        self.path = Path(path)
+        self.name = self.path.name
+        self.kind = CONTAINERS.get(self.path.suffix.lower(), "")
+        self.encoder: EncoderChoice | None = None
+        self._rate = rate or DEFAULT_RATE
+        self._asked, self._origin, self._ratio = encoder, origin, sample_aspect_ratio
+        self._copier = copier
+        self._threads = threads or max(1, min(4, (os.cpu_count() or 1) // 2))
+        self._pending: PendingFile | None = None
+        self._output: Any = None
+        self._stream: Any = None
+        self._shift = 0
+        self._last: int | None = None
+
+    def open(self) -> None:
+        """Check suffix and folder, and make the temporary file."""
+        if not self.kind:
+            raise SinkError(
+                f"{self.path.name} is not a kind of video that can be written.",
+                f"The suffix is {self.path.suffix or 'missing'!s}.",
+                f"Use one of {' '.join(CONTAINERS)}, .gif, or pictures like out_%05d.png.",
+            )
+        if self._pending is None:
+            self._pending = PendingFile(self.path)
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame, and copy what else belongs before it."""
+        self.open()
+        with writing_to(self.path):
+            if self._output is None:
+                self._start(frame, self._pending or PendingFile(self.path))
+            if frame.image.shape[:2] != self._shape:
+                raise SinkError(
+                    f"{self.path} cannot be written.", "The size of the pictures changed midway."
+                )
+            picture = self._to_yuv(frame.image)
+            picture.pts, picture.time_base = self._place(frame), frame.time_base
+            if self._copier:
+                self._copier.advance(picture.pts * frame.time_base)
+            for packet in self._stream.encode(picture):
+                self._output.mux(packet)
+
+    def close(self, complete: bool = True) -> None:
+        """Write what is left and give the file its name; nothing if no frame came."""
+        if self._output is None:
+            self.abort()
+            return
+        try:
+            with writing_to(self.path):
+                for packet in self._stream.encode(None):
+                    self._output.mux(packet)
+                if self._copier:
+                    self._copier.finish(complete)
+                output, self._output = self._output, None
+                output.close()
+        except BaseException:
+            self.abort()
+            raise
+        if self._pending:
+            self.path = self._pending.commit(complete)
+            self._pending = None
+
+    @property
+    def written(self) -> int:
+        """Bytes so far."""
+        return self._pending.size if self._pending else 0
+
+    def abort(self) -> None:
+        """Throw the temporary file away."""
+        if self._copier:
+            self._copier.close()
+        output, self._output = self._output, None
+        if output is not None:
+            try:
+                output.close()
+            except (OSError, ValueError):
+                # The disk is full, for example; the file goes anyway.
+                self._stream = None
+        if self._pending:
+            self._pending.discard()
+            self._pending = None
+
+    def _start(self, frame: Frame, pending: PendingFile) -> None:
+        """Open container and encoder, now that size and time base are known."""
+        self._pending = pending
+        self._shape = frame.image.shape[:2]
+        height, width = self._shape
+        options = {"movflags": "+faststart"} if self.kind in ("mp4", "mov") else {}
+        self._output = av.open(str(pending.temporary), "w", format=self.kind, options=options)
+        chosen = choose_encoder(self._asked, self._output, width, height, self._rate)
+        self.encoder = chosen
+        self._to_yuv = YuvConverter(chosen.even)
+        self._stream = self._output.add_stream(
+            chosen.name, rate=self._rate, options=dict(chosen.options)
+        )
+        self._configure(chosen, width, height, frame.time_base)
+        self._shift = round(self._origin / frame.time_base)
+        if self._copier:
+            self._copier.open(self._output, self.kind)
+
+    def _configure(
+        self, chosen: EncoderChoice, width: int, height: int, time_base: Fraction
+    ) -> None:
+        stream, context = self._stream, self._stream.codec_context
+        even = int(chosen.even)
+        stream.width, stream.height = width + (width & even), height + (height & even)
+        stream.pix_fmt = "yuv420p"
+        # The source's own time base, so that variable rates keep their exact time stamps.
+        stream.time_base = context.time_base = time_base
+        stream.thread_count = self._threads
+        context.color_range = LIMITED
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        if self._ratio:
+            context.sample_aspect_ratio = self._ratio
+        if chosen.bit_rate:
+            context.bit_rate = chosen.bit_rate
+
+    def _place(self, frame: Frame) -> int:
+        """Return the frame's time stamp in the output: never negative, always rising."""
+        pts = max(0, frame.pts - self._shift)
+        if self._last is not None:
+            pts = max(pts, self._last + 1)
+        self._last = pts
+        return pts

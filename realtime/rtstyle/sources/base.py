@@ -1,0 +1,68 @@
+"""What every source is: an iterable context manager of frames."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rtstyle.frame import Frame
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Source:
+    """Frames from a camera, a file or a generator, read by one thread.
+
+    `open` learns `width`, `height` (pixels), `rate` (frames a second, None if unknown) and
+    `frames` (an estimate of how many will come, None if unknown or endless). Iterating yields
+    frames with rising `index` and `pts`, all of one size. `counts` tells what had to be mended
+    or skipped on the way, by name. Bad input raises `SourceError`.
+    """
+
+    name: str = "source"
+    live: bool = False
+    """Whether frames come by the clock, so that a late consumer should skip some."""
+    width: int = 0
+    height: int = 0
+    rate: Fraction | None = None
+    frames: int | None = None
+    sample_aspect_ratio: Fraction | None = None
+    """Width over height of one pixel, None for square."""
+    origin: Fraction = Fraction(0)
+    """The moment, in seconds on the scale of `pts`, that becomes 0 in an output."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def open(self) -> None:
+        """Open the source; a second call does nothing. Raises `SourceError`."""
+
+    def close(self) -> None:
+        """Free the source; a second call does nothing."""
+
+    def describe(self) -> str:
+        """Say what this is and what it gives, for the user."""
+        rate = f" at {float(self.rate):g} FPS" if self.rate else ""
+        return f"{self.name}: {self.width}x{self.height}{rate}"
+
+    def stop(self) -> None:
+        """Wake a waiting iteration and end it soon; may be called from any thread."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,44 @@
+"""Time stamps made whole: none missing, always rising."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+JUMP_BACK, JUMP_AHEAD = 1.0, 3600.0
+"""Seconds from which a step counts as a break in the time line, not as jitter."""
+
+
+class TimestampMender:
+    """Keeps good time stamps as they are, and makes up those that are missing or fall back.
+
+    `step` is the usual distance of two frames in ticks of `time_base`. `mended` counts the time
+    stamps that were there and wrong; a stream without any (raw H.264) is nothing to report.
+    """
+
+    def __init__(self, time_base: Fraction, step: int) -> None:
+        self.mended = 0
+        self._step = max(1, step)
+        self._back = int(JUMP_BACK / time_base)
+        self._ahead = int(JUMP_AHEAD / time_base)
+        self._shift = 0
+        self._last: int | None = None
+
+    def __call__(self, pts: int | None) -> int:
+        """Return a time stamp above all earlier ones; `pts` itself if it is sound."""
+        if self._last is None:
+            self._last = pts or 0
+            return self._last
+        if pts is None:
+            self._last += self._step
+            return self._last
+        change = pts + self._shift - self._last
+        if change < -self._back or change > self._ahead:
+            self._shift += self._step - change
+            change = self._step
+            self.mended += 1
+        elif change <= 0:
+            # One tick, so that the next sound time stamp is still ahead of this one.
+            change = 1
+            self.mended += 1
+        self._last += change
+        return self._last

@@ -1,0 +1,294 @@
+"""Frames of a video file, decoded by PyAV: every one, in order, upright, in RGB."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import cv2
+import numpy as np
+from av.stream import Disposition
+
+from rtstyle.errors import SourceError, UsageError
+from rtstyle.frame import Frame, Image
+from rtstyle.sources.base import Source
+from rtstyle.sources.timestamps import TimestampMender
+from rtstyle.yuv import RgbConverter
+
+DEFAULT_RATE = Fraction(25)
+MAX_RESTARTS = 50
+"""How often reading goes on after damage before the rest of the file is given up."""
+
+
+class VideoFileSource(Source):
+    """Every frame of a video file between `start` and `end` (seconds), with its own time stamp.
+
+    Rotation is applied, colours become full-range RGB, transparency becomes black, HDR becomes
+    plain. Damaged packets are skipped and counted in `counts`; a size that changes midway is
+    scaled to the first. Raises `SourceError` for what is no readable video.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        threads: int = 0,
+    ) -> None:
+        super().__init__()
+        check_times(start, end)
+        self.path = Path(path)
+        self.name = self.path.name
+        self.start, self.end = start, end
+        self.threads = threads or min(4, os.cpu_count() or 1)
+        self.duration: float | None = None
+        self._container: Any = None
+        self._stopped = False
+
+    def open(self) -> None:
+        """Open the file and read its header."""
+        if self._container is not None:
+            return
+        self._container = open_container(self.path)
+        try:
+            self._read_header()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def stop(self) -> None:
+        """End the iteration after the present frame."""
+        self._stopped = True
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.open()
+        to_rgb = RgbConverter()
+        stream, time_base = self._stream, self._time_base
+        mend = TimestampMender(time_base, round(1 / (self.rate or DEFAULT_RATE) / time_base))
+        first = self._seek()
+        last = None if self.end is None else self._zero + Fraction(self.end)
+        index = 0
+        for decoded in self._decode(stream):
+            pts = mend(decoded.dts if decoded.pts is None else decoded.pts)
+            if mend.mended:
+                self.counts["mended time stamps"] = mend.mended
+            moment = pts * time_base
+            if moment < first:
+                continue
+            if self._stopped or (last is not None and moment >= last):
+                break
+            image = self._fit(upright(to_rgb(decoded), display_matrix(decoded)))
+            yield Frame(image, index, pts, time_base, time.monotonic())
+            index += 1
+        if index == 0 and not self._stopped:
+            raise self._nothing_found()
+
+    def _read_header(self) -> None:
+        self._stream = pick_video_stream(self._container, self.path)
+        stream = self._stream
+        stream.thread_type = "AUTO"
+        stream.thread_count = self.threads
+        self._time_base = stream.time_base or Fraction(1, 90000)
+        self.rate = stream.average_rate or stream.guessed_rate or None
+        self._zero = Fraction(self._container.start_time or 0, av.time_base)
+        self.origin = self._zero + Fraction(self.start or 0)
+        ratio = stream.sample_aspect_ratio
+        self.sample_aspect_ratio = ratio if ratio and ratio != 1 else None
+        self.duration = self._find_duration()
+        self.frames = self._estimate_frames()
+        self.width, self.height = stream.width, stream.height
+        self._learn_from_first_frame()
+        if self.start and self.duration and self.start >= self.duration:
+            raise SourceError(
+                f"{self.name} has no frame after {self.start:g} s.",
+                f"It is {self.duration:.2f} s long.",
+                "Choose an earlier --start.",
+            )
+
+    def _learn_from_first_frame(self) -> None:
+        """Decode one frame for what only frames know: rotation, and the size in odd files."""
+        frame = next(self._decode(self._stream), None)
+        if frame is None:
+            raise self._nothing_found()
+        self.width, self.height = frame.width, frame.height
+        if turns(display_matrix(frame)):
+            self.width, self.height = frame.height, frame.width
+            if self.sample_aspect_ratio:
+                self.sample_aspect_ratio = 1 / self.sample_aspect_ratio
+        self._container.close()
+        # A fresh container: raw streams cannot seek back, and counts start at nought.
+        self._container = open_container(self.path)
+        self._stream = pick_video_stream(self._container, self.path)
+        self._stream.thread_type = "AUTO"
+        self._stream.thread_count = self.threads
+        self.counts.clear()
+
+    def _find_duration(self) -> float | None:
+        stream = self._stream
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        if self._container.duration:
+            return float(self._container.duration / av.time_base)
+        return None
+
+    def _estimate_frames(self) -> int | None:
+        total: int | None = self._stream.frames or None
+        if total is None and self.duration and self.rate:
+            total = round(self.duration * self.rate)
+        if total is None or (self.start is None and self.end is None):
+            return total
+        if not self.duration:
+            return None
+        shown = min(self.end or self.duration, self.duration) - (self.start or 0)
+        return max(0, round(total * shown / self.duration))
+
+    def _seek(self) -> Fraction:
+        """Go to the last key frame before the start; return the moment of the first frame."""
+        if not self.start:
+            return Fraction(-(2**62))
+        first = self._zero + Fraction(self.start)
+        try:
+            self._container.seek(int(first / self._time_base), stream=self._stream)
+        except av.error.FFmpegError:
+            # Raw streams cannot seek: decoding from the beginning comes to the same.
+            self.counts["slow seeks"] += 1
+        # A time given with three decimals must not miss the frame it was read from.
+        return first - Fraction(1, 2000)
+
+    def _decode(self, stream: Any) -> Iterator[av.VideoFrame]:
+        for packet in self._packets(stream):
+            try:
+                frames = stream.decode(packet)
+            except av.error.FFmpegError:
+                self.counts["damaged packets"] += 1
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    self.counts["damaged frames"] += 1
+                yield frame
+
+    def _packets(self, stream: Any) -> Iterator[Any]:
+        for _ in range(MAX_RESTARTS):
+            try:
+                yield from self._container.demux(stream)
+                return
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                self.counts["damaged packets"] += 1
+        self.counts["given up"] += 1
+
+    def _fit(self, image: Image) -> Image:
+        if image.shape[:2] == (self.height, self.width):
+            return image
+        self.counts["frames of another size"] += 1
+        size = (self.width, self.height)
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    def _nothing_found(self) -> SourceError:
+        if self.start or self.end:
+            return SourceError(
+                f"{self.name} has no frame between --start and --end.",
+                f"It is {self.duration:.2f} s long." if self.duration else "",
+                "Choose other times.",
+            )
+        return SourceError(
+            f"No frame of {self.name} can be decoded.",
+            "The file is empty, damaged or cut off.",
+            "Check that it plays, or fetch it again.",
+        )
+
+
+def check_times(start: float | None, end: float | None) -> None:
+    """Raise `UsageError` unless 0 <= start < end, as far as given."""
+    if start is not None and not start >= 0:
+        raise UsageError(f"--start {start:g} is before the beginning.", "", "Use 0 or more.")
+    if end is not None and not end > (start or 0):
+        raise UsageError(
+            f"--end {end:g} is not after --start {start or 0:g}.", "", "Use a later --end."
+        )
+
+
+def open_container(path: Path) -> Any:
+    """Open a media file for reading, or raise `SourceError` with the reason in plain words."""
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder, not a video.", "", "Name a file in it.")
+    if not path.exists():
+        raise SourceError(f"{path} does not exist.", "", "Check the name and the folder.")
+    try:
+        if path.is_file() and path.stat().st_size == 0:
+            raise SourceError(f"{path} is empty.", "It has 0 bytes.", "Fetch it again.")
+        return av.open(str(path), metadata_errors="replace")
+    except av.error.PermissionError as error:
+        raise SourceError(f"{path} cannot be read.", "You have no right to.", "") from error
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(
+            f"{path} is not a video that can be read.",
+            str(getattr(error, "strerror", None) or error),
+            "Check that it plays, or fetch it again.",
+        ) from error
+
+
+def pick_video_stream(container: Any, path: Path) -> Any:
+    """Return the best moving picture of a container; a cover picture does not count."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    best = container.streams.best("video")
+    if best in streams:
+        streams.insert(0, best)
+    for stream in streams:
+        if stream.codec_context is not None:
+            return stream
+    has = "only sound" if container.streams.audio else "no picture and no sound"
+    container.close()
+    raise SourceError(f"{path} holds no video.", f"It has {has}.", "Choose a file with pictures.")
+
+
+Matrix = tuple[int, int, int, int]
+
+
+def display_matrix(frame: av.VideoFrame) -> Matrix | None:
+    """Return (a, b, c, d) of a frame's display matrix, None if it stands as it is.
+
+    A point (x, y) goes to (a x + c y, b x + d y); FFmpeg's 16.16 numbers, y downwards.
+    """
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return None
+    a, b, _, c, d = np.frombuffer(memoryview(data), np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+def turns(matrix: Matrix | None) -> bool:
+    """Say whether a display matrix swaps width and height."""
+    if matrix is None:
+        return False
+    a, b, c, d = matrix
+    return abs(b) + abs(c) > abs(a) + abs(d)
+
+
+def upright(image: Image, matrix: Matrix | None) -> Image:
+    """Turn and mirror (H, W, 3) as the display matrix says, to the nearest right angle."""
+    if matrix is None:
+        return image
+    a, b, c, d = matrix
+    if turns(matrix):
+        image, across, down = np.asarray(cv2.transpose(image), np.uint8), c < 0, b < 0
+    else:
+        across, down = a < 0, d < 0
+    if not (across or down):
+        return image
+    code = -1 if across and down else int(across)
+    return np.asarray(cv2.flip(image, code), np.uint8)

@@ -1,0 +1,178 @@
+"""The built-in styles: names, credits, checksums, and where a model file lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rtstyle.errors import StyleError
+
+SIZES = ("fast", "balanced", "paper")
+"""Network sizes, from the quickest to the most faithful."""
+
+DEFAULT_STYLE = "mosaic"
+DEFAULT_SIZE = "balanced"
+MANIFEST_VERSION = 1
+FOLDER_VARIABLE = "RTSTYLE_STYLES"
+"""Environment variable that names another folder with a manifest.json."""
+
+
+@dataclass(frozen=True, slots=True)
+class StyleFile:
+    """One model file of a style. `training` holds its training figures, as JSON values."""
+
+    style: str
+    size: str
+    path: Path
+    sha256: str
+    bytes: int
+    training: Mapping[str, Any]
+
+    def problem(self) -> str:
+        """Say in a few words what is wrong with the file, or return an empty string."""
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            return "its sha256 differs from the manifest's"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """A style, the painting it was trained on, and its model files by size."""
+
+    name: str
+    title: str
+    artist: str
+    year: str
+    licence: str
+    painting: str
+    files: Mapping[str, StyleFile]
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """The sizes that exist, the quickest first."""
+        known = [size for size in SIZES if size in self.files]
+        return (*known, *sorted(set(self.files) - set(known)))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What manifest.json says: the folder of the model files and the styles by name."""
+
+    folder: Path
+    styles: Mapping[str, Style]
+
+
+def styles_folder() -> Path:
+    """Return the folder of the model files, in a wheel as in a checkout.
+
+    `RTSTYLE_STYLES` names another one.
+    """
+    if other := os.environ.get(FOLDER_VARIABLE):
+        return Path(other)
+    package = Path(__file__).resolve().parent
+    in_wheel = package / "pretrained"
+    # <repository>/realtime/rtstyle/styles.py -> <repository>/pretrained
+    return in_wheel if in_wheel.is_dir() else package.parents[1] / "pretrained"
+
+
+def load_manifest(folder: Path | None = None) -> Manifest:
+    """Return the manifest of `folder` (default: `styles_folder()`), read once.
+
+    Raises `StyleError` if it is missing or damaged.
+    """
+    return _read_manifest(folder or styles_folder())
+
+
+@lru_cache(maxsize=8)
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / "manifest.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["version"] != MANIFEST_VERSION:
+            raise ValueError(f"version {content['version']}, expected {MANIFEST_VERSION}")
+        styles = {n: _parse_style(folder, n, entry) for n, entry in content["styles"].items()}
+    except OSError as error:
+        raise StyleError(
+            f"The list of styles {path} cannot be read.", str(error.strerror), "Reinstall rtstyle."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise StyleError(
+            f"The list of styles {path} is damaged.", why, "Reinstall rtstyle."
+        ) from error
+    return Manifest(folder, styles)
+
+
+def _parse_style(folder: Path, name: str, entry: Mapping[str, Any]) -> Style:
+    files = {s: _parse_file(folder, name, s, f) for s, f in entry["files"].items()}
+    credit = {key: str(entry.get(key, "")) for key in ("title", "artist", "year", "licence")}
+    return Style(name, painting=str(entry.get("painting", "")), files=files, **credit)
+
+
+def _parse_file(folder: Path, name: str, size: str, entry: Mapping[str, Any]) -> StyleFile:
+    relative = str(entry["path"])
+    # A manifest must not reach out of its own folder.
+    if Path(relative).name != relative:
+        raise ValueError(f"{relative!r} is no plain file name")
+    return StyleFile(
+        style=name,
+        size=size,
+        path=folder / relative,
+        sha256=str(entry["sha256"]).lower(),
+        bytes=int(entry["bytes"]),
+        training=dict(entry.get("training") or {}),
+    )
+
+
+def style_names() -> tuple[str, ...]:
+    """Return the names of the built-in styles, in the manifest's order."""
+    return tuple(load_manifest().styles)
+
+
+def find_style(name: str) -> Style:
+    """Return the built-in style `name`. Raises `StyleError` that suggests the nearest names."""
+    styles = load_manifest().styles
+    if name in styles:
+        return styles[name]
+    lowered = name.lower().replace("-", "_").replace(" ", "_")
+    near = get_close_matches(lowered, styles, n=3, cutoff=0.5)
+    todo = f"Did you mean {' or '.join(near)}? " if near else ""
+    names = ", ".join(styles) or "none"
+    raise StyleError(
+        f"There is no style named {name!r}.",
+        f"The built-in styles are {names}.",
+        f"{todo}A path to an .onnx style file works too.",
+    )
+
+
+def find_model(style: str, size: str = DEFAULT_SIZE) -> Path:
+    """Return the model file of a style, its sha256 verified.
+
+    `style` is a built-in name, or the path of an existing .onnx file, which is taken as it is.
+    Raises `StyleError` for an unknown style or size, or a file that is missing or altered.
+    """
+    if style.lower().endswith(".onnx"):
+        path = Path(style)
+        if not path.is_file():
+            raise StyleError(f"There is no style file {style}.", "", "Check the path.")
+        return path
+    entry = find_style(style)
+    if size not in entry.files:
+        sizes = ", ".join(entry.sizes) or "none"
+        todo = f"Use --size {entry.sizes[0]}." if entry.sizes else "Choose another style."
+        raise StyleError(f"Style {style!r} has no size {size!r}.", f"It has {sizes}.", todo)
+    file = entry.files[size]
+    if why := file.problem():
+        raise StyleError(f"The style file {file.path} is refused.", why, "Reinstall rtstyle.")
+    return file.path

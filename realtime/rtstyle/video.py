@@ -1,0 +1,222 @@
+"""The video job: a file in, the painted file out, with its sound."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtstyle.errors import UsageError
+from rtstyle.pipeline import Pipeline, Progress, Report
+from rtstyle.sinks import open_output
+from rtstyle.sources import open_video
+
+if TYPE_CHECKING:
+    from rtstyle.frame import Image
+    from rtstyle.sinks.base import Sink
+    from rtstyle.sinks.stream_copy import StreamCopier
+    from rtstyle.stylizer import Stylizer
+
+MOST_STREAMS = 4
+
+
+@dataclass
+class VideoReport:
+    """What became of one video.
+
+    `path` is the output, or `NAME.partial.EXT` if the run was `stopped`. `fps` is the steady
+    rate, `seconds` the whole time in the pipeline, `bytes` the size of the output, `width` and
+    `height` that of its pictures. `notes` are meant for the user: what was re-encoded, left out,
+    mended or skipped. `pipeline` has the details.
+    """
+
+    path: Path
+    frames: int
+    fps: float
+    seconds: float
+    bytes: int
+    width: int
+    height: int
+    stopped: bool
+    notes: list[str] = field(default_factory=list)
+    pipeline: Report = field(default_factory=Report)
+
+
+def stylize_video(
+    source: str | Path,
+    output: str | Path,
+    style: str = "mosaic",
+    *,
+    size: str = "balanced",
+    strength: float = 1.0,
+    keep_color: bool = False,
+    height: int | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    side_by_side: bool = False,
+    device: str = "auto",
+    encoder: str = "auto",
+    audio: bool = True,
+    overwrite: bool = True,
+    stylizer: Stylizer | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> VideoReport:
+    """Paint a video file, or numbered pictures, into `output`.
+
+    `output` is a video (.mp4 .mov .mkv .webm), a .gif, or pictures (`out_%05d.png` or a folder).
+    `start` and `end` are seconds, `height` scales to that many rows, `side_by_side` puts the
+    original to the left. `audio=False` leaves sound and subtitles out. `stylizer` uses a model
+    that is open already, and `style`, `size`, `strength`, `keep_color`, `height` and `device`
+    are then its own. The output replaces an existing file only when it is whole; after Ctrl-C
+    the report is `stopped` and what was done is kept as partial. Raises `RtstyleError`s.
+    """
+    check_output(Path(source), Path(output), overwrite)
+    with ExitStack() as stack:
+        frames = open_video(source, start, end)
+        stack.callback(frames.close)
+        frames.open()
+        copier = make_copier(Path(source), output, start, end) if audio else None
+        sink = open_output(output, frames, encoder=encoder, copier=copier)
+        stack.callback(sink.abort)
+        sink.open()
+        if stylizer is None:
+            stylizer = stack.enter_context(
+                open_stylizer(style, size, device, strength, keep_color, height)
+            )
+        paint = beside(stylizer) if side_by_side else stylizer
+        painter = SizeWatch(paint)
+        report = Pipeline(
+            frames, painter, [sink], workers=stylizer.streams, progress=progress
+        ).run()
+    return summarize(report, sink, painter, copier)
+
+
+def open_stylizer(
+    style: str, size: str, device: str, strength: float, keep_color: bool, height: int | None
+) -> Stylizer:
+    """Open the model with one stream a core: two runs of one thread beat one run of two."""
+    from rtstyle.stylizer import Stylizer
+
+    return Stylizer(
+        style,
+        size,
+        device=device,
+        strength=strength,
+        keep_color=keep_color,
+        height=height,
+        streams=min(MOST_STREAMS, cores()),
+    )
+
+
+def cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class SizeWatch:
+    """Calls `paint` and remembers the size of what came out."""
+
+    def __init__(self, paint: Callable[[Image], Image]) -> None:
+        self._paint = paint
+        self.width = self.height = 0
+
+    def __call__(self, image: Image) -> Image:
+        """Paint one (H, W, 3) uint8 picture."""
+        painted = self._paint(image)
+        self.height, self.width = painted.shape[:2]
+        return painted
+
+
+def beside(stylizer: Callable[[Image], Image]) -> Callable[[Image], Image]:
+    """Return a function that puts the original to the left of the painted picture."""
+    import cv2
+    import numpy as np
+
+    def paint(image: Image) -> Image:
+        painted = stylizer(image)
+        if image.shape != painted.shape:
+            size = (painted.shape[1], painted.shape[0])
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return np.hstack([image, painted])
+
+    return paint
+
+
+def check_output(source: Path, output: Path, overwrite: bool) -> None:
+    """Raise `UsageError` if the output is the input, or exists and may not be replaced."""
+    if not output.exists():
+        return
+    if source.exists() and output.samefile(source):
+        raise UsageError(
+            f"{output} is both input and output.", "It would be lost.", "Choose another name."
+        )
+    if output.is_dir():
+        same = source.parent.exists() and output.samefile(source.parent)
+        if same and open_by_pattern(source):
+            raise UsageError(
+                f"{output} holds the input pictures.", "", "Choose another folder for the output."
+            )
+    elif not overwrite:
+        raise UsageError(f"{output} exists already.", "", "Add --overwrite, or choose a new name.")
+
+
+def open_by_pattern(source: Path) -> bool:
+    """Say whether the source is pictures named by a pattern."""
+    from rtstyle.sources.images import is_image_pattern
+
+    return is_image_pattern(source)
+
+
+def make_copier(
+    source: Path, output: str | Path, start: float | None, end: float | None
+) -> StreamCopier | None:
+    """Return what carries sound and subtitles over, or None where there is no place for them."""
+    from rtstyle.sinks.stream_copy import StreamCopier
+    from rtstyle.sinks.video_file import CONTAINERS
+
+    if not source.is_file() or Path(output).suffix.lower() not in CONTAINERS:
+        return None
+    return StreamCopier(source, start=start, end=end)
+
+
+def summarize(
+    report: Report, sink: Sink, painter: SizeWatch, copier: StreamCopier | None
+) -> VideoReport:
+    """Put together what the user wants to know."""
+    path: Path = getattr(sink, "path", Path())
+    notes = [f"{count} {what}" for what, count in sorted(report.counts.items())]
+    if copier is not None:
+        notes += copier.notes
+        notes += [f"{copier.damaged} damaged packets of sound"] if copier.damaged else []
+    encoder = getattr(sink, "encoder", None)
+    if encoder is not None and encoder.even and (painter.width % 2 or painter.height % 2):
+        even = f"{painter.width + painter.width % 2}x{painter.height + painter.height % 2}"
+        notes.append(f"padded to {even}: {encoder.name} needs even sizes")
+    if getattr(sink, "skipped", 0):
+        notes.append(
+            f"{getattr(sink, 'skipped', 0)} frames left out: GIF shows at most 50 a second"
+        )
+    return VideoReport(
+        path=path,
+        frames=report.frames_out,
+        fps=report.steady_fps,
+        seconds=report.seconds,
+        bytes=size_of(path),
+        width=painter.width,
+        height=painter.height,
+        stopped=report.stopped,
+        notes=notes,
+        pipeline=report,
+    )
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of the files of a folder; 0 if there is nothing."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    return path.stat().st_size if path.is_file() else 0

@@ -1,0 +1,44 @@
+"""Fixtures for every test: a cache and a styles folder of their own, and the shared test data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from models import identity_model, invert_model, network_model, write_pretrained
+
+DATA = Path(os.environ.get("RTSTYLE_TEST_DATA", "/work/shared/data"))
+
+
+@pytest.fixture(scope="session")
+def pretrained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pretrained folder of small generated models: identity, invert, and the network mosaic."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    network = {"fast": network_model(4, seed=1), "balanced": network_model(8, seed=2)}
+    styles = {"identity": identity_model(), "invert": invert_model()}
+    write_pretrained(
+        folder,
+        {"mosaic": network, **{n: {"fast": m, "balanced": m} for n, m in styles.items()}},
+    )
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(
+    tmp_path_factory: pytest.TempPathFactory, pretrained_folder: Path
+) -> Iterator[None]:
+    """Keep tests away from the user's cache and from the shipped styles."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RTSTYLE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("RTSTYLE_STYLES", str(pretrained_folder))
+        yield
+
+
+@pytest.fixture
+def data() -> Path:
+    """The shared test data; skips the test where it is absent."""
+    if not DATA.is_dir():
+        pytest.skip(f"no test data in {DATA}")
+    return DATA

@@ -1,0 +1,105 @@
+"""`rtstyle doctor` really tries things, and tells what is missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtstyle import cli, doctor, styles
+from rtstyle.doctor import Check, works
+from rtstyle.engines import open_engine
+
+
+@pytest.fixture(scope="module")
+def checks() -> dict[tuple[str, str], Check]:
+    return {(check.group, check.name): check for check in doctor.examine()}
+
+
+def test_it_works_here(checks: dict[tuple[str, str], Check]) -> None:
+    assert works(list(checks.values()))
+    assert {group for group, _ in checks} == {
+        "software",
+        "machine",
+        "engines",
+        "codecs",
+        "styles",
+        "live",
+    }
+
+
+def test_both_cpu_engines_are_tried(checks: dict[tuple[str, str], Check]) -> None:
+    assert checks["engines", "openvino:cpu"].ok
+    assert checks["engines", "onnxruntime:cpu"].ok
+    assert checks["codecs", "h264 encoder"].ok
+
+
+def test_what_is_missing_comes_with_a_remedy(checks: dict[tuple[str, str], Check]) -> None:
+    for check in checks.values():
+        if check.ok is False and check.group in ("software", "engines", "live"):
+            assert check.todo, check
+
+
+def test_an_encoder_that_does_not_exist() -> None:
+    assert doctor.encoder_problem("nonesuch")
+    assert doctor.encoder_problem("mpeg4") == ""
+
+
+def test_the_trial_model_is_a_mean_filter() -> None:
+    image = np.zeros((1, 20, 20, 3), np.uint8)
+    image[0, 10, 10] = 90
+    with open_engine(doctor.trial_model(), "onnxruntime:cpu") as engine:
+        result = engine.run(image)
+    assert (result[0, 9:12, 9:12] == 10).all()
+    assert result.sum() == 90 * 3
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([Check("engines", "a", True)], True),
+        ([Check("engines", "a", False)], False),
+        ([Check("engines", "a", True), Check("styles", "s", False, needed=True)], False),
+        ([Check("engines", "a", True), Check("live", "camera", False)], True),
+        ([], False),
+    ],
+)
+def test_what_counts(found: list[Check], expected: bool) -> None:
+    assert works(found) is expected
+
+
+def test_damaged_style_fails_the_command(
+    tmp_path: Path,
+    pretrained_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "styles"
+    shutil.copytree(pretrained_folder, folder)
+    (folder / "mosaic-fast.onnx").write_bytes(b"altered")
+    monkeypatch.setenv(styles.FOLDER_VARIABLE, str(folder))
+    monkeypatch.setattr(sys, "argv", ["rtstyle", "doctor", "--json"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["works"] is False
+    [wrong] = [c for c in report["checks"] if c["group"] == "styles" and c["ok"] is False]
+    assert wrong["name"] == "mosaic"
+    assert "sha256" in wrong["detail"]
+
+
+def test_the_printed_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rtstyle", "doctor"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert "openvino:cpu" in out
+    assert "Videos can be painted here." in out
