@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from models import identity_model, invert_model, network_model, write_pretrained
 
-DATA = Path(os.environ.get("RTSTYLE_TEST_DATA", "/work/shared/data"))
+DATA = Path(
+    os.environ.get("RTSTYLE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
+)
 
 
 @pytest.fixture(scope="session")

@@ -175,3 +175,28 @@ def test_a_shifted_photo_gives_a_shifted_painting(size: str) -> None:
     torch.testing.assert_close(
         b[:, :, 68:100, 72:104], a[:, :, middle, middle], atol=1e-3, rtol=1e-3
     )
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_norm_gradients_do_not_depend_on_batch_or_layout(
+    batch: int, layout: torch.memory_format
+) -> None:
+    norm = randomize(ConditionalInstanceNorm2d(4)).train()
+    x = torch.randn(batch, 4, 6, 5)
+    upstream = torch.randn(batch, 4, 6, 5)
+
+    def gradient(form: torch.memory_format) -> torch.Tensor:
+        leaf = x.clone().to(memory_format=form).requires_grad_(True)
+        out = norm(leaf, torch.zeros(batch, dtype=torch.int64))
+        out.backward(upstream.to(memory_format=form))
+        assert leaf.grad is not None
+        return leaf.grad
+
+    double = x.double().requires_grad_(True)
+    centred = double - double.mean((2, 3), keepdim=True)
+    plain = centred / (centred.square().mean((2, 3), keepdim=True) + 1e-5).sqrt()
+    plain = plain * norm.weight[0].detach().double()[:, None, None]
+    plain.backward(upstream.double())
+    assert double.grad is not None
+    torch.testing.assert_close(gradient(layout).double(), double.grad, atol=1e-5, rtol=1e-4)

@@ -97,8 +97,8 @@ def gatys_curve(
     """The objective after each of `closures` evaluations of L-BFGS from noise, best so far.
 
     A line search under the strong Wolfe conditions makes it twice as good as fixed steps, and its
-    trial points count as closures too. `photo` is (H, W, 3) uint8. The picture is clamped to -1 to 1 before it is judged, as the
-    networks' output is.
+    trial points count as closures too. `photo` is (H, W, 3) uint8. The picture is clamped to -1 to
+    1 before it is judged, as the networks' output is.
     """
     torch.manual_seed(seed)
     target = to_tensor(photo)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from typing import Annotated, Any
@@ -42,9 +41,8 @@ def build_app() -> typer.Typer:
     )
     app.callback(help="Paint a webcam, a video or a photo in the style of a painting, live.")(root)
     for name in COMMAND_MODULES:
-        if importlib.util.find_spec(f"rtstyle.commands.{name}"):
-            module: Any = importlib.import_module(f"rtstyle.commands.{name}")
-            module.register(app)
+        module: Any = importlib.import_module(f"rtstyle.commands.{name}")
+        module.register(app)
     return app
 
 

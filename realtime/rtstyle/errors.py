@@ -14,7 +14,7 @@ class RtstyleError(Exception):
     empty. `exit_code` is the status with which the command line ends.
     """
 
-    exit_code = 1
+    exit_code = 2
 
     def __init__(self, what: str, why: str = "", todo: str = "") -> None:
         self.what, self.why, self.todo = what, why, todo
@@ -23,8 +23,6 @@ class RtstyleError(Exception):
 
 class UsageError(RtstyleError):
     """Options that contradict each other or lie outside their range."""
-
-    exit_code = 2
 
 
 class SourceError(RtstyleError):

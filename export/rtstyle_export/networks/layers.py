@@ -22,7 +22,8 @@ class ConditionalInstanceNorm2d(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Normalise (N, C, H, W) by each picture's own statistics; `style` is (N,) int64."""
-        if self.weight.shape[0] == 1:
+        # Only without gradients: PyTorch 2.13 gets those of one channels_last picture wrong.
+        if self.weight.shape[0] == 1 and not self.training:
             return F.instance_norm(x, weight=self.weight[0], bias=self.bias[0], eps=self.eps)
         # Statistics in fp32: a bright flat frame overflows half precision.
         var, mean = torch.var_mean(x.float(), dim=(2, 3), keepdim=True, correction=0)

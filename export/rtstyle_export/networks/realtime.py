@@ -37,7 +37,7 @@ class RealTimeSpec:
     body: int
     blocks: int
     tail: int
-    border: int = 8
+    border: int = 16
 
 
 FAST = RealTimeSpec(stem=16, body=32, blocks=2, tail=16)

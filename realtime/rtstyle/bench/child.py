@@ -34,11 +34,12 @@ def network(
     """Measure the network alone, with as many runs at once as the video job has.
 
     It paints about `frames` pictures, or fewer if they would take more than `seconds`.
-    `warm_up_s` is loading plus the first picture of every stream.
+    `warm_up_s` is loading plus the first pictures, one of them on every stream.
     """
     images = [frame.image for frame in read_frames(clip, DISTINCT)]
     began = time.perf_counter()
     with open_stylizer(style, size, device) as stylizer:
+        first_times(stylizer.paint, images, 1, 1, seconds)
         first_times(stylizer.paint, images, stylizer.streams, stylizer.streams, seconds)
         warm = time.perf_counter()
         times = first_times(stylizer.paint, images, stylizer.streams, frames, seconds)

@@ -50,12 +50,23 @@ def draw(result: Result, machine: dict[str, Any]) -> bytes:
 
 
 def _times(axes: Axes, rows: list[Row]) -> None:
-    bars = axes.barh(_labels(rows), [row.p50_ms for row in rows], color=_colors(rows))
-    for place, row in enumerate(rows):
-        axes.plot([row.p50_ms, row.p95_ms], [place, place], color="black", linewidth=1)
-    axes.bar_label(bars, [f" {row.fps:.1f} FPS" for row in rows], label_type="center", fontsize=8)
+    # Points, not bars: on a logarithmic axis the length of a bar says nothing.
+    for place, (row, color) in enumerate(zip(rows, _colors(rows), strict=True)):
+        axes.plot([row.p50_ms, row.p95_ms], [place, place], color=color, linewidth=2)
+        axes.plot(row.p50_ms, place, "o", color=color, markersize=8)
+        axes.annotate(
+            f"{row.fps:.1f} FPS",
+            (row.p95_ms, place),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+    axes.set_yticks(range(len(rows)), _labels(rows))
     axes.set_xscale("log")
+    axes.grid(axis="x", which="both", alpha=0.25)
     _finish(axes, "Network only", "ms a run, p50 (line: to p95), logarithmic")
+    axes.margins(x=0.35, y=0.15)
 
 
 def _rates(axes: Axes, rows: list[Row]) -> None:

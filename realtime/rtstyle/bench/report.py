@@ -9,6 +9,7 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -63,14 +64,15 @@ def print_tables(result: Result, machine: dict[str, Any], console: Console) -> N
     settings = result.settings
     console.print(
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; "
-        f"style {settings.style} on {result.engine}; medians of {settings.runs} runs",
+        f"style {settings.style} on {result.engine}, {result.rows[0].streams} streams; "
+        f"medians of {settings.runs} runs on {settings.frames} frames",
         highlight=False,
     )
     if note := busy_note(machine):
         console.print(note, style="yellow", highlight=False)
     console.print(_rows_table("Network only (p50, p95: one run)", result, "network"))
     if any(row.kind == "video" for row in result.rows):
-        title = "Decode to encode, with sound (p50, p95: decoder to file)"
+        title = "Decode to encode, with sound (p50, p95: decoder to file); each stage alone"
         console.print(_rows_table(title, result, "video"))
     console.print(_figures_table(result.figures))
 
@@ -86,33 +88,41 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _rows_table(title: str, result: Result, kind: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("network")
-    heads = ["size", "p50 ms", "p95 ms", "FPS", "peak MB", "warm-up s", "streams", "frames"]
-    heads += ["stages alone, FPS"] if kind == "video" else []
+    rows = [row for row in result.rows if row.kind == kind]
+    stages = list(rows[0].stages) if rows else []
+    table = _table(title, "network")
+    heads = ["FPS", "p50 ms", "p95 ms", "MB peak", "s warm-up", *(f"{s} FPS" for s in stages)]
     for head in heads:
-        table.add_column(head, justify="right")
-    for row in (row for row in result.rows if row.kind == kind):
-        cells = [row.size, f"{row.width}x{row.height}", f"{row.p50_ms:.1f}", f"{row.p95_ms:.1f}"]
-        cells += [f"{row.fps:.1f}", f"{row.peak_mb:.0f}", f"{row.warm_up_s:.2f}"]
-        cells += [str(row.streams), str(row.frames)]
-        if kind == "video":
-            cells.append(", ".join(f"{name} {fps:.0f}" for name, fps in row.stages.items()))
-        table.add_row(*cells)
+        # Two short lines of heading keep the table within 80 columns.
+        table.add_column(head.replace(" ", "\n"), justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row.label,
+            f"{row.fps:.1f}",
+            f"{row.p50_ms:.1f}",
+            f"{row.p95_ms:.1f}",
+            f"{row.peak_mb:.0f}",
+            f"{row.warm_up_s:.2f}",
+            *(f"{row.stages[stage]:.1f}" for stage in stages),
+        )
+    return table
+
+
+def _table(title: str, first: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    # Narrow enough that the widest table fits into 80 columns.
+    table.padding, table.collapse_padding, table.pad_edge = (0, 1), True, False
+    table.add_column(first, no_wrap=first == "network")
     return table
 
 
 def _figures_table(figures: list[Figure]) -> Table:
-    table = Table(title="Figures (targets are for two cores)", title_justify="left")
-    table.title_style = "bold"
-    table.add_column("what")
+    table = _table("Figures (targets are for two cores)", "what")
     for head in ("measured", "target", ""):
-        table.add_column(head, justify="right")
+        table.add_column(head, justify="right", no_wrap=True)
+    verdicts = {True: Text("reached", "green"), False: Text("missed", "red"), None: Text()}
     for figure in figures:
-        verdict = {True: Text("reached", "green"), False: Text("missed", "red"), None: Text()}
-        table.add_row(
-            figure.name, show(figure), show_target(figure), verdict[figure.reached]
-        )  # fmt: skip
+        table.add_row(figure.name, show(figure), show_target(figure), verdicts[figure.reached])
     return table
 
 

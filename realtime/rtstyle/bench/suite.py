@@ -232,7 +232,7 @@ class _Bench:
             self.progress(f"run {number + 1} of {self.settings.runs}: a clip {times} times as long")
             peaks.append(self.run_video(longer, short.size)["peak_mb"])
         more = growth(short.peak_mb, percentile(peaks, 50))
-        name = f"memory growth, {short.label}, clip {times} times as long"
+        name = f"memory growth, {short.label}, {times} times as long"
         yield Figure(name, more, "", GROWTH_TARGET, at_least=False)
 
     def starts(self) -> Iterator[Figure]:
@@ -266,10 +266,15 @@ def make_row(
     names = ("fps", "p50_ms", "p95_ms", "warm_up_s", "peak_mb")
     middle = medians([{name: float(run[name]) for name in names} for run in runs])
     return Row(
-        kind,
-        size,
-        *resolution,
-        *(middle[name] for name in names),
+        kind=kind,
+        size=size,
+        width=resolution[0],
+        height=resolution[1],
+        fps=middle["fps"],
+        p50_ms=middle["p50_ms"],
+        p95_ms=middle["p95_ms"],
+        warm_up_s=middle["warm_up_s"],
+        peak_mb=middle["peak_mb"],
         frames=int(runs[0]["frames"]),
         streams=int(runs[0]["streams"]),
         all_fps=[float(run["fps"]) for run in runs],
@@ -287,7 +292,7 @@ def rate_figures(rows: Sequence[Row]) -> Iterator[Figure]:
             continue
         target = FPS_TARGETS.get((row.size, row.width, row.height))
         yield Figure(f"decode to encode, {row.label}", row.fps, "FPS", target)
-        name = f"of the slowest stage alone ({slowest(row.stages)}), {row.label}"
+        name = f"share of the slowest stage ({slowest(row.stages)}) alone, {row.label}"
         yield Figure(name, efficiency(row.fps, row.stages), "", EFFICIENCY_TARGET)
         peak = PEAK_TARGET.get((row.width, row.height))
         yield Figure(f"peak memory, {row.label}", row.peak_mb, "MB", peak, at_least=False)

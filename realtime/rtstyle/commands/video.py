@@ -124,20 +124,9 @@ def plan(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
         videos += found
     if not several:
         return [(videos[0], output)]
+    targets = [output / name for name in output_names(videos)]
     make_folder(output)
-    pairs: list[tuple[Path, Path]] = []
-    taken: set[Path] = set()
-    for video_path in videos:
-        target = output / output_name(video_path)
-        if target in taken:
-            target = output / f"{video_path.stem}_{video_path.suffix[1:]}{target.suffix}"
-        if target in taken:
-            raise UsageError(
-                f"Two videos would be written to {target}.", "", "Paint them one by one."
-            )
-        taken.add(target)
-        pairs.append((video_path, target))
-    return pairs
+    return list(zip(videos, targets, strict=True))
 
 
 def list_videos(folder: Path) -> list[Path]:
@@ -152,10 +141,20 @@ def list_videos(folder: Path) -> list[Path]:
     raise SourceError(f"{folder} holds no video and no picture.", "", "Name another folder.")
 
 
-def output_name(path: Path) -> str:
-    """Return the name of a painted video: the same kind where it can be written, else .mp4."""
-    kept = path.suffix.lower() in KEPT_SUFFIXES
-    return path.name if kept else f"{path.stem}.mp4"
+def output_names(videos: list[Path]) -> list[str]:
+    """Return the names of painted videos: the same kind where it can be written, else .mp4.
+
+    `clip.avi` beside `clip.mp4` becomes `clip_avi.mp4`. Raises `UsageError` for equal names.
+    """
+    plain = [v.name if v.suffix.lower() in KEPT_SUFFIXES else f"{v.stem}.mp4" for v in videos]
+    chosen = [
+        name if plain.count(name) == 1 or name == v.name else f"{v.stem}_{v.suffix[1:]}.mp4"
+        for v, name in zip(videos, plain, strict=True)
+    ]
+    for name in chosen:
+        if chosen.count(name) > 1:
+            raise UsageError(f"Two videos would become {name}.", "", "Paint them one by one.")
+    return chosen
 
 
 def make_folder(folder: Path) -> None:

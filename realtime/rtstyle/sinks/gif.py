@@ -18,8 +18,8 @@ from rtstyle.sinks.pending import PendingFile, writing_to
 CENTISECOND = Fraction(1, 100)
 FASTEST = 2
 """Centiseconds between pictures; browsers slow down a GIF that asks for less."""
-CUT = 12.0
-"""Mean levels of change from which the picture gets a new palette."""
+MISFIT = 12.0
+"""Levels of error, beyond those of its first picture, from which a palette is made anew."""
 
 
 class GifSink(Sink):
@@ -38,6 +38,7 @@ class GifSink(Sink):
         self._output: Any = None
         self._last: int | None = None
         self._palette: Palette | None = None
+        self._tolerated = 0.0
 
     def open(self) -> None:
         """Check the folder and make the temporary file."""
@@ -111,8 +112,9 @@ class GifSink(Sink):
 
     def _reduce(self, image: Image) -> Any:
         """Return the picture as a pal8 frame."""
-        if self._palette is None or self._palette.difference(image) > CUT:
+        if self._palette is None or self._palette.misfit(image) > self._tolerated:
             self._palette = Palette(image)
+            self._tolerated = self._palette.misfit(image) + MISFIT
         opaque = np.full((256, 1), 255, np.uint8)
         argb = np.hstack([opaque, self._palette.colors])
         pair: Any = (self._palette.apply(image), argb)

@@ -54,7 +54,9 @@ class ImageSequenceSink(Sink):
             )
         if self._folder.exists() and not self._folder.is_dir():
             raise SinkError(f"{self._folder} is a file.", "", "Name a folder, or out_%05d.png.")
-        beside = self._folder if self._folder.exists() else self._folder.parent
+        # The last folder of a name is made, but nobody asked for the folder of a pattern.
+        named = self.path == self._folder and not self._folder.exists()
+        beside = self._folder.parent if named else self._folder
         check_folder(beside)
         temporary = beside / f".rtstyle.{secrets.token_hex(4)}.tmp"
         with writing_to(self.path):

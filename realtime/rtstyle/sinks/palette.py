@@ -14,8 +14,8 @@ BITS = 5
 BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]])
 DITHER = 14
 """Levels between the darkest and the brightest dither offset."""
-SAMPLES = 160
-"""Pixels along the longer side of the picture that the palette is made from."""
+SAMPLES, PROBE = 160, 48
+"""Pixels along the longer side of the picture that the palette is made from, or judged by."""
 
 
 class Palette:
@@ -30,19 +30,23 @@ class Palette:
         # Fewer colours than 256 in the picture: the rest repeats the last.
         self.colors: Image = flat[np.minimum(np.arange(256), len(flat) - 1)]
         self._nearest = nearest_on_grid(self.colors)
-        self._thumbnail = shrink(image, 16).astype(np.int16)
         self._pattern: NDArray[np.int16] = np.empty((0, 0, 3), np.int16)
 
-    def difference(self, image: Image) -> float:
-        """Return how far `image` is from the one the palette was made for, in mean levels."""
-        return float(np.abs(shrink(image, 16).astype(np.int16) - self._thumbnail).mean())
+    def misfit(self, image: Image) -> float:
+        """Return how badly the colours suit `image`: the error, in levels, of its worst parts."""
+        small = shrink(image, PROBE)
+        error = np.abs(self.colors[self._lookup(small)].astype(np.int16) - small).max(axis=2)
+        return float(np.percentile(error, 98))
 
     def apply(self, image: Image) -> Image:
         """Return the (H, W) uint8 indices of `image` in this palette, dithered."""
         if self._pattern.shape != image.shape:
             self._pattern = dither_pattern(*image.shape[:2])
         dithered = cv2.add(image, self._pattern, dtype=cv2.CV_8U)
-        steps = np.asarray(dithered, np.uint8) >> (8 - BITS)
+        return self._lookup(np.asarray(dithered, np.uint8))
+
+    def _lookup(self, image: Image) -> Image:
+        steps = image >> (8 - BITS)
         red, green, blue = (steps[..., channel].astype(np.uint16) for channel in range(3))
         indices: Image = self._nearest[(red << 2 * BITS) | (green << BITS) | blue]
         return indices

@@ -12,6 +12,7 @@ import av.error
 from av.stream import Discard
 
 from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder
+from rtstyle.sources.base import exact_seconds
 
 AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
 TEXT_ENCODERS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
@@ -79,8 +80,8 @@ class StreamCopier:
         self._input = av.open(str(self.path), metadata_errors="replace")
         self._kind = kind
         zero = max(Fraction(self._input.start_time or 0, av.time_base), Fraction(0))
-        self._origin = zero + Fraction(self._start or 0)
-        self._limit = None if self._end is None else zero + Fraction(self._end) - self._origin
+        self._origin = zero + exact_seconds(self._start)
+        self._limit = None if self._end is None else zero + exact_seconds(self._end) - self._origin
         for stream in self._input.streams:
             carrier = self._carrier(output, stream)
             if carrier is not None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from rtstyle.errors import SourceError
 from rtstyle.frame import Frame, Image
-from rtstyle.sources.base import Source
+from rtstyle.sources.base import Source, exact_seconds
 
 IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 PRINTF = re.compile(r"%0?\d*d")
@@ -80,8 +80,8 @@ class ImageSequenceSource(Source):
         self.path = Path(path)
         self.name = str(path)
         self.rate = Fraction(rate)
-        self.origin = Fraction(start or 0)
-        self._start, self._end = start, end
+        self.origin = exact_seconds(start)
+        self._end = None if end is None else exact_seconds(end)
         self._files: list[tuple[int, Path]] = []
         self._stopped = False
 
@@ -100,8 +100,7 @@ class ImageSequenceSource(Source):
         self._files = [
             (number, file)
             for number, file in files
-            if number / rate >= (self._start or 0)
-            and (self._end is None or number / rate < self._end)
+            if number / rate >= self.origin and (self._end is None or number / rate < self._end)
         ]
         first = next((i for _, f in self._files if (i := read_image(f)) is not None), None)
         if first is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from av.stream import Disposition
 
 from rtstyle.errors import SourceError, UsageError
 from rtstyle.frame import Frame, Image
-from rtstyle.sources.base import Source
+from rtstyle.sources.base import Source, exact_seconds
 from rtstyle.sources.timestamps import TimestampMender
 from rtstyle.yuv import RgbConverter
 
@@ -79,7 +80,7 @@ class VideoFileSource(Source):
         stream, time_base = self._stream, self._time_base
         mend = TimestampMender(time_base, round(1 / (self.rate or DEFAULT_RATE) / time_base))
         first = self._seek()
-        last = None if self.end is None else self._zero + Fraction(self.end)
+        last = None if self.end is None else self._zero + exact_seconds(self.end)
         index = 0
         for decoded in self._decode(stream):
             pts = mend(decoded.dts if decoded.pts is None else decoded.pts)
@@ -104,7 +105,7 @@ class VideoFileSource(Source):
         self._time_base = stream.time_base or Fraction(1, 90000)
         self.rate = stream.average_rate or stream.guessed_rate or None
         self._zero = Fraction(self._container.start_time or 0, av.time_base)
-        self.origin = self._zero + Fraction(self.start or 0)
+        self.origin = self._zero + exact_seconds(self.start)
         ratio = stream.sample_aspect_ratio
         self.sample_aspect_ratio = ratio if ratio and ratio != 1 else None
         self.duration = self._find_duration()
@@ -124,6 +125,7 @@ class VideoFileSource(Source):
         if frame is None:
             raise self._nothing_found()
         self.width, self.height = frame.width, frame.height
+        self._timed = frame.pts is not None
         if turns(display_matrix(frame)):
             self.width, self.height = frame.height, frame.width
             if self.sample_aspect_ratio:
@@ -159,12 +161,11 @@ class VideoFileSource(Source):
         """Go to the last key frame before the start; return the moment of the first frame."""
         if not self.start:
             return Fraction(-(2**62))
-        first = self._zero + Fraction(self.start)
-        try:
-            self._container.seek(int(first / self._time_base), stream=self._stream)
-        except av.error.FFmpegError:
-            # Raw streams cannot seek: decoding from the beginning comes to the same.
-            self.counts["slow seeks"] += 1
+        first = self.origin
+        # Raw streams have no times to seek by: decoding from the beginning comes to the same.
+        if self._timed:
+            with suppress(av.error.FFmpegError):
+                self._container.seek(int(first / self._time_base), stream=self._stream)
         # A time given with three decimals must not miss the frame it was read from.
         return first - Fraction(1, 2000)
 

@@ -1,0 +1,218 @@
+"""Export: any size in and out, parity with PyTorch, metadata, manifest, and the refusals."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from training import small_config, vgg_state  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
+
+from rtstyle.cli import build_app  # noqa: E402
+from rtstyle.engines import open_engine  # noqa: E402
+from rtstyle.errors import TrainingError  # noqa: E402
+from rtstyle.samples import sample_frames  # noqa: E402
+from rtstyle.styles import find_model, load_manifest  # noqa: E402
+from rtstyle_export.export_job import export_checkpoint  # noqa: E402
+from rtstyle_export.losses import LossSpec, PerceptualLoss  # noqa: E402
+from rtstyle_export.networks.johnson import SIZES, build_network  # noqa: E402
+from rtstyle_export.onnx_writer import (  # noqa: E402
+    Credits,
+    PictureNet,
+    content_hash,
+    write_onnx,
+)
+from rtstyle_export.parity import Parity, measure_parity  # noqa: E402
+from rtstyle_export.quality import gatys_curve, score  # noqa: E402
+from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
+from rtstyle_export.vgg import VGG  # noqa: E402
+
+
+def lively(size: str, styles: int = 1) -> torch.nn.Module:
+    """A network whose every parameter is off its start, so that mix-ups show."""
+    net = build_network(size, styles)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
+    return net.eval()
+
+
+def export(net: torch.nn.Module, path: Path, size: str = "fast") -> str:
+    return write_onnx(net, path, name="test", size=size, credit=Credits(), training={"steps": 1})
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[torch.nn.Module, Path]:
+    """A network of each size and its file."""
+    net = lively(request.param)
+    path = tmp_path_factory.mktemp("export") / f"{request.param}.onnx"
+    export(net, path, request.param)
+    return net, path
+
+
+@pytest.mark.parametrize("device", ["onnxruntime:cpu", "openvino:cpu"])
+@pytest.mark.parametrize("shape", [(1, 16, 16), (2, 17, 30), (1, 64, 48), (1, 101, 67)])
+def test_files_paint_as_pytorch_does_at_any_size(
+    exported: tuple[torch.nn.Module, Path], device: str, shape: tuple[int, int, int]
+) -> None:
+    net, path = exported
+    batch = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    with torch.no_grad():
+        wanted = PictureNet(net)(torch.from_numpy(batch)).numpy().astype(int)
+    with open_engine(path, device) as engine:
+        got = engine.run(batch)
+    assert got.shape == batch.shape
+    assert got.dtype == np.uint8
+    difference = np.abs(got.astype(int) - wanted)
+    assert difference.max() <= 3
+    assert (difference <= 1).mean() >= 0.999
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_flat_frames_stay_finite_and_flat(
+    exported: tuple[torch.nn.Module, Path], level: int
+) -> None:
+    _, path = exported
+    batch = np.full((1, 64, 64, 3), level, np.uint8)
+    with open_engine(path, "cpu") as engine:
+        out = engine.run(batch)
+    # Away from the border a flat frame gives a picture that repeats with the stride.
+    middle = out[0, 24:40, 24:40].astype(int)
+    assert np.abs(middle[4:] - middle[:-4]).max() <= 6
+
+
+def test_parity_report_holds_on_the_bundled_pictures(
+    exported: tuple[torch.nn.Module, Path],
+) -> None:
+    net, path = exported
+    parity = measure_parity(net, path, [frame[:120, :160] for frame in sample_frames(2)])
+    assert parity.pictures == 2
+    assert parity.holds
+    parity.require()
+
+
+def test_parity_report_sees_another_network(tmp_path: Path) -> None:
+    path = tmp_path / "fast.onnx"
+    export(lively("fast"), path)
+    parity = measure_parity(build_network("fast").eval(), path, [np.eye(64, dtype=np.uint8)[..., None].repeat(3, 2) * 200])  # fmt: skip  # noqa: E501
+    assert not parity.holds
+    with pytest.raises(TrainingError, match="does not paint as the network"):
+        parity.require()
+
+
+def test_parity_bounds_are_those_of_the_issue() -> None:
+    assert Parity("cpu", 1, 0.999, 3).holds
+    assert not Parity("cpu", 1, 0.9989, 3).holds
+    assert not Parity("cpu", 1, 1.0, 4).holds
+
+
+def test_metadata_and_hash_are_inside(tmp_path: Path) -> None:
+    path = tmp_path / "wave.onnx"
+    digest = write_onnx(
+        lively("fast"),
+        path,
+        name="wave",
+        size="fast",
+        credit=Credits("The Great Wave", "Hokusai", "1831", "public domain", "wave.jpg"),
+        training={"steps": 7},
+    )
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    model = onnx.load(str(path))
+    props = {item.key: item.value for item in model.metadata_props}
+    assert props["rtstyle.artist"] == "Hokusai"
+    assert json.loads(props["rtstyle.training"]) == {"steps": 7}
+    assert props["rtstyle.content_hash"] == content_hash(model)
+    dims = [d.dim_param for d in model.graph.input[0].type.tensor_type.shape.dim]
+    assert dims[:3] == ["batch", "height", "width"]
+
+
+def test_only_fusable_operators_of_real_time_nets_touch_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "fast.onnx"
+    export(lively("fast"), path)
+    operators = {node.op_type for node in onnx.load(str(path)).graph.node}
+    assert "Resize" not in operators
+    assert "ConvTranspose" not in operators
+    assert {"Conv", "InstanceNormalization", "DepthToSpace"} <= operators
+
+
+def write_checkpoint(folder: Path, styles: tuple[str, ...] = ("a", "b")) -> Path:
+    config = small_config(*(Path(f"/some/where/{name}.jpg") for name in styles))
+    net = lively("fast", len(styles))
+    checkpoint = Checkpoint(config, 4, net.state_dict(), None, 1.0, {"total": 2.0})
+    path = folder / "checkpoint.pt"
+    checkpoint.save(path)
+    return path
+
+
+def test_command_writes_every_style_and_the_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint, out = write_checkpoint(tmp_path), tmp_path / "out"
+    result = CliRunner().invoke(
+        build_app(), ["export", str(checkpoint), "--out", str(out), "--manifest", "--artist", "Me"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "within 1 level" in result.output
+    monkeypatch.setenv("RTSTYLE_STYLES", str(out))
+    styles = load_manifest().styles
+    assert set(styles) == {"a", "b"}
+    assert styles["a"].artist == "Me"
+    assert styles["a"].painting == "a.jpg"
+    assert find_model("b", "fast").read_bytes() != find_model("a", "fast").read_bytes()
+    assert "/some/where" not in (out / "manifest.json").read_text()
+    assert b"/some/where" not in find_model("a", "fast").read_bytes()
+
+
+def test_unknown_style_of_a_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="holds a, b"):
+        export_checkpoint(write_checkpoint(tmp_path), tmp_path, style="c")
+
+
+def test_failed_export_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = write_checkpoint(tmp_path, ("a",))
+    old = tmp_path / "a-fast.onnx"
+    old.write_bytes(b"old")
+    bad = Parity("cpu", 1, 0.5, 99)
+    monkeypatch.setattr("rtstyle_export.export_job.measure_parity", lambda *_: bad)
+    with pytest.raises(TrainingError):
+        export_checkpoint(checkpoint, tmp_path)
+    assert old.read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-fast.onnx", "checkpoint.pt"]
+
+
+def shallow_loss(painting: torch.Tensor) -> PerceptualLoss:
+    spec = LossSpec(content_layers={"relu2_2": 1.0}, style_layers={"relu1_2": 0.5, "relu2_2": 0.5})
+    return PerceptualLoss(VGG("vgg16", spec.layers, vgg_state()), spec, [painting])
+
+
+def test_gatys_optimisation_lowers_the_objective_from_noise() -> None:
+    photo = np.kron(np.random.default_rng(0).integers(0, 256, (8, 8, 3)), np.ones((6, 6, 1)))
+    loss = shallow_loss(torch.rand(1, 3, 48, 48) * 2 - 1)
+    curve = gatys_curve(loss, photo.astype(np.uint8), 25)
+    assert len(curve) == 25
+    assert all(a >= b for a, b in zip(curve, curve[1:], strict=False))
+    assert curve[-1] < 0.7 * curve[0]
+
+
+def test_score_tells_a_steady_painter_from_a_flickering_one() -> None:
+    photo = np.kron(np.random.default_rng(0).integers(0, 256, (8, 8, 3)), np.ones((8, 8, 1)))
+    photos = [photo.astype(np.uint8)]
+    loss = shallow_loss(torch.rand(1, 3, 48, 48) * 2 - 1)
+    generator = torch.Generator().manual_seed(0)
+    steady = score(lambda x: x, loss, photos)
+    flicker = score(
+        lambda x: (x + torch.randn(x.shape, generator=generator)).clamp(-1, 1), loss, photos
+    )
+    assert steady.stability < 0.1 * flicker.stability
+    assert steady.content == pytest.approx(0, abs=1e-6)
+    assert flicker.content > 0.1

@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import signal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from media import decode, number_of, packets, picture, write_clip
+
+from rtstyle import cli, stylize_video
+from rtstyle.errors import EngineError, RtstyleError, SinkError, SourceError, StyleError, UsageError
+from rtstyle.pipeline import Progress
+from rtstyle.progress import human_size, parse_time
+from rtstyle.stylizer import Stylizer
+from rtstyle.video import VideoReport
+
+
+def paint(source: Path, output: Path, style: str = "identity", **options: Any) -> VideoReport:
+    return stylize_video(source, output, style, size="fast", device="cpu", **options)
+
+
+def command(*words: object) -> int:
+    """Run the command line in this process and return its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["rtstyle", "video", *map(str, words)])
+        try:
+            cli.main()
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return write_clip(folder / "clip.mp4", frames=20, sound="aac")
+
+
+class TestJob:
+    def test_every_frame_and_the_sound_arrive(self, clip: Path, tmp_path: Path) -> None:
+        seen: list[Progress] = []
+        report = paint(clip, tmp_path / "out.mp4", progress=seen.append)
+        before, after = decode(clip), decode(tmp_path / "out.mp4")
+        numbers = [number_of(f.to_ndarray(format="rgb24"), 6) for f in after]
+        assert numbers == list(range(20))
+        assert [f.pts * f.time_base for f in after] == [f.pts * f.time_base for f in before]
+        assert packets(tmp_path / "out.mp4", "audio") == packets(clip, "audio")
+        assert (report.frames, report.width, report.height) == (20, 96, 64)
+        assert report.path == tmp_path / "out.mp4"
+        assert report.bytes == report.path.stat().st_size
+        assert not report.stopped
+        assert report.notes == []
+        assert [s.frames_out for s in seen] == list(range(1, 21))
+        assert seen[-1].total == 20
+        assert seen[-1].written > 0
+        assert names(tmp_path) == ["in", "out.mp4"]
+
+    def test_the_style_is_applied(self, clip: Path, tmp_path: Path) -> None:
+        paint(clip, tmp_path / "out.mp4", "invert")
+        image = decode(tmp_path / "out.mp4")[3].to_ndarray(format="rgb24")
+        assert np.abs(image.astype(float) - (255 - picture(96, 64, 3))).mean() < 6
+
+    def test_a_network_runs(self, clip: Path, tmp_path: Path) -> None:
+        assert paint(clip, tmp_path / "out.mkv", "mosaic", end=0.2).frames == 5
+
+    def test_height_and_side_by_side(self, clip: Path, tmp_path: Path) -> None:
+        report = paint(clip, tmp_path / "out.mp4", "invert", height=32, side_by_side=True)
+        assert (report.width, report.height) == (96, 32)
+        image = decode(tmp_path / "out.mp4")[0].to_ndarray(format="rgb24").astype(float)
+        left, right = image[10:, :48], image[10:, 48:]
+        assert np.abs(left + right - 255).mean() < 8
+
+    def test_strength_nought_is_the_original(self, clip: Path, tmp_path: Path) -> None:
+        paint(clip, tmp_path / "out.mp4", "invert", strength=0.0)
+        image = decode(tmp_path / "out.mp4")[0].to_ndarray(format="rgb24").astype(float)
+        assert np.abs(image - picture(96, 64, 0)).mean() < 6
+
+    def test_part_of_a_clip(self, clip: Path, tmp_path: Path) -> None:
+        report = paint(clip, tmp_path / "out.mp4", start=0.2, end=0.4)
+        after = decode(tmp_path / "out.mp4")
+        assert report.frames == 5
+        assert [number_of(f.to_ndarray(format="rgb24"), 6) for f in after] == list(range(5, 10))
+        assert [f.pts * f.time_base * 25 for f in after] == list(range(5))
+        sound = packets(tmp_path / "out.mp4", "audio")
+        assert 0 <= sound[0][0] < Fraction(1, 40)
+        assert Fraction(1, 6) < sound[-1][0] < Fraction(1, 5)
+
+    def test_without_sound(self, clip: Path, tmp_path: Path) -> None:
+        paint(clip, tmp_path / "out.mp4", audio=False)
+        with pytest.raises(IndexError):
+            packets(tmp_path / "out.mp4", "audio")
+
+    def test_what_was_changed_is_noted(self, tmp_path: Path) -> None:
+        source = write_clip(
+            tmp_path / "in.mkv", width=97, height=63, codec="ffv1", sound="aac", options={}
+        )
+        assert paint(source, tmp_path / "out.mp4").notes == [
+            "padded to 98x64: libx264 needs even sizes"
+        ]
+        notes = paint(source, tmp_path / "out.webm").notes
+        assert len(notes) == 1
+        assert "re-encoded from aac to libopus" in notes[0]
+
+    def test_pictures_in_and_out(self, clip: Path, tmp_path: Path) -> None:
+        paint(clip, tmp_path / "frames", end=0.2)
+        assert len(names(tmp_path / "frames")) == 5
+        report = paint(tmp_path / "frames" / "%05d.png", tmp_path / "out.gif")
+        assert report.frames == len(decode(tmp_path / "out.gif")) == 5
+
+    def test_an_open_stylizer_is_used_and_left_open(self, clip: Path, tmp_path: Path) -> None:
+        with Stylizer("invert", "fast", device="cpu") as stylizer:
+            for name in ("a.mp4", "b.mp4"):
+                stylize_video(clip, tmp_path / name, stylizer=stylizer)
+            assert stylizer(picture(32, 32, 0)).shape == (32, 32, 3)
+
+
+class TestFailure:
+    def old(self, tmp_path: Path) -> Path:
+        path = tmp_path / "out.mp4"
+        path.write_bytes(b"old")
+        return path
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_ctrl_c_keeps_what_was_done(
+        self, clip: Path, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        def interrupt(status: Progress) -> None:
+            if status.frames_out == 7:
+                signal.raise_signal(number)
+
+        output = self.old(tmp_path)
+        report = paint(clip, output, progress=interrupt)
+        assert report.stopped
+        assert report.path == tmp_path / "out.partial.mp4"
+        assert len(decode(report.path)) == report.frames == 7
+        assert packets(report.path, "audio")[-1][0] <= Fraction(7, 25)
+        assert output.read_bytes() == b"old"
+        assert names(tmp_path) == ["in", "out.mp4", "out.partial.mp4"]
+
+    def test_a_failure_midway_keeps_the_old_file(self, clip: Path, tmp_path: Path) -> None:
+        class Broken(Stylizer):
+            def __call__(self, image: Any) -> Any:
+                if number_of(image, 6) == 9:
+                    raise EngineError("The engine broke.")
+                return super().__call__(image)
+
+        output = self.old(tmp_path)
+        with (
+            Broken("identity", "fast", device="cpu") as stylizer,
+            pytest.raises(EngineError, match="broke"),
+        ):
+            stylize_video(clip, output, stylizer=stylizer)
+        assert output.read_bytes() == b"old"
+        assert names(tmp_path) == ["in", "out.mp4"]
+
+    def test_success_replaces_it(self, clip: Path, tmp_path: Path) -> None:
+        output = self.old(tmp_path)
+        paint(clip, output)
+        assert len(decode(output)) == 20
+
+    def test_overwriting_can_be_forbidden(self, clip: Path, tmp_path: Path) -> None:
+        output = self.old(tmp_path)
+        with pytest.raises(UsageError, match="exists already"):
+            paint(clip, output, overwrite=False)
+        assert output.read_bytes() == b"old"
+
+    def test_the_input_is_never_the_output(self, clip: Path, tmp_path: Path) -> None:
+        link = tmp_path / "link.mp4"
+        link.symlink_to(clip)
+        before = clip.read_bytes()
+        for output in (clip, link):
+            with pytest.raises(UsageError, match="both input and output"):
+                paint(clip, output)
+        assert clip.read_bytes() == before
+
+    @pytest.mark.parametrize(
+        ("error", "options"),
+        [
+            (SourceError, {"source": "missing.mp4"}),
+            (SourceError, {"start": 9.0}),
+            (SinkError, {"output": "no/out.mp4"}),
+            (SinkError, {"output": "out.xyz"}),
+            (SinkError, {"encoder": "nonsense"}),
+            (StyleError, {"style": "mosiac"}),
+            (UsageError, {"strength": 2.0}),
+            (UsageError, {"start": 2.0, "end": 1.0}),
+        ],
+    )
+    def test_bad_input_leaves_nothing(
+        self, clip: Path, tmp_path: Path, error: type[RtstyleError], options: dict[str, Any]
+    ) -> None:
+        source = tmp_path / options.pop("source", clip)
+        output = tmp_path / options.pop("output", "out.mp4")
+        with pytest.raises(error):
+            paint(source, output, options.pop("style", "identity"), **options)
+        assert names(tmp_path) == ["in"]
+
+
+class TestCommand:
+    def test_one_video(
+        self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert command(clip, tmp_path / "out.mp4", "--style", "invert", "--end", "0:00.4") == 0
+        said = capsys.readouterr().out
+        assert "out.mp4: 10 frames" in said
+        assert "FPS, 96x64" in said
+        assert len(decode(tmp_path / "out.mp4")) == 10
+
+    def test_a_folder_with_a_bad_video(
+        self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (clip.parent / "bad.mkv").write_bytes(b"no video")
+        write_clip(clip.parent / "clip.avi", frames=3, codec="mpeg4", options={})
+        assert command(clip.parent, tmp_path / "out", "--style", "identity") == 1
+        said = capsys.readouterr()
+        assert "1 of 3 videos failed, 2 are done" in said.err
+        assert "bad.mkv" in said.err
+        assert names(tmp_path / "out") == ["clip.mp4", "clip_avi.mp4"]
+        assert len(decode(tmp_path / "out" / "clip.mp4")) == 20
+        assert len(decode(tmp_path / "out" / "clip_avi.mp4")) == 3
+
+    def test_equal_names_are_refused(self, clip: Path, tmp_path: Path) -> None:
+        (tmp_path / "b").mkdir()
+        other = write_clip(tmp_path / "b" / "clip.mp4", frames=2)
+        assert command(clip, other, tmp_path / "out", "--style", "identity") == 2
+        assert not (tmp_path / "out").exists()
+
+    def test_several_inputs(self, clip: Path, tmp_path: Path) -> None:
+        other = write_clip(tmp_path / "other.webm", frames=3, codec="libvpx-vp9", options={})
+        assert command(clip, other, tmp_path / "out", "--style", "identity") == 0
+        assert names(tmp_path / "out") == ["clip.mp4", "other.webm"]
+
+    def test_an_existing_output_needs_a_word(
+        self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        output = tmp_path / "out.mp4"
+        output.write_bytes(b"old")
+        assert command(clip, output, "--style", "identity") == 2
+        assert "--overwrite" in capsys.readouterr().err
+        assert output.read_bytes() == b"old"
+        assert command(clip, output, "--style", "identity", "--overwrite") == 0
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--start", "x"], "--start x is no time"),
+            (["--end", "1:99"], "--end 1:99 is no time"),
+            (["--style", "mosiac"], "mosaic"),
+            (["--encoder", "nonsense", "--style", "identity"], "nonsense"),
+            (["--size", "huge"], "huge"),
+        ],
+    )
+    def test_bad_options_are_one_line(
+        self,
+        clip: Path,
+        tmp_path: Path,
+        words: list[str],
+        message: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        assert command(clip, tmp_path / "out.mp4", *words) != 0
+        said = capsys.readouterr().err
+        assert message in said
+        assert said.count("\n") == 1
+        assert names(tmp_path) == ["in"]
+
+    def test_a_single_path_is_not_enough(self, clip: Path) -> None:
+        assert command(clip) == 2
+
+    def test_an_empty_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        assert command(tmp_path / "empty", tmp_path / "out") != 0
+
+    def test_ctrl_c_says_where_the_part_is(
+        self,
+        clip: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        from rtstyle.progress import Bar
+
+        def interrupt(self: Bar, status: Progress) -> None:
+            if status.frames_out == 4:
+                signal.raise_signal(signal.SIGINT)
+
+        monkeypatch.setattr(Bar, "__call__", interrupt)
+        assert command(clip, tmp_path / "out.mp4", "--style", "identity") == 130
+        assert "out.partial.mp4: 4 frames" in capsys.readouterr().out
+        assert len(decode(tmp_path / "out.partial.mp4")) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("12.5", 12.5), ("90", 90), ("2:03", 123), ("1:02:03.5", 3723.5), (" 7 ", 7)],
+)
+def test_times(text: str, seconds: float) -> None:
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1:2:3:4", "1:60", "1:-2", "nan", "1e3", "1::2"])
+def test_no_times(text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        parse_time(text)
+
+
+def test_sizes_for_people() -> None:
+    sizes = [human_size(n) for n in (-1, 999, 340_400, 4_240_000, 1_300_000_000)]
+    assert sizes == ["0 kB", "1 kB", "340 kB", "4.2 MB", "1.30 GB"]
+
+
+def test_the_bundled_clip(data: Path, tmp_path: Path) -> None:
+    source = data / "video" / "bigbuckbunny.mp4"
+    report = paint(source, tmp_path / "out.mp4", height=90)
+    assert report.frames == 132
+    assert packets(tmp_path / "out.mp4", "audio") == packets(source, "audio")
