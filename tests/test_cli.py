@@ -118,7 +118,7 @@ def test_one_bad_photo_does_not_cost_the_others(
     bad.write_bytes(b"no picture")
     target = photo.with_name("painted")
     code, _, err = call(monkeypatch, capsys, "image", bad, photo, target, "--style", "invert")
-    assert code == 1
+    assert code == 2
     assert [p.name for p in target.iterdir()] == ["photo.png"]
     assert "bad.png" in err
     assert "1 of 2" in err

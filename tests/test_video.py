@@ -136,7 +136,7 @@ class TestFailure:
                 signal.raise_signal(number)
 
         output = self.old(tmp_path)
-        report = paint(clip, output, progress=interrupt)
+        report = paint(clip, output, progress=interrupt, overwrite=True)
         assert report.stopped
         assert report.path == tmp_path / "out.partial.mp4"
         assert len(decode(report.path)) == report.frames == 7
@@ -156,19 +156,19 @@ class TestFailure:
             Broken("identity", "fast", device="cpu") as stylizer,
             pytest.raises(EngineError, match="broke"),
         ):
-            stylize_video(clip, output, stylizer=stylizer)
+            stylize_video(clip, output, stylizer=stylizer, overwrite=True)
         assert output.read_bytes() == b"old"
         assert names(tmp_path) == ["in", "out.mp4"]
 
     def test_success_replaces_it(self, clip: Path, tmp_path: Path) -> None:
         output = self.old(tmp_path)
-        paint(clip, output)
+        paint(clip, output, overwrite=True)
         assert len(decode(output)) == 20
 
-    def test_overwriting_can_be_forbidden(self, clip: Path, tmp_path: Path) -> None:
+    def test_overwriting_has_to_be_allowed(self, clip: Path, tmp_path: Path) -> None:
         output = self.old(tmp_path)
         with pytest.raises(UsageError, match="exists already"):
-            paint(clip, output, overwrite=False)
+            paint(clip, output)
         assert output.read_bytes() == b"old"
 
     def test_the_input_is_never_the_output(self, clip: Path, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ class TestCommand:
     ) -> None:
         (clip.parent / "bad.mkv").write_bytes(b"no video")
         write_clip(clip.parent / "clip.avi", frames=3, codec="mpeg4", options={})
-        assert command(clip.parent, tmp_path / "out", "--style", "identity") == 1
+        assert command(clip.parent, tmp_path / "out", "--style", "identity") == 2
         said = capsys.readouterr()
         assert "1 of 3 videos failed, 2 are done" in said.err
         assert "bad.mkv" in said.err

@@ -114,6 +114,7 @@ def gatys_curve(
     def closure() -> Tensor:
         optimizer.zero_grad()
         # The loss clamps the picture; its range penalty draws what lies outside back in.
+        total: Tensor
         total, terms = loss(pixels, content, style)
         total.backward()  # type: ignore[no-untyped-call]
         assert pixels.grad is not None
@@ -121,7 +122,7 @@ def gatys_curve(
         pixels.grad = pixels.grad.contiguous()
         shown = float(loss.weigh(terms))
         values.append(min(shown, values[-1]) if values else shown)
-        return total
+        return total.detach()
 
     while len(values) < closures:
         before = len(values)

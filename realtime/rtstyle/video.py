@@ -60,7 +60,7 @@ def stylize_video(
     device: str = "auto",
     encoder: str = "auto",
     audio: bool = True,
-    overwrite: bool = True,
+    overwrite: bool = False,
     stylizer: Stylizer | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> VideoReport:
@@ -70,8 +70,9 @@ def stylize_video(
     `start` and `end` are seconds, `height` scales to that many rows, `side_by_side` puts the
     original to the left. `audio=False` leaves sound and subtitles out. `stylizer` uses a model
     that is open already, and `style`, `size`, `strength`, `keep_color`, `height` and `device`
-    are then its own. The output replaces an existing file only when it is whole; after Ctrl-C
-    the report is `stopped` and what was done is kept as partial. Raises `RtstyleError`s.
+    are then its own. An existing file is replaced only with `overwrite`, and only once the new one
+    is whole; after Ctrl-C the report is `stopped` and what was done is kept as partial. Raises
+    `RtstyleError`s.
     """
     check_output(Path(source), Path(output), overwrite)
     with ExitStack() as stack:

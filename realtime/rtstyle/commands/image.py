@@ -70,4 +70,4 @@ def image(
                 typer.echo(f"  note: {note}", err=True)
     if failed:
         typer.echo(f"{failed} of {len(pairs)} photos were skipped.", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(2)

@@ -207,4 +207,4 @@ def run_many(
     if failed:
         done = len(pairs) - failed
         typer.echo(f"{failed} of {len(pairs)} videos failed, {done} are done.", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(2)

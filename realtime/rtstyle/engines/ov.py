@@ -35,6 +35,9 @@ KEPT_SIZES = 4
 
 _DEVICES = {"cpu": "CPU", "gpu": "GPU"}
 
+# The binding sets up its types on first use and can deadlock if two threads do so at once.
+ov.Tensor(np.zeros(1, np.uint8), shared_memory=True)
+
 _Shapes: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 _Requests: TypeAlias = "LifoQueue[ov.InferRequest]"
 
