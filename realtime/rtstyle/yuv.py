@@ -33,8 +33,8 @@ LUMA_WEIGHTS = {
     BT2020_CL: (0.2627, 0.0593),
 }
 
-_I = av.video.reformatter.Interpolation
-ACCURATE = int(_I.BILINEAR | _I.FULL_CHR_H_INT | _I.ACCURATE_RND)
+# SWS_BILINEAR | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND of libswscale; PyAV 17 does not name them.
+ACCURATE = 0x2 | 0x2000 | 0x40000
 
 Matrix = NDArray[np.float32]
 

@@ -73,6 +73,7 @@ def video(clip: str, output: str, style: str, size: str, device: str) -> Values:
         style,
         size=size,
         device=device,
+        overwrite=True,
         progress=lambda _: moments.append(time.perf_counter()),
     )
     ended = time.perf_counter()
