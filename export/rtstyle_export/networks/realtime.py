@@ -31,7 +31,11 @@ STRIDE = 4
 
 @dataclass(frozen=True, slots=True)
 class RealTimeSpec:
-    """Widths of a `RealTimeNet`: stem and tail at half, body at a quarter resolution."""
+    """Widths of a `RealTimeNet`: stem and tail at half, body at a quarter resolution.
+
+    `border` pixels are added around the picture and cut off again: enough to keep what the zero
+    padding of the convolutions does out of sight.
+    """
 
     stem: int
     body: int
@@ -41,7 +45,7 @@ class RealTimeSpec:
 
 
 FAST = RealTimeSpec(stem=16, body=32, blocks=2, tail=16)
-BALANCED = RealTimeSpec(stem=16, body=48, blocks=3, tail=16)
+BALANCED = RealTimeSpec(stem=16, body=48, blocks=3, tail=16, border=24)
 
 
 class ResidualBlock(nn.Module):

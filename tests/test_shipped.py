@@ -1,0 +1,110 @@
+"""What ships: the built-in styles, the two halves, and the commands that the README names."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from typer.main import get_command
+
+from rtstyle import Stylizer
+from rtstyle.cli import build_app
+from rtstyle.errors import StyleError
+from rtstyle.samples import sample_frames
+from rtstyle.styles import FOLDER_VARIABLE, find_model, load_manifest
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMED = {"mosaic", "starry_night", "scream", "wave", "composition", "udnie", "sketch"}
+
+
+@pytest.fixture(autouse=True)
+def _shipped_styles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(FOLDER_VARIABLE)
+
+
+def test_the_named_styles_are_there_in_the_promised_sizes() -> None:
+    styles = load_manifest().styles
+    complete = {name for name, style in styles.items() if {"fast", "balanced"} <= set(style.files)}
+    assert set(styles) >= NAMED
+    assert len(complete) >= 10
+    assert {"mosaic", "starry_night"} <= {n for n, s in styles.items() if "paper" in s.files}
+
+
+def test_every_file_is_whole_and_says_what_it_is() -> None:
+    folder = load_manifest().folder
+    listed = set()
+    for style in load_manifest().styles.values():
+        assert style.title
+        assert style.artist
+        assert style.licence == "public domain"
+        for size, file in style.files.items():
+            assert file.problem() == ""
+            listed.add(file.path.name)
+            props = {p.key: p.value for p in onnx.load(str(file.path)).metadata_props}
+            assert (props["rtstyle.name"], props["rtstyle.size"]) == (style.name, size)
+            assert props["rtstyle.painting"] == style.painting
+            assert file.training["steps"] > 0
+    assert {path.name for path in folder.glob("*.onnx")} == listed
+
+
+def test_a_changed_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = load_manifest().folder
+    (tmp_path / "manifest.json").write_bytes((folder / "manifest.json").read_bytes())
+    for path in folder.glob("mosaic-*.onnx"):
+        (tmp_path / path.name).write_bytes(path.read_bytes() + b"x")
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    with pytest.raises(StyleError, match="sha256"):
+        find_model("mosaic", "fast")
+
+
+@pytest.mark.parametrize("name", sorted(NAMED))
+@pytest.mark.parametrize("size", ["fast", "balanced"])
+def test_styles_paint_a_real_frame(name: str, size: str) -> None:
+    """Painted means changed, alive with detail, not clipped, and without a frame or dot grid."""
+    frame = next(sample_frames(3))[:240, :320].copy()
+    with Stylizer(name, size, device="cpu") as stylizer:
+        painted = stylizer(frame).astype(float)
+    assert painted.shape == frame.shape
+    assert np.abs(painted - frame).mean() > 15
+    assert painted.std() > 8
+    assert ((painted <= 0) | (painted >= 255)).mean() < 0.3
+    # The outermost rows and columns look like those farther in.
+    for edge, inside in ((painted[:2], painted[8:12]), (painted[:, :2], painted[:, 8:12])):
+        assert np.abs(edge.mean((0, 1)) - inside.mean((0, 1))).max() < 30
+
+
+def test_running_never_loads_pytorch() -> None:
+    code = (
+        "import sys, rtstyle, rtstyle.cli; rtstyle.cli.build_app(); "
+        "import rtstyle.video, rtstyle.image, rtstyle.doctor, rtstyle.stylizer, rtstyle.sheet; "
+        "rtstyle.stylize_video; rtstyle.Stylizer; "
+        "sys.exit(any(m.split('.')[0] in ('torch', 'rtstyle_export') for m in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_help_loads_no_codec_and_no_engine() -> None:
+    code = (
+        "import sys; from rtstyle.cli import build_app; build_app(); "
+        "sys.exit(any(m in sys.modules for m in ('av', 'cv2', 'openvino', 'onnxruntime', 'PIL')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_readme_names_only_commands_and_options_that_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = get_command(build_app()).commands  # type: ignore[attr-defined]
+    found = re.findall(r"\brtstyle (\w+)((?: [^`\n|#]+)?)", text)
+    used = [(name, rest) for name, rest in found if name in commands]
+    assert {name for name, _ in used} >= {"video", "image", "webcam", "styles", "train", "export"}
+    for name, rest in used:
+        known = {option for p in commands[name].params for option in (*p.opts, *p.secondary_opts)}
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert option in known | {"--nproc-per-node"}, (name, option)
+    for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text):
+        assert (ROOT / path).stat().st_size > 10_000
