@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -251,3 +253,24 @@ def test_a_near_tie_goes_to_the_earlier() -> None:
     first, second = devices.candidates("cpu")
     assert devices.fastest({first: 1.0, second: 0.95}) == first
     assert devices.fastest({first: 1.0, second: 0.5}) == second
+
+
+def test_ctrl_c_is_safe_after_an_engine_is_closed() -> None:
+    """Unloading OpenVINO's CPU plugin used to take the signal stack of the main thread away."""
+    code = (
+        "import gc, signal, sys; sys.path[:0] = sys.argv[1:]\n"
+        "from models import invert_model\n"
+        "from rtstyle.engines import open_engine\n"
+        "import numpy as np\n"
+        "for _ in range(2):\n"
+        "    with open_engine(invert_model(), 'openvino:cpu') as engine:\n"
+        "        engine.run(np.zeros((1, 16, 16, 3), np.uint8))\n"
+        "    del engine; gc.collect()\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('alive'))\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+    )
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code, here], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -182,7 +183,7 @@ def test_a_signal_while_nothing_comes_stops_too() -> None:
 
     def stall(index: int) -> None:
         if index == 2:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
             assert ready.wait(10)
 
     sink = FakeSink()

@@ -7,6 +7,7 @@ last few sizes are kept.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -42,6 +43,16 @@ _Shapes: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 _Requests: TypeAlias = "LifoQueue[ov.InferRequest]"
 
 
+@functools.cache
+def shared_core() -> ov.Core:
+    """Return the one core of this process, which is never freed.
+
+    The CPU plugin gives the main thread a signal stack of its own. Freeing the last core unmaps
+    that stack, and the next Ctrl-C would crash the process.
+    """
+    return ov.Core()
+
+
 class OpenVinoEngine:
     """A style model in OpenVINO; see `rtstyle.engines.base.Engine`."""
 
@@ -50,7 +61,7 @@ class OpenVinoEngine:
     def __init__(self, model: bytes, options: EngineOptions) -> None:
         """Load `model`. Raises `DeviceError` or `EngineError`."""
         self.device, self.streams = options.device, options.streams
-        self._core: ov.Core | None = ov.Core()
+        self._core: ov.Core | None = shared_core()
         self._target = _target(self._core, options.device)
         self.precision = _precision(self._core, self._target, options.precision)
         self._threads = options.threads
@@ -147,13 +158,13 @@ class OpenVinoEngine:
 
 def available_devices() -> tuple[str, ...]:
     """Return the devices that OpenVINO finds here."""
-    found = {name.split(".")[0] for name in ov.Core().available_devices}
+    found = {name.split(".")[0] for name in shared_core().available_devices}
     return tuple(device for device, target in _DEVICES.items() if target in found)
 
 
 def has_bf16() -> bool:
     """Tell whether OpenVINO computes in bf16 on this CPU."""
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _target(core: ov.Core, device: str) -> str:
