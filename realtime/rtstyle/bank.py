@@ -1,0 +1,165 @@
+"""Keeps the models of several styles warm, so that a live picture changes style at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from rtstyle import styles
+from rtstyle.engines import Engine, open_engine
+from rtstyle.errors import RtstyleError
+from rtstyle.frame import Image
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Model: TypeAlias = tuple[str, str]
+"""Style (a built-in name, or the path of an .onnx file) and network size."""
+Shape: TypeAlias = tuple[int, int]
+"""Rows and columns of the pictures that a model works on."""
+
+CAPACITY = 16
+"""Models kept; the one that was not used for longest goes first."""
+
+
+class StyleBank:
+    """The open models of a live program, shared by all who paint with them.
+
+    `prepare` opens models in a background thread and runs each once, so that `paint` is quick
+    from the first frame on. `paint` may be called from several threads; pictures then wait for
+    each other, as one picture already uses every core. `threads` counts CPU threads (0: all).
+    """
+
+    def __init__(
+        self,
+        *,
+        device: str = "auto",
+        threads: int = 0,
+        precision: str = "auto",
+        capacity: int = CAPACITY,
+    ) -> None:
+        self._options = {"device": device, "threads": threads, "precision": precision}
+        self._capacity = max(1, capacity)
+        self._engines: OrderedDict[Model, Engine] = OrderedDict()
+        self._warm: set[tuple[Model, Shape]] = set()
+        self._failed: dict[tuple[Model, Shape], RtstyleError] = {}
+        self._wanted: deque[tuple[Model, Shape]] = deque()
+        self._changed = threading.Condition()
+        self._opening = threading.Lock()
+        self._running = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def engine(self, style: str, size: str) -> Engine:
+        """Return the engine of a model, opened now if need be.
+
+        Raises `StyleError`, `DeviceError` or `EngineError`.
+        """
+        model = (style, size)
+        with self._opening:
+            with self._changed:
+                if model in self._engines:
+                    self._engines.move_to_end(model)
+                    return self._engines[model]
+            engine = open_engine(styles.find_model(style, size), **self._options)  # type: ignore[arg-type]
+            with self._changed:
+                self._engines[model] = engine
+                while len(self._engines) > self._capacity:
+                    # Only let go of: somebody may be painting with it, and then frees it last.
+                    old, _ = self._engines.popitem(last=False)
+                    self._warm = {item for item in self._warm if item[0] != old}
+        return engine
+
+    def ready(self, style: str, size: str, shape: Shape) -> bool:
+        """Tell whether `paint` will be quick for this model and picture size.
+
+        Raises what kept the model from being prepared, once.
+        """
+        key = ((style, size), shape)
+        with self._changed:
+            if key in self._failed:
+                raise self._failed.pop(key)
+            return key in self._warm
+
+    def prepare(self, models: Iterable[Model], shape: Shape) -> None:
+        """Make models ready for pictures of `shape` in the background, the first one first."""
+        with self._changed:
+            known = self._warm | set(self._failed) | set(self._wanted)
+            fresh = [(model, shape) for model in models if (model, shape) not in known]
+            # What was asked for last is what the user waits for now.
+            self._wanted.extendleft(reversed(fresh))
+            if fresh and self._thread is None and not self._closed:
+                self._thread = threading.Thread(
+                    target=self._prepare_all, name="rtstyle-prepare", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify_all()
+
+    def paint(self, image: Image, style: str, size: str) -> Image:
+        """Run a model on an (H, W, 3) uint8 RGB picture and return the same shape.
+
+        Opens the model first if it is not ready. Raises as `engine` does.
+        """
+        engine = self.engine(style, size)
+        with self._running:
+            painted: Image = engine.run(np.ascontiguousarray(image)[None])[0]
+        height, width = image.shape[:2]
+        with self._changed:
+            self._warm.add(((style, size), (height, width)))
+        return painted
+
+    def wait_idle(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is left to prepare; False if that took longer than `timeout`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._thread is None or self._closed, timeout)
+
+    def close(self) -> None:
+        """Free every model; a second call does nothing."""
+        with self._changed:
+            self._closed = True
+            self._wanted.clear()
+            thread = self._thread
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join()
+        with self._changed:
+            for engine in self._engines.values():
+                engine.close()
+            self._engines.clear()
+            self._warm.clear()
+
+    def _prepare_all(self) -> None:
+        while True:
+            with self._changed:
+                if self._closed or not self._wanted:
+                    self._thread = None
+                    self._changed.notify_all()
+                    return
+                key = self._wanted.popleft()
+            (style, size), (height, width) = key
+            try:
+                engine = self.engine(style, size)
+                # Not under `_running`: the picture on the screen must not wait for this.
+                engine.run(np.zeros((1, height, width, 3), np.uint8))
+            except RtstyleError as error:
+                with self._changed:
+                    self._failed[key] = error
+            else:
+                with self._changed:
+                    self._warm.add(key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

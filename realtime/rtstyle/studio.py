@@ -1,0 +1,93 @@
+"""One user's live picture: a look that may change at any moment, painted with shared models."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from rtstyle.bank import StyleBank
+from rtstyle.color import resize
+from rtstyle.errors import RtstyleError
+from rtstyle.frame import Image
+from rtstyle.look import Look, finish
+
+Segmenter = Callable[[Image], Image]
+"""Maps (H, W, 3) uint8 RGB to (H, W) uint8, 255 on a person."""
+
+
+class Studio:
+    """Paints one live picture. Call it with frames from one thread; change it from any.
+
+    A change of style, size or height takes effect with the first frame for which the model is
+    ready; until then the old one goes on, so the picture never stands still. A style that cannot
+    be had leaves the picture as it is, and its error in `problem`.
+    """
+
+    def __init__(
+        self, bank: StyleBank, look: Look | None = None, *, segmenter: Segmenter | None = None
+    ) -> None:
+        self._bank, self._segmenter = bank, segmenter
+        self._lock = threading.Lock()
+        self._wanted = self._shown = look or Look()
+        self._begun = False
+        self.problem: RtstyleError | None = None
+
+    @property
+    def look(self) -> Look:
+        """What was last asked for."""
+        return self._wanted
+
+    @property
+    def shown(self) -> Look:
+        """What the last frame was painted with."""
+        return self._shown
+
+    def change(self, **settings: Any) -> Look:
+        """Change some settings of the `Look`, and return all of them.
+
+        Raises `UsageError` for values out of range and `TypeError` for unknown names.
+        """
+        with self._lock:
+            self._wanted = replace(self._wanted, **settings)
+            return self._wanted
+
+    def __call__(self, image: Image) -> Image:
+        """Paint (H, W, 3) uint8 RGB; returns a new picture of the same size."""
+        look = self._settle(image.shape[0], image.shape[1])
+        source = np.ascontiguousarray(image[:, ::-1]) if look.mirror else image
+        if look.strength == 0.0:
+            return source.copy()
+        rows, columns = look.working_size(image.shape[0], image.shape[1])
+        painted = self._bank.paint(resize(source, rows, columns), look.style, look.size)
+        mask = None
+        if look.only != "all" and self._segmenter is not None:
+            mask = self._segmenter(source)
+            if look.only == "background":
+                mask = 255 - mask
+        return finish(source, painted, look, mask)
+
+    def _settle(self, height: int, width: int) -> Look:
+        """Choose the look of the next frame: the wanted one, on a model that is ready."""
+        with self._lock:
+            wanted, shown = self._wanted, self._shown
+            now = (*shown.model, shown.height)
+            if (*wanted.model, wanted.height) != now and self._begun:
+                shape = wanted.working_size(height, width)
+                try:
+                    if not self._bank.ready(*wanted.model, shape):
+                        self._bank.prepare([wanted.model], shape)
+                        wanted = replace(
+                            wanted, style=shown.style, size=shown.size, height=shown.height
+                        )
+                except RtstyleError as error:
+                    self.problem = error
+                    wanted = self._wanted = replace(
+                        wanted, style=shown.style, size=shown.size, height=shown.height
+                    )
+            self._begun = True
+            self._shown = wanted
+            return wanted
