@@ -38,7 +38,12 @@ def write_images(folder: Path, count: int = COUNT, suffix: str = "png") -> Path:
 
 def make_avi(folder: Path) -> Path:
     return write_clip(
-        folder / "clip.avi", frames=COUNT, codec="mjpeg", pix_fmt="yuvj420p", options={"q": "2"}
+        folder / "clip.avi",
+        frames=COUNT,
+        rate=FAST,
+        codec="mjpeg",
+        pix_fmt="yuvj420p",
+        options={"q": "2"},
     )
 
 
@@ -53,7 +58,7 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "live test pattern": lambda folder: TestPatternSource(
         WIDTH, HEIGHT, frames=COUNT, rate=FAST, live=True
     ),
-    "camera": lambda folder: CameraSource(str(make_avi(folder))),
+    "stream": lambda folder: CameraSource(make_avi(folder).as_uri(), depth=COUNT),
 }
 
 

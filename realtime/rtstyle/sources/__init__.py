@@ -28,25 +28,39 @@ def open_camera(
 ) -> Source:
     """Return the live source for `camera`, not opened yet.
 
-    `camera` is an index (`0`), `test` for the test pattern, a video file that is played in real
-    time, or else a device path or URL for OpenCV.
+    `camera` is an index (`0`), `test` for the test pattern, a video file or `file://` URL that is
+    played in real time, a network stream's URL, a device path, or a part of a camera's name.
     """
     if camera == "test":
         from rtstyle.sources.pattern import TestPatternSource
 
         return TestPatternSource(width, height, rate=round(rate), live=True)
-    if looks_like_file(camera):
+    path = local_file(camera)
+    if path is not None:
         from rtstyle.sources.realtime import RealTimeFileSource
 
-        return RealTimeFileSource(camera, loop=loop)
+        return RealTimeFileSource(path, loop=loop)
     from rtstyle.sources.camera import CameraSource
 
     index = int(camera) if camera.isdecimal() else camera
     return CameraSource(index, width=width, height=height, rate=rate)
 
 
+def local_file(camera: str) -> Path | None:
+    """Return the file that is meant, or None for an index, a name, a device or a network URL."""
+    if camera[:5].lower() == "file:":
+        # Kept out of the start-up: only needed here.
+        from urllib.parse import urlsplit
+        from urllib.request import url2pathname
+
+        return Path(url2pathname(urlsplit(camera).path))
+    return Path(camera) if looks_like_file(camera) else None
+
+
 def looks_like_file(camera: str) -> bool:
-    """Say whether this is meant as a file: no index, no URL, no device, and it has a suffix."""
+    """Say whether this is a file, or at least named like one: `clip.mp4`, not `Camera v2.0`."""
     if camera.isdecimal() or "://" in camera or camera.startswith("/dev/"):
         return False
-    return Path(camera).is_file() or bool(Path(camera).suffix)
+    suffix = Path(camera).suffix[1:]
+    named = suffix.isalnum() and not suffix.isdecimal() and len(suffix) <= 5
+    return Path(camera).is_file() or named
