@@ -25,6 +25,8 @@ Shape: TypeAlias = tuple[int, int]
 
 CAPACITY = 16
 """Models kept; the one that was not used for longest goes first."""
+GAP = 0.3
+"""Seconds between two models that nobody waits for yet: making one ready takes every core."""
 
 
 class StyleBank:
@@ -49,6 +51,7 @@ class StyleBank:
         self._warm: set[tuple[Model, Shape]] = set()
         self._failed: dict[tuple[Model, Shape], RtstyleError] = {}
         self._wanted: deque[tuple[Model, Shape]] = deque()
+        self._later: deque[tuple[Model, Shape]] = deque()
         self._changed = threading.Condition()
         self._opening = threading.Lock()
         self._running = threading.Lock()
@@ -86,13 +89,20 @@ class StyleBank:
                 raise self._failed.pop(key)
             return key in self._warm
 
-    def prepare(self, models: Iterable[Model], shape: Shape) -> None:
-        """Make models ready for pictures of `shape` in the background, the first one first."""
+    def prepare(self, models: Iterable[Model], shape: Shape, *, urgent: bool = True) -> None:
+        """Make models ready for pictures of `shape` in the background, the first one first.
+
+        Those that are not `urgent` come after all others, with pauses between them, and replace
+        what was to come later so far.
+        """
         with self._changed:
             known = self._warm | set(self._failed) | set(self._wanted)
             fresh = [(model, shape) for model in models if (model, shape) not in known]
-            # What was asked for last is what the user waits for now.
-            self._wanted.extendleft(reversed(fresh))
+            if urgent:
+                # What was asked for last is what the user waits for now.
+                self._wanted.extendleft(reversed(fresh))
+            else:
+                self._later = deque(fresh)
             if fresh and self._thread is None and not self._closed:
                 self._thread = threading.Thread(
                     target=self._prepare_all, name="rtstyle-prepare", daemon=True
@@ -123,6 +133,7 @@ class StyleBank:
         with self._changed:
             self._closed = True
             self._wanted.clear()
+            self._later.clear()
             thread = self._thread
             self._changed.notify_all()
         if thread is not None:
@@ -134,13 +145,7 @@ class StyleBank:
             self._warm.clear()
 
     def _prepare_all(self) -> None:
-        while True:
-            with self._changed:
-                if self._closed or not self._wanted:
-                    self._thread = None
-                    self._changed.notify_all()
-                    return
-                key = self._wanted.popleft()
+        while (key := self._next()) is not None:
             (style, size), (height, width) = key
             try:
                 engine = self.engine(style, size)
@@ -152,6 +157,18 @@ class StyleBank:
             else:
                 with self._changed:
                     self._warm.add(key)
+
+    def _next(self) -> tuple[Model, Shape] | None:
+        """Wait for what to prepare next; None, and the thread is gone, when nothing is left."""
+        with self._changed:
+            if not self._wanted and self._later:
+                self._changed.wait_for(lambda: bool(self._wanted) or self._closed, GAP)
+            queue = self._wanted or self._later
+            if self._closed or not queue:
+                self._thread = None
+                self._changed.notify_all()
+                return None
+            return queue.popleft()
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ COMMAND_MODULES = (
     "video",
     "image",
     "webcam",
+    "cameras",
     "styles",
     "doctor",
     "bench",

@@ -38,7 +38,8 @@ class Progress:
     """How far a run is.
 
     `total` is the estimated number of frames or None, `elapsed` is in seconds, `written` the bytes
-    in all outputs, `fps` the mean rate since the first frame came out.
+    in all outputs, `fps` the mean rate since the first frame came out, `latency` the delay of the
+    last frame in seconds, from capture to after the last sink.
     """
 
     frames_in: int
@@ -48,6 +49,7 @@ class Progress:
     fps: float
     drops: int
     written: int
+    latency: float = 0.0
 
 
 @dataclass
@@ -99,7 +101,8 @@ class Pipeline:
     """Runs every frame of `source` through `stylize` into all `sinks`, in order.
 
     `policy` is `WAIT` (nothing is lost) or `LATEST` (the newest frame wins). `workers` threads
-    call `stylize` at once. `limit` ends the run after so many frames. `progress` is called in the
+    call `stylize` at once. `limit` ends the run after so many frames, `max_rate` lets no more than
+    that many a second in and counts the others as drops. `progress` is called in the
     calling thread after each frame. Source and sinks are opened and closed here; after Ctrl-C,
     SIGTERM or `stop` the sinks keep what was done (as partial, where a file was to be finished).
     """
@@ -113,6 +116,7 @@ class Pipeline:
         policy: Policy = WAIT,
         workers: int = 1,
         limit: int | None = None,
+        max_rate: float | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
         if workers < 1:
@@ -120,6 +124,9 @@ class Pipeline:
         self.source, self.sinks = source, list(sinks)
         self._stylize, self._workers, self._progress = stylize, workers, progress
         self._limit, self._live = limit, policy is LATEST
+        self._interval = 1 / max_rate if max_rate else 0.0
+        self._due = float("-inf")
+        self._excess = 0
         # Live: a single waiting frame, because each further one is only delay.
         self._todo: FrameQueue[Frame] = FrameQueue(1 if policy is LATEST else 2, policy)
         self._done: ReorderQueue[Frame] = ReorderQueue(workers + 1, workers)
@@ -213,10 +220,23 @@ class Pipeline:
             if frame is None:
                 break
             self._report.frames_in += 1
+            if self._too_soon(frame.time):
+                self._excess += 1
+                continue
             if not self._todo.put(frame):
                 break
         self._report.busy["capture"] = busy
         self._todo.finish()
+
+    def _too_soon(self, moment: float) -> bool:
+        """Tell whether a frame exceeds the rate. A camera's jitter must not cost a frame."""
+        if not self._interval:
+            return False
+        if moment < self._due - 0.4 * self._interval:
+            return True
+        # From the due time on, not from this frame, so that the mean rate is held.
+        self._due = max(self._due, moment - self._interval) + self._interval
+        return False
 
     def _work(self) -> None:
         busy = 0.0
@@ -292,13 +312,16 @@ class Pipeline:
             total=self._limit or self.source.frames,
             elapsed=report.seconds,
             fps=report.steady_fps,
-            drops=self._todo.drops.total(),
+            drops=self._todo.drops.total() + self._excess,
             written=sum(sink.written for sink in self.sinks),
+            latency=float(self._latencies[(report.frames_out - 1) % LATENCIES_KEPT]),
         )
 
     def _finish_report(self) -> None:
         report = self._report
         report.drops = self._todo.drops + self._done.drops
+        if self._excess:
+            report.drops["excess"] = self._excess
         report.counts = Counter({k: v for k, v in self.source.counts.items() if v})
         if report.frames_out:
             delays = self._latencies[: min(report.frames_out, LATENCIES_KEPT)]

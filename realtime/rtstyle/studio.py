@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from rtstyle.bank import StyleBank
 from rtstyle.color import resize
+from rtstyle.controller import RateController
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
 from rtstyle.look import Look, finish
@@ -24,17 +26,25 @@ class Studio:
 
     A change of style, size or height takes effect with the first frame for which the model is
     ready; until then the old one goes on, so the picture never stands still. A style that cannot
-    be had leaves the picture as it is, and its error in `problem`.
+    be had leaves the picture as it is, and its error in `problem`. A `controller` chooses network
+    size and height from the time that painting took. While `frozen` the last picture is repeated.
     """
 
     def __init__(
-        self, bank: StyleBank, look: Look | None = None, *, segmenter: Segmenter | None = None
+        self,
+        bank: StyleBank,
+        look: Look | None = None,
+        *,
+        segmenter: Segmenter | None = None,
+        controller: RateController | None = None,
     ) -> None:
-        self._bank, self._segmenter = bank, segmenter
+        self._bank, self._segmenter, self._controller = bank, segmenter, controller
         self._lock = threading.Lock()
         self._wanted = self._shown = look or Look()
         self._begun = False
         self.problem: RtstyleError | None = None
+        self.frozen = False
+        self.last: Image | None = None
 
     @property
     def look(self) -> Look:
@@ -56,19 +66,42 @@ class Studio:
             return self._wanted
 
     def __call__(self, image: Image) -> Image:
-        """Paint (H, W, 3) uint8 RGB; returns a new picture of the same size."""
+        """Paint (H, W, 3) uint8 RGB; returns a picture of the same size, not to be written to."""
+        last = self.last
+        if self.frozen and last is not None and last.shape == image.shape:
+            return last
+        began = time.perf_counter()
         look = self._settle(image.shape[0], image.shape[1])
+        self.last = self._paint(image, look)
+        if look.strength > 0.0:
+            self._adapt(time.perf_counter() - began, look, image.shape[0])
+        return self.last
+
+    def _paint(self, image: Image, look: Look) -> Image:
         source = np.ascontiguousarray(image[:, ::-1]) if look.mirror else image
         if look.strength == 0.0:
             return source.copy()
         rows, columns = look.working_size(image.shape[0], image.shape[1])
         painted = self._bank.paint(resize(source, rows, columns), look.style, look.size)
-        mask = None
-        if look.only != "all" and self._segmenter is not None:
-            mask = self._segmenter(source)
-            if look.only == "background":
-                mask = 255 - mask
-        return finish(source, painted, look, mask)
+        return finish(source, painted, look, self._mask(source, look))
+
+    def _mask(self, source: Image, look: Look) -> Image | None:
+        """Return where to paint, None for everywhere."""
+        if look.only == "all" or self._segmenter is None:
+            return None
+        person = self._segmenter(source)
+        return person if look.only == "person" else 255 - person
+
+    def _adapt(self, seconds: float, look: Look, rows: int) -> None:
+        """Let the controller judge the frame, and ask for what it chooses."""
+        if self._controller is None:
+            return
+        now = self._controller.rung
+        if (look.size, look.height) != (now.size, now.height(rows)):
+            return  # The model that it chose is not ready yet: this frame says nothing about it.
+        rung = self._controller.note(seconds, time.monotonic())
+        if rung != now:
+            self.change(size=rung.size, height=rung.height(rows))
 
     def _settle(self, height: int, width: int) -> Look:
         """Choose the look of the next frame: the wanted one, on a model that is ready."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,81 +11,182 @@ import typer
 from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from fractions import Fraction
 
-    from rtstyle.frame import Image
+    from rtstyle.controller import Rung
+    from rtstyle.live import LiveSession
+    from rtstyle.look import Only
     from rtstyle.pipeline import Report
     from rtstyle.sinks.base import Sink
+    from rtstyle.studio import Segmenter
+
+DEFAULT_RATE = 30.0
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("webcam", help="Paint a camera live, in a window.")(webcam)
+    app.command("webcam", help="Paint a camera live: window, recording, virtual camera.")(webcam)
 
 
 def webcam(
     camera: Annotated[
         str,
-        typer.Option(help="Index, device, URL, a video file played in real time, or `test`."),
+        typer.Option(help="Index, name, device, URL, a video file as a camera, or `test`."),
     ] = "0",
     style: Annotated[str, typer.Option(help="A style's name, or an .onnx file.")] = "mosaic",
-    size: Annotated[str, typer.Option(help="Network: fast, balanced or paper.")] = "fast",
+    size: Annotated[
+        str, typer.Option(help="Network: auto (by measurement), fast, balanced or paper.")
+    ] = "auto",
+    target_fps: Annotated[
+        float | None,
+        typer.Option(help="Rate to hold; default: the camera's.", show_default=False),
+    ] = None,
     strength: Annotated[float, typer.Option(help="0 (the camera) to 1 (the painting).")] = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Keep the colours of the camera.")
     ] = False,
+    only: Annotated[str, typer.Option(help="Paint all, background or person.")] = "all",
     height: Annotated[
-        int | None, typer.Option(help="Scale to this many rows.", show_default=False)
+        int | None,
+        typer.Option(
+            help="Rows the network works on; default: by measurement.", show_default=False
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
     resolution: Annotated[str, typer.Option(help="Asked of the camera.")] = "640x480",
-    fps: Annotated[float, typer.Option(help="Asked of the camera.")] = 30.0,
+    fps: Annotated[float, typer.Option(help="Asked of the camera.")] = DEFAULT_RATE,
     mirror: Annotated[bool, typer.Option("--mirror", help="Swap left and right.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Repeat a video file without end.")] = False,
     window: Annotated[bool, typer.Option("--window/--no-window", help="Show a window.")] = True,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Record into this new .mp4 or .mkv.", show_default=False),
+    ] = None,
+    virtual_camera: Annotated[
+        bool, typer.Option("--virtual-camera", help="Show it to Zoom, Meet, Teams, OBS.")
+    ] = False,
+    folder: Annotated[Path, typer.Option(help="For snapshots and recordings by key.")] = Path(),
     frames: Annotated[
         int | None, typer.Option(help="Stop after so many frames.", min=1, show_default=False)
     ] = None,
 ) -> None:
-    """Paint a camera live, in a window. `q`, Esc or Ctrl-C ends it."""
+    """Paint a camera live. In the window `?` lists the keys; `q` or Ctrl-C ends it."""
     width, rows = read_resolution(resolution)
+    from rtstyle.controller import RateController
+    from rtstyle.live import LiveSession
+    from rtstyle.look import Look
+    from rtstyle.sinks.pending import check_folder
+    from rtstyle.sinks.recorder import RecorderSink
     from rtstyle.sources import open_camera
+    from rtstyle.styles import find_model
 
+    check_folder(folder)
+    ladder, start = choose_ladder(style, size)
+    look = Look(
+        style, ladder[start].size, strength, keep_color, mirror,
+        height=height, only=read_only(only),
+    )  # fmt: skip
+    find_model(style, look.size)
+    segmenter = open_segmenter(required=look.only != "all")
     with ExitStack() as stack:
         source = stack.enter_context(
             open_camera(camera, width=width, height=rows, rate=fps, loop=loop)
         )
-        # Before the model is loaded, so that a missing screen is told at once.
-        sink = open_sink(window, style, stack)
+        rate = hold_rate(target_fps, source.rate)
+        recorder = RecorderSink(record, rate=rate)
+        # With a height given there is nothing to choose.
+        controller = RateController(float(rate), ladder, start) if height is None else None
+        from rtstyle.bank import StyleBank
+        from rtstyle.studio import Studio
+
+        bank = stack.enter_context(StyleBank(device=device))
+        studio = Studio(bank, look, segmenter=segmenter, controller=controller)
+        session = LiveSession(
+            studio, bank, style_names(style), recorder,
+            folder=folder, can_segment=segmenter is not None,
+        )  # fmt: skip
+        sinks: list[Sink] = [recorder, *open_shown(window, virtual_camera, session, rate, stack)]
         from rtstyle.pipeline import LATEST, Pipeline
-        from rtstyle.stylizer import Stylizer
 
-        # One stream: what counts here is the delay of the single frame.
-        stylizer = stack.enter_context(
-            Stylizer(
-                style,
-                size,
-                device=device,
-                strength=strength,
-                keep_color=keep_color,
-                height=height,
-            )
+        engine = bank.engine(*look.model)
+        typer.echo(
+            f"{source.describe()}  |  {style} on {engine.name} {engine.device}, "
+            f"{engine.precision}, holding {float(rate):g} FPS",
+            err=True,
         )
-        typer.echo(f"{source.describe()}  |  {stylizer.describe()}", err=True)
-        paint = mirrored(stylizer) if mirror else stylizer
-        report = Pipeline(source, paint, [sink], policy=LATEST, limit=frames).run()
+        report = Pipeline(
+            source, studio, sinks, policy=LATEST, limit=frames,
+            max_rate=float(rate) if target_fps else None, progress=session.progress,
+        ).run()  # fmt: skip
     typer.echo(summary(report))
+    for path in recorder.paths:
+        typer.echo(f"recorded {path}")
 
 
-def open_sink(window: bool, style: str, stack: ExitStack) -> Sink:
-    """Return the open window, or what takes its place without one."""
+def choose_ladder(style: str, size: str) -> tuple[tuple[Rung, ...], int]:
+    """Return what the controller may choose from, and where it begins: most can hold `fast`."""
+    from rtstyle.controller import LADDER, SCALES, Rung
+
+    if size == "auto" and not style.endswith(".onnx"):
+        return LADDER, LADDER.index(Rung("fast", 1.0))
+    return tuple(Rung("fast" if size == "auto" else size, scale) for scale in SCALES), 0
+
+
+def hold_rate(asked: float | None, camera: Fraction | None) -> Fraction:
+    """Return the frames a second to hold. Raises `UsageError` for a rate out of range."""
+    from fractions import Fraction
+
+    if asked is None:
+        return camera or Fraction(DEFAULT_RATE)
+    if not 1 <= asked <= 240:
+        raise UsageError(f"--target-fps {asked:g} is out of range.", "", "Use 1 to 240.")
+    return Fraction(asked).limit_denominator(1001)
+
+
+def read_only(only: str) -> Only:
+    """Return the region to paint. Raises `UsageError` for an unknown one."""
+    from rtstyle.look import ONLY
+
+    for known in ONLY:
+        if only == known:
+            return known
+    raise UsageError(f"--only {only} is unknown.", "", f"Use one of {', '.join(ONLY)}.")
+
+
+def style_names(style: str) -> list[str]:
+    """Return the styles that the keys go through: the built-in ones, and `style` if it is none."""
+    from rtstyle.styles import load_manifest
+
+    names = list(load_manifest().styles)
+    return names if style in names else [style, *names]
+
+
+def open_segmenter(*, required: bool) -> Segmenter | None:
+    """Return what finds persons; None if the extra is not installed and not `required`."""
+    del required
+    return None
+
+
+def open_shown(
+    window: bool, virtual_camera: bool, session: LiveSession, rate: Fraction, stack: ExitStack
+) -> list[Sink]:
+    """Open the window and the virtual camera, or what takes their place without either."""
     from rtstyle.sinks.null import NullSink
-    from rtstyle.sinks.window import WindowSink
 
-    sink: Sink = WindowSink(f"rtstyle: {style}") if window else NullSink()
-    stack.callback(sink.abort)
-    sink.open()
-    return sink
+    sinks: list[Sink] = []
+    if virtual_camera:
+        from rtstyle.sinks.virtual_camera import VirtualCameraSink
+
+        sinks.append(VirtualCameraSink(rate=rate))
+    if window:
+        from rtstyle.sinks.window import WindowSink
+
+        sinks.append(WindowSink(f"rtstyle: {Path(session.studio.look.style).stem}", session))
+    for sink in sinks:
+        # Before the model is loaded, so that a missing screen or device is told at once.
+        stack.callback(sink.abort)
+        sink.open()
+    return sinks or [NullSink()]
 
 
 def read_resolution(text: str) -> tuple[int, int]:
@@ -93,16 +195,6 @@ def read_resolution(text: str) -> tuple[int, int]:
     if not (times and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise UsageError(f"--resolution {text} is no size.", "", "Write it like 640x480.")
     return int(width), int(height)
-
-
-def mirrored(stylizer: Callable[[Image], Image]) -> Callable[[Image], Image]:
-    """Return a function that swaps left and right, and then paints."""
-    import numpy as np
-
-    def paint(image: Image) -> Image:
-        return stylizer(np.ascontiguousarray(image[:, ::-1]))
-
-    return paint
 
 
 def summary(report: Report) -> str:

@@ -53,6 +53,30 @@ class PendingFile:
             self.temporary.unlink(missing_ok=True)
 
 
+class GrowingFile(PendingFile):
+    """An output that has its name from the start and is never taken back: a live recording.
+
+    Raises `SinkError` if `path` exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = self.temporary = path
+        check_folder(path.parent)
+        if path.exists():
+            raise SinkError(f"{path} exists already.", "", "Choose another name, or move it away.")
+        with writing_to(path):
+            path.touch(exist_ok=False)
+
+    def commit(self, complete: bool = True) -> Path:  # noqa: ARG002 - whole at any moment
+        """Return where the file is."""
+        return self.path
+
+    def discard(self) -> None:
+        """Remove the file if nothing was written; what was recorded stays."""
+        if self.size == 0:
+            super().discard()
+
+
 def check_folder(folder: Path) -> None:
     """Raise `SinkError` unless `folder` exists and may be written to."""
     if not folder.is_dir():

@@ -13,7 +13,7 @@ from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.encoders import EncoderChoice, choose_encoder
-from rtstyle.sinks.pending import PendingFile, writing_to
+from rtstyle.sinks.pending import GrowingFile, PendingFile, writing_to
 from rtstyle.sinks.stream_copy import StreamCopier
 from rtstyle.yuv import BT709, LIMITED, YuvConverter
 
@@ -25,6 +25,19 @@ CONTAINERS = {
     ".webm": "webm",
 }
 DEFAULT_RATE = Fraction(25)
+FILE_OPTIONS = {"mp4": {"movflags": "+faststart"}, "mov": {"movflags": "+faststart"}}
+_FRAGMENTS = {
+    "movflags": "+frag_keyframe+empty_moov+default_base_moof",
+    "frag_duration": "500000",
+    "flush_packets": "1",
+}
+LIVE_OPTIONS = {
+    "mp4": _FRAGMENTS,
+    "mov": _FRAGMENTS,
+    "matroska": {"cluster_time_limit": "500", "flush_packets": "1"},
+    "webm": {"cluster_time_limit": "500", "flush_packets": "1"},
+}
+"""Half a second a fragment, each written out at once."""
 
 
 class VideoFileSink(Sink):
@@ -34,6 +47,9 @@ class VideoFileSink(Sink):
     the frames minus `origin` seconds. `copier` brings sound and subtitles of a source along. An
     odd width or height is padded by one repeated column or row where the codec (H.264) needs it.
     The file appears under its name on `close`; `path` then tells where it is.
+
+    With `live` the first frame's time becomes 0, and the file has its name from the first frame
+    on and can be played at any moment up to the last second, whatever happens to this process.
     """
 
     def __init__(
@@ -46,6 +62,7 @@ class VideoFileSink(Sink):
         sample_aspect_ratio: Fraction | None = None,
         copier: StreamCopier | None = None,
         threads: int = 0,
+        live: bool = False,
     ) -> None:
         self.path = Path(path)
         self.name = self.path.name
@@ -55,6 +72,7 @@ class VideoFileSink(Sink):
         self._asked, self._origin, self._ratio = encoder, origin, sample_aspect_ratio
         self._copier = copier
         self._threads = threads or max(1, min(4, (os.cpu_count() or 1) // 2))
+        self._live = live
         self._pending: PendingFile | None = None
         self._output: Any = None
         self._stream: Any = None
@@ -70,14 +88,14 @@ class VideoFileSink(Sink):
                 f"Use one of {' '.join(CONTAINERS)}, .gif, or pictures like out_%05d.png.",
             )
         if self._pending is None:
-            self._pending = PendingFile(self.path)
+            self._pending = GrowingFile(self.path) if self._live else PendingFile(self.path)
 
     def write(self, frame: Frame) -> None:
         """Encode one frame, and copy what else belongs before it."""
         self.open()
         with writing_to(self.path):
             if self._output is None:
-                self._start(frame, self._pending or PendingFile(self.path))
+                self._start(frame)
             if frame.image.shape[:2] != self._shape:
                 raise SinkError(
                     f"{self.path} cannot be written.", "The size of the pictures changed midway."
@@ -129,23 +147,31 @@ class VideoFileSink(Sink):
             self._pending.discard()
             self._pending = None
 
-    def _start(self, frame: Frame, pending: PendingFile) -> None:
+    def _start(self, frame: Frame) -> None:
         """Open container and encoder, now that size and time base are known."""
-        self._pending = pending
+        assert self._pending is not None
         self._shape = frame.image.shape[:2]
         height, width = self._shape
-        options = {"movflags": "+faststart"} if self.kind in ("mp4", "mov") else {}
-        self._output = av.open(str(pending.temporary), "w", format=self.kind, options=options)
+        options = (LIVE_OPTIONS if self._live else FILE_OPTIONS).get(self.kind, {})
+        target = str(self._pending.temporary)
+        self._output = av.open(target, "w", format=self.kind, options=options)
         chosen = choose_encoder(self._asked, self._output, width, height, self._rate)
         self.encoder = chosen
         self._to_yuv = YuvConverter(chosen.even)
         self._stream = self._output.add_stream(
-            chosen.name, rate=self._rate, options=dict(chosen.options)
+            chosen.name, rate=self._rate, options={**chosen.options, **self._tuning(chosen)}
         )
         self._configure(chosen, width, height, frame.time_base)
-        self._shift = round(self._origin / frame.time_base)
+        self._shift = frame.pts if self._live else round(self._origin / frame.time_base)
         if self._copier:
             self._copier.open(self._output, self.kind)
+
+    def _tuning(self, chosen: EncoderChoice) -> dict[str, str]:
+        """Return what makes the encoder hold no frames back, for a live file."""
+        if not self._live:
+            return {}
+        second = str(max(1, round(self._rate)))
+        return {"g": second, **({"tune": "zerolatency"} if chosen.name == "libx264" else {})}
 
     def _configure(
         self, chosen: EncoderChoice, width: int, height: int, time_base: Fraction

@@ -3,28 +3,59 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
+from rtstyle.keys import KEYS
 from rtstyle.sinks.base import Sink, SinkClosedError
+
+Place: TypeAlias = Callable[[int, int], tuple[int, int]]
+"""Maps the width and height of a box to its left and top."""
 
 LARGEST = 0.9
 """A window opens at most this large, as a fraction of the desktop."""
+MARGIN, PADDING = 12, 8
+"""Pixels around the text boxes, and within them."""
+FONT_SIZE = 22
+INK, ACCENT, SHADE = (240, 240, 240), (255, 196, 87), (12, 12, 16, 170)
+
+
+class Overlay(Protocol):
+    """What a window shows over the picture, and whom it tells of keys."""
+
+    def key(self, key: str) -> bool:
+        """Answer a key: one character, or `space`."""
+        ...
+
+    def hud(self) -> Sequence[str]:
+        """Return the lines of figures."""
+        ...
+
+    def note(self) -> str:
+        """Return the message of the moment, or ''."""
+        ...
 
 
 class WindowSink(Sink):
     """Shows frames in a window that can be resized; `q`, Esc or closing it ends the run.
 
-    `open`, `write` and `idle` must be called from the main thread. Without a display `open`
-    raises `SinkError`.
+    `f` is full screen; with an `overlay`, `h` shows its figures, `?` the keys, and all other keys
+    go to it. `open`, `write` and `idle` must be called from the main thread. Without a display
+    `open` raises `SinkError`.
     """
 
-    def __init__(self, title: str = "rtstyle") -> None:
+    def __init__(self, title: str = "rtstyle", overlay: Overlay | None = None) -> None:
         self.name = "window"
-        self.title = title
+        self.title, self.overlay = title, overlay
+        self.show_hud, self.show_help = overlay is not None, False
         self._pygame: Any = None
         self._screen: Any = None
+        self._windowed: tuple[int, int] | None = None
+        self._last: Frame | None = None
+        self._font: Any = None
+        self._texts: dict[tuple[str, tuple[int, int, int]], Any] = {}
 
     def open(self) -> None:
         """Connect to the display; the window itself comes with the first frame."""
@@ -45,9 +76,60 @@ class WindowSink(Sink):
     def write(self, frame: Frame) -> None:
         """Show one frame, scaled to the window with its shape kept."""
         self.open()
-        height, width = frame.image.shape[:2]
         if self._screen is None:
-            self._make_window(width, height)
+            self._make_window(frame.image.shape[1], frame.image.shape[0])
+        self._last = frame
+        self._draw(frame)
+        self.idle()
+
+    def idle(self) -> None:
+        """Answer the desktop, and raise `SinkClosedError` if the user wants to end."""
+        if self._screen is None:
+            return
+        for event in self._pygame.event.get():
+            if event.type == self._pygame.QUIT:
+                raise SinkClosedError
+            if event.type == self._pygame.KEYDOWN:
+                self._key(self._name_of(event))
+
+    def close(self, complete: bool = True) -> None:  # noqa: ARG002 - nothing is kept
+        """Close the window."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Close the window."""
+        if self._pygame is not None:
+            if self._font is not None:
+                self._pygame.font.quit()
+            self._pygame.display.quit()
+        self._pygame = self._screen = self._font = self._last = None
+        self._texts.clear()
+
+    def picture(self) -> Any:
+        """Return the window's content, for tests: a pygame surface, None before the first frame."""
+        return self._screen
+
+    def _name_of(self, event: Any) -> str:
+        """Return a key as its character, so that every keyboard layout works."""
+        named = {self._pygame.K_ESCAPE: "escape", self._pygame.K_SPACE: "space"}
+        return named.get(event.key) or event.unicode or self._pygame.key.name(event.key)
+
+    def _key(self, key: str) -> None:
+        if key in ("q", "escape"):
+            raise SinkClosedError
+        if key == "f":
+            self._toggle_full_screen()
+        elif self.overlay is None:
+            return
+        elif key == "h":
+            self.show_hud = not self.show_hud
+        elif key in ("?", "/"):
+            self.show_help = not self.show_help
+        else:
+            self.overlay.key(key)
+
+    def _draw(self, frame: Frame) -> None:
+        height, width = frame.image.shape[:2]
         picture = self._pygame.image.frombuffer(frame.image, (width, height), "RGB")
         across, down = self._screen.get_size()
         if (across, down) == (width, height):
@@ -58,28 +140,59 @@ class WindowSink(Sink):
             self._screen.fill((0, 0, 0))
             corner = ((across - size[0]) // 2, (down - size[1]) // 2)
             self._screen.blit(self._pygame.transform.smoothscale(picture, size), corner)
+        if self.overlay is not None:
+            self._draw_overlay(self.overlay)
         self._pygame.display.flip()
-        self.idle()
 
-    def idle(self) -> None:
-        """Answer the desktop, and raise `SinkClosedError` if the user wants to end."""
-        if self._screen is None:
-            return
+    def _draw_overlay(self, overlay: Overlay) -> None:
+        across, down = self._screen.get_size()
+        if self.show_hud:
+            first, *others = overlay.hud()
+            rows = [[self._text(first, ACCENT)], *([self._text(line)] for line in others)]
+            self._box(rows, lambda *_: (MARGIN, MARGIN))
+        if self.show_help:
+            rows = [[self._text(k.shown, ACCENT), self._text(k.does)] for k in KEYS]
+            self._box(rows, lambda w, h: (across - w - MARGIN, (down - h) // 2))
+        if note := overlay.note():
+            rows = [[self._text(note, ACCENT)]]
+            self._box(rows, lambda w, h: ((across - w) // 2, down - h - MARGIN))
+
+    def _box(self, rows: Sequence[Sequence[Any]], place: Place) -> None:
+        """Draw rows of one or two texts on a shade; `place` gets the size of the box."""
+        first = max(row[0].get_width() for row in rows) + 2 * PADDING
+        width = max(first * (len(row) - 1) + row[-1].get_width() for row in rows) + 2 * PADDING
+        height = sum(row[0].get_height() for row in rows) + 2 * PADDING
+        left, top = place(width, height)
+        shade = self._pygame.Surface((width, height), self._pygame.SRCALPHA)
+        shade.fill(SHADE)
+        self._screen.blit(shade, (left, top))
+        for row in rows:
+            for column, text in enumerate(row):
+                self._screen.blit(text, (left + PADDING + first * column, top + PADDING))
+            top += row[0].get_height()
+
+    def _text(self, text: str, color: tuple[int, int, int] = INK) -> Any:
+        """Return a line as a picture; the last few are kept, as most stay the same."""
+        if self._font is None:
+            self._pygame.font.init()
+            self._font = self._pygame.font.Font(None, FONT_SIZE)
+        key = (text, color)
+        if key not in self._texts:
+            if len(self._texts) > 100:
+                self._texts.clear()
+            self._texts[key] = self._font.render(text, True, color)
+        return self._texts[key]
+
+    def _toggle_full_screen(self) -> None:
         pygame = self._pygame
-        for event in pygame.event.get():
-            pressed = event.type == pygame.KEYDOWN and event.key in (pygame.K_q, pygame.K_ESCAPE)
-            if event.type == pygame.QUIT or pressed:
-                raise SinkClosedError
-
-    def close(self, complete: bool = True) -> None:  # noqa: ARG002 - nothing is kept
-        """Close the window."""
-        self.abort()
-
-    def abort(self) -> None:
-        """Close the window."""
-        if self._pygame is not None:
-            self._pygame.display.quit()
-        self._pygame = self._screen = None
+        if self._windowed is None:
+            self._windowed = self._screen.get_size()
+            self._screen = pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
+        else:
+            self._screen = pygame.display.set_mode(self._windowed, pygame.RESIZABLE)
+            self._windowed = None
+        if self._last is not None:
+            self._draw(self._last)
 
     def _make_window(self, width: int, height: int) -> None:
         pygame = self._pygame
