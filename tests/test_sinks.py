@@ -455,11 +455,12 @@ class TestWindow:
         import pygame
 
         keys = {"q": pygame.K_q, "escape": pygame.K_ESCAPE}
+        texts = {"q": "q"}
         sink = WindowSink()
         sink.open()
         sink.write(frame(0))
         kind = pygame.QUIT if how == "cross" else pygame.KEYDOWN
-        pygame.event.post(pygame.event.Event(kind, key=keys.get(how)))
+        pygame.event.post(pygame.event.Event(kind, key=keys.get(how), unicode=texts.get(how, "")))
         with pytest.raises(SinkClosedError):
             sink.idle()
         sink.close()
@@ -470,7 +471,7 @@ class TestWindow:
         sink = WindowSink()
         sink.open()
         sink.write(frame(0))
-        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_x))
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_x, unicode="x"))
         sink.write(frame(1))
         sink.close()
 
