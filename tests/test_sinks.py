@@ -50,6 +50,16 @@ def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
 
+def virtual_camera(folder: Path) -> Sink:
+    library: Any = pytest.importorskip("pyvirtualcam", reason="needs the extra virtual-camera")
+    from test_virtual_camera import Device
+
+    from rtstyle.sinks.virtual_camera import VirtualCameraSink
+
+    library.register_backend("fake", Device)
+    return VirtualCameraSink(WIDTH, HEIGHT, backend="fake")
+
+
 FILES = ("out.mp4", "out.m4v", "out.mov", "out.mkv", "out.webm", "out.gif")
 SINKS: dict[str, Callable[[Path], Sink]] = {
     **{name: lambda folder, name=name: open_output(folder / name, FakeSource()) for name in FILES},
@@ -57,6 +67,7 @@ SINKS: dict[str, Callable[[Path], Sink]] = {
     "pattern": lambda folder: ImageSequenceSink(folder / "out_%03d.jpg"),
     "null": lambda folder: NullSink(),
     "window": lambda folder: WindowSink(),
+    "virtual camera": virtual_camera,
     "fake": lambda folder: FakeSink(),
 }
 
