@@ -235,7 +235,8 @@ class Pipeline:
         if moment < self._due - 0.4 * self._interval:
             return True
         # From the due time on, not from this frame, so that the mean rate is held.
-        self._due = max(self._due, moment - self._interval) + self._interval
+        late = moment - self._due > self._interval
+        self._due = (moment if late else self._due) + self._interval
         return False
 
     def _work(self) -> None:
