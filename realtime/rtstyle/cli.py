@@ -18,6 +18,7 @@ COMMAND_MODULES = (
     "image",
     "webcam",
     "cameras",
+    "serve",
     "styles",
     "doctor",
     "bench",

@@ -1,0 +1,108 @@
+"""`rtstyle serve`: a web page that paints the browser's camera, and a page for OBS."""
+
+from __future__ import annotations
+
+import importlib.util
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtstyle.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from rtstyle.serve.server import Running
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("serve", help="Serve a web page that paints the browser's camera.")(serve)
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other than loopback needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any free one.", min=0, max=65535)] = 8765,
+    style: Annotated[str, typer.Option(help="Shown first: a name, or an .onnx file.")] = "mosaic",
+    size: Annotated[str, typer.Option(help="Network: fast, balanced or paper.")] = "fast",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    camera: Annotated[
+        str, typer.Option(help="This machine's camera, for /obs: index, URL, file or `test`.")
+    ] = "0",
+    max_clients: Annotated[
+        int, typer.Option(help="Most clients at once, however quick the machine.", min=1)
+    ] = 8,
+    min_fps: Annotated[
+        float, typer.Option(help="Refuse a client if each would get fewer frames.", min=0)
+    ] = 8.0,
+    token: Annotated[
+        str | None,
+        typer.Option(help="Ask for this token (default: a new one off loopback).", metavar="TEXT"),
+    ] = None,
+    https: Annotated[
+        bool | None,
+        typer.Option(
+            "--https/--no-https",
+            help="Sign a certificate (default: off loopback, as cameras need it).",
+            show_default=False,
+        ),
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Certificate in PEM.", show_default=False)
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key in PEM.", show_default=False)] = None,
+    open_page: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
+    ] = True,
+) -> None:
+    """Serve a web page that paints the browser's camera. Ctrl-C ends it."""
+    require_extra()
+    import logging
+
+    from rtstyle.serve.guard import is_loopback
+    from rtstyle.serve.server import Options, open_browser
+    from rtstyle.serve.server import serve as run
+
+    # aiortc reports every lost packet as if it were news.
+    for library in ("aiortc", "aioice"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    near = is_loopback(host)
+    options = Options(
+        host=host,
+        port=port,
+        style=style,
+        size=size,
+        device=device,
+        camera=camera,
+        max_clients=max_clients,
+        min_fps=min_fps,
+        token=token or (None if near else secrets.token_urlsafe(24)),
+        https=(not near) if https is None else https,
+        certificate=certificate,
+        key=key,
+    )
+
+    def started(running: Running) -> None:
+        typer.echo(f"rtstyle serves {running.url}")
+        typer.echo(f"for OBS: {running.address}/obs?style={running.lobby.catalogue.first}")
+        if options.secure and certificate is None:
+            typer.echo("The certificate is our own: the browser will warn once.", err=True)
+        typer.echo("Ctrl-C ends it.", err=True)
+        if open_page:
+            open_browser(running.url)
+
+    run(options, started)
+    typer.echo("stopped", err=True)
+
+
+def require_extra() -> None:
+    """Raise `MissingExtraError` unless the libraries of the extra `serve` are there."""
+    missing = [n for n in ("aiortc", "starlette", "uvicorn") if not importlib.util.find_spec(n)]
+    if missing:
+        raise MissingExtraError(
+            "`rtstyle serve` needs the extra `serve`.",
+            f"Missing: {', '.join(missing)}.",
+            "Install rtstyle[serve].",
+        )

@@ -1,0 +1,8 @@
+"""`rtstyle serve`: a web page that paints the browser's own camera, and a bare page for OBS.
+
+    browser ──WebRTC──▶ session ─┐                       ┌─▶ session ──WebRTC──▶ browser
+    server's camera ──▶ camera ──┴─▶ painter (1 thread) ─┴─▶ camera ──MJPEG──▶ /obs
+
+`painter` shares one engine between all who want frames painted, `lobby` decides who may come in,
+`guard` stands before every request. Needs the extra `serve`; nothing else imports this package.
+"""

@@ -1,0 +1,195 @@
+"""The routes: the page and its files, offers, thumbnails, the camera, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from rtstyle import __version__
+from rtstyle.errors import RtstyleError, SourceError, StyleError, UsageError
+from rtstyle.serve.camera import CameraHub
+from rtstyle.serve.guard import Guard, RefusedError
+from rtstyle.serve.lobby import FullError, Lobby
+from rtstyle.serve.metrics import CONTENT_TYPE, Metrics
+from rtstyle.serve.mjpeg import MjpegResponse
+from rtstyle.serve.peer import check_offer
+from rtstyle.serve.settings import check_settings, parse_object, read_query
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+STATIC = Path(__file__).parent / "static"
+
+
+class Site:
+    """The handlers, with the lobby and the camera that they serve."""
+
+    def __init__(self, lobby: Lobby, hub: CameraHub) -> None:
+        self.lobby, self.hub, self.metrics = lobby, hub, Metrics(lobby, hub)
+
+    async def config(self, _: Request) -> Response:
+        """Tell the page what there is to choose from."""
+        catalogue = self.lobby.catalogue
+        styles = [
+            {"name": e.name, "title": e.title, "artist": e.artist, "year": e.year}
+            for e in catalogue.entries.values()
+        ]
+        first = {"style": catalogue.first, "size": catalogue.size}
+        return JSONResponse({"version": __version__, "styles": styles, **first})
+
+    async def offer(self, request: Request) -> Response:
+        """Open a session: an offer with settings in, the answer out."""
+        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+            raise HTTPException(415, "An offer is application/json.")
+        body = parse_object(await request.body())
+        sdp = check_offer(body.get("sdp"))
+        settings = check_settings(body.get("settings", {}), self.lobby.catalogue)
+        session, reply = await self.lobby.enter(sdp, settings)
+        return JSONResponse({"type": "answer", "sdp": reply, "session": session.id})
+
+    async def leave(self, request: Request) -> Response:
+        """End a session; its name is a secret that only its page knows."""
+        session = self.lobby.sessions.get(request.path_params["session"])
+        if session is None:
+            raise HTTPException(404, "There is no such session.")
+        self.lobby.leave(session)
+        return Response(status_code=204)
+
+    async def thumbnail(self, request: Request) -> Response:
+        """Send the picture of a style."""
+        name = request.path_params["name"]
+        if name not in self.lobby.catalogue:
+            raise HTTPException(404, "There is no such style.")
+        lobby = self.lobby
+        data = await asyncio.to_thread(lobby.catalogue.thumbnail, name, lobby.bank)
+        return Response(
+            data, media_type="image/webp", headers={"cache-control": "private, max-age=3600"}
+        )
+
+    async def stream(self, request: Request) -> ASGIApp:
+        """Send the server's camera, painted, as MJPEG."""
+        settings = read_query(request.query_params, self.lobby.catalogue)
+        return Streamed(self.hub, settings)
+
+    async def camera(self, _: Request) -> Response:
+        """Tell the page of the camera whether it goes."""
+        return JSONResponse({"open": self.hub.is_open, "problem": self.hub.problem})
+
+    async def health(self, _: Request) -> Response:
+        """Send the state as JSON."""
+        return JSONResponse(self.metrics.health())
+
+    async def prometheus(self, _: Request) -> Response:
+        """Send the counters for Prometheus."""
+        return PlainTextResponse(self.metrics.text(), media_type=CONTENT_TYPE)
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Free everything when the server ends."""
+        try:
+            yield
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """End all streams and sessions."""
+        await self.hub.close()
+        await self.lobby.close()
+
+
+class Streamed:
+    """An MJPEG response that holds its viewer's place exactly as long as it lasts."""
+
+    def __init__(self, hub: CameraHub, settings: dict[str, Any]) -> None:
+        self._hub, self._settings = hub, settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream, or the error that keeps it from starting."""
+        try:
+            async with self._hub.watch(self._settings) as viewer:
+                await MjpegResponse(viewer)(scope, receive, send)
+        except (FullError, SourceError) as error:
+            await failure(503, str(error))(scope, receive, send)
+
+
+def failure(status: int, message: str) -> Response:
+    """Return one error as JSON."""
+    headers = {"retry-after": "5"} if status == 503 else {}
+    return JSONResponse({"error": message}, status, headers)
+
+
+def handler_for(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Return what turns an exception into a response of `status`."""
+
+    async def handle(_: Request, error: Exception) -> Response:
+        return failure(status, str(error))
+
+    return handle
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    """Answer what the guard or a route turned down."""
+    if isinstance(error, RefusedError):
+        return failure(error.status, error.message)
+    if isinstance(error, HTTPException):
+        return failure(error.status_code, error.detail)
+    raise error
+
+
+async def unforeseen(_: Request, error: Exception) -> Response:
+    """Answer what should not happen, without its details."""
+    return failure(500, f"The server failed ({type(error).__name__}).")
+
+
+def page(name: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return a handler that sends a file of `static`."""
+
+    async def send(_: Request) -> Response:
+        return FileResponse(STATIC / name)
+
+    return send
+
+
+def build_app(
+    lobby: Lobby, hub: CameraHub, *, host: str, token: str | None = None, secure: bool = False
+) -> tuple[ASGIApp, Site]:
+    """Return the guarded ASGI application, and the site whose `close` ends its streams."""
+    site = Site(lobby, hub)
+    routes = [
+        Route("/", page("index.html")),
+        Route("/obs", page("obs.html")),
+        Route("/favicon.ico", page("icon.svg")),
+        Route("/api/config", site.config),
+        Route("/api/offer", site.offer, methods=["POST"]),
+        Route("/api/session/{session}/leave", site.leave, methods=["POST"]),
+        Route("/api/camera", site.camera),
+        Route("/obs/stream", site.stream),
+        Route("/thumbs/{name}.webp", site.thumbnail),
+        Route("/health", site.health),
+        Route("/metrics", site.prometheus),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    handlers: dict[Any, Any] = {
+        RefusedError: refused,
+        HTTPException: refused,
+        FullError: handler_for(503),
+        UsageError: handler_for(400),
+        StyleError: handler_for(404),
+        RtstyleError: handler_for(500),
+        Exception: unforeseen,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=site.lifespan)
+    return Guard(app, host=host, token=token, secure=secure), site

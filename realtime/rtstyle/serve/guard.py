@@ -1,0 +1,258 @@
+"""Stands before every request: host, origin, token, size; and sets the security headers."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import json
+import socket
+from collections.abc import Collection
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 65_536
+"""Bytes of the largest request body."""
+COOKIE = "rtstyle"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+HEADERS = {
+    "content-security-policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' blob:",
+            "media-src 'self' blob:",
+            "connect-src 'self'",
+            "manifest-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+        )
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
+    # The link carries the token: no other site may learn of it.
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "cache-control": "no-cache",
+}
+
+
+class RefusedError(Exception):
+    """A request that goes no further: a status and a sentence."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class Guard:
+    """ASGI middleware that lets through what comes from the server's own page.
+
+    `host` is what the server is bound to. A name in `Host` other than those of this machine is
+    refused, or a foreign site whose name was pointed here (DNS rebinding) could read everything.
+    With a `token` every request needs it: as a bearer, in the link, or in the cookie that the
+    link sets. `secure` marks that cookie for HTTPS only.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, host: str, token: str | None = None, secure: bool = False
+    ) -> None:
+        self._app, self._token, self._secure = app, token, secure
+        self._names = allowed_names(host)
+        self._any_address = is_unspecified(host)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request, or the life span of the server."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            # Nothing here speaks WebSocket.
+            return
+        send = with_headers(send)
+        try:
+            headers = single_headers(scope["headers"])
+            self._check_host(headers)
+            self._check_origin(headers)
+            if await self._check_token(scope, headers, send):
+                return
+            check_length(headers)
+            await self._app(scope, bounded(receive), send)
+        except RefusedError as refusal:
+            await reply(send, refusal.status, refusal.message)
+
+    def _check_host(self, headers: dict[str, str]) -> None:
+        name = host_name(headers.get("host", ""))
+        if name in self._names or (self._any_address and is_address(name)):
+            return
+        raise RefusedError(403, "This server does not go by that name.")
+
+    def _check_origin(self, headers: dict[str, str]) -> None:
+        """Refuse what another site's page asks for; programs send no origin."""
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
+            raise RefusedError(403, "This page may not use this server.")
+        site = headers.get("sec-fetch-site", "none")
+        navigation = headers.get("sec-fetch-mode") == "navigate"
+        if site not in ("none", "same-origin") and not navigation:
+            raise RefusedError(403, "This page may not use this server.")
+
+    async def _check_token(self, scope: Scope, headers: dict[str, str], send: Send) -> bool:
+        """Raise unless the request has the token. True: the link was answered by a cookie."""
+        if self._token is None:
+            return False
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        in_link = [value for name, value in query if name == "token"]
+        if in_link and scope["method"] == "GET":
+            if not same(in_link[0], self._token):
+                raise RefusedError(401, "The token in this link is wrong.")
+            # The token leaves the address bar, the history and what is sent on.
+            rest = urlencode([pair for pair in query if pair[0] != "token"])
+            # Never two slashes in front: that would lead to another site.
+            path = "/" + scope["path"].lstrip("/")
+            await self._welcome(path + ("?" + rest if rest else ""), send)
+            return True
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and same(bearer.strip(), self._token):
+            return False
+        if same(read_cookie(headers.get("cookie", "")), pass_for(self._token)):
+            return False
+        raise RefusedError(401, "Open the link that `rtstyle serve` printed: it carries the token.")
+
+    async def _welcome(self, where: str, send: Send) -> None:
+        cookie = f"{COOKIE}={pass_for(self._token or '')}; Path=/; HttpOnly; SameSite=Lax"
+        if self._secure:
+            cookie += "; Secure"
+        location = where.encode("ascii", "ignore").replace(b"\r", b"").replace(b"\n", b"")
+        headers = [(b"location", location), (b"set-cookie", cookie.encode())]
+        await send({"type": "http.response.start", "status": 303, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def allowed_names(host: str) -> set[str]:
+    """Return the names, lower case, by which a server bound to `host` may be called."""
+    names = {*LOOPBACK, host.lower()}
+    if not is_loopback(host):
+        own = socket.gethostname().lower()
+        names |= {own, f"{own.partition('.')[0]}.local"}
+    return names
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches a server that is bound to `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def is_unspecified(host: str) -> bool:
+    """Tell whether `host` means every address of this machine."""
+    return is_address(host) and ipaddress.ip_address(host).is_unspecified
+
+
+def is_address(name: str) -> bool:
+    """Tell whether this is an IP address, which no foreign site can claim as its name."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def host_name(header: str) -> str:
+    """Return the name in a Host header, lower case, without port and brackets."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def same(given: str, right: str) -> bool:
+    """Compare secrets in constant time."""
+    return hmac.compare_digest(given.encode(), right.encode())
+
+
+def pass_for(token: str) -> str:
+    """Return what the cookie holds: proof of the token that is not the token."""
+    return hmac.new(token.encode(), b"rtstyle cookie", hashlib.sha256).hexdigest()
+
+
+def read_cookie(header: str) -> str:
+    """Return the value of our cookie, or an empty string."""
+    try:
+        morsel = SimpleCookie(header).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+def single_headers(raw: Collection[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by name. Raises `RefusedError` for two hosts or origins: which one is true?"""
+    headers: dict[str, str] = {}
+    for key, value in raw:
+        name = key.decode("latin-1").lower()
+        if name in headers and name in ("host", "origin", "content-length"):
+            raise RefusedError(400, f"There is more than one {name}.")
+        headers[name] = value.decode("latin-1")
+    return headers
+
+
+def check_length(headers: dict[str, str]) -> None:
+    """Raise `RefusedError` for a body that says of itself that it is too long."""
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length[:12]) > MAX_BODY:
+        raise RefusedError(413, f"A request has at most {MAX_BODY} bytes.")
+
+
+def bounded(receive: Receive) -> Receive:
+    """Return a `receive` that raises `RefusedError` once the body is too long."""
+    total = 0
+
+    async def limited() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > MAX_BODY:
+            raise RefusedError(413, f"A request has at most {MAX_BODY} bytes.")
+        return message
+
+    return limited
+
+
+def with_headers(send: Send) -> Send:
+    """Return a `send` that adds the security headers to every response."""
+
+    async def sender(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            present = {key.lower() for key, _ in message.get("headers", [])}
+            extra = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
+            message["headers"] = [
+                *message.get("headers", []),
+                *(pair for pair in extra if pair[0] not in present),
+            ]
+        await send(message)
+
+    return sender
+
+
+async def reply(send: Send, status: int, message: str) -> None:
+    """Send one error as JSON."""
+    body = json.dumps({"error": message}).encode()
+    headers: list[Any] = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

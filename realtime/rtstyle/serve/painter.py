@@ -1,0 +1,157 @@
+"""One thread that paints for everybody: each in turn, always their newest frame."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from statistics import median
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from rtstyle.controller import SCALES, RateController, Rung
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+T = TypeVar("T")
+
+TARGET_FPS = 24.0
+"""Frames a second that the working resolution is chosen for, for each client."""
+MEASURED = 60
+"""Paintings whose median time tells what the machine can carry."""
+SMALLEST_SCALE = 0.5
+"""Below this share of the rows a painting is a smear; rather fewer frames, or fewer clients."""
+
+
+class Seat(Generic[T]):
+    """The place of one client: its newest frame, and what is done with it.
+
+    `work` is called in the painter's thread and tells whether it really painted; what it raises
+    goes to `failed`, and the others are not disturbed.
+    """
+
+    def __init__(self, work: Callable[[T], bool], failed: Callable[[Exception], None]) -> None:
+        self.work, self.failed = work, failed
+        self.waiting: T | None = None
+        self.received = self.painted = self.dropped = 0
+
+
+class Painter:
+    """Serves every seat in turn from one thread. Use as a context manager.
+
+    `join`, `leave` and `offer` may be called from any thread and never wait for a painting.
+    """
+
+    def __init__(self, size: str = "fast", target: float = TARGET_FPS) -> None:
+        self._seats: deque[Seat[object]] = deque()
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._times: deque[float] = deque(maxlen=MEASURED)
+        ladder = [Rung(size, scale) for scale in SCALES if scale >= SMALLEST_SCALE]
+        self._controller = RateController(target, ladder)
+        self.received = self.painted = self.dropped = self.failures = 0
+        self._thread = threading.Thread(target=self._run, name="rtstyle-paint", daemon=True)
+
+    @property
+    def rung(self) -> Rung:
+        """The working resolution that holds the rate for all who are here."""
+        return self._controller.rung
+
+    @property
+    def seconds(self) -> float | None:
+        """Median time of one painting, conversions included; None before the first."""
+        with self._changed:
+            return median(self._times) if self._times else None
+
+    @property
+    def capacity(self) -> float | None:
+        """Frames a second that the machine paints in all; None before the first."""
+        seconds = self.seconds
+        return 1.0 / seconds if seconds else None
+
+    def join(self, work: Callable[[T], bool], failed: Callable[[Exception], None]) -> Seat[T]:
+        """Give a client a seat; see `Seat`."""
+        seat = Seat(work, failed)
+        with self._changed:
+            self._seats.append(seat)  # type: ignore[arg-type]
+        return seat
+
+    def leave(self, seat: Seat[T]) -> None:
+        """Take a seat away; a painting that is under way is still handed over."""
+        with self._changed:
+            if seat in self._seats:
+                self._seats.remove(seat)  # type: ignore[arg-type]
+            seat.waiting = None
+
+    def offer(self, seat: Seat[T], item: T) -> None:
+        """Put a frame on a seat; one that still waited there is dropped and counted."""
+        with self._changed:
+            if seat not in self._seats:
+                return
+            seat.received += 1
+            self.received += 1
+            if seat.waiting is not None:
+                seat.dropped += 1
+                self.dropped += 1
+            seat.waiting = item
+            self._changed.notify()
+
+    def measure(self, seconds: float) -> None:
+        """Take in the time of one painting (also of those that warm the models up)."""
+        with self._changed:
+            self._times.append(seconds)
+
+    def close(self) -> None:
+        """Stop after the painting that is under way; a second call does nothing."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _next(self) -> tuple[Seat[object], object, int] | None:
+        """Wait for a frame; return it with its seat and the number of seats. None: stop."""
+        with self._changed:
+            while not self._stopped:
+                for _ in range(len(self._seats)):
+                    seat = self._seats[0]
+                    # Whoever was looked at goes to the end, so nobody is served twice in a row
+                    # while another waits.
+                    self._seats.rotate(-1)
+                    if seat.waiting is not None:
+                        item, seat.waiting = seat.waiting, None
+                        return seat, item, len(self._seats)
+                self._changed.wait()
+        return None
+
+    def _run(self) -> None:
+        while (turn := self._next()) is not None:
+            seat, item, seats = turn
+            began = time.monotonic()
+            try:
+                painted = seat.work(item)
+            except Exception as error:
+                self.failures += 1
+                seat.failed(error)
+                continue
+            now = time.monotonic()
+            seat.painted += 1
+            self.painted += 1
+            if painted:
+                self.measure(now - began)
+                # Each frame of a client waits for one of everybody else's.
+                self._controller.note(seats * (now - began), now)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

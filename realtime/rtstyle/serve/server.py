@@ -1,0 +1,259 @@
+"""Binds, warms up, serves, and stops in order."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import tempfile
+import threading
+import time
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import uvicorn
+
+from rtstyle.bank import StyleBank
+from rtstyle.errors import UsageError
+from rtstyle.pipeline import one_opencv_thread
+from rtstyle.serve.app import Site, build_app
+from rtstyle.serve.camera import CameraHub
+from rtstyle.serve.catalogue import Catalogue
+from rtstyle.serve.certificate import own_address, self_signed
+from rtstyle.serve.guard import is_loopback, is_unspecified
+from rtstyle.serve.lobby import MAX_CLIENTS, MIN_FPS, SILENCE, Lobby
+from rtstyle.serve.painter import Painter
+from rtstyle.styles import DEFAULT_STYLE
+
+PORT = 8765
+USUAL = (480, 640)
+"""Rows and columns of most cameras; models are made warm for it."""
+WARM_UP = 8
+"""Paintings at the start, which also measure the machine."""
+MIN_TOKEN = 16
+"""Characters of the shortest token, below which it could be guessed."""
+GRACE = 2
+"""Seconds that open requests have to end."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `rtstyle serve` was told; see its help.
+
+    `port` 0 is any free one. Raises `UsageError` for values that contradict each other.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = PORT
+    style: str = DEFAULT_STYLE
+    size: str = "fast"
+    device: str = "auto"
+    camera: str = "0"
+    max_clients: int = MAX_CLIENTS
+    min_fps: float = MIN_FPS
+    token: str | None = None
+    https: bool = False
+    certificate: Path | None = None
+    key: Path | None = None
+    silence: float = SILENCE
+
+    def __post_init__(self) -> None:
+        if self.token is not None and len(self.token) < MIN_TOKEN:
+            raise UsageError(f"A token has {MIN_TOKEN} characters at least.")
+        if not is_loopback(self.host) and self.token is None:
+            raise UsageError(f"To serve on {self.host} a token is needed.")
+        if (self.certificate is None) != (self.key is None):
+            raise UsageError("--certificate and --key go together.")
+        if self.max_clients < 1:
+            raise UsageError("--max-clients is 1 or more.")
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is served by HTTPS."""
+        return self.https or self.certificate is not None
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that ends its streams before it waits for them."""
+
+    site: Site
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the streams, which would not end by themselves, and then the server."""
+        await self.site.close()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM end the server in order, and not end the program with it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def on_signal(_: int, __: FrameType | None) -> None:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+
+        kinds = (signal.SIGINT, signal.SIGTERM)
+        before = {kind: signal.signal(kind, on_signal) for kind in kinds}
+        try:
+            yield
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
+
+
+@dataclass
+class Running:
+    """A server that is ready: `url` for the page (with the token, if any), and its parts."""
+
+    url: str
+    address: str
+    server: Server
+    lobby: Lobby
+    hub: CameraHub
+
+
+def serve(options: Options, started: Callable[[Running], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM. `started` is called once the port is bound.
+
+    Raises `UsageError` (port in use), `StyleError`, `DeviceError` or `EngineError`.
+    """
+    with ExitStack() as stack:
+        running, listener = prepare(options, stack)
+        started(running)
+        running.server.run(sockets=[listener])
+
+
+@contextmanager
+def serving(options: Options) -> Iterator[Running]:
+    """Serve from a thread of its own for as long as the context lasts, for tests and notebooks.
+
+    Raises as `serve` does.
+    """
+    with ExitStack() as stack:
+        running, listener = prepare(options, stack)
+        thread = threading.Thread(
+            target=running.server.run, args=([listener],), name="rtstyle-serve", daemon=True
+        )
+        thread.start()
+        try:
+            while not running.server.started and thread.is_alive():
+                time.sleep(0.01)
+            yield running
+        finally:
+            running.server.should_exit = True
+            thread.join()
+
+
+def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]:
+    """Bind, open the models and measure the machine; `stack` frees all of it."""
+    # First of all, as it takes no time and fails most often.
+    listener = stack.enter_context(contextlib.closing(bind(options.host, options.port)))
+    catalogue = Catalogue(options.style, options.size)
+    stack.enter_context(one_opencv_thread())
+    bank = stack.enter_context(StyleBank(device=options.device, capacity=len(catalogue) + 4))
+    painter = Painter(options.size)
+    warm_up(bank, painter, catalogue)
+    stack.enter_context(painter)
+    lobby = Lobby(
+        bank,
+        painter,
+        catalogue,
+        max_clients=options.max_clients,
+        min_fps=options.min_fps,
+        silence=options.silence,
+    )
+    hub = CameraHub(options.camera, lobby)
+    app, site = build_app(lobby, hub, host=options.host, token=options.token, secure=options.secure)
+    certificate, key = certificates(options, stack)
+    server = Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            # It would write tokens into the log.
+            access_log=False,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=256,
+            timeout_keep_alive=10,
+            timeout_graceful_shutdown=GRACE,
+            h11_max_incomplete_event_size=32_768,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+        )
+    )
+    server.site = site
+    address = address_of(listener, options)
+    url = address + (f"/?token={options.token}" if options.token else "/")
+    return Running(url, address, server, lobby, hub), listener
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises `UsageError` with the reason."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"There is no host {host}.", "", "Check --host.") from error
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"Port {port} of {host} cannot be had.", f"{why}.", "Choose another --port, or 0."
+        ) from error
+    return listener
+
+
+def address_of(listener: socket.socket, options: Options) -> str:
+    """Return the address of the server as a browser takes it."""
+    host = own_address() if is_unspecified(options.host) else options.host
+    host = f"[{host}]" if ":" in host else host
+    return f"{'https' if options.secure else 'http'}://{host}:{listener.getsockname()[1]}"
+
+
+def certificates(options: Options, stack: ExitStack) -> tuple[Path | None, Path | None]:
+    """Return the certificate and key to serve with; both None without HTTPS."""
+    if not options.secure:
+        return None, None
+    if options.certificate is not None and options.key is not None:
+        for path in (options.certificate, options.key):
+            if not path.is_file():
+                raise UsageError(f"There is no file {path}.", "", "Check --certificate and --key.")
+        return options.certificate, options.key
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rtstyle-"))
+    return self_signed(options.host, Path(folder))
+
+
+def warm_up(bank: StyleBank, painter: Painter, catalogue: Catalogue) -> None:
+    """Open the first style, measure the machine with it, and start to open the others."""
+    first = catalogue[catalogue.first].model
+    picture = np.random.default_rng(0).integers(0, 256, (*USUAL, 3), np.uint8)
+    bank.paint(picture, first, catalogue.size)
+    for _ in range(WARM_UP):
+        began = time.monotonic()
+        bank.paint(picture, first, catalogue.size)
+        painter.measure(time.monotonic() - began)
+    models = [(entry.model, catalogue.size) for entry in catalogue.entries.values()]
+    bank.prepare(models, USUAL, urgent=False)
+
+
+def open_browser(url: str) -> None:
+    """Open the page, in a thread because some browsers keep their caller waiting."""
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
