@@ -116,11 +116,19 @@ def encode(clip: str, output: str) -> Values:
     return {"fps": rate(len(frames), first, ended), "frames": len(frames)}
 
 
+def live(**arguments: Any) -> Values:
+    """Measure a clip as a camera, painted live."""
+    from rtstyle.bench.live import measure
+
+    return measure(**arguments)
+
+
 CASES: dict[str, Callable[..., Values]] = {
     "network": network,
     "video": video,
     "decode": decode,
     "encode": encode,
+    "live": live,
 }
 
 

@@ -36,7 +36,7 @@ def prepare_clip(path: Path, width: int, height: int, frames: int = SAMPLE_FRAME
         video.codec_context.thread_count = 1
         audio = output.add_stream_from_template(sound)
         end = Fraction(frames) / Fraction(picture.average_rate or 25)
-        for frame in _fitted(source, picture, width, height, frames):
+        for frame in fitted(source, picture, width, height, frames):
             output.mux(video.encode(frame))
         output.mux(video.encode(None))
         _copy_sound(source, sound, output, audio, end)
@@ -73,7 +73,7 @@ def check_clip(width: int, height: int, frames: int) -> None:
         raise UsageError(f"{frames} frames are out of range.", "", f"Use 1 to {SAMPLE_FRAMES}.")
 
 
-def _fitted(source: Any, stream: Any, width: int, height: int, frames: int) -> Iterator[Any]:
+def fitted(source: Any, stream: Any, width: int, height: int, frames: int) -> Iterator[Any]:
     """Yield the first frames, scaled to cover the size and cropped to it in the middle."""
     graph = av.filter.Graph()
     entry = graph.add_buffer(template=stream)

@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add `bench` to `app`: a group, so that further benchmarks become its subcommands."""
     group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
     group.callback()(bench)
+    group.command("live", help="Measure a clip as a camera, painted live.")(live)
     app.add_typer(group, name="bench", help="Measure speed and memory on this machine.")
 
 
@@ -70,6 +71,61 @@ def bench(
     machine = describe_machine()
     result = suite.run(settings, progress=lambda text: typer.echo(text, err=True))
     show(result, machine, json_file, plot)
+
+
+def live(
+    style: Annotated[str, typer.Option(help="A style, or an .onnx file.")] = "mosaic",
+    size: Annotated[str, typer.Option(help="auto, fast, balanced or paper.")] = "auto",
+    minutes: Annotated[float, typer.Option(help="Length before the changes of style.")] = 10.0,
+    target_fps: Annotated[float, typer.Option(help="Rate of the camera, and to hold.")] = 30.0,
+    resolution: Annotated[str, typer.Option(help="Size of the clip.")] = "640x480",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    json_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json", help="Write the figures as JSON; - is standard output.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Play a clip as a camera for minutes, then change the style a dozen times.
+
+    Prints the rate that was sustained, the latency from capture to sink in the first and the last
+    minute, the growth of memory between them, and how long a change of style takes.
+    """
+    import json
+    import tempfile
+
+    from rich.console import Console
+
+    from rtstyle.bench import runner
+    from rtstyle.bench.live import camera_clip, table
+    from rtstyle.bench.report import busy_note, describe_machine
+
+    check_place(json_file)
+    width, height = parse_resolution(resolution)
+    if not 0.05 <= minutes <= 12:
+        raise UsageError(f"{minutes:g} minutes are out of range.", "", "Use 0.05 to 12.")
+    if not 1 <= target_fps <= 240 or target_fps != round(target_fps):
+        raise UsageError(f"--target-fps {target_fps:g} is out of range.", "", "Use 1 to 240.")
+    machine = describe_machine()
+    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+        clip = camera_clip(Path(folder) / "camera.mp4", width, height, round(target_fps))
+        typer.echo(f"playing {resolution} for {minutes:g} minutes", err=True)
+        values = runner.run_case(
+            "live", clip=str(clip), style=style, device=device, minutes=minutes,
+            target=target_fps, size=size,
+        )  # fmt: skip
+    settings = {"style": style, "resolution": resolution, "minutes": minutes, "target": target_fps}
+    console = Console(stderr=json_file == STDOUT)
+    console.print(f"{machine['cpu']}, {machine['cores']} cores; {style}", highlight=False)
+    if note := busy_note(machine):
+        console.print(note, style="yellow", highlight=False)
+    console.print(table(values, target_fps))
+    text = json.dumps({"live": values, "settings": settings, "machine": machine}, indent=1) + "\n"
+    if json_file == STDOUT:
+        typer.echo(text, nl=False)
+    elif json_file is not None:
+        write(json_file, text.encode())
 
 
 def show(

@@ -1,0 +1,216 @@
+"""The live benchmark: a clip as a camera, for minutes, and then changes of style."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import psutil
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from rtstyle.bench.clips import SAMPLE_FRAMES, check_clip, fitted
+from rtstyle.bench.figures import percentile
+from rtstyle.frame import Frame
+from rtstyle.samples import sample_clip
+from rtstyle.sinks.base import Sink
+
+MINUTE = 60.0
+WARM_UP = 3.0
+"""Seconds at the start that no figure counts: models load, the controller finds its rung."""
+BETWEEN_SWITCHES = 1.5
+"""Seconds from one change of style to the next."""
+SWITCHES = 12
+
+
+def camera_clip(path: Path, width: int, height: int, rate: int) -> Path:
+    """Write the bundled clip without sound at another size and rate, to be played as a camera."""
+    check_clip(width, height, SAMPLE_FRAMES)
+    with av.open(str(sample_clip())) as source, av.open(str(path), "w") as output:
+        video = output.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.codec_context.thread_count = 1
+        stream = source.streams.video[0]
+        for number, frame in enumerate(fitted(source, stream, width, height, SAMPLE_FRAMES)):
+            frame.pts, frame.time_base = number, Fraction(1, rate)
+            output.mux(video.encode(frame))
+        output.mux(video.encode(None))
+    return path
+
+
+@dataclass
+class Shown:
+    """One frame as it came out: seconds since the start, latency in seconds, style, number."""
+
+    at: float
+    latency: float
+    style: str
+    index: int
+
+
+@dataclass
+class Meter(Sink):
+    """The sink of the benchmark: notes every frame, changes style at the end, then ends.
+
+    `press` changes to the next style and returns its name, `style` tells the style of the frame
+    that was just painted, `minutes` is the length of the first part.
+    """
+
+    press: Any
+    style: Any
+    minutes: float
+    switches: int = SWITCHES
+    name: str = "meter"
+    shown: list[Shown] = field(default_factory=list)
+    memory: list[tuple[float, int]] = field(default_factory=list)
+    pressed: list[tuple[float, str]] = field(default_factory=list)
+    began: float = 0.0
+
+    def write(self, frame: Frame) -> None:
+        """Note the frame; press the key when it is time. Raises `SinkClosedError` at the end."""
+        from rtstyle.sinks.base import SinkClosedError
+
+        now = time.monotonic()
+        self.began = self.began or now
+        at = now - self.began
+        self.shown.append(Shown(at, now - frame.captured_at, self.style(), frame.index))
+        if not self.memory or at - self.memory[-1][0] >= 1.0:
+            self.memory.append((at, psutil.Process().memory_info().rss))
+        due = self.minutes * MINUTE + WARM_UP + len(self.pressed) * BETWEEN_SWITCHES
+        if at >= due:
+            if len(self.pressed) == self.switches:
+                raise SinkClosedError
+            self.pressed.append((time.monotonic() - self.began, self.press()))
+
+
+def stretch(meter: Meter, first: float, last: float) -> list[Shown]:
+    """Return the frames shown from `first` to `last`, in seconds."""
+    return [shown for shown in meter.shown if first <= shown.at < last]
+
+
+def memory_between(meter: Meter, first: float, last: float) -> float:
+    """Return the median resident memory in bytes between two moments."""
+    found = [size for at, size in meter.memory if first <= at < last]
+    return percentile([float(size) for size in found], 50) if found else math.nan
+
+
+def switch_times(meter: Meter) -> tuple[list[float], list[float]]:
+    """Return, for each change, the seconds until the style is shown, and the longest gap between
+    two frames from the key press to the next one."""
+    delays, gaps = [], []
+    ends = [at for at, _ in meter.pressed[1:]] + [math.inf]
+    for (at, style), end in zip(meter.pressed, ends, strict=True):
+        after = [shown for shown in meter.shown if at <= shown.at < end]
+        delays.append(next((s.at - at for s in after if s.style == style), math.inf))
+        moments = [at, *(shown.at for shown in after)]
+        gaps.append(max(b - a for a, b in itertools.pairwise(moments)))
+    return delays, gaps
+
+
+def measure(
+    clip: str, style: str, device: str, minutes: float, target: float, size: str = "auto"
+) -> dict[str, Any]:
+    """Run the live pipeline on `clip` and return its figures (see `rtstyle bench live --help`)."""
+    from rtstyle.bank import StyleBank
+    from rtstyle.commands.webcam import choose_ladder, style_names
+    from rtstyle.controller import RateController
+    from rtstyle.live import LiveSession
+    from rtstyle.look import Look
+    from rtstyle.pipeline import LATEST, Pipeline
+    from rtstyle.sinks.recorder import RecorderSink
+    from rtstyle.sources.realtime import RealTimeFileSource
+    from rtstyle.studio import Studio
+
+    ladder, start = choose_ladder(style, size)
+    with StyleBank(device=device) as bank:
+        controller = RateController(target, ladder, start)
+        studio = Studio(bank, Look(style, ladder[start].size), controller=controller)
+        session = LiveSession(studio, bank, style_names(style), RecorderSink())
+
+        def press() -> str:
+            session.key("n")
+            return studio.look.style
+
+        meter = Meter(press, lambda: studio.shown.style, minutes)
+        source = RealTimeFileSource(clip, loop=True)
+        report = Pipeline(
+            source, studio, [meter], policy=LATEST, max_rate=target, progress=session.progress
+        ).run()
+    return {**figures(meter, minutes), **choice(studio, controller), "drops": dict(report.drops)}
+
+
+TARGETS = (
+    ("sustained FPS", "fps", 29.5, "{:.2f}", True),
+    ("frames dropped", "dropped", 0.01, "{:.2%}", False),
+    ("latency p50, ms", "p50_ms_all", 60, "{:.1f}", False),
+    ("latency p95, ms", "p95_ms_all", 90, "{:.1f}", False),
+    ("style change p50, ms", "switch_p50_ms", None, "{:.0f}", False),
+    ("style change, slowest, ms", "switch_max_ms", 100, "{:.0f}", False),
+    ("longest gap after a change, ms", "switch_gap_ms", 150, "{:.0f}", False),
+    ("memory, first to last minute", "growth", 0.02, "{:+.1%}", False),
+)
+"""Title, key, wanted, how to write it, whether more is better."""
+
+
+def table(values: dict[str, Any], target: float) -> Table:
+    """Return the figures beside those wanted (at 640x480 and 30 FPS on two cores)."""
+    table = Table(box=SIMPLE_HEAD, title=f"Live at {target:g} FPS")
+    for column in ("what", "measured", "wanted", ""):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for title, key, wanted, form, more in TARGETS:
+        value = values[key]
+        if key == "fps" and wanted is not None:
+            wanted = wanted * target / 30
+        if wanted is None:
+            table.add_row(title, form.format(value), "", "")
+            continue
+        good = value >= wanted if more else value <= wanted
+        sign = (">= " if more else "<= ") + form.format(wanted).lstrip("+")
+        table.add_row(title, form.format(value), sign, "reached" if good else "missed")
+    for share in (50, 95):
+        first, last = values[f"p{share}_ms_first"], values[f"p{share}_ms_last"]
+        title = f"latency p{share}, first and last minute, ms"
+        table.add_row(title, f"{first:.1f}, {last:.1f}", "the same", "")
+    rows = f"{values['height']} rows" if values["height"] else "full resolution"
+    table.add_row("ended with", f"{values['size']}, {rows}", "", "")
+    table.add_row("changes by the controller", str(values["changes"]), "", "")
+    table.add_row("memory", f"{values['memory_mb']:.0f} MB", "", "")
+    return table
+
+
+def choice(studio: Any, controller: Any) -> dict[str, Any]:
+    """Return what the controller ended with."""
+    shown = studio.shown
+    return {"size": shown.size, "height": shown.height, "changes": controller.changes}
+
+
+def figures(meter: Meter, minutes: float) -> dict[str, Any]:
+    """Return the figures of a run: FPS, latencies in ms, memory growth and the style changes."""
+    end = WARM_UP + minutes * MINUTE
+    part = min(MINUTE, minutes * MINUTE / 2)
+    steady = stretch(meter, WARM_UP, end)
+    first, last = stretch(meter, WARM_UP, WARM_UP + part), stretch(meter, end - part, end)
+    before = memory_between(meter, part, WARM_UP + 1.25 * part)
+    delays, gaps = switch_times(meter)
+    return {
+        "frames": len(steady),
+        "dropped": 1 - (len(steady) - 1) / (steady[-1].index - steady[0].index),
+        "fps": (len(steady) - 1) / (steady[-1].at - steady[0].at),
+        **{
+            f"p{share}_ms_{name}": 1000 * percentile([shown.latency for shown in frames], share)
+            for name, frames in (("all", steady), ("first", first), ("last", last))
+            for share in (50, 95)
+        },
+        "memory_mb": before / 1e6,
+        "growth": memory_between(meter, end - 0.25 * part, end) / before - 1,
+        "switch_p50_ms": 1000 * percentile(delays, 50),
+        "switch_max_ms": 1000 * max(delays),
+        "switch_gap_ms": 1000 * max(gaps),
+        "switches": len(delays),
+    }
