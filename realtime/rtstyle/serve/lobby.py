@@ -19,7 +19,7 @@ MIN_FPS = 8.0
 MAX_CLIENTS = 8
 SILENCE = 10.0
 """Seconds without a frame or a message after which a client counts as gone."""
-CONNECT_WITHIN = 15.0
+CONNECT_WITHIN = 8.0
 """Seconds that a client has from the answer to the connection."""
 ANSWER_WITHIN = 10.0
 WATCH_EVERY = 1.0
