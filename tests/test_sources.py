@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -388,6 +389,21 @@ class TestVideoFile:
     def test_real_clips(self, data: Path, name: str, count: int) -> None:
         with VideoFileSource(data / "video" / name) as source:
             assert sum(1 for _ in source) == count
+
+
+def test_no_decoded_frame_waits_for_the_garbage_collector(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=60)
+    with VideoFileSource(path) as source:
+        frames = iter(source)
+        next(frames)
+        gc.collect()
+        gc.disable()
+        try:
+            assert sum(1 for _ in frames) == 59
+            # Each frame with its side data would be several objects.
+            assert gc.collect() < 59
+        finally:
+            gc.enable()
 
 
 class TestTimestamps:

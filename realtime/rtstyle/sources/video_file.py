@@ -81,8 +81,12 @@ class VideoFileSource(Source):
         mend = TimestampMender(time_base, round(1 / (self.rate or DEFAULT_RATE) / time_base))
         first = self._seek()
         last = None if self.end is None else self._zero + exact_seconds(self.end)
-        index = 0
+        index, matrix, turned = 0, None, False
         for decoded in self._decode(stream):
+            if not turned or decoded.key_frame:
+                # PyAV's side data and its frame hold each other until the garbage collector comes:
+                # asked of every frame, some 100 decoded frames were in memory at once.
+                matrix, turned = display_matrix(decoded), True
             pts = mend(decoded.dts if decoded.pts is None else decoded.pts)
             if mend.mended:
                 self.counts["mended time stamps"] = mend.mended
@@ -91,7 +95,7 @@ class VideoFileSource(Source):
                 continue
             if self._stopped or (last is not None and moment >= last):
                 break
-            image = self._fit(upright(to_rgb(decoded), display_matrix(decoded)))
+            image = self._fit(upright(to_rgb(decoded), matrix))
             yield Frame(image, index, pts, time_base, time.monotonic())
             index += 1
         if index == 0 and not self._stopped:
