@@ -19,7 +19,7 @@ from rtstyle.sources.resilient import Capture, ResilientSource, Shot
 LINUX = sys.platform.startswith("linux")
 OLDEST_STAMP = 1.0
 """Seconds: a driver's time stamp older than this is no time stamp of this picture."""
-CAMERA_PATIENCE, URL_PATIENCE = 2.0, 6.0
+CAMERA_PATIENCE, URL_PATIENCE = 2.0, 3.0
 CAMERA_OPEN_PATIENCE, URL_OPEN_PATIENCE = 30.0, 10.0
 """Windows can take twenty seconds to open a healthy camera."""
 OTHERS = "Choose another --camera (an index, a name, a URL or a video file), or --camera test."

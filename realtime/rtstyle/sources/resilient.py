@@ -30,8 +30,8 @@ FIRST_DELAY, LONGEST_DELAY = 0.5, 8.0
 """Seconds before the first attempt to open a lost camera again; each further one waits twice."""
 PLACARD_RATE = 4
 """Placards a second while there is no picture."""
-MEASURED_FOR = 1.0
-"""Seconds of pictures out of which the true rate is measured."""
+SETTLING, MEASURED_FOR = 0.5, 1.0
+"""Seconds of pictures that are left out (a stream begins with a burst), and then measured."""
 MOST_STUCK = 6
 """Readers left behind in a driver at once; beyond, nothing more is opened until one returns."""
 CLOSING_PATIENCE = 1.0
@@ -154,7 +154,7 @@ class ResilientSource(Source):
         super().__init__()
         self.name = name
         self.measured_rate: float | None = None
-        """Pictures a second as they truly came over the first second, None until then."""
+        """Pictures a second as they truly came in the beginning, None for the first 1.5 s."""
         self.note = ""
         self._opener, self._depth = opener, depth
         self._patience, self._open_patience = patience, open_patience
@@ -166,6 +166,7 @@ class ResilientSource(Source):
         self._index, self._last_pts = 0, -1
         self._delay = FIRST_DELAY
         self._began = self._heard = self._retry_at = self._deadline = self._placard_at = 0.0
+        self._settled: tuple[int, float] | None = None
         self._picture: Image | None = None
 
     @property
@@ -249,12 +250,20 @@ class ResilientSource(Source):
         if self._lost:
             self._lost, self._delay = False, FIRST_DELAY
             self.counts["reconnects"] += 1
-        seconds = shot.at - self._began
-        if self.measured_rate is None and seconds >= MEASURED_FOR and not self.counts["reconnects"]:
-            # The index of this picture is the number of intervals since the first.
-            self.measured_rate = self._index / seconds
+        elif self.measured_rate is None and not self.counts["reconnects"]:
+            self._measure(shot.at)
         self._picture = shot.image
         return shot
+
+    def _measure(self, at: float) -> None:
+        """Note the rate once enough pictures have come; `_index` is the number of this one."""
+        if self._settled is None:
+            if at - self._began >= SETTLING:
+                self._settled = self._index, at
+            return
+        number, since = self._settled
+        if at - since >= MEASURED_FOR:
+            self.measured_rate = (self._index - number) / (at - since)
 
     def _watch_for_loss(self) -> float:
         """Notice that the camera fails or is silent; return when to look again."""

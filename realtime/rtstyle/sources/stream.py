@@ -20,7 +20,7 @@ from rtstyle.errors import SourceError
 from rtstyle.sources.resilient import Shot, StreamEndedError
 from rtstyle.yuv import RgbConverter
 
-OPEN_TIMEOUT, READ_TIMEOUT = 8.0, 5.0
+OPEN_TIMEOUT, READ_TIMEOUT = 8.0, 4.0
 BAD_FRAMES_ALLOWED = 300
 """Damaged packets in a row (a stream joined between key frames has some) before it is given up."""
 
