@@ -277,10 +277,7 @@ class TestKeys:
             assert "nowhere" in session.note()
         assert session.hud()[-1].startswith("0 FPS")
 
-    def test_regions_need_the_extra(self, session: LiveSession) -> None:
-        session.key("b")
-        assert "rtstyle[person]" in session.note()
-        session._can_segment = True
+    def test_regions_take_turns(self, session: LiveSession) -> None:
         chosen = []
         for _ in range(3):
             session.key("b")

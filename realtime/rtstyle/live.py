@@ -36,11 +36,10 @@ class LiveSession:
         recorder: RecorderSink,
         *,
         folder: Path = Path(),
-        can_segment: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.studio, self._bank, self.names, self._recorder = studio, bank, list(names), recorder
-        self._folder, self._can_segment, self._clock = folder, can_segment, clock
+        self._folder, self._clock = folder, clock
         self._note, self._note_until = "", 0.0
         self._times: deque[float] = deque()
         self._latency, self._drops = 0.0, 0
@@ -104,9 +103,6 @@ class LiveSession:
 
     def next_region(self) -> None:
         """Paint everything, the background or the person, in turn."""
-        if not self._can_segment:
-            self.say('needs: pip install "rtstyle[person]"')
-            return
         only = ONLY[(ONLY.index(self.studio.look.only) + 1) % len(ONLY)]
         self.studio.change(only=only)
         self.say(f"painting {only}")

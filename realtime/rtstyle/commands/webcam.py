@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rtstyle.look import Only
     from rtstyle.pipeline import Report
     from rtstyle.sinks.base import Sink
-    from rtstyle.studio import Segmenter
 
 DEFAULT_RATE = 30.0
 
@@ -87,7 +86,6 @@ def webcam(
         height=height, only=read_only(only),
     )  # fmt: skip
     find_model(style, look.size)
-    segmenter = open_segmenter(required=look.only != "all")
     with ExitStack() as stack:
         source = stack.enter_context(
             open_camera(camera, width=width, height=rows, rate=fps, loop=loop)
@@ -97,18 +95,27 @@ def webcam(
         # With a height given there is nothing to choose.
         controller = RateController(float(rate), ladder, start) if height is None else None
         from rtstyle.bank import StyleBank
+        from rtstyle.segment import PersonSegmenter
         from rtstyle.studio import Studio
 
         bank = stack.enter_context(StyleBank(device=device))
+        segmenter = stack.enter_context(PersonSegmenter())
         studio = Studio(bank, look, segmenter=segmenter, controller=controller)
         session = LiveSession(
             studio, bank, style_names(style), recorder,
-            folder=folder, can_segment=segmenter is not None,
+            folder=folder,
         )  # fmt: skip
-        sinks: list[Sink] = [recorder, *open_shown(window, virtual_camera, session, rate, stack)]
+        virtual = (source.width, source.height, rate) if virtual_camera else None
+        sinks: list[Sink] = [recorder, *open_shown(window, virtual, session, stack)]
+        import numpy as np
+
         from rtstyle.pipeline import LATEST, Pipeline
 
         engine = bank.engine(*look.model)
+        # Before the camera runs: else the first frames of the run are all too late.
+        bank.paint(
+            np.zeros((*look.working_size(source.height, source.width), 3), np.uint8), *look.model
+        )
         typer.echo(
             f"{source.describe()}  |  {style} on {engine.name} {engine.device}, "
             f"{engine.precision}, holding {float(rate):g} FPS",
@@ -161,23 +168,23 @@ def style_names(style: str) -> list[str]:
     return names if style in names else [style, *names]
 
 
-def open_segmenter(*, required: bool) -> Segmenter | None:
-    """Return what finds persons; None if the extra is not installed and not `required`."""
-    del required
-    return None
-
-
 def open_shown(
-    window: bool, virtual_camera: bool, session: LiveSession, rate: Fraction, stack: ExitStack
+    window: bool,
+    virtual: tuple[int, int, Fraction] | None,
+    session: LiveSession,
+    stack: ExitStack,
 ) -> list[Sink]:
-    """Open the window and the virtual camera, or what takes their place without either."""
+    """Open the window and the virtual camera (of this width, height and rate).
+
+    Without either, a sink that shows nothing takes their place.
+    """
     from rtstyle.sinks.null import NullSink
 
     sinks: list[Sink] = []
-    if virtual_camera:
+    if virtual is not None:
         from rtstyle.sinks.virtual_camera import VirtualCameraSink
 
-        sinks.append(VirtualCameraSink(rate=rate))
+        sinks.append(VirtualCameraSink(*virtual))
     if window:
         from rtstyle.sinks.window import WindowSink
 
