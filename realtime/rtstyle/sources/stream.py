@@ -105,11 +105,13 @@ def open_stream(url: str) -> Any:
     if urlsplit(url).scheme in ("rtsp", "rtsps"):
         # Over UDP lost packets smear the picture; TCP passes firewalls besides.
         options["rtsp_transport"] = "tcp"
+    began = time.monotonic()
     try:
         return av.open(url, options=options, timeout=(OPEN_TIMEOUT, READ_TIMEOUT))
-    except av.error.ExitError:
-        raise no_stream(url, f"It did not answer within {OPEN_TIMEOUT:g} s.") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        # Of a time-out RTSP makes "invalid data", and HTTP "immediate exit".
+        if time.monotonic() - began >= OPEN_TIMEOUT:
+            raise no_stream(url, f"It did not answer within {OPEN_TIMEOUT:g} s.") from None
         why = getattr(error, "strerror", None) or str(error)
         raise no_stream(url, f"{why}.") from error
 
