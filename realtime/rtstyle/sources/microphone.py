@@ -68,10 +68,10 @@ class Microphone:
         self._thread.start()
         with self._news:
             self._news.wait_for(lambda: self._waiting or self.problem, OPEN_PATIENCE)
-            if self.problem is None and not self._waiting:
-                self.problem = no_sound(self.name, f"It gave none within {OPEN_PATIENCE:g} s.")
-            if self.problem is not None:
+            if not self._waiting:
+                why = f"It gave none within {OPEN_PATIENCE:g} s."
                 self._stopped = True
+                self.problem = self.problem or no_sound(self.name, why)
                 raise self.problem
 
     def take(self) -> list[Sound]:
