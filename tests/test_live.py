@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from rtstyle.pipeline import LATEST, Pipeline, Progress
 from rtstyle.sinks.base import SinkClosedError
 from rtstyle.sinks.recorder import RecorderSink
 from rtstyle.sinks.window import WindowSink
+from rtstyle.sound import Sound
 from rtstyle.studio import Studio
 from rtstyle.testing import FakeSink, FakeSource
 
@@ -464,3 +466,41 @@ def test_jitter_costs_no_frame_at_the_cameras_own_rate() -> None:
         FakeSource(1), lambda image: image, [FakeSink()], policy=LATEST, max_rate=30
     )
     assert not any(pipeline._too_soon(moment) for moment in np.sort(times))
+
+
+class FakeMicrophone:
+    """A tone of 440 Hz in pieces of 20 ms, up to the moment that `until` tells."""
+
+    channels = 1
+
+    def __init__(self) -> None:
+        self.until, self._at = 0.0, 0.0
+
+    def take(self) -> list[Sound]:
+        pieces = []
+        while self._at < self.until:
+            t = self._at + np.arange(960) / 48000
+            wave = (8000 * np.sin(2 * np.pi * 440 * t)).astype(np.int16)
+            pieces.append(Sound(wave[:, None], 48000, self._at))
+            self._at += 0.02
+        return pieces
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_a_recording_holds_the_microphone_from_its_first_frame_on(
+    tmp_path: Path, suffix: str
+) -> None:
+    microphone = FakeMicrophone()
+    microphone.until = 5.0
+    path = tmp_path / f"a{suffix}"
+    with RecorderSink(rate=Fraction(25), sound=microphone) as sink:
+        sink.start(path)
+        for number, frame in enumerate(frames(50)):
+            microphone.until = 10.0 + number / 25
+            sink.write(replace(frame, captured_at=10.0 + number / 25))
+    with av.open(str(path)) as file:
+        sound = [piece.to_ndarray() for piece in file.decode(audio=0)]
+    samples = np.concatenate([piece.reshape(-1) for piece in sound])
+    assert len(samples) / 48000 == pytest.approx(2.0, abs=0.1)
+    spectrum = np.abs(np.fft.rfft(samples[9600 : 9600 + 48000]))
+    assert int(spectrum.argmax()) == 440

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rtstyle.look import Only
     from rtstyle.pipeline import Report
     from rtstyle.sinks.base import Sink
+    from rtstyle.sinks.video_file import SoundInput
 
 DEFAULT_RATE = 30.0
 
@@ -30,7 +31,10 @@ def register(app: typer.Typer) -> None:
 def webcam(
     camera: Annotated[
         str,
-        typer.Option(help="Index, name, device, URL, a video file as a camera, or `test`."),
+        typer.Option(
+            help="Index, part of the name, device, URL (rtsp, http, file), a video file played "
+            "in real time, or `test`. See `rtstyle cameras`."
+        ),
     ] = "0",
     style: Annotated[str, typer.Option(help="A style's name, or an .onnx file.")] = "mosaic",
     size: Annotated[
@@ -61,6 +65,7 @@ def webcam(
         Path | None,
         typer.Option(help="Record into this new .mp4 or .mkv.", show_default=False),
     ] = None,
+    mic: Annotated[bool, typer.Option("--mic", help="Record the microphone too.")] = False,
     virtual_camera: Annotated[
         bool, typer.Option("--virtual-camera", help="Show it to Zoom, Meet, Teams, OBS.")
     ] = False,
@@ -91,7 +96,7 @@ def webcam(
             open_camera(camera, width=width, height=rows, rate=fps, loop=loop)
         )
         rate = hold_rate(target_fps, source.rate)
-        recorder = RecorderSink(record, rate=rate)
+        recorder = RecorderSink(record, rate=rate, sound=open_microphone(stack) if mic else None)
         # With a height given there is nothing to choose.
         controller = RateController(float(rate), ladder, start) if height is None else None
         from rtstyle.bank import StyleBank
@@ -166,6 +171,16 @@ def style_names(style: str) -> list[str]:
 
     names = list(load_manifest().styles)
     return names if style in names else [style, *names]
+
+
+def open_microphone(stack: ExitStack) -> SoundInput:
+    """Return the open microphone. Raises `SourceError` if there is none."""
+    from rtstyle.sources.microphone import Microphone
+
+    microphone = Microphone()
+    stack.callback(microphone.close)
+    microphone.open()
+    return microphone
 
 
 def open_shown(

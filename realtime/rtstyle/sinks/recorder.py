@@ -7,21 +7,27 @@ from pathlib import Path
 
 from rtstyle.frame import Frame
 from rtstyle.sinks.base import Sink
-from rtstyle.sinks.video_file import VideoFileSink
+from rtstyle.sinks.video_file import SoundInput, VideoFileSink
 
 
 class RecorderSink(Sink):
     """Writes the frames between `start` and `stop` into a file; takes no notice of the others.
 
     The file can be played at any moment, also after the process was killed. All calls come from
-    the thread of the sinks. With `path` the recording starts with the first frame.
+    the thread of the sinks. With `path` the recording starts with the first frame. `sound` is an
+    open microphone.
     """
 
     def __init__(
-        self, path: Path | None = None, *, rate: Fraction | None = None, encoder: str = "auto"
+        self,
+        path: Path | None = None,
+        *,
+        rate: Fraction | None = None,
+        encoder: str = "auto",
+        sound: SoundInput | None = None,
     ) -> None:
         self.name = "recording"
-        self._first, self._rate, self._encoder = path, rate, encoder
+        self._first, self._rate, self._encoder, self._sound = path, rate, encoder, sound
         self._file: VideoFileSink | None = None
         self.paths: list[Path] = []
 
@@ -39,7 +45,9 @@ class RecorderSink(Sink):
     def start(self, path: Path) -> None:
         """Start a recording, and end one that runs. Raises `SinkError`, if `path` exists too."""
         self.stop()
-        file = VideoFileSink(path, rate=self._rate, encoder=self._encoder, live=True)
+        file = VideoFileSink(
+            path, rate=self._rate, encoder=self._encoder, live=True, sound=self._sound
+        )
         file.open()
         self._file = file
 

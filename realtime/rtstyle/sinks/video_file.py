@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 
@@ -14,7 +14,9 @@ from rtstyle.frame import Frame
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.encoders import EncoderChoice, choose_encoder
 from rtstyle.sinks.pending import GrowingFile, PendingFile, writing_to
+from rtstyle.sinks.sound_track import SoundTrack
 from rtstyle.sinks.stream_copy import StreamCopier
+from rtstyle.sound import Sound
 from rtstyle.yuv import BT709, LIMITED, YuvConverter
 
 CONTAINERS = {
@@ -40,6 +42,16 @@ LIVE_OPTIONS = {
 """Half a second a fragment, each written out at once."""
 
 
+class SoundInput(Protocol):
+    """What a recording asks of a microphone."""
+
+    channels: int
+
+    def take(self) -> list[Sound]:
+        """Return the pieces since the last call, without waiting."""
+        ...
+
+
 class VideoFileSink(Sink):
     """Writes an MP4, MOV, MKV or WebM file, chosen by the suffix of `path`.
 
@@ -50,6 +62,7 @@ class VideoFileSink(Sink):
 
     With `live` the first frame's time becomes 0, and the file has its name from the first frame
     on and can be played at any moment up to the last second, whatever happens to this process.
+    `sound` then is an open microphone, whose sound goes beside the pictures.
     """
 
     def __init__(
@@ -63,6 +76,7 @@ class VideoFileSink(Sink):
         copier: StreamCopier | None = None,
         threads: int = 0,
         live: bool = False,
+        sound: SoundInput | None = None,
     ) -> None:
         self.path = Path(path)
         self.name = self.path.name
@@ -72,7 +86,8 @@ class VideoFileSink(Sink):
         self._asked, self._origin, self._ratio = encoder, origin, sample_aspect_ratio
         self._copier = copier
         self._threads = threads or max(1, min(4, (os.cpu_count() or 1) // 2))
-        self._live = live
+        self._live, self._sound = live, sound
+        self._track: SoundTrack | None = None
         self._pending: PendingFile | None = None
         self._output: Any = None
         self._stream: Any = None
@@ -106,6 +121,7 @@ class VideoFileSink(Sink):
                 self._copier.advance(picture.pts * frame.time_base)
             for packet in self._stream.encode(picture):
                 self._output.mux(packet)
+            self._take_sound()
 
     def close(self, complete: bool = True) -> None:
         """Write what is left and give the file its name; nothing if no frame came."""
@@ -118,6 +134,9 @@ class VideoFileSink(Sink):
                     self._output.mux(packet)
                 if self._copier:
                     self._copier.finish(complete)
+                self._take_sound()
+                if self._track:
+                    self._track.finish()
                 output, self._output = self._output, None
                 output.close()
         except BaseException:
@@ -165,6 +184,16 @@ class VideoFileSink(Sink):
         self._shift = frame.pts if self._live else round(self._origin / frame.time_base)
         if self._copier:
             self._copier.open(self._output, self.kind)
+        if self._sound is not None:
+            self._track = SoundTrack(self._output, self.kind, self._sound.channels)
+            self._zero = frame.captured_at
+            # What waited since an earlier recording does not belong into this one.
+            self._sound.take()
+
+    def _take_sound(self) -> None:
+        if self._track is not None and self._sound is not None:
+            for piece in self._sound.take():
+                self._track.write(piece, self._zero)
 
     def _tuning(self, chosen: EncoderChoice) -> dict[str, str]:
         """Return what makes the encoder hold no frames back, for a live file."""
