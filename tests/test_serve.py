@@ -386,10 +386,13 @@ def test_leave_frees_at_once_and_needs_the_right_name(server: Running) -> None:
             await peer.painted()
             async with httpx.AsyncClient(timeout=PATIENCE) as client:
                 where = f"{server.address}/api/session"
-                assert (await client.post(f"{where}/wrong/leave")).status_code == 404
-                assert (await client.post(f"{where}/{peer.session}/leave")).status_code == 204
-                assert (await client.post(f"{where}/{peer.session}/leave")).status_code == 404
-            assert not server.lobby.sessions
+                assert (await client.post(f"{where}/wrong/leave")).status_code == 204
+                assert peer.session in server.lobby.sessions
+                assert (await client.get(f"{where}/{peer.session}/leave")).status_code == 405
+                for _ in range(2):
+                    response = await client.post(f"{where}/{peer.session}/leave")
+                    assert response.status_code == 204
+                    assert peer.session not in server.lobby.sessions
 
     run(work())
 

@@ -61,11 +61,10 @@ class Site:
         return JSONResponse({"type": "answer", "sdp": reply, "session": session.id})
 
     async def leave(self, request: Request) -> Response:
-        """End a session; its name is a secret that only its page knows."""
+        """End a session, if it still is; its name is a secret that only its page knows."""
         session = self.lobby.sessions.get(request.path_params["session"])
-        if session is None:
-            raise HTTPException(404, "There is no such session.")
-        self.lobby.leave(session)
+        if session is not None:
+            self.lobby.leave(session)
         return Response(status_code=204)
 
     async def thumbnail(self, request: Request) -> Response:

@@ -72,7 +72,9 @@ def check_offer(sdp: object) -> str:
         raise UsageError("An offer has one video, and a data channel at most.")
     if next(part for part in media if part.kind == "video").direction != "sendrecv":
         raise UsageError("The video of an offer goes both ways (sendrecv).")
-    if not all(part.dtls and part.dtls.fingerprints and part.ice.password for part in media):
+    if not all(
+        part.dtls and part.dtls.fingerprints and part.ice and part.ice.password for part in media
+    ):
         raise UsageError("The offer lacks a fingerprint, or the password of its connection.")
     return sdp
 

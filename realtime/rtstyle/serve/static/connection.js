@@ -23,6 +23,8 @@ export class Connection {
     const peer = this.peer = new RTCPeerConnection({ iceServers: [] });
     this.#channel = peer.createDataChannel("rtstyle");
     this.#channel.onmessage = ({ data }) => this.#heard(JSON.parse(data));
+    // Says that the server let go long before the connection itself does.
+    this.#channel.onclose = () => { if (!this.#closed) this.onlost(); };
     const [track] = camera.getVideoTracks();
     track.contentHint = "motion";
     peer.addTransceiver(track, {

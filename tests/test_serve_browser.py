@@ -1,0 +1,338 @@
+"""The page of `rtstyle serve` in a real browser: headless Chromium with a clip as its camera."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from rtstyle.serve.server import Options, Running, serving
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+REQUIRED = os.environ.get("RTSTYLE_TEST_BROWSER") == "required"
+PATIENCE = 60.0
+"""Seconds after which a test fails instead of waiting on; nothing takes nearly as long."""
+
+
+def missing() -> str:
+    """What keeps these tests from running, or an empty string."""
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError:
+        return "Playwright is not installed (group `dev`)"
+    return "" if CHROMIUM else "there is no Chromium (apt install chromium)"
+
+
+pytestmark = pytest.mark.skipif(bool(missing()) and not REQUIRED, reason=missing() or "-")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the camera sees, in MJPEG as Chromium wants it: a ball that crosses a slope of grey."""
+    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    slope = np.tile(np.linspace(150, 250, 320, dtype=np.uint8)[None, :, None], (240, 1, 3))
+    with path.open("wb") as file:
+        for index in range(60):
+            image = cv2.circle(slope.copy(), (20 + 280 * index // 60, 120), 30, (60, 20, 20), -1)
+            file.write(cv2.imencode(".jpg", image)[1].tobytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(pretrained_folder: Path) -> Iterator[Running]:
+    with serving(Options(port=0, style="invert", camera="test", max_clients=2, min_fps=0)) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Callable[..., Any]]:
+    """Starts browsers: `launch(*arguments)`."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = []
+
+        def start(*arguments: str) -> Any:
+            # As root, as in most containers, Chromium refuses to start with its sandbox.
+            sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+            opened.append(
+                playwright.chromium.launch(
+                    executable_path=CHROMIUM, args=[*arguments, *sandbox], timeout=1000 * PATIENCE
+                )
+            )
+            return opened[-1]
+
+        yield start
+        for browser in opened:
+            browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(launch: Callable[..., Any], clip: Path) -> Any:
+    return launch(
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={clip}",
+    )
+
+
+@pytest.fixture
+def page(browser: Any, server: Running) -> Iterator[Any]:
+    until(lambda: not server.lobby.clients, "an empty house")
+    with open_page(browser, server.url) as page:
+        yield page
+
+
+class open_page:  # noqa: N801
+    """A tab in a profile of its own, which fails the test for what the page does wrong."""
+
+    def __init__(self, browser: Any, url: str, allow: str = "\0", **options: Any) -> None:
+        self._context = browser.new_context(accept_downloads=True, **options)
+        self._context.set_default_timeout(1000 * PATIENCE)
+        self._url, self._allow, self._errors = url, allow, list[str]()
+
+    def __enter__(self) -> Any:
+        page = self._context.new_page()
+        page.on("pageerror", lambda error: self._errors.append(str(error)))
+        page.on("console", lambda m: self._errors.append(m.text) if m.type == "error" else None)
+        page.goto(self._url)
+        return page
+
+    def __exit__(self, *_: object) -> None:
+        self._context.close()
+        # A breach of the content security policy shows up here as well.
+        assert not [text for text in self._errors if self._allow not in text]
+
+
+def until(holds: Callable[[], Any], what: str, page: Any = None) -> Any:
+    """Wait until `holds` returns something true, and return that."""
+    for _ in range(int(PATIENCE / 0.05)):
+        if found := holds():
+            return found
+        # A page that is only slept on would handle no events.
+        page.wait_for_timeout(50) if page else time.sleep(0.05)
+    raise AssertionError(f"never came: {what}")
+
+
+def start(page: Any) -> None:
+    page.get_by_role("button", name="Start the camera").click()
+    live(page)
+
+
+def live(page: Any) -> None:
+    page.locator("#frame[data-state=live]").wait_for()
+
+
+def pixels(page: Any) -> Any:
+    """What the page shows, (48, 64, 3) RGB."""
+    values = page.evaluate(
+        """() => {
+            const canvas = new OffscreenCanvas(64, 48), context = canvas.getContext("2d");
+            context.drawImage(document.getElementById("painted"), 0, 0, 64, 48);
+            return Array.from(context.getImageData(0, 0, 64, 48).data);
+        }"""
+    )
+    return np.array(values, np.uint8).reshape(48, 64, 4)[..., :3].astype(int)
+
+
+def is_negative(page: Any) -> bool:
+    """The clip is bright, so its negative is dark."""
+    return bool(0 < np.median(pixels(page)) < 120)
+
+
+def is_bright(page: Any) -> bool:
+    return bool(np.median(pixels(page)) > 135)
+
+
+def settings(server: Running) -> dict[str, Any]:
+    session = next(iter(server.lobby.sessions.values()), None)
+    return session.picture.settings() if session else {}
+
+
+def test_the_painted_video_plays(page: Any, server: Running) -> None:
+    start(page)
+    until(lambda: is_negative(page), "the negative", page)
+    first = pixels(page)
+    until(lambda: np.abs(pixels(page) - first).max() > 40, "movement", page)
+    until(lambda: page.locator("#fps").inner_text() not in ("–", "0"), "frames a second", page)
+    until(lambda: page.locator("#latency").inner_text().isdigit(), "a latency", page)
+    # What is shown comes from the server: it counted it, and mirrored it as the page asks.
+    assert server.lobby.painter.painted > 5
+    assert settings(server)["mirror"] is True
+    left, right = first[:, :8].mean(), first[:, -8:].mean()
+    assert left < right
+
+
+def test_styles_switch_by_click(page: Any, server: Running) -> None:
+    start(page)
+    until(lambda: is_negative(page), "the negative", page)
+    page.locator(".work", has_text="identity").click()
+    until(lambda: is_bright(page), "the picture itself", page)
+    assert page.get_by_role("radio", name="Painting of identity").is_checked()
+    assert page.locator("#title").inner_text() == "Painting of identity"
+    page.locator(".work", has_text="invert").click()
+    until(lambda: is_negative(page), "the negative again", page)
+
+
+def test_everything_goes_by_keyboard(page: Any, server: Running) -> None:
+    page.locator(".work").first.wait_for()
+    page.locator("#start").focus()
+    page.keyboard.press("Enter")
+    live(page)
+    page.get_by_role("radio", name="invert").focus()
+    page.keyboard.press("ArrowLeft")
+    until(lambda: settings(server).get("style") == "identity", "the style before", page)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "strength"
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    until(lambda: settings(server)["strength"] == 0.97, "less strength", page)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    until(lambda: settings(server)["keep_color"], "kept colours", page)
+    page.keyboard.press("o")
+    until(lambda: settings(server)["split"], "the split view", page)
+    page.keyboard.press("n")
+    until(lambda: settings(server)["style"] == "invert", "the next style", page)
+    assert page.locator("#spoken").inner_text() == "Painting of invert"
+    page.keyboard.press("1")
+    until(lambda: settings(server)["style"] == "mosaic", "the first style", page)
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keys").wait_for()
+    page.get_by_label("Use these keys").click()
+    page.keyboard.press("Escape")
+    page.locator("#mirror").focus()
+    page.keyboard.press("m")
+    page.keyboard.press("Space")
+    until(lambda: settings(server)["mirror"] is False, "one change, not two", page)
+
+
+def test_the_page_has_names_for_all_it_offers(page: Any) -> None:
+    page.locator(".work").first.wait_for()
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, a, video, img, dialog")]
+        .filter((one) => {
+            const label = one.getAttribute("aria-label") ?? one.getAttribute("aria-labelledby");
+            return !(label || one.textContent.trim() || one.labels?.length || one.alt === "");
+        }).map((one) => one.outerHTML)"""
+    )
+    assert not nameless
+    assert page.get_by_role("group", name="Style").get_by_role("radio").count() == 3
+    assert page.get_by_role("slider", name="Strength").is_visible()
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280, 1920])
+def test_the_page_fits(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.locator(".work").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_snapshot_is_a_png_of_the_picture(page: Any, tmp_path: Path) -> None:
+    start(page)
+    until(lambda: is_negative(page), "the negative", page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Snapshot").click()
+    assert download.value.suggested_filename.startswith("rtstyle-invert-")
+    path = tmp_path / "shot.png"
+    download.value.save_as(path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    image = cv2.imread(str(path))
+    assert image.shape == (240, 320, 3)
+    assert np.median(image) < 120
+
+
+def test_a_recording_downloads_and_decodes(page: Any, tmp_path: Path) -> None:
+    start(page)
+    until(lambda: is_negative(page), "the negative", page)
+    page.get_by_role("button", name="Record").click()
+    assert page.locator("#recording").is_visible()
+    page.wait_for_timeout(2500)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Finish").click()
+    path = tmp_path / download.value.suggested_filename
+    assert path.suffix in (".webm", ".mp4")
+    download.value.save_as(path)
+    with av.open(str(path)) as file:
+        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    assert len(frames) > 5
+    assert np.median(frames[-1]) < 120
+    assert page.locator("#recording").is_hidden()
+
+
+def test_a_second_client_works_a_third_is_told_and_a_closed_tab_frees(
+    page: Any, browser: Any, server: Running
+) -> None:
+    start(page)
+    with open_page(browser, server.url) as second:
+        start(second)
+        second.locator(".work", has_text="identity").click()
+        until(lambda: is_bright(second), "the picture itself", second)
+        assert is_negative(page)
+        # The refusal is the third tab's only error.
+        with open_page(browser, server.url, allow="503") as third:
+            third.get_by_role("button", name="Start the camera").click()
+            third.get_by_role("heading", name="The studio is full").wait_for()
+            assert "2 of 2 places" in third.locator("#curtain-text").inner_text()
+            assert third.get_by_role("button", name="Try again").is_visible()
+        assert len(server.lobby.sessions) == 2
+    until(lambda: len(server.lobby.sessions) == 1, "a freed session", page)
+    until(lambda: is_negative(page), "the first goes on", page)
+    page.get_by_role("button", name="Stop").click()
+    until(lambda: not server.lobby.sessions, "both freed", page)
+    assert page.get_by_role("heading", name="The easel is put away").is_visible()
+
+
+def test_without_a_camera_the_page_says_so(launch: Callable[..., Any], server: Running) -> None:
+    with open_page(launch("--use-fake-ui-for-media-stream"), server.url) as page:
+        page.get_by_role("button", name="Start the camera").click()
+        page.get_by_role("heading", name="There is no camera").wait_for()
+        assert not server.lobby.sessions
+
+
+def test_a_blocked_camera_is_told(launch: Callable[..., Any], server: Running) -> None:
+    # Headless, and without an answer to the question, Chromium refuses.
+    with open_page(launch("--use-fake-device-for-media-stream"), server.url) as page:
+        page.get_by_role("button", name="Start the camera").click()
+        page.get_by_role("heading", name="The camera is blocked").wait_for()
+        assert "address bar" in page.locator("#curtain-text").inner_text()
+
+
+def test_the_page_comes_back_when_its_session_was_dropped(page: Any, server: Running) -> None:
+    start(page)
+    [session] = server.lobby.sessions.values()
+    server.server.site.lobby.painter.leave(session.seat)
+    session._loop.call_soon_threadsafe(server.lobby.leave, session)
+    until(lambda: session.id not in server.lobby.sessions, "a dropped session", page)
+    until(lambda: server.lobby.sessions, "a new session", page)
+    live(page)
+
+
+def test_the_page_for_obs_shows_the_servers_camera(browser: Any, server: Running) -> None:
+    with open_page(browser, f"{server.address}/obs?style=invert") as page:
+        picture = page.locator("#picture")
+        until(lambda: picture.evaluate("(one) => one.naturalWidth") == 640, "a picture", page)
+        assert page.locator("#message").is_hidden()
+        assert server.hub.viewers == 1
+    until(lambda: not server.hub.is_open, "a closed camera")
+
+
+def test_the_page_for_obs_says_what_is_wrong_and_tries_again(
+    browser: Any, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.hub, "camera", "missing.mp4")
+    with open_page(browser, f"{server.address}/obs?style=invert", allow="503") as page:
+        message = page.locator("#message")
+        until(lambda: "missing.mp4" in message.inner_text(), "the reason", page)
+        monkeypatch.setattr(server.hub, "camera", "test")
+        picture = page.locator("#picture")
+        until(lambda: picture.evaluate("(one) => one.naturalWidth") == 640, "a picture", page)
+        until(message.is_hidden, "no message", page)

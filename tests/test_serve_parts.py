@@ -1,0 +1,230 @@
+"""The parts of `rtstyle serve` that need no network: turns, settings, sizes, the outgoing track."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rtstyle.bank import StyleBank
+from rtstyle.errors import UsageError
+from rtstyle.serve.catalogue import Catalogue
+from rtstyle.serve.guard import allowed_names, host_name, is_loopback
+from rtstyle.serve.live import LivePicture, steady_shape
+from rtstyle.serve.painter import Painter, Seat
+from rtstyle.serve.peer import PaintedTrack, addresses_and_loopback, check_offer
+from rtstyle.serve.settings import MAX_MESSAGE, check_settings, read_message, read_query
+
+PATIENCE = 60.0
+STYLES = ("mosaic", "wave")
+
+
+def test_turns_are_fair_whatever_somebody_sends() -> None:
+    served: list[str] = []
+    done = threading.Event()
+    seats: dict[str, Seat[int]] = {}
+
+    def worker(name: str) -> Any:
+        def work(item: int) -> bool:
+            served.append(name)
+            if len(served) == 300:
+                done.set()
+            # All ask again at once, and the greedy one ten times.
+            for _ in range(10 if name == "greedy" else 1):
+                painter.offer(seats[name], item + 1)
+            return True
+
+        return work
+
+    with Painter() as painter:
+        for name in ("greedy", "a", "b"):
+            seats[name] = painter.join(worker(name), lambda error: None)
+        for seat in seats.values():
+            painter.offer(seat, 0)
+        assert done.wait(PATIENCE)
+    share = Counter(served[:300])
+    assert max(share.values()) - min(share.values()) <= 3
+    assert seats["greedy"].dropped > 500
+    assert painter.capacity is not None
+
+
+def test_the_newest_frame_wins_and_the_others_are_counted() -> None:
+    seen: list[int] = []
+    entered, go, done = threading.Event(), threading.Event(), threading.Event()
+
+    def work(item: int) -> bool:
+        seen.append(item)
+        entered.set()
+        assert go.wait(PATIENCE)
+        if item == 9:
+            done.set()
+        return True
+
+    with Painter() as painter:
+        seat = painter.join(work, lambda error: None)
+        painter.offer(seat, 0)
+        assert entered.wait(PATIENCE)
+        for item in range(1, 10):
+            painter.offer(seat, item)
+        go.set()
+        assert done.wait(PATIENCE)
+    assert seen == [0, 9]
+    assert (seat.received, seat.dropped) == (10, 8)
+
+
+def test_one_who_raises_or_leaves_disturbs_nobody() -> None:
+    failures: list[str] = []
+    served = threading.Semaphore(0)
+
+    def broken(_: int) -> bool:
+        raise ValueError("no")
+
+    def fine(_: int) -> bool:
+        served.release()
+        return True
+
+    with Painter() as painter:
+        bad = painter.join(broken, lambda error: failures.append(str(error)))
+        good = painter.join(fine, lambda error: None)
+        for _ in range(3):
+            painter.offer(bad, 1)
+            painter.offer(good, 1)
+            assert served.acquire(timeout=PATIENCE)
+        painter.leave(good)
+        painter.leave(good)
+        painter.offer(good, 1)
+        assert good.waiting is None
+    assert set(failures) == {"no"}
+    assert painter.failures == len(failures)
+
+
+def test_close_wakes_a_waiting_painter_and_may_come_twice() -> None:
+    with Painter() as painter:
+        painter.close()
+    assert "rtstyle-paint" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "before", "after"),
+    [
+        (480, 640, (0, 0), (480, 640)),
+        (240, 320, (0, 0), (240, 320)),
+        (240, 320, (480, 640), (480, 640)),  # Sent smaller for a while: scaled up.
+        (480, 640, (240, 320), (480, 640)),
+        (640, 480, (480, 640), (640, 480)),  # The phone was turned.
+        (1080, 1920, (0, 0), (416, 740)),
+        (481, 641, (0, 0), (480, 640)),
+    ],
+)
+def test_sizes_are_bounded_even_and_steady(
+    rows: int, columns: int, before: tuple[int, int], after: tuple[int, int]
+) -> None:
+    assert steady_shape(rows, columns, before) == after
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(8, 640), (640, 8), (9000, 640)])
+def test_sizes_that_no_camera_gives_are_refused(rows: int, columns: int) -> None:
+    with pytest.raises(UsageError):
+        steady_shape(rows, columns, (0, 0))
+
+
+def test_a_style_that_is_not_ready_holds_nobody_up(pretrained_folder: object) -> None:
+    frame = np.full((96, 128, 3), 200, np.uint8)
+    with StyleBank() as bank:
+        picture = LivePicture(bank, Painter(), Catalogue("invert", "fast"))
+        image, painted = picture(frame)
+        assert not painted
+        assert picture.warming
+        assert np.array_equal(image, frame)
+        assert bank.wait_idle(PATIENCE)
+        image, painted = picture(frame)
+        assert painted
+        assert int(image.max()) == 55
+        # The next style comes in with the first frame for which it is ready.
+        picture.change({"style": "identity"})
+        picture(frame)
+        assert bank.wait_idle(PATIENCE)
+        image, _ = picture(frame)
+        assert np.array_equal(image, frame)
+        assert picture.shown == picture.settings()["style"] == "identity"
+
+
+def test_settings_are_taken() -> None:
+    given = {"style": "wave", "strength": 1, "keep_color": True, "mirror": False, "split": True}
+    assert check_settings(given, STYLES) == given
+    assert read_message("{}", STYLES) == {}
+    query = {"style": "wave", "strength": "0.5", "mirror": "1", "n": "12"}
+    assert read_query(query, STYLES) == {"style": "wave", "strength": 0.5, "mirror": True}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "nul",
+        "null",
+        "3",
+        b"{}",
+        "[" * 4000,
+        '{"strength": 1e999}',
+        '{"strength": "1"}',
+        '{"strength": -0.1}',
+        '{"mirror": "yes"}',
+        '{"only": "person"}',
+        '{"__class__": 1}',
+        '{"style": "x.onnx"}',
+        '{"style": null}',
+        " " * (MAX_MESSAGE + 1),
+    ],
+)
+def test_other_messages_are_refused(message: object) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_message(message, STYLES)
+    assert len(str(caught.value)) < 200
+
+
+def test_an_offer_is_text_with_a_video() -> None:
+    for sdp in (None, 7, "", "v=0\r\n", "m=\r\n", "\x00"):
+        with pytest.raises(UsageError):
+            check_offer(sdp)
+
+
+def test_the_track_sends_the_newest_and_ends() -> None:
+    import av
+    from aiortc.mediastreams import MediaStreamError
+
+    async def work() -> None:
+        delays: list[float] = []
+        track = PaintedTrack(delays.append)
+        first, second = av.VideoFrame(16, 16, "yuv420p"), av.VideoFrame(16, 16, "yuv420p")
+        track.show(first, 0.0)
+        track.show(second, 0.0)
+        assert await track.recv() is second
+        assert track.dropped == 1
+        assert len(delays) == 1
+        waiting = asyncio.ensure_future(track.recv())
+        await asyncio.sleep(0)
+        track.stop()
+        with pytest.raises(MediaStreamError):
+            await waiting
+
+    asyncio.run(asyncio.wait_for(work(), PATIENCE))
+
+
+def test_an_offline_machine_still_has_an_address() -> None:
+    assert addresses_and_loopback(True, False).count("127.0.0.1") == 1
+
+
+def test_names_of_hosts() -> None:
+    assert [host_name(h) for h in ("A.b:8", "[::1]:8", "[::1", "a:b:c", "")] == [
+        "a.b", "::1", "", "a", "",
+    ]  # fmt: skip
+    assert is_loopback("127.0.0.2")
+    assert is_loopback("localhost")
+    assert not is_loopback("0.0.0.0")
+    assert "printer.local" in allowed_names("printer.local")
+    assert "evil.example" not in allowed_names("0.0.0.0")
