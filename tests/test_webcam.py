@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from media import write_clip
 
@@ -77,6 +79,12 @@ def test_closing_the_window_is_no_failure(
         (["--camera", "missing.mp4"], "missing.mp4 does not exist"),
         (["--camera", "test", "--no-window", "--style", "mosiac"], "mosaic"),
         (["--camera", "test", "--resolution", "big"], "--resolution big"),
+        (["--camera", "test", "--no-window", "--only", "dogs"], "--only dogs"),
+        (["--camera", "test", "--no-window", "--target-fps", "0"], "--target-fps 0"),
+        (["--camera", "test", "--no-window", "--height", "3"], "height"),
+        (["--camera", "test", "--no-window", "--folder", "/nowhere/x"], "/nowhere/x"),
+        (["--camera", "test", "--no-window", "--record", "/nowhere/x.mp4"], "/nowhere"),
+        (["--camera", "test", "--no-window", "--record", "a.txt"], "a.txt"),
         (["--camera", "test", "--no-window", "--strength", "3"], "strength"),
     ],
 )
@@ -96,3 +104,52 @@ def test_no_screen_names_the_way_out(
     monkeypatch.delenv("DISPLAY", raising=False)
     assert command("--camera", "test") != 0
     assert "--no-window" in capsys.readouterr().err
+
+
+def test_a_recording_at_half_the_cameras_rate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", frames=40, rate=50)
+    out = tmp_path / "out.mp4"
+    words = ("--style", "identity", "--no-window", "--target-fps", 25, "--record", out)
+    assert command("--camera", clip, *words) == 0
+    assert f"recorded {out}" in capsys.readouterr().out
+    with av.open(str(out)) as file:
+        times = [float(frame.time or 0) for frame in file.decode(video=0)]
+    # Some of the 20 may be late on a busy machine, but none can be early.
+    assert 2 <= len(times) <= 21
+    assert min(np.diff(times)) > 0.03
+
+
+def test_an_existing_recording_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.mp4"
+    out.write_bytes(b"mine")
+    words = ("--resolution", "64x48", "--frames", 3, "--style", "identity", "--no-window")
+    assert command("--camera", "test", *words, "--record", out) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert out.read_bytes() == b"mine"
+
+
+def test_every_key_of_the_window_in_a_real_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pygame
+
+    from rtstyle.sinks.window import WindowSink
+
+    keys = iter([*"np2+-cmosrh?", "space", "space", *"bbbrq"])
+    write = WindowSink.write
+
+    def write_and_press(self: WindowSink, frame: object) -> None:
+        key = next(keys)
+        code = pygame.K_SPACE if key == "space" else ord(key)
+        text = "" if key == "space" else key
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=code, unicode=text))
+        write(self, frame)  # type: ignore[arg-type]
+
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setattr(WindowSink, "write", write_and_press)
+    words = ("--resolution", "96x64", "--style", "identity", "--folder", tmp_path)
+    assert command("--camera", "test", *words) == 0
+    assert capsys.readouterr().out.startswith("19 frames")
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".mp4", ".png"]

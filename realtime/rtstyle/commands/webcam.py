@@ -13,12 +13,15 @@ from rtstyle.errors import UsageError
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from rtstyle.bank import StyleBank
     from rtstyle.controller import Rung
     from rtstyle.live import LiveSession
-    from rtstyle.look import Only
+    from rtstyle.look import Look, Only
     from rtstyle.pipeline import Report
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.video_file import SoundInput
+    from rtstyle.sources.base import Source
+    from rtstyle.studio import Studio
 
 DEFAULT_RATE = 30.0
 
@@ -76,8 +79,6 @@ def webcam(
 ) -> None:
     """Paint a camera live. In the window `?` lists the keys; `q` or Ctrl-C ends it."""
     width, rows = read_resolution(resolution)
-    from rtstyle.controller import RateController
-    from rtstyle.live import LiveSession
     from rtstyle.look import Look
     from rtstyle.sinks.pending import check_folder
     from rtstyle.sinks.recorder import RecorderSink
@@ -97,35 +98,18 @@ def webcam(
         )
         rate = hold_rate(target_fps, source.rate)
         recorder = RecorderSink(record, rate=rate, sound=open_microphone(stack) if mic else None)
-        # With a height given there is nothing to choose.
-        controller = RateController(float(rate), ladder, start) if height is None else None
-        from rtstyle.bank import StyleBank
-        from rtstyle.segment import PersonSegmenter
-        from rtstyle.studio import Studio
-
-        bank = stack.enter_context(StyleBank(device=device))
-        segmenter = stack.enter_context(PersonSegmenter())
-        studio = Studio(bank, look, segmenter=segmenter, controller=controller)
-        session = LiveSession(
-            studio, bank, style_names(style), recorder,
-            folder=folder,
-        )  # fmt: skip
-        virtual = (source.width, source.height, rate) if virtual_camera else None
-        sinks: list[Sink] = [recorder, *open_shown(window, virtual, session, stack)]
-        import numpy as np
-
+        # Now, so that a name that cannot be is told before anything takes time.
+        stack.callback(recorder.abort)
+        recorder.open()
+        studio, bank = open_studio(stack, look, device, float(rate), ladder, start)
+        from rtstyle.live import LiveSession
         from rtstyle.pipeline import LATEST, Pipeline
 
-        engine = bank.engine(*look.model)
-        # Before the camera runs: else the first frames of the run are all too late.
-        bank.paint(
-            np.zeros((*look.working_size(source.height, source.width), 3), np.uint8), *look.model
-        )
-        typer.echo(
-            f"{source.describe()}  |  {style} on {engine.name} {engine.device}, "
-            f"{engine.precision}, holding {float(rate):g} FPS",
-            err=True,
-        )
+        session = LiveSession(studio, bank, style_names(style), recorder, folder=folder)
+        virtual = (source.width, source.height, rate) if virtual_camera else None
+        sinks = [recorder, *open_shown(window, virtual, session, stack)]
+        engine = warm_up(bank, look, source)
+        typer.echo(f"{source.describe()}  |  {style} on {engine}, {float(rate):g} FPS", err=True)
         report = Pipeline(
             source, studio, sinks, policy=LATEST, limit=frames,
             max_rate=float(rate) if target_fps else None, progress=session.progress,
@@ -133,6 +117,34 @@ def webcam(
     typer.echo(summary(report))
     for path in recorder.paths:
         typer.echo(f"recorded {path}")
+
+
+def open_studio(
+    stack: ExitStack, look: Look, device: str, rate: float, ladder: tuple[Rung, ...], start: int
+) -> tuple[Studio, StyleBank]:
+    """Return what paints, and its models. With a height given there is nothing to choose."""
+    from rtstyle.bank import StyleBank
+    from rtstyle.controller import RateController
+    from rtstyle.segment import PersonSegmenter
+    from rtstyle.studio import Studio
+
+    controller = RateController(rate, ladder, start) if look.height is None else None
+    bank = stack.enter_context(StyleBank(device=device))
+    segmenter = stack.enter_context(PersonSegmenter())
+    return Studio(bank, look, segmenter=segmenter, controller=controller), bank
+
+
+def warm_up(bank: StyleBank, look: Look, source: Source) -> str:
+    """Paint one picture before the camera runs: else the first frames are all too late.
+
+    Returns what the model runs on.
+    """
+    import numpy as np
+
+    engine = bank.engine(*look.model)
+    shape = look.working_size(source.height, source.width)
+    bank.paint(np.zeros((*shape, 3), np.uint8), *look.model)
+    return f"{engine.name} {engine.device} {engine.precision}"
 
 
 def choose_ladder(style: str, size: str) -> tuple[tuple[Rung, ...], int]:
