@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import signal
+import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -17,6 +20,8 @@ from rich.table import Table
 
 from rtstyle.bench.clips import SAMPLE_FRAMES, check_clip, fitted
 from rtstyle.bench.figures import percentile
+from rtstyle.bench.runner import RTSTYLE
+from rtstyle.errors import RtstyleError
 from rtstyle.frame import Frame
 from rtstyle.samples import sample_clip
 from rtstyle.sinks.base import Sink
@@ -27,6 +32,10 @@ WARM_UP = 3.0
 BETWEEN_SWITCHES = 1.5
 """Seconds from one change of style to the next."""
 SWITCHES = 12
+START_PATIENCE = 60.0
+"""Seconds that a process may take to start or to end before it counts as hung."""
+ENOUGH_BYTES = 50_000
+"""A recording of this size is well under way."""
 
 
 def camera_clip(path: Path, width: int, height: int, rate: int) -> Path:
@@ -154,6 +163,8 @@ TARGETS = (
     ("style change, slowest, ms", "switch_max_ms", 100, "{:.0f}", False),
     ("longest gap after a change, ms", "switch_gap_ms", 150, "{:.0f}", False),
     ("memory, first to last minute", "growth", 0.02, "{:+.1%}", False),
+    ("Ctrl-C to gone, recording closed, s", "stop_s", 2.0, "{:.2f}", False),
+    ("SIGTERM to gone, recording closed, s", "term_s", 2.0, "{:.2f}", False),
 )
 """Title, key, wanted, how to write it, whether more is better."""
 
@@ -182,6 +193,39 @@ def table(values: dict[str, Any], target: float) -> Table:
     table.add_row("changes by the controller", str(values["changes"]), "", "")
     table.add_row("memory", f"{values['memory_mb']:.0f} MB", "", "")
     return table
+
+
+def stop_seconds(clip: str, style: str, device: str, how: signal.Signals) -> float:
+    """Return the seconds from a signal to `rtstyle webcam` until it is gone, while it records.
+
+    Raises `RtstyleError` unless it ended in order and the recording plays.
+    """
+    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+        path = Path(folder) / "recording.mp4"
+        words = ["webcam", "--camera", clip, "--loop", "--no-window", "--style", style]
+        command = [*RTSTYLE, *words, "--device", device, "--record", str(path)]
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + START_PATIENCE
+            while time.monotonic() < deadline and child.poll() is None:
+                if path.exists() and path.stat().st_size > ENOUGH_BYTES:
+                    break
+                time.sleep(0.05)
+            began = time.monotonic()
+            child.send_signal(how)
+            status = child.wait(START_PATIENCE)
+            spent = time.monotonic() - began
+        finally:
+            child.kill()
+        if status != 0 or not plays(path):
+            raise RtstyleError(f"After {how.name} webcam ended with {status}.", "", "Try it alone.")
+        return spent
+
+
+def plays(path: Path) -> bool:
+    """Tell whether a video has a frame that can be decoded."""
+    with av.open(str(path)) as file:
+        return next(iter(file.decode(video=0)), None) is not None
 
 
 def choice(studio: Any, controller: Any) -> dict[str, Any]:

@@ -93,18 +93,19 @@ def live(
     minute, the growth of memory between them, and how long a change of style takes.
     """
     import json
+    import signal
     import tempfile
 
     from rich.console import Console
 
     from rtstyle.bench import runner
-    from rtstyle.bench.live import camera_clip, table
+    from rtstyle.bench.live import camera_clip, stop_seconds, table
     from rtstyle.bench.report import busy_note, describe_machine
 
     check_place(json_file)
     width, height = parse_resolution(resolution)
-    if not 0.05 <= minutes <= 12:
-        raise UsageError(f"{minutes:g} minutes are out of range.", "", "Use 0.05 to 12.")
+    if not 0.2 <= minutes <= 12:
+        raise UsageError(f"{minutes:g} minutes are out of range.", "", "Use 0.2 to 12.")
     if not 1 <= target_fps <= 240 or target_fps != round(target_fps):
         raise UsageError(f"--target-fps {target_fps:g} is out of range.", "", "Use 1 to 240.")
     machine = describe_machine()
@@ -115,6 +116,8 @@ def live(
             "live", clip=str(clip), style=style, device=device, minutes=minutes,
             target=target_fps, size=size,
         )  # fmt: skip
+        values["stop_s"] = stop_seconds(str(clip), style, device, signal.SIGINT)
+        values["term_s"] = stop_seconds(str(clip), style, device, signal.SIGTERM)
     settings = {"style": style, "resolution": resolution, "minutes": minutes, "target": target_fps}
     console = Console(stderr=json_file == STDOUT)
     console.print(f"{machine['cpu']}, {machine['cores']} cores; {style}", highlight=False)
