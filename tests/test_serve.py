@@ -181,6 +181,13 @@ def test_without_the_token_nothing_is_given(locked: Running) -> None:
     assert is_clear_error(post_offer(locked, {}), 401)
 
 
+def test_a_person_without_the_token_reads_what_to_do(locked: Running) -> None:
+    response = get(locked, "/", Accept="text/html,*/*")
+    assert response.status_code == 401
+    assert response.headers["content-type"].startswith("text/plain")
+    assert "Open the link" in response.text
+
+
 def test_a_wrong_token_is_refused(locked: Running) -> None:
     assert is_clear_error(get(locked, "/?token=wrong"), 401)
     assert is_clear_error(get(locked, "/?token="), 401)
@@ -618,6 +625,7 @@ def test_a_port_in_use_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
         (["--style", "mosiac"], "mosaic"),
         (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
         (["--token", "short"], "16 characters"),
+        (["--target-fps", "0"], "target of 0 FPS"),
         (["--certificate", "a.pem"], "--key"),
         (["--certificate", "a.pem", "--key", "b.pem"], "a.pem"),
     ],

@@ -37,6 +37,9 @@ def serve(
     min_fps: Annotated[
         float, typer.Option(help="Refuse a client if each would get fewer frames.", min=0)
     ] = 8.0,
+    target_fps: Annotated[
+        float, typer.Option(help="Choose the working resolution for this rate; low is finer.")
+    ] = 32.0,
     token: Annotated[
         str | None,
         typer.Option(help="Ask for this token (default: a new one off loopback).", metavar="TEXT"),
@@ -78,6 +81,7 @@ def serve(
         camera=camera,
         max_clients=max_clients,
         min_fps=min_fps,
+        target_fps=target_fps,
         token=token or (None if near else secrets.token_urlsafe(24)),
         https=(not near) if https is None else https,
         certificate=certificate,

@@ -80,6 +80,7 @@ class Guard:
             # Nothing here speaks WebSocket.
             return
         send = with_headers(send)
+        headers: dict[str, str] = {}
         try:
             headers = single_headers(scope["headers"])
             self._check_host(headers)
@@ -89,7 +90,8 @@ class Guard:
             check_length(headers)
             await self._app(scope, bounded(receive), send)
         except RefusedError as refusal:
-            await reply(send, refusal.status, refusal.message)
+            person = "text/html" in headers.get("accept", "")
+            await reply(send, refusal.status, refusal.message, plain=person)
 
     def _check_host(self, headers: dict[str, str]) -> None:
         name = host_name(headers.get("host", ""))
@@ -246,11 +248,12 @@ def with_headers(send: Send) -> Send:
     return sender
 
 
-async def reply(send: Send, status: int, message: str) -> None:
-    """Send one error as JSON."""
-    body = json.dumps({"error": message}).encode()
+async def reply(send: Send, status: int, message: str, *, plain: bool = False) -> None:
+    """Send one error: as JSON, or `plain` for a person who opened the address in a browser."""
+    body = (f"rtstyle: {message}\n" if plain else json.dumps({"error": message})).encode()
+    kind = b"text/plain; charset=utf-8" if plain else b"application/json"
     headers: list[Any] = [
-        (b"content-type", b"application/json"),
+        (b"content-type", kind),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
     ]

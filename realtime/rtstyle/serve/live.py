@@ -20,6 +20,8 @@ from rtstyle.studio import Studio
 
 MAX_PIXELS = 640 * 480
 """Area at which pictures are painted; larger ones are scaled down to it."""
+MAX_SIDE = 4096
+"""Pixels of the longest side that is taken from a camera."""
 LATENCIES = 120
 
 
@@ -128,7 +130,7 @@ def steady_shape(rows: int, columns: int, before: tuple[int, int]) -> tuple[int,
     `before`, if the aspect is the same: a new size would cost a new start of the model and of
     the encoder. Raises `UsageError` for pictures that no camera gives.
     """
-    if min(rows, columns) < 16 or max(rows, columns) > 8192:
+    if min(rows, columns) < 16 or max(rows, columns) > MAX_SIDE:
         raise UsageError(f"A picture of {columns}x{rows} is not painted.")
     factor = min(1.0, (MAX_PIXELS / (rows * columns)) ** 0.5)
     new = 2 * max(8, round(rows * factor / 2)), 2 * max(8, round(columns * factor / 2))

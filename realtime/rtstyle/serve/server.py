@@ -27,7 +27,7 @@ from rtstyle.serve.catalogue import Catalogue
 from rtstyle.serve.certificate import own_address, self_signed
 from rtstyle.serve.guard import is_loopback, is_unspecified
 from rtstyle.serve.lobby import MAX_CLIENTS, MIN_FPS, SILENCE, Lobby
-from rtstyle.serve.painter import Painter
+from rtstyle.serve.painter import TARGET_FPS, Painter
 from rtstyle.styles import DEFAULT_STYLE
 
 PORT = 8765
@@ -56,6 +56,7 @@ class Options:
     camera: str = "0"
     max_clients: int = MAX_CLIENTS
     min_fps: float = MIN_FPS
+    target_fps: float = TARGET_FPS
     token: str | None = None
     https: bool = False
     certificate: Path | None = None
@@ -158,7 +159,7 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
     catalogue = Catalogue(options.style, options.size)
     stack.enter_context(one_opencv_thread())
     bank = stack.enter_context(StyleBank(device=options.device, capacity=len(catalogue) + 4))
-    painter = Painter(options.size)
+    painter = Painter(options.size, options.target_fps)
     warm_up(bank, painter, catalogue)
     stack.enter_context(painter)
     lobby = Lobby(

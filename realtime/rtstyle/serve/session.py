@@ -16,7 +16,7 @@ from aiortc import RTCDataChannel
 from aiortc.mediastreams import MediaStreamError
 
 from rtstyle.errors import RtstyleError
-from rtstyle.serve.live import LivePicture, describe
+from rtstyle.serve.live import LivePicture, describe, steady_shape
 from rtstyle.serve.painter import Painter, Seat
 from rtstyle.serve.peer import PaintedTrack, answer, open_peer
 from rtstyle.serve.settings import read_message
@@ -170,6 +170,8 @@ class Session:
 
     def _paint(self, arrived: Arrived) -> bool:
         frame, arrived_at = arrived
+        # Before it is converted, which for a giant would take all the memory.
+        steady_shape(frame.height, frame.width, (0, 0))
         image, painted = self.picture(self._to_rgb(frame))
         out = self._to_yuv(image)
         out.pts, out.time_base = frame.pts, frame.time_base

@@ -1,6 +1,6 @@
 // The WebRTC connection to the server: camera out, painting in, settings beside them.
 
-const GATHER_WITHIN = 2000, LOST_AFTER = 4000, ALIVE_EVERY = 2000;
+const GATHER_WITHIN = 2000, CONNECT_WITHIN = 8000, LOST_AFTER = 4000, ALIVE_EVERY = 2000;
 const CAMERA_BITS = 2_500_000;
 
 export class Refused extends Error {
@@ -39,11 +39,19 @@ export class Connection {
     peer.onconnectionstatechange = () => this.#changed();
     await peer.setLocalDescription();
     await gathered(peer);
+    // Chromium lends WebRTC no address, not even for localhost, while every network is off.
+    if (!peer.localDescription.sdp.includes("a=candidate")) {
+      throw new Refused(0, "Your browser wants a network for video, though none to the outside: " +
+        "switch on Wi-Fi or plug in a cable.");
+    }
     const reply = await post("/api/offer", { sdp: peer.localDescription.sdp, settings });
     this.#session = reply.session;
     if (this.#closed) { this.#leave(); return; }
     await peer.setRemoteDescription({ type: "answer", sdp: quickStart(reply.sdp) });
     this.#timers.push(setInterval(() => this.#raw("{}"), ALIVE_EVERY));
+    this.#timers.push(setTimeout(() => {
+      if (!this.#closed && peer.connectionState !== "connected") this.onlost();
+    }, CONNECT_WITHIN));
   }
 
   // Changes within one picture go out as one message, the last value of each setting.

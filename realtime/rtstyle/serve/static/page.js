@@ -75,7 +75,7 @@ async function connect() {
     if (connection !== mine) return;
     if (error instanceof Refused) {
       stop();
-      const title = error.status === 503 ? "The studio is full" : "The server said no";
+      const title = { 0: "There is no network", 503: "The studio is full" }[error.status] ?? "The server said no";
       show("error", title, error.message.replace(/^The studio is full\. /, ""), "Try again");
     } else {
       lost();
