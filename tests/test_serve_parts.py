@@ -17,6 +17,7 @@ from rtstyle.serve.guard import allowed_names, host_name, is_loopback
 from rtstyle.serve.live import LivePicture, steady_shape
 from rtstyle.serve.painter import Painter, Seat
 from rtstyle.serve.peer import PaintedTrack, addresses_and_loopback, check_offer
+from rtstyle.serve.prompt_buffer import PromptJitterBuffer
 from rtstyle.serve.settings import MAX_MESSAGE, check_settings, read_message, read_query
 
 PATIENCE = 60.0
@@ -100,6 +101,14 @@ def test_one_who_raises_or_leaves_disturbs_nobody() -> None:
         assert good.waiting is None
     assert set(failures) == {"no"}
     assert painter.failures == len(failures)
+
+
+@pytest.mark.parametrize(("seconds", "scale"), [(0.001, 1.0), (0.03, 0.8), (10.0, 0.5)])
+def test_the_first_resolution_follows_the_measured_time(seconds: float, scale: float) -> None:
+    painter = Painter(target=32)
+    painter.measure(seconds)
+    painter.settle()
+    assert painter.rung.scale == scale
 
 
 def test_close_wakes_a_waiting_painter_and_may_come_twice() -> None:
@@ -213,6 +222,33 @@ def test_the_track_sends_the_newest_and_ends() -> None:
             await waiting
 
     asyncio.run(asyncio.wait_for(work(), PATIENCE))
+
+
+def packet(number: int, moment: int, last: bool) -> Any:
+    from aiortc.rtp import RtpPacket
+
+    made: Any = RtpPacket(sequence_number=number, timestamp=moment, marker=int(last))
+    made._data = bytes([number])
+    return made
+
+
+def test_a_frame_comes_out_with_its_last_packet() -> None:
+    buffer = PromptJitterBuffer(capacity=16, is_video=True)
+    out = [
+        buffer.add(packet(*given))[1]
+        for given in [
+            (0, 0, False),
+            (1, 0, True),
+            (3, 10, True),  # Overtook the one before.
+            (2, 10, False),
+            (4, 20, False),  # Its marker is missing: it waits for the next frame.
+            (5, 30, True),
+            (6, 40, True),
+        ]
+    ]
+    got = [(frame.timestamp, frame.data) for frame in out if frame]
+    assert got == [(0, b"\0\1"), (10, b"\2\3"), (20, b"\4"), (30, b"\5")]
+    assert [frame is not None for frame in out] == [False, True, False, True, False, True, True]
 
 
 def test_an_offline_machine_still_has_an_address() -> None:

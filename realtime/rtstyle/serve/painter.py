@@ -25,6 +25,8 @@ browser runs on the same cores.
 """
 MEASURED = 60
 """Paintings whose median time tells what the machine can carry."""
+BESIDE = 1.25
+"""How much longer a painting takes once video is decoded and encoded beside it, roughly."""
 SMALLEST_SCALE = 0.5
 """Below this share of the rows a painting is a smear; rather fewer frames, or fewer clients."""
 
@@ -53,8 +55,8 @@ class Painter:
         self._changed = threading.Condition()
         self._stopped = False
         self._times: deque[float] = deque(maxlen=MEASURED)
-        ladder = [Rung(size, scale) for scale in SCALES if scale >= SMALLEST_SCALE]
-        self._controller = RateController(target, ladder)
+        self._ladder = [Rung(size, scale) for scale in SCALES if scale >= SMALLEST_SCALE]
+        self._controller = RateController(target, self._ladder)
         self.received = self.painted = self.dropped = self.failures = 0
         self._thread = threading.Thread(target=self._run, name="rtstyle-paint", daemon=True)
 
@@ -106,6 +108,18 @@ class Painter:
         """Take in the time of one painting (also of those that warm the models up)."""
         with self._changed:
             self._times.append(seconds)
+
+    def settle(self) -> None:
+        """Begin at the working resolution that what was measured at the full one suggests.
+
+        Else the first client would see a few seconds of stutter until the controller has found
+        it. Call it before any seat is taken.
+        """
+        seconds, controller = self.seconds or 0.0, self._controller
+        full = self._ladder[0].cost
+        fits = (BESIDE * seconds * rung.cost / full <= controller.budget for rung in self._ladder)
+        start = next((at for at, good in enumerate(fits) if good), len(self._ladder) - 1)
+        self._controller = RateController(controller.target, self._ladder, start)
 
     def close(self) -> None:
         """Stop after the painting that is under way; a second call does nothing."""

@@ -1,7 +1,7 @@
 """The WebRTC side of one client: checks an offer, answers it, and hands frames in and out.
 
-aiortc needs three corrections, all made in `tune_aiortc`: its bit rates suit talking heads, it
-overlooks the loopback address, and by default it asks a public STUN server.
+aiortc is corrected in `tune_aiortc`: its bit rates suit talking heads, it overlooks the loopback
+address, and it holds every frame back until the next one comes.
 """
 
 from __future__ import annotations
@@ -13,18 +13,28 @@ from typing import Any
 
 import aioice.ice
 import av
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+    rtcrtpreceiver,
+)
 from aiortc.codecs import h264, vpx
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription
 
 from rtstyle.errors import UsageError
+from rtstyle.serve.prompt_buffer import PromptJitterBuffer
 
 MAX_SDP = 32_768
 """Characters of the longest offer; those of browsers have some 6,000."""
 MAX_CANDIDATES = 64
-START_BITRATE, MAX_BITRATE = 2_500_000, 6_000_000
-"""Bits a second. A painting has far more detail than the face it was made from."""
+MIN_BITRATE, MAX_BITRATE = 1_500_000, 4_000_000
+"""Bits a second. A painting has far more detail than the face it was made from.
+
+It begins with the most: aiortc makes a new encoder, and so a key frame, at every change.
+"""
 
 _host_addresses = aioice.ice.get_host_addresses
 
@@ -41,8 +51,11 @@ def tune_aiortc() -> None:
     """Correct aiortc for this use; a second call changes nothing."""
     codec: Any
     for codec in (vpx, h264):
-        codec.DEFAULT_BITRATE, codec.MAX_BITRATE = START_BITRATE, MAX_BITRATE
+        codec.DEFAULT_BITRATE = codec.MAX_BITRATE = MAX_BITRATE
+        codec.MIN_BITRATE = MIN_BITRATE
     aioice.ice.get_host_addresses = addresses_and_loopback
+    receiver: Any = rtcrtpreceiver
+    receiver.JitterBuffer = PromptJitterBuffer
 
 
 def open_peer() -> RTCPeerConnection:

@@ -20,6 +20,7 @@ import uvicorn
 
 from rtstyle.bank import StyleBank
 from rtstyle.errors import UsageError
+from rtstyle.look import Look
 from rtstyle.pipeline import one_opencv_thread
 from rtstyle.serve.app import Site, build_app
 from rtstyle.serve.camera import CameraHub
@@ -251,8 +252,10 @@ def warm_up(bank: StyleBank, painter: Painter, catalogue: Catalogue) -> None:
         began = time.monotonic()
         bank.paint(picture, first, catalogue.size)
         painter.measure(time.monotonic() - began)
+    painter.settle()
+    usual = Look(height=painter.rung.height(USUAL[0])).working_size(*USUAL)
     models = [(entry.model, catalogue.size) for entry in catalogue.entries.values()]
-    bank.prepare(models, USUAL, urgent=False)
+    bank.prepare(models, usual, urgent=False)
 
 
 def open_browser(url: str) -> None:
