@@ -90,7 +90,8 @@ def serve(
 
     def started(running: Running) -> None:
         typer.echo(f"rtstyle serves {running.url}")
-        typer.echo(f"for OBS: {running.address}/obs?style={running.lobby.catalogue.first}")
+        link = f"{running.address}/obs?style={running.lobby.catalogue.first}"
+        typer.echo(f"for OBS: {link}" + (f"&token={options.token}" if options.token else ""))
         if options.secure and certificate is None:
             typer.echo("The certificate is our own: the browser will warn once.", err=True)
         typer.echo("Ctrl-C ends it.", err=True)
