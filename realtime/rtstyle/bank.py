@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from rtstyle import styles
+from rtstyle.closing import Closing
 from rtstyle.engines import Engine, open_engine
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 Model: TypeAlias = tuple[str, str]
 """Style (a built-in name, or the path of an .onnx file) and network size."""
@@ -29,7 +29,7 @@ GAP = 0.3
 """Seconds between two models that nobody waits for yet: making one ready takes every core."""
 
 
-class StyleBank:
+class StyleBank(Closing):
     """The open models of a live program, shared by all who paint with them.
 
     `prepare` opens models in a background thread and runs each once, so that `paint` is quick
@@ -169,14 +169,3 @@ class StyleBank:
                 self._changed.notify_all()
                 return None
             return queue.popleft()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -13,18 +13,18 @@ from __future__ import annotations
 import threading
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtstyle.closing import Closing
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 MODEL = Path(__file__).parent / "models" / "person.onnx"
 ROWS, COLUMNS = 144, 256
@@ -39,7 +39,7 @@ EDGE = (64, 208)
 """Answers of the network that become 0 and 255: narrows its soft edge without making it hard."""
 
 
-class PersonSegmenter:
+class PersonSegmenter(Closing):
     """Maps pictures of one video, in order, to masks of the people in them.
 
     Call it with (H, W, 3) uint8 RGB of any size; it returns (H, W) uint8, 255 on a person, 0
@@ -82,17 +82,6 @@ class PersonSegmenter:
         """Let go of the network; the next picture takes it up again."""
         self.reset()
         self._request = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _smooth(self, image: Image) -> NDArray[np.uint8]:
         """Return the network's answer at its own size, mixed with the last where it is unsure."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from rtstyle import styles
+from rtstyle.closing import Closing
 from rtstyle.color import blend, resize, with_chroma_of
 from rtstyle.engines import Engine, open_engine
 from rtstyle.errors import UsageError
@@ -20,7 +20,7 @@ MIN_HEIGHT, MAX_HEIGHT = 16, 8192
 """The range of `height`, in pixels."""
 
 
-class Stylizer:
+class Stylizer(Closing):
     """Paints pictures in one style. Use as a context manager, or call `close`.
 
     Up to `streams` threads may call it at once. `strength` (0 to 1) and `keep_color` may be
@@ -118,17 +118,6 @@ class Stylizer:
     def close(self) -> None:
         """Free the model; a second call does nothing."""
         self.engine.close()
-
-    def __enter__(self) -> Stylizer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def check_image(image: Any) -> Image:

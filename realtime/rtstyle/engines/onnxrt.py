@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from rtstyle.closing import Closing
 from rtstyle.engines.base import (
     Batch,
     EngineOptions,
@@ -39,7 +39,7 @@ _REMEDIES = {
 }
 
 
-class OnnxRuntimeEngine:
+class OnnxRuntimeEngine(Closing):
     """A style model in an ONNX Runtime session; see `rtstyle.engines.base.Engine`."""
 
     name = "onnxruntime"
@@ -71,17 +71,6 @@ class OnnxRuntimeEngine:
     def close(self) -> None:
         """Free the session."""
         self._session = None
-
-    def __enter__(self) -> OnnxRuntimeEngine:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def available_devices() -> tuple[str, ...]:

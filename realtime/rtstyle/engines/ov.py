@@ -12,13 +12,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from queue import LifoQueue
-from types import TracebackType
 from typing import Any, TypeAlias
 
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from rtstyle.closing import Closing
 from rtstyle.engines.base import (
     Batch,
     EngineOptions,
@@ -53,7 +53,7 @@ def shared_core() -> ov.Core:
     return ov.Core()
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(Closing):
     """A style model in OpenVINO; see `rtstyle.engines.base.Engine`."""
 
     name = "openvino"
@@ -143,17 +143,6 @@ class OpenVinoEngine:
         with self._lock:
             self._core = None
             self._compiled.clear()
-
-    def __enter__(self) -> OpenVinoEngine:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def available_devices() -> tuple[str, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
-from types import TracebackType
 from typing import TYPE_CHECKING
 
+from rtstyle.closing import Closing
 from rtstyle.frame import Frame
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def exact_seconds(seconds: float | None) -> Fraction:
     return Fraction(seconds or 0).limit_denominator(1_000_000)
 
 
-class Source:
+class Source(Closing):
     """Frames from a camera, a file or a generator, read by one thread.
 
     `open` learns `width`, `height` (pixels), `rate` (frames a second, None if unknown) and
@@ -63,11 +63,3 @@ class Source:
     def __enter__(self) -> Self:
         self.open()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
