@@ -52,6 +52,7 @@ class StyleBank(Closing):
         self._failed: dict[tuple[Model, Shape], RtstyleError] = {}
         self._wanted: deque[tuple[Model, Shape]] = deque()
         self._later: deque[tuple[Model, Shape]] = deque()
+        self._current: tuple[Model, Shape] | None = None
         self._changed = threading.Condition()
         self._opening = threading.Lock()
         self._running = threading.Lock()
@@ -96,7 +97,7 @@ class StyleBank(Closing):
         what was to come later so far.
         """
         with self._changed:
-            known = self._warm | set(self._failed) | set(self._wanted)
+            known = self._warm | set(self._failed) | set(self._wanted) | {self._current}
             fresh = [(model, shape) for model in models if (model, shape) not in known]
             if urgent:
                 # What was asked for last is what the user waits for now.
@@ -163,9 +164,10 @@ class StyleBank(Closing):
         with self._changed:
             if not self._wanted and self._later:
                 self._changed.wait_for(lambda: bool(self._wanted) or self._closed, GAP)
-            queue = self._wanted or self._later
+            queue, self._current = self._wanted or self._later, None
             if self._closed or not queue:
                 self._thread = None
                 self._changed.notify_all()
                 return None
-            return queue.popleft()
+            self._current = queue.popleft()
+            return self._current
