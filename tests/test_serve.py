@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from peers import PATIENCE, Peer, run, until
 
@@ -439,10 +440,13 @@ def test_a_storm_of_connects_and_aborts_leaves_nothing_behind(
         async with Peer(server.address) as peer:
             return int((await peer.call()).status_code)
 
+    handles: list[int] = []
+
     async def work() -> None:
         await knock()
         await until(lambda: not server.lobby.sessions, "nobody")
-        for _ in range(2):
+        handles.append(open_handles())
+        for _ in range(5):
             answers = await asyncio.gather(*(knock() for _ in range(10)))
             assert set(answers) <= {200, 503}
             assert 200 in answers
@@ -457,8 +461,16 @@ def test_a_storm_of_connects_and_aborts_leaves_nothing_behind(
         await until(lambda: not server.lobby.sessions, "nobody")
         await until(lambda: "video-decoder" not in thread_names(), "no decoder threads")
         await until(lambda: not server.lobby.painter._seats, "no seats")
+        # The one that was painted at the end had a few more of its own.
+        await until(lambda: open_handles() <= handles[0] + 5, "no handles")
 
     run(settle())
+
+
+def open_handles() -> int:
+    """Count the file handles of this process, sockets among them."""
+    process = psutil.Process()
+    return int(process.num_handles() if sys.platform == "win32" else process.num_fds())
 
 
 def thread_names() -> set[str]:
