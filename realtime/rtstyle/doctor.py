@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -32,7 +33,6 @@ LIBRARIES = (
 OPTIONAL = {
     "torch": "pip install 'rtstyle[train]'",
     "matplotlib": "pip install 'rtstyle[plot]'",
-    "pyvirtualcam": "pip install pyvirtualcam",
 }
 
 # Codec -> encoders, software first.
@@ -264,15 +264,79 @@ def built_in_styles() -> Iterator[Check]:
 
 
 def live() -> Iterator[Check]:
-    """A display for the window, and a camera; neither is needed for files."""
+    """What live use may need: a display, cameras, people, virtual camera, microphone, the page."""
     shown = has_display()
     todo = "" if shown else "Use --no-window, or start from a desktop session."
     yield Check("live", "display", shown, "" if shown else "none found", todo)
-    if sys.platform == "linux":
-        cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
-        detail = ", ".join(cameras) or "none found"
-        todo = "" if cameras else "Plug one in, or pass a video file to --camera."
-        yield Check("live", "camera", bool(cameras), detail, todo)
+    yield camera_check()
+    yield _tried("people", find_people)
+    yield _tried("virtual camera", open_virtual_camera)
+    yield _tried("microphone", open_microphone)
+    yield extra_check("web page", ("starlette", "uvicorn", "aiortc"), "serve")
+
+
+def camera_check() -> Check:
+    """Name the cameras of this machine."""
+    from rtstyle.sources.camera_list import list_cameras
+
+    found = list_cameras()
+    detail = ", ".join(f"{camera.index}: {camera.name}" for camera in found) or "none found"
+    todo = "" if found else "Plug one in, or pass a video file to --camera."
+    return Check("live", "camera", bool(found), detail, todo)
+
+
+def _tried(name: str, work: Callable[[], str]) -> Check:
+    """Run `work`, which says what it found or raises an `RtstyleError`."""
+    try:
+        return Check("live", name, True, work())
+    except RtstyleError as error:
+        return Check("live", name, False, error.why or error.what, error.todo)
+
+
+def find_people() -> str:
+    """Run the segmentation, and tell how long one picture takes."""
+    from rtstyle.segment import PersonSegmenter
+
+    picture = np.zeros((480, 640, 3), np.uint8)
+    with PersonSegmenter() as segmenter:
+        segmenter(picture)
+        began = time.perf_counter()
+        segmenter(picture)
+        return f"{1000 * (time.perf_counter() - began):.1f} ms a picture of 640x480"
+
+
+def open_virtual_camera() -> str:
+    """Open the virtual camera for a moment."""
+    from rtstyle.sinks.virtual_camera import VirtualCameraSink
+
+    sink = VirtualCameraSink(640, 480)
+    try:
+        sink.open()
+        return sink.name
+    finally:
+        sink.abort()
+
+
+def open_microphone() -> str:
+    """Open the microphone for a moment."""
+    from rtstyle.sources.microphone import Microphone
+
+    microphone = Microphone()
+    try:
+        microphone.open()
+        return microphone.describe()
+    finally:
+        microphone.close()
+
+
+def extra_check(name: str, libraries: tuple[str, ...], extra: str) -> Check:
+    """Tell whether the libraries of an optional extra are installed."""
+    missing = [library for library in libraries if not _version(library)]
+    if missing:
+        return Check(
+            "live", name, False, f"without {', '.join(missing)}", f"pip install 'rtstyle[{extra}]'"
+        )
+    return Check("live", name, True, ", ".join(f"{one} {_version(one)}" for one in libraries))
 
 
 def has_display() -> bool:
