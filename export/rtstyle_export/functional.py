@@ -49,3 +49,33 @@ def total_variation(image: Tensor) -> Tensor:
 def out_of_range(image: Tensor) -> Tensor:
     """Mean squared excess of (N, C, H, W) beyond -1 to 1: (N,)."""
     return torch.relu(image.abs() - 1).square().mean(dim=(1, 2, 3))
+
+
+def channel_statistics(features: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel of (N, C, H, W): two of (N, C), in float32.
+
+    Huang and Belongie 2017, equations 5 and 6: the biased variance, `eps` inside the root, which
+    keeps the gradient of a flat channel finite.
+    """
+    var, mean = torch.var_mean(features.float(), dim=(2, 3), correction=0)
+    return mean, (var + eps).sqrt()
+
+
+def adain(content: Tensor, mean: Tensor, std: Tensor, eps: float = 1e-5) -> Tensor:
+    """Give features (N, C, H, W) the channel `mean` and `std` (N, C) of a style.
+
+    Adaptive instance normalisation, Huang and Belongie 2017, equation 8.
+    """
+    own_mean, own_std = channel_statistics(content, eps)
+    scale = std / own_std
+    shift = mean - own_mean * scale
+    return content * scale[:, :, None, None].to(content) + shift[:, :, None, None].to(content)
+
+
+def statistics_distance(found: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor]) -> Tensor:
+    """Squared distance of channel means plus that of standard deviations: (N,).
+
+    Huang and Belongie 2017, equation 13 for one layer, with the mean over channels.
+    """
+    parts = [(a - b).square().mean(dim=1) for a, b in zip(found, target, strict=True)]
+    return parts[0] + parts[1]

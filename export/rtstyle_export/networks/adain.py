@@ -1,0 +1,244 @@
+"""Arbitrary style transfer by adaptive instance normalisation, Huang and Belongie 2017.
+
+`PaperAdain` is the network of the paper; `FastAdain` is our own for CPUs: the layers of
+`RealTimeNet`, whose norms take their scales and shifts from the painting instead of a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rtstyle_export.functional import adain, channel_statistics
+from rtstyle_export.networks.layers import upsample_nearest
+from rtstyle_export.networks.realtime import STRIDE, RealTimeSpec
+from rtstyle_export.vgg import CAFFE_MEAN, layer_names
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+"""Where the paper compares statistics; the last is also where content is compared and AdaIN is."""
+WIDTHS = (64, 128, 256, 512)
+STATISTICS = 2 * sum(WIDTHS)
+"""Length of the vector of all means and standard deviations of a painting."""
+FAST_ADAIN = RealTimeSpec(stem=16, body=48, blocks=3, tail=16, border=24)
+
+
+class Encoder(nn.Module):
+    """VGG-19 from conv1_1 to relu4_1 with reflection padding, frozen.
+
+    `state` has torchvision's key names. `scales` are the mean activations by which each ReLU layer
+    is divided (see `mean_activations`), so that every filter's mean activation is 1 as in Gatys
+    et al. 2016; None keeps the weights as they are.
+    """
+
+    def __init__(self, state: dict[str, Tensor], scales: Sequence[Tensor] | None = None) -> None:
+        super().__init__()
+        names = layer_names("vgg19")
+        self.names = names[: names.index("relu4_1") + 1]
+        convs = [i for i, name in enumerate(self.names) if name.startswith("conv")]
+        before: Tensor | None = None
+        self.convs = nn.ModuleList()
+        for number, index in enumerate(convs):
+            weight = state[f"features.{index}.weight"].float().clone()
+            bias = state[f"features.{index}.bias"].float().clone()
+            if scales is not None:
+                # ReLU and max pooling commute with a positive scale, so the next layer undoes it.
+                if before is not None:
+                    weight *= before.view(1, -1, 1, 1)
+                before = scales[number]
+                weight /= before.view(-1, 1, 1, 1)
+                bias /= before
+            conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3)
+            conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+            self.convs.append(conv)
+        self.register_buffer("mean", torch.tensor(CAFFE_MEAN).view(1, 3, 1, 1))
+        self.requires_grad_(False)
+
+    def layers(self) -> list[nn.Conv2d]:
+        """Return the convolutions in order."""
+        return [conv for conv in self.convs if isinstance(conv, nn.Conv2d)]
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Map RGB (N, 3, H, W) in -1 to 1 to the activations of `STYLE_LAYERS`."""
+        assert isinstance(self.mean, Tensor)
+        x = (image + 1) * 127.5 - self.mean
+        found, convs = {}, iter(self.convs)
+        for name in self.names:
+            if name.startswith("conv"):
+                x = next(convs)(F.pad(x, (1, 1, 1, 1), "reflect"))
+            elif name.startswith("relu"):
+                x = F.relu(x)
+                if name in STYLE_LAYERS:
+                    found[name] = x
+            else:
+                x = F.max_pool2d(x, 2)
+        return found
+
+
+def mean_activations(state: dict[str, Tensor], photos: Sequence[Tensor]) -> list[Tensor]:
+    """Mean activation of every filter up to relu4_1 over photos (1, 3, H, W) in -1 to 1.
+
+    Gatys et al. 2016, section 2: over images and positions, after the ReLU.
+    """
+    encoder = Encoder(state)
+    sums = [torch.zeros(conv.out_channels) for conv in encoder.layers()]
+    with torch.no_grad():
+        for photo in photos:
+            assert isinstance(encoder.mean, Tensor)
+            x, number = (photo + 1) * 127.5 - encoder.mean, 0
+            for name in encoder.names:
+                if name.startswith("conv"):
+                    x = F.relu(encoder.layers()[number](F.pad(x, (1, 1, 1, 1), "reflect")))
+                    sums[number] += x.mean(dim=(0, 2, 3))
+                    number += 1
+                elif name.startswith("pool"):
+                    x = F.max_pool2d(x, 2)
+    # A filter that never fires on photographs keeps its scale.
+    return [torch.where(total > 0, total / len(photos), torch.ones(())) for total in sums]
+
+
+class PaperDecoder(nn.Module):
+    """The mirrored decoder: reflection padding, nearest upsampling, no norm."""
+
+    PLAN = ((512, 256), "up", (256, 256), (256, 256), (256, 256), (256, 128), "up",
+            (128, 128), (128, 64), "up", (64, 64), (64, 3))  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(*s, 3) for s in self.PLAN if not isinstance(s, str))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map relu4_1 (N, 512, H, W) to RGB (N, 3, 8 H, 8 W) around -1 to 1, not clamped."""
+        convs, last = iter(self.convs), len(self.convs) - 1
+        number = 0
+        for step in self.PLAN:
+            if isinstance(step, str):
+                x = upsample_nearest(x)
+                continue
+            x = next(convs)(F.pad(x, (1, 1, 1, 1), "reflect"))
+            if number < last:
+                x = F.relu(x)
+            number += 1
+        return x
+
+
+def mix(identity: Tensor, style: Tensor, strength: Tensor) -> Tensor:
+    """Interpolate between (N, ...) tensors by `strength` (N,) in 0 to 1 (the paper's alpha)."""
+    weight = strength.view(-1, *[1] * (identity.dim() - 1)).to(identity)
+    return identity + weight * (style - identity)
+
+
+class PaperAdain(nn.Module):
+    """The network of the paper; only the decoder is trained."""
+
+    stride = 8
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, PaperDecoder()
+
+    def statistics(self, painting: Tensor) -> Tensor:
+        """Return the mean and standard deviation of relu4_1 of (N, 3, H, W): (N, 1024)."""
+        return torch.cat(channel_statistics(self.encoder(painting)["relu4_1"]), dim=1)
+
+    def target(self, content: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
+        """AdaIN of relu4_1 features, mixed with the features themselves (equation 14)."""
+        mean, std = statistics.chunk(2, dim=1)
+        return mix(content, adain(content, mean, std), strength)
+
+    def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
+        """Paint (N, 3, H, W) in -1 to 1; `statistics` (N, 1024), `strength` (N,) in 0 to 1."""
+        h, w = image.shape[-2:]
+        padded = F.pad(image, (0, -w % self.stride, 0, -h % self.stride), "replicate")
+        features = self.encoder(padded)["relu4_1"]
+        painted: Tensor = self.decoder(self.target(features, statistics, strength))
+        return painted[:, :, :h, :w]
+
+
+class ModulatedNorm(nn.Module):
+    """Instance norm whose scale and shift come with the call. Statistics in float32."""
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.channels, self.eps = channels, eps
+
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """Normalise (N, C, H, W); `modulation` is (N, 2 C): offsets of the scales, and shifts."""
+        scale, shift = modulation.chunk(2, dim=1)
+        return adain(x, shift, 1 + scale, self.eps)
+
+
+class FastAdain(nn.Module):
+    """Our network for CPUs: 2 C numbers of the painting for each of its norms of C channels.
+
+    `StyleHead` makes them from the painting's VGG statistics, once per painting. At strength 0
+    the learned `identity` takes their place, which is trained to give the photo back.
+    """
+
+    stride = STRIDE
+
+    def __init__(self, spec: RealTimeSpec = FAST_ADAIN) -> None:
+        super().__init__()
+        self.spec = spec
+        widths = [spec.stem, spec.body, *[spec.body] * (2 * spec.blocks), spec.tail]
+        self.sizes = [2 * width for width in widths]
+        self.stem = nn.Conv2d(12, spec.stem, 3, padding=1, bias=False)
+        self.down = nn.Conv2d(spec.stem, spec.body, 3, stride=2, padding=1, bias=False)
+        self.blocks = nn.ModuleList(
+            nn.Conv2d(spec.body, spec.body, 3, padding=1, bias=False)
+            for _ in range(2 * spec.blocks)
+        )
+        self.up = nn.Conv2d(spec.body, spec.tail, 3, padding=1)
+        self.out = nn.Conv2d(spec.tail, 3, 3, padding=1)
+        self.norms = nn.ModuleList(ModulatedNorm(width) for width in widths[:-1])
+        self.identity = nn.Parameter(torch.zeros(1, sum(self.sizes)))
+
+    def modulations(self, statistics: Tensor, strength: Tensor) -> list[Tensor]:
+        """Split (N, M) numbers, mixed with `identity` by `strength` (N,), layer by layer."""
+        mixed = mix(self.identity.expand_as(statistics), statistics, strength)
+        return list(torch.split(mixed, self.sizes, dim=1))
+
+    def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
+        """Paint (N, 3, H, W) in -1 to 1; `statistics` (N, M), `strength` (N,) in 0 to 1."""
+        b, (h, w) = self.spec.border, image.shape[-2:]
+        extra = (b, b + -(w + 2 * b) % STRIDE, b, b + -(h + 2 * b) % STRIDE)
+        m = self.modulations(statistics, strength)
+        y = F.pixel_unshuffle(F.pad(image, extra, "replicate"), 2)
+        y = F.relu(self.norms[0](self.stem(y), m[0]))
+        y = F.relu(self.norms[1](self.down(y), m[1]))
+        for k in range(0, len(self.blocks), 2):
+            z = F.relu(self.norms[2 + k](self.blocks[k](y), m[2 + k]))
+            y = torch.add(y, self.norms[3 + k](self.blocks[k + 1](z), m[3 + k]))
+        scale, shift = m[-1][:, :, None, None].chunk(2, dim=1)
+        y = F.relu(self.up(upsample_nearest(y)) * (1 + scale) + shift)
+        y = self.out(upsample_nearest(y))
+        painted: Tensor = y[:, :, b : b + h, b : b + w]
+        return painted
+
+
+class StyleHead(nn.Module):
+    """Maps VGG statistics of a painting (N, `STATISTICS`) to the numbers of a `FastAdain`."""
+
+    def __init__(self, outputs: int, hidden: int = 256) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(STATISTICS)
+        self.first = nn.Linear(STATISTICS, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.last = nn.Linear(hidden, outputs)
+        with torch.no_grad():
+            self.last.weight.mul_(0.1)
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """Return (N, outputs)."""
+        # The logarithm: activations of neighbouring filters differ by orders of magnitude.
+        x = self.norm(statistics.clamp_min(0).add(1e-3).log())
+        y: Tensor = self.last(F.relu(self.second(F.relu(self.first(x)))))
+        return y
+
+
+def painting_statistics(features: dict[str, Tensor]) -> Tensor:
+    """Join mean and standard deviation of all `STYLE_LAYERS`: (N, `STATISTICS`)."""
+    parts = [part for layer in STYLE_LAYERS for part in channel_statistics(features[layer])]
+    return torch.cat(parts, dim=1)
