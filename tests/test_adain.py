@@ -102,7 +102,7 @@ class TestEncoder:
         self, state: dict[str, torch.Tensor]
     ) -> None:
         photos = [photo(48, seed) for seed in range(3)]
-        scales = mean_activations(state, photos)
+        scales = mean_activations(Encoder(state), photos)
         plain, normal = Encoder(state), Encoder(state, scales)
         means = torch.stack([normal(p)["relu4_1"].mean(dim=(0, 2, 3)) for p in photos]).mean(0)
         fired = torch.stack([plain(p)["relu4_1"].amax(dim=(0, 2, 3)) for p in photos]).amax(0) > 0

@@ -33,7 +33,8 @@ from rtstyle_export.losses import LossSpec, PerceptualLoss  # noqa: E402
 from rtstyle_export.networks.johnson import build_network  # noqa: E402
 from rtstyle_export.train.checkpoint import Checkpoint, initial_weights  # noqa: E402
 from rtstyle_export.train.config import TrainConfig  # noqa: E402
-from rtstyle_export.train.trainer import Machine, Trainer, learning_rate  # noqa: E402
+from rtstyle_export.train.loop import Machine, learning_rate  # noqa: E402
+from rtstyle_export.train.trainer import Trainer  # noqa: E402
 from rtstyle_export.vgg import VGG, layer_names, load_vgg  # noqa: E402
 
 

@@ -68,4 +68,4 @@ def small_config(*paintings: Path, **options: object) -> TrainConfig:
     }
     names = tuple(path.stem for path in paintings)
     files = tuple(str(path) for path in paintings)
-    return TrainConfig(names, files, **{**defaults, **options})  # type: ignore[arg-type]
+    return TrainConfig(styles=names, paintings=files, **{**defaults, **options})  # type: ignore[arg-type]

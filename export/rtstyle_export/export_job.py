@@ -29,7 +29,7 @@ class Exported:
 
 def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
     """What of the training goes into the metadata: no paths, only names and figures."""
-    config = checkpoint.config
+    config = checkpoint.johnson()
     facts: dict[str, Any] = {
         "steps": checkpoint.step,
         "batch": config.batch,
@@ -74,7 +74,7 @@ def export_checkpoint(
     `manifest`, it is then entered into `out`/manifest.json.
     """
     checkpoint = Checkpoint.load(path)
-    config = checkpoint.config
+    config = checkpoint.johnson()
     pictures = parity_photos(photos)
     facts = training_facts(checkpoint)
     done = []

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from rtstyle_export.functional import (
+    adain,
+    channel_statistics,
     content_distance,
     gram_matrix,
     out_of_range,
+    statistics_distance,
     style_distance,
     total_variation,
 )
@@ -108,3 +111,85 @@ class PerceptualLoss(nn.Module):
         total = (self.weigh(terms) + self.spec.range_weight * excess).mean()
         report = {name: value.detach().mean() for name, value in terms.items()}
         return total, report
+
+
+@dataclass(frozen=True, slots=True)
+class AdainLossSpec:
+    """Weights of the objective of Huang and Belongie 2017, in relative squared distances.
+
+    `relu4_1` is where content is compared; `distil_weight` is that of the mean squared difference
+    to what the paper's network paints, for the small one.
+    """
+
+    content_weight: float = 1.0
+    style_weight: float = 4.0
+    tv_weight: float = 0.2
+    range_weight: float = 10.0
+    distil_weight: float = 2.0
+
+
+class AdainLoss(nn.Module):
+    """Content and style of Huang and Belongie 2017, equations 12 and 13, in relative distances.
+
+    `vgg` is a loss network with the four layers of `layers`; content is compared at the last.
+    """
+
+    def __init__(self, vgg: VGG, spec: AdainLossSpec, layers: Sequence[str]) -> None:
+        super().__init__()
+        self.vgg, self.spec, self.layers = vgg, spec, tuple(layers)
+
+    def statistics(self, painting: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and standard deviation of paintings (N, 3, H, W) in -1 to 1, by layer."""
+        with torch.no_grad():
+            found = self.vgg(painting)
+        return {layer: channel_statistics(found[layer]) for layer in self.layers}
+
+    def target(
+        self, photo: Tensor, style: Mapping[str, tuple[Tensor, Tensor]], strength: Tensor
+    ) -> Tensor:
+        """Return what the content layer shall show: AdaIN, mixed by `strength` (N,)."""
+        deepest = self.layers[-1]
+        with torch.no_grad():
+            content = self.vgg(photo)[deepest]
+            weight = strength.view(-1, 1, 1, 1)
+            mixed: Tensor = content + weight * (adain(content, *style[deepest]) - content)
+            return mixed
+
+    def terms(
+        self,
+        image: Tensor,
+        target: Tensor,
+        style: Mapping[str, tuple[Tensor, Tensor]],
+        strength: Tensor,
+    ) -> dict[str, Tensor]:
+        """Unweighted terms of pictures (N, 3, H, W) in -1 to 1, each of shape (N,)."""
+        found = self.vgg(image)
+        style_term = torch.zeros_like(strength)
+        for layer in self.layers:
+            mean, std = style[layer]
+            own = statistics_distance(channel_statistics(found[layer]), (mean, std))
+            size = (mean.square() + std.square()).mean(dim=1).clamp_min(1e-12)
+            style_term = style_term + strength * own / size / len(self.layers)
+        return {
+            "content": content_distance(found[self.layers[-1]], target),
+            "style": style_term,
+            "tv": total_variation(image),
+        }
+
+    def forward(
+        self,
+        raw: Tensor,
+        target: Tensor,
+        style: Mapping[str, tuple[Tensor, Tensor]],
+        strength: Tensor,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the objective of raw network output (mean over N) and its terms' means."""
+        spec = self.spec
+        terms = self.terms(raw.clamp(-1, 1), target, style, strength)
+        total = (
+            spec.content_weight * terms["content"]
+            + spec.style_weight * terms["style"]
+            + spec.tv_weight * terms["tv"]
+            + spec.range_weight * out_of_range(raw)
+        ).mean()
+        return total, {name: value.detach().mean() for name, value in terms.items()}

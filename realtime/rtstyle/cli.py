@@ -23,6 +23,7 @@ COMMAND_MODULES = (
     "doctor",
     "bench",
     "train",
+    "train_adain",
     "export",
 )
 

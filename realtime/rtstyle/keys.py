@@ -32,4 +32,3 @@ KEYS = (
     Key(("?", "/"), "?", "this list"),
     Key(("q", "escape"), "q", "quit"),
 )
-

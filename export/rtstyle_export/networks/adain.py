@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from rtstyle_export.functional import adain, channel_statistics
 from rtstyle_export.networks.layers import upsample_nearest
 from rtstyle_export.networks.realtime import STRIDE, RealTimeSpec
 from rtstyle_export.vgg import CAFFE_MEAN, layer_names
+from rtstyle_export.winograd import accelerate
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """Where the paper compares statistics; the last is also where content is compared and AdaIN is."""
@@ -30,31 +31,48 @@ class Encoder(nn.Module):
 
     `state` has torchvision's key names. `scales` are the mean activations by which each ReLU layer
     is divided (see `mean_activations`), so that every filter's mean activation is 1 as in Gatys
-    et al. 2016; None keeps the weights as they are.
+    et al. 2016; None keeps the weights as they are. `mean` and `std` are per RGB channel for
+    pictures in 0 to 255.
     """
 
-    def __init__(self, state: dict[str, Tensor], scales: Sequence[Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        state: dict[str, Tensor],
+        scales: Sequence[Tensor] | None = None,
+        mean: Sequence[float] = CAFFE_MEAN,
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+    ) -> None:
         super().__init__()
         names = layer_names("vgg19")
         self.names = names[: names.index("relu4_1") + 1]
-        convs = [i for i, name in enumerate(self.names) if name.startswith("conv")]
-        before: Tensor | None = None
+        state = state if scales is None else normalised(state, scales)
         self.convs = nn.ModuleList()
-        for number, index in enumerate(convs):
-            weight = state[f"features.{index}.weight"].float().clone()
-            bias = state[f"features.{index}.bias"].float().clone()
-            if scales is not None:
-                # ReLU and max pooling commute with a positive scale, so the next layer undoes it.
-                if before is not None:
-                    weight *= before.view(1, -1, 1, 1)
-                before = scales[number]
-                weight /= before.view(-1, 1, 1, 1)
-                bias /= before
+        for index in _conv_indexes():
+            weight, bias = state[f"features.{index}.weight"], state[f"features.{index}.bias"]
             conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3)
-            conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+            conv.weight = nn.Parameter(weight.float().clone())
+            conv.bias = nn.Parameter(bias.float().clone())
             self.convs.append(conv)
-        self.register_buffer("mean", torch.tensor(CAFFE_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(tuple(mean)).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(tuple(std)).view(1, 3, 1, 1))
         self.requires_grad_(False)
+        self.quick = False
+
+    def prepared(self, image: Tensor) -> Tensor:
+        """Map RGB in -1 to 1 to what the first layer takes."""
+        assert isinstance(self.mean, Tensor)
+        assert isinstance(self.std, Tensor)
+        return ((image + 1) * 127.5 - self.mean) / self.std
+
+    def accelerate(self) -> None:
+        """Use the quick convolutions of `rtstyle_export.winograd`, for training on a CPU."""
+        made: list[nn.Module] = []
+        for conv in self.layers():
+            padded = nn.Conv2d(conv.in_channels, conv.out_channels, 3, padding=1)
+            padded.weight, padded.bias = conv.weight, conv.bias
+            padded.requires_grad_(False)
+            made.append(accelerate(nn.Sequential(padded)))
+        self.convs, self.quick = nn.ModuleList(made), True
 
     def layers(self) -> list[nn.Conv2d]:
         """Return the convolutions in order."""
@@ -62,12 +80,14 @@ class Encoder(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Map RGB (N, 3, H, W) in -1 to 1 to the activations of `STYLE_LAYERS`."""
-        assert isinstance(self.mean, Tensor)
-        x = (image + 1) * 127.5 - self.mean
+        x = self.prepared(image)
         found, convs = {}, iter(self.convs)
         for name in self.names:
             if name.startswith("conv"):
                 x = next(convs)(F.pad(x, (1, 1, 1, 1), "reflect"))
+                if self.quick:
+                    # These pad by zeros besides, around the reflection.
+                    x = x[:, :, 1:-1, 1:-1]
             elif name.startswith("relu"):
                 x = F.relu(x)
                 if name in STYLE_LAYERS:
@@ -77,17 +97,40 @@ class Encoder(nn.Module):
         return found
 
 
-def mean_activations(state: dict[str, Tensor], photos: Sequence[Tensor]) -> list[Tensor]:
+def _conv_indexes() -> list[int]:
+    """Return where the convolutions up to conv4_1 are in VGG-19."""
+    names = layer_names("vgg19")
+    last = names.index("conv4_1")
+    return [i for i, name in enumerate(names[: last + 1]) if name.startswith("conv")]
+
+
+def normalised(state: dict[str, Tensor], scales: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Return VGG-19 up to conv4_1 with each filter divided by its mean activation.
+
+    ReLU and max pooling commute with a positive scale, so the next layer undoes it.
+    """
+    found, before = {}, None
+    for index, scale in zip(_conv_indexes(), scales, strict=True):
+        weight = state[f"features.{index}.weight"].float()
+        if before is not None:
+            weight = weight * before.view(1, -1, 1, 1)
+        found[f"features.{index}.weight"] = weight / scale.view(-1, 1, 1, 1)
+        found[f"features.{index}.bias"] = state[f"features.{index}.bias"].float() / scale
+        before = scale
+    return found
+
+
+def mean_activations(encoder: Encoder, photos: Iterable[Tensor]) -> list[Tensor]:
     """Mean activation of every filter up to relu4_1 over photos (1, 3, H, W) in -1 to 1.
 
     Gatys et al. 2016, section 2: over images and positions, after the ReLU.
     """
-    encoder = Encoder(state)
     sums = [torch.zeros(conv.out_channels) for conv in encoder.layers()]
+    count = 0
     with torch.no_grad():
         for photo in photos:
-            assert isinstance(encoder.mean, Tensor)
-            x, number = (photo + 1) * 127.5 - encoder.mean, 0
+            count += 1
+            x, number = encoder.prepared(photo), 0
             for name in encoder.names:
                 if name.startswith("conv"):
                     x = F.relu(encoder.layers()[number](F.pad(x, (1, 1, 1, 1), "reflect")))
@@ -96,7 +139,7 @@ def mean_activations(state: dict[str, Tensor], photos: Sequence[Tensor]) -> list
                 elif name.startswith("pool"):
                     x = F.max_pool2d(x, 2)
     # A filter that never fires on photographs keeps its scale.
-    return [torch.where(total > 0, total / len(photos), torch.ones(())) for total in sums]
+    return [torch.where(total > 0, total / count, torch.ones(())) for total in sums]
 
 
 class PaperDecoder(nn.Module):
@@ -155,6 +198,10 @@ class PaperAdain(nn.Module):
         features = self.encoder(padded)["relu4_1"]
         painted: Tensor = self.decoder(self.target(features, statistics, strength))
         return painted[:, :, :h, :w]
+
+    def from_all(self, statistics: Tensor) -> Tensor:
+        """Take those of relu4_1 out of `painting_statistics`."""
+        return statistics[:, -2 * WIDTHS[-1] :]
 
 
 class ModulatedNorm(nn.Module):
@@ -227,15 +274,41 @@ class StyleHead(nn.Module):
         self.first = nn.Linear(STATISTICS, hidden)
         self.second = nn.Linear(hidden, hidden)
         self.last = nn.Linear(hidden, outputs)
-        with torch.no_grad():
-            self.last.weight.mul_(0.1)
 
     def forward(self, statistics: Tensor) -> Tensor:
         """Return (N, outputs)."""
         # The logarithm: activations of neighbouring filters differ by orders of magnitude.
         x = self.norm(statistics.clamp_min(0).add(1e-3).log())
         y: Tensor = self.last(F.relu(self.second(F.relu(self.first(x)))))
-        return y
+        # Adam moves every weight by the learning rate, and all of them act on each output at once.
+        return 0.1 * y
+
+
+class FastPair(nn.Module):
+    """A `FastAdain` with the head that feeds it, as they are trained."""
+
+    def __init__(self, spec: RealTimeSpec = FAST_ADAIN) -> None:
+        super().__init__()
+        self.net = FastAdain(spec)
+        self.head = StyleHead(sum(self.net.sizes))
+
+    def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
+        """Paint (N, 3, H, W); `statistics` is `painting_statistics`, (N, `STATISTICS`)."""
+        painted: Tensor = self.net(image, self.head(statistics), strength)
+        return painted
+
+
+class PaperPair(nn.Module):
+    """A `PaperAdain` with the call of a `FastPair`."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.net = PaperAdain(encoder)
+
+    def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
+        """Paint (N, 3, H, W); `statistics` is `painting_statistics`, (N, `STATISTICS`)."""
+        painted: Tensor = self.net(image, self.net.from_all(statistics), strength)
+        return painted
 
 
 def painting_statistics(features: dict[str, Tensor]) -> Tensor:

@@ -12,14 +12,14 @@ from torch import nn
 from rtstyle.errors import TrainingError
 from rtstyle_export.networks.johnson import build_network
 from rtstyle_export.networks.layers import select_style
-from rtstyle_export.train.config import TrainConfig
+from rtstyle_export.train.config import RunConfig, TrainConfig, config_from_json
 
 
 @dataclass(slots=True)
 class Checkpoint:
     """State of a run after `step` steps; `optimizer` is None in a finished, slimmed file."""
 
-    config: TrainConfig
+    config: RunConfig
     step: int
     model: dict[str, torch.Tensor]
     optimizer: dict[str, Any] | None
@@ -31,6 +31,7 @@ class Checkpoint:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".tmp")
         data = {
+            "kind": self.config.kind,
             "config": self.config.to_json(),
             "step": self.step,
             "model": self.model,
@@ -46,7 +47,7 @@ class Checkpoint:
         """Read a file that `save` wrote; `TrainingError` if it is none."""
         try:
             data = torch.load(path, map_location="cpu", weights_only=True)
-            data["config"] = TrainConfig.from_json(data["config"])
+            data["config"] = config_from_json(data.pop("kind", "johnson"), data["config"])
             return cls(**data)
         except FileNotFoundError as error:
             raise TrainingError(
@@ -57,17 +58,27 @@ class Checkpoint:
                 f"{path} is not a checkpoint of rtstyle.", str(error).split("\n")[0]
             ) from error
 
+    def johnson(self) -> TrainConfig:
+        """Return the configuration of a run of `rtstyle train`; `TrainingError` for others."""
+        if isinstance(self.config, TrainConfig):
+            return self.config
+        raise TrainingError(
+            f"This is a checkpoint of the kind {self.config.kind}, not of `rtstyle train`.",
+            todo="Name the checkpoint of a style.",
+        )
+
     def network(self, style: str | None = None) -> nn.Module:
         """Build the trained network in evaluation mode; of one style if `style` is given."""
-        net = build_network(self.config.size, len(self.config.styles))
+        config = self.johnson()
+        net = build_network(config.size, len(config.styles))
         net.load_state_dict(self.model)
         if style is not None:
-            if style not in self.config.styles:
+            if style not in config.styles:
                 raise TrainingError(
                     f"The checkpoint has no style {style!r}.",
-                    f"It holds {', '.join(self.config.styles)}.",
+                    f"It holds {', '.join(config.styles)}.",
                 )
-            select_style(net, self.config.styles.index(style))
+            select_style(net, config.styles.index(style))
             net.styles = 1
         return net.eval()
 
@@ -78,19 +89,20 @@ def initial_weights(source: Checkpoint, config: TrainConfig) -> dict[str, torch.
     Shared layers are copied. Style layers are copied by name where `source` has the style, else
     they start from the mean over its styles, the best guess for a painting not seen yet.
     """
-    if source.config.size != config.size:
+    old_config = source.johnson()
+    if old_config.size != config.size:
         raise TrainingError(
-            f"Cannot start a {config.size} network from a {source.config.size} one.",
+            f"Cannot start a {config.size} network from a {old_config.size} one.",
             "Their layers differ.",
             "Choose the same --size.",
         )
     target = build_network(config.size, len(config.styles)).state_dict()
-    known = {name: index for index, name in enumerate(source.config.styles)}
+    known = {name: index for index, name in enumerate(old_config.styles)}
     weights = {}
     for key, value in target.items():
         old = source.model[key]
         if old.shape[1:] != value.shape[1:] or (
-            old.shape == value.shape and source.config.styles == config.styles
+            old.shape == value.shape and old_config.styles == config.styles
         ):
             weights[key] = old
         elif old.shape[0] == len(known) and value.shape[0] == len(config.styles):

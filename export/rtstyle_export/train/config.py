@@ -5,56 +5,56 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from rtstyle.errors import TrainingError
-from rtstyle_export.losses import LossSpec
+from rtstyle_export.losses import AdainLossSpec, LossSpec
 from rtstyle_export.networks.johnson import SIZES
 from rtstyle_export.stability import Perturbation
 
+C = TypeVar("C", bound="RunConfig")
 
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """Everything that decides the result of a run, and is stored in its checkpoint.
+ADAIN_SIZES = ("paper", "fast")
 
-    `styles` are the names, `paintings` the files, in the same order; with several, one network is
-    trained for all of them with conditional instance norm and split up on export. Sizes are in
-    pixels: `crop` the side of the squares that the losses see, `style_size` the short side of the
-    painting. The network paints `margin` pixels more than that in each direction, and the square
-    lies anywhere within: else it learns to draw the frame that the loss network sees at its border.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """What decides the result of any run, and is stored in its checkpoint.
+
+    Sizes are in pixels: `crop` is the side of the squares that the losses see. The network paints
+    `margin` pixels more than that in each direction, and the square lies anywhere within: else it
+    learns to draw the frame that the loss network sees at its border. Large crops count for more
+    than large batches: instance norm sees the statistics of whole pictures later on, and networks
+    trained on small crops paint whole pictures flat and grey.
     """
 
-    styles: tuple[str, ...]
-    paintings: tuple[str, ...]
-    size: str = "balanced"
+    kind: ClassVar[str] = ""
+
+    size: str = ""
     steps: int = 4000
-    batch: int = 4
-    crop: int = 192
+    batch: int = 2
+    crop: int = 256
     margin: int = 24
-    style_size: int = 320
     learning_rate: float = 2e-3
     warmup: int = 40
     seed: int = 0
-    stability_weight: float = 4.0
-    loss_network: str = "vgg16"
-    loss: LossSpec = field(default_factory=LossSpec)
+    stability_weight: float = 15.0
     perturbation: Perturbation = field(default_factory=Perturbation)
 
-    def check(self) -> None:
-        """Raise `TrainingError` for values that cannot be trained with."""
-        problems = [
-            (len(self.styles) != len(self.paintings), "every painting needs one name"),
-            (len(set(self.styles)) != len(self.styles), "the style names are not distinct"),
-            (self.size not in SIZES, f"the size is one of {', '.join(SIZES)}"),
+    def problems(self) -> list[tuple[bool, str]]:
+        """Return what may be wrong: whether it is, and the sentence that says so."""
+        return [
             (self.steps < 1, "steps must be at least 1"),
             (self.batch < 1, "batch must be at least 1"),
-            (self.crop < 64 or self.crop % 4, "crop must be a multiple of 4, at least 64"),
-            (self.margin < 0 or self.margin % 4, "margin must be a multiple of 4, at least 0"),
-            (self.style_size < 32, "style-size must be at least 32"),
+            (self.crop < 64 or self.crop % 4 > 0, "crop must be a multiple of 4, at least 64"),
+            (self.margin < 0 or self.margin % 4 > 0, "margin must be a multiple of 4, at least 0"),
             (not 0 < self.learning_rate < 1, "learning-rate must lie between 0 and 1"),
             (self.stability_weight < 0, "stability-weight must not be negative"),
         ]
-        for wrong, why in problems:
+
+    def check(self) -> None:
+        """Raise `TrainingError` for values that cannot be trained with."""
+        for wrong, why in self.problems():
             if wrong:
                 raise TrainingError("These training options do not work.", why + ".")
 
@@ -63,14 +63,88 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
     @classmethod
+    def from_json(cls: type[C], data: dict[str, Any]) -> C:
+        """Undo `to_json`."""
+        return cls(**{**data, "perturbation": Perturbation(**data["perturbation"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig(RunConfig):
+    """A run of feed-forward networks (Johnson et al. 2016).
+
+    `styles` are the names, `paintings` the files, in the same order; with several, one network is
+    trained for all of them with conditional instance norm and split up on export. `style_size` is
+    the short side of the painting.
+    """
+
+    kind: ClassVar[str] = "johnson"
+
+    styles: tuple[str, ...]
+    paintings: tuple[str, ...]
+    size: str = "balanced"
+    style_size: int = 320
+    loss_network: str = "vgg16"
+    loss: LossSpec = field(default_factory=LossSpec)
+
+    def problems(self) -> list[tuple[bool, str]]:
+        """Return what may be wrong: whether it is, and the sentence that says so."""
+        return [
+            (len(self.styles) != len(self.paintings), "every painting needs one name"),
+            (len(set(self.styles)) != len(self.styles), "the style names are not distinct"),
+            (self.size not in SIZES, f"the size is one of {', '.join(SIZES)}"),
+            (self.style_size < 32, "style-size must be at least 32"),
+            *RunConfig.problems(self),
+        ]
+
+    @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrainConfig:
         """Undo `to_json`."""
-        data = dict(data)
+        data = {**data, "perturbation": Perturbation(**data["perturbation"])}
         data["styles"], data["paintings"] = tuple(data["styles"]), tuple(data["paintings"])
         data["loss"] = LossSpec(**data["loss"])
-        data["perturbation"] = Perturbation(**data["perturbation"])
         return cls(**data)
 
     def painting_paths(self) -> list[Path]:
         """The painting files."""
         return [Path(name) for name in self.paintings]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdainConfig(RunConfig):
+    """A run of networks for any style (Huang and Belongie 2017).
+
+    `scaled_on` photos decide the normalisation of VGG-19 (Gatys et al. 2016). A share `unpainted`
+    of the pictures is trained with a strength below 1.
+    """
+
+    kind: ClassVar[str] = "adain"
+
+    size: str = "paper"
+    learning_rate: float = 5e-4
+    scaled_on: int = 64
+    unpainted: float = 0.25
+    loss: AdainLossSpec = field(default_factory=AdainLossSpec)
+
+    def problems(self) -> list[tuple[bool, str]]:
+        """Return what may be wrong: whether it is, and the sentence that says so."""
+        return [
+            (self.size not in ADAIN_SIZES, f"the size is one of {', '.join(ADAIN_SIZES)}"),
+            (self.scaled_on < 1, "scaled-on must be at least 1"),
+            (not 0 <= self.unpainted <= 1, "unpainted must lie between 0 and 1"),
+            *RunConfig.problems(self),
+        ]
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> AdainConfig:
+        """Undo `to_json`."""
+        data = {**data, "perturbation": Perturbation(**data["perturbation"])}
+        data["loss"] = AdainLossSpec(**data["loss"])
+        return cls(**data)
+
+
+CONFIGS: dict[str, type[RunConfig]] = {config.kind: config for config in (TrainConfig, AdainConfig)}
+
+
+def config_from_json(kind: str, data: dict[str, Any]) -> RunConfig:
+    """Return the configuration of a checkpoint of this kind. Raises `KeyError` for others."""
+    return CONFIGS[kind].from_json(data)

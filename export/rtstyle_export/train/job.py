@@ -1,10 +1,10 @@
-"""What `rtstyle train` does: sets up one process of a run, trains, reports, stops on Ctrl-C."""
+"""What the training commands do: sets up one process of a run, trains, reports, stops on Ctrl-C."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,9 @@ from types import FrameType
 import torch
 from rich.console import Console
 
-from rtstyle_export.data import list_pictures, read_picture, to_tensor
-from rtstyle_export.train.config import TrainConfig
+from rtstyle_export.data import read_picture, to_tensor
+from rtstyle_export.train.loop import Loop, Machine
 from rtstyle_export.train.report import Reporter
-from rtstyle_export.train.trainer import Machine, Trainer
 
 
 @dataclass(slots=True)
@@ -69,22 +68,21 @@ def _agree(flag: StopFlag, world: int) -> bool:
 
 
 def train(
-    config: TrainConfig,
-    photos: Path,
-    folder: Path,
+    make: Callable[[Machine], Loop],
+    preview: Path,
     *,
     device: str = "auto",
     precision: str = "auto",
     workers: int = 0,
     threads: int = 0,
-    init_from: Path | None = None,
-    vgg_weights: Path | None = None,
-    preview_photo: Path | None = None,
     preview_every: int = 200,
     save_every: int = 100,
     console: Console | None = None,
-) -> tuple[bool, Trainer]:
-    """Train or resume the run in `folder`; returns whether it is finished, and the trainer."""
+) -> tuple[bool, Loop]:
+    """Train or resume the run that `make` returns for this process; `preview` is a photo.
+
+    Returns whether it is finished, and the run.
+    """
     if threads:
         torch.set_num_threads(threads)
     console = console or Console(stderr=True)
@@ -92,15 +90,11 @@ def train(
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if world > 1 and device == "auto" and torch.cuda.is_available():
             device = f"cuda:{local}"
-        machine = Machine(device, precision, workers, rank, world)
-        trainer = Trainer(
-            config, photos, folder, machine, init_from=init_from, vgg_weights=vgg_weights
-        )
+        loop = make(Machine(device, precision, workers, rank, world))
         reporter: Reporter | None = None
         if rank == 0:
-            chosen = preview_photo or list_pictures(photos)[0]
-            photo = to_tensor(read_picture(chosen, 256))
-            reporter = Reporter(trainer, folder, photo, console, preview_every)
+            photo = to_tensor(read_picture(preview, 256))
+            reporter = Reporter(loop, loop.folder, photo, console, preview_every)
         with reporter or nullcontext():
-            done = trainer.run(reporter, lambda: _agree(flag, world), save_every)
-    return done, trainer
+            done = loop.run(reporter, lambda: _agree(flag, world), save_every)
+    return done, loop

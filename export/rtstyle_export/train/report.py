@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -18,14 +19,14 @@ from rich.progress import (
 from torch import Tensor
 
 from rtstyle.errors import MissingExtraError
-from rtstyle_export.train.trainer import Progress as TrainProgress
-from rtstyle_export.train.trainer import Trainer
+from rtstyle_export.train.loop import Loop
+from rtstyle_export.train.loop import Progress as TrainProgress
 
 SHOWN = ("total", "content", "style", "tv", "stability")
 
 
-def save_sheet(pictures: Tensor, path: Path) -> None:
-    """Write pictures (N, 3, H, W) in 0 to 1 side by side as one file, atomically."""
+def save_sheet(pictures: Sequence[Tensor], path: Path) -> None:
+    """Write pictures (3, H, W) in 0 to 1 of one height side by side as one file, atomically."""
     from PIL import Image
 
     row = torch.cat(list(pictures), dim=2)
@@ -36,14 +37,14 @@ def save_sheet(pictures: Tensor, path: Path) -> None:
 
 
 class Reporter:
-    """Callback and context manager around `Trainer.run`.
+    """Callback and context manager around `Loop.run`.
 
     Writes TensorBoard scalars below `folder`, and every `every` steps a preview of `photo`
-    (1, 3, H, W) in -1 to 1, painted in every style of the run.
+    (1, 3, H, W) in -1 to 1, as `Loop.preview` paints it.
     """
 
     def __init__(
-        self, trainer: Trainer, folder: Path, photo: Tensor, console: Console, every: int = 200
+        self, trainer: Loop, folder: Path, photo: Tensor, console: Console, every: int = 200
     ) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -93,7 +94,7 @@ class Reporter:
     def preview(self, step: int) -> None:
         """Paint the preview photo and write it to the log and to `preview.png`."""
         pictures = self.trainer.preview(self.photo)
-        for name, picture in zip(self.trainer.config.styles, pictures, strict=True):
+        for name, picture in pictures.items():
             self.writer.add_image(f"preview/{name}", picture, step)
-        original = ((self.photo + 1) / 2).clamp(0, 1)
-        save_sheet(torch.cat([original, pictures]), self.folder / "preview.png")
+        original = ((self.photo[0] + 1) / 2).clamp(0, 1)
+        save_sheet([original, *pictures.values()], self.folder / "preview.png")

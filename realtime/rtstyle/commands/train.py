@@ -103,9 +103,11 @@ def train(
     if precision not in ("auto", "fp32", "bf16"):
         raise UsageError(f"There is no precision {precision!r}.", todo="auto, fp32 or bf16.")
     try:
+        from rtstyle_export.data import list_pictures
         from rtstyle_export.losses import LossSpec
         from rtstyle_export.train.config import TrainConfig
         from rtstyle_export.train.job import train as run
+        from rtstyle_export.train.trainer import Trainer
     except ImportError as error:
         raise MissingExtraError("Training needs PyTorch.", str(error), EXTRA) from error
 
@@ -129,8 +131,8 @@ def train(
         stability_weight=stability_weight,
     )
     config = TrainConfig(
-        tuple(names),
-        tuple(str(path) for path in paintings),
+        styles=tuple(names),
+        paintings=tuple(str(path) for path in paintings),
         size=size,
         seed=seed,
         loss_network=loss_network,
@@ -139,16 +141,14 @@ def train(
     )
     folder = out or Path("runs") / f"{names[0]}-{size}"
     done, trainer = run(
-        config,
-        photos,
-        folder,
+        lambda machine: Trainer(
+            config, photos, folder, machine, init_from=init_from, vgg_weights=vgg_weights
+        ),
+        preview or list_pictures(photos)[0],
         device=device,
         precision=precision,
         workers=workers,
         threads=threads,
-        init_from=init_from,
-        vgg_weights=vgg_weights,
-        preview_photo=preview,
         preview_every=preview_every,
         save_every=save_every,
     )

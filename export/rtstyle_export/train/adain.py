@@ -1,0 +1,222 @@
+"""Training of networks for any style, Huang and Belongie 2017."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from rtstyle.errors import TrainingError
+from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
+from rtstyle_export.losses import AdainLoss
+from rtstyle_export.networks.adain import (
+    STYLE_LAYERS,
+    Encoder,
+    FastPair,
+    PaperPair,
+    mean_activations,
+    normalised,
+    painting_statistics,
+)
+from rtstyle_export.stability import draw_change, stability_loss
+from rtstyle_export.train.checkpoint import Checkpoint
+from rtstyle_export.train.config import AdainConfig
+from rtstyle_export.train.loop import Loop, Machine
+from rtstyle_export.vgg import VGG, load_vgg
+from rtstyle_export.winograd import accelerate
+
+PREVIEWS = 4
+"""Paintings in the preview picture."""
+SCALES = "scales."
+"""Prefix of the mean activations among a checkpoint's weights."""
+
+
+class Pairs(Dataset[tuple[Tensor, Tensor]]):
+    """Item `i` is crop `i` of the photos and crop `i` of the paintings, drawn independently."""
+
+    def __init__(
+        self, photos: Sequence[Path], paintings: Sequence[Path], size: int, seed: int
+    ) -> None:
+        self.photos = Crops(list(photos), size, seed)
+        self.paintings = Crops(list(paintings), size, seed + 1)
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.photos[index], self.paintings[index]
+
+
+class AdainTrainer(Loop):
+    """A run of `rtstyle train-adain`, on the folders `photos` and `paintings`.
+
+    `teacher` is the checkpoint of a `paper` network that a `fast` one also learns from.
+    """
+
+    config: AdainConfig
+
+    def __init__(
+        self,
+        config: AdainConfig,
+        photos: Path,
+        paintings: Path,
+        folder: Path,
+        machine: Machine | None = None,
+        *,
+        init_from: Path | None = None,
+        vgg_weights: Path | None = None,
+        teacher: Path | None = None,
+    ) -> None:
+        config.check()
+        self.config = config
+        self.photos, self.paintings = list_pictures(photos), list_pictures(paintings)
+        self._vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
+        self._state = {f"features.{k}": v for k, v in self._vgg.features.state_dict().items()}
+        known = folder / "checkpoint.pt" if (folder / "checkpoint.pt").exists() else init_from
+        self.scales = self._scales(Checkpoint.load(known) if known else None)
+        self._teacher_file = teacher
+        super().__init__(config, folder, machine, init_from=init_from)
+        self.loss = AdainLoss(self._loss_network(), config.loss, STYLE_LAYERS)
+        self.teacher = self._teacher(teacher) if teacher else None
+        if self._quick and isinstance(self.net, PaperPair):
+            self.net.net.encoder.accelerate()
+
+    @property
+    def _quick(self) -> bool:
+        return self.device.type == "cpu" and self.dtype is torch.float32
+
+    def _scales(self, known: Checkpoint | None) -> list[Tensor]:
+        """Return the mean activations of VGG-19: a checkpoint's, or measured on photos."""
+        if known is not None:
+            found = [key for key in known.model if key.startswith(SCALES)]
+            if found:
+                return [known.model[f"{SCALES}{i}"] for i in range(len(found))]
+        encoder = self._encoder(None)
+        chosen = self.photos[:: max(1, len(self.photos) // self.config.scaled_on)]
+        pictures = (to_tensor(read_picture(p, 256)) for p in chosen[: self.config.scaled_on])
+        return mean_activations(encoder, pictures)
+
+    def _encoder(self, scales: Sequence[Tensor] | None) -> Encoder:
+        mean, std = cast(Tensor, self._vgg.mean), cast(Tensor, self._vgg.std)
+        return Encoder(self._state, scales, mean.flatten().tolist(), std.flatten().tolist())
+
+    def _loss_network(self) -> VGG:
+        mean, std = cast(Tensor, self._vgg.mean), cast(Tensor, self._vgg.std)
+        r, g, b = mean.flatten().tolist()
+        s, t, u = std.flatten().tolist()
+        vgg = VGG("vgg19", STYLE_LAYERS, normalised(self._state, self.scales), (r, g, b), (s, t, u))
+        vgg.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self._quick:
+            vgg.features = cast(nn.Sequential, accelerate(vgg.features))
+        return vgg
+
+    def _teacher(self, path: Path) -> PaperPair:
+        found = Checkpoint.load(path)
+        if not isinstance(found.config, AdainConfig) or found.config.size != "paper":
+            raise TrainingError(f"{path} is not a checkpoint of the size paper.")
+        teacher = PaperPair(self._encoder(self.scales))
+        teacher.load_state_dict(without_scales(found.model), strict=False)
+        teacher.requires_grad_(False).to(self.device)
+        if self._quick:
+            teacher.net.encoder.accelerate()
+        return teacher.eval()
+
+    def build(self) -> nn.Module:
+        """Return the network, with a frozen encoder if it is the paper's."""
+        if self.config.size == "fast":
+            return FastPair()
+        return PaperPair(self._encoder(self.scales))
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return what was trained, and the mean activations."""
+        scales = {f"{SCALES}{i}": scale for i, scale in enumerate(self.scales)}
+        state = self.net.state_dict()
+        return scales | {k: v.cpu() for k, v in state.items() if ".encoder." not in k}
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Undo `weights`."""
+        missing, unknown = self.net.load_state_dict(without_scales(weights), strict=False)
+        if unknown or any(".encoder." not in key for key in missing):
+            raise TrainingError("The checkpoint does not fit the network.")
+
+    def initialise(self, source: Checkpoint) -> None:
+        """Start from another run of the same size."""
+        if source.config.kind != self.config.kind or source.config.size != self.config.size:
+            raise TrainingError(
+                f"Cannot start an AdaIN network of the size {self.config.size} from a "
+                f"{source.config.kind} network of the size {source.config.size}.",
+                "Their layers differ.",
+                "Choose the same --size.",
+            )
+        self.load_weights(source.model)
+
+    def dataset(self) -> Dataset[Any]:
+        """Return pairs of a photo and a painting."""
+        side = self.config.crop + self.config.margin
+        return Pairs(self.photos, self.paintings, side, self.config.seed)
+
+    def _strength(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw the strength of each picture: mostly 1, else anything below."""
+        part, below = torch.rand(2, count, generator=generator)
+        return torch.where(part < self.config.unpainted, below, torch.ones(())).to(self.device)
+
+    def losses(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Perceptual, stability and distillation loss of a photo and a painting each."""
+        config = self.config
+        photo, painting = (x.to(self.device, memory_format=torch.channels_last) for x in batch)
+        strength = self._strength(photo.shape[0], generator)
+        window = self.window(generator)
+        with self.autocast():
+            style = self.loss.statistics(painting)
+            statistics = torch.cat([part for pair in style.values() for part in pair], dim=1)
+            target = self.loss.target(window(photo), style, strength)
+            raw, unstable = self._paint(photo, statistics, strength, generator)
+            total, report = self.loss(window(raw), target, style, strength)
+            if self.teacher is not None:
+                with torch.no_grad():
+                    shown = self.teacher(photo, statistics, strength).float().clamp(-1, 1)
+                distance = (raw.clamp(-1, 1) - shown).square().mean()
+                total = total + config.loss.distil_weight * distance
+                report["distil"] = distance.detach()
+        if unstable is not None:
+            total = total + config.stability_weight * unstable
+            report["stability"] = unstable.detach()
+        return total, report
+
+    def _paint(
+        self, photo: Tensor, statistics: Tensor, strength: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """Paint photos; return that, and the stability loss if it is asked for."""
+        config = self.config
+        if not config.stability_weight:
+            return self.model(photo, statistics, strength).float(), None
+        change = draw_change(photo.shape, config.perturbation, generator).to(self.device)
+        changed = change.light(change.move(photo), generator)
+        both = self.model(torch.cat([photo, changed]), statistics.repeat(2, 1), strength.repeat(2))
+        raw, again = both.float().chunk(2)
+        reach = config.perturbation.scale * (config.crop + config.margin) / 2
+        unknown = config.perturbation.shift + math.ceil(reach)
+        return raw, stability_loss(raw.clamp(-1, 1), again.clamp(-1, 1), change, unknown).mean()
+
+    def preview(self, photo: Tensor) -> dict[str, Tensor]:
+        """Paint (1, 3, H, W) like the first few paintings: (3, H, W) in 0 to 1 by file name."""
+        self.net.eval()
+        found = {}
+        with torch.no_grad():
+            for path in self.paintings[:: max(1, len(self.paintings) // PREVIEWS)][:PREVIEWS]:
+                painting = to_tensor(read_picture(path, 256)).to(self.device)
+                statistics = painting_statistics(self.loss.vgg(painting))
+                shown = self.net(photo.to(self.device), statistics, torch.ones(1).to(self.device))
+                found[path.stem] = ((shown[0].float().cpu() + 1) / 2).clamp(0, 1)
+        self.net.train()
+        return found
+
+
+def without_scales(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return only the weights of the network."""
+    return {key: value for key, value in weights.items() if not key.startswith(SCALES)}

@@ -1,0 +1,118 @@
+"""`rtstyle train-adain`: train a network that paints in the style of any picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtstyle.errors import MissingExtraError, UsageError
+
+EXTRA = "pip install 'rtstyle[train]'"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("train-adain", help="Train a network for any style (AdaIN).")(train_adain)
+
+
+def train_adain(
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of photographs.")],
+    paintings: Annotated[Path, typer.Argument(metavar="PAINTINGS", help="Folder of paintings.")],
+    size: Annotated[str, typer.Option(help="paper (the paper's network) or fast.")] = "paper",
+    steps: Annotated[int | None, typer.Option(help="Steps in all.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Pairs a step.")] = None,
+    crop: Annotated[int | None, typer.Option(help="Side of the crops, pixels.")] = None,
+    margin: Annotated[
+        int | None, typer.Option(help="Pixels painted beyond the crop, against frames.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
+    seed: Annotated[int, typer.Option()] = 0,
+    content_weight: Annotated[float | None, typer.Option()] = None,
+    style_weight: Annotated[float | None, typer.Option()] = None,
+    tv_weight: Annotated[float | None, typer.Option(help="Total variation.")] = None,
+    distil_weight: Annotated[
+        float | None, typer.Option(help="Weight of the difference to --teacher's painting.")
+    ] = None,
+    stability_weight: Annotated[
+        float | None, typer.Option(help="Weight of the loss against flicker; 0 switches it off.")
+    ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Checkpoint of a paper network to learn from.")
+    ] = None,
+    vgg_weights: Annotated[
+        Path | None,
+        typer.Option(help="Local safetensors file of VGG-19; default: torchvision's download."),
+    ] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(help="Checkpoint of the same size to start from.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; default runs/adain-SIZE.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    workers: Annotated[int, typer.Option(help="Processes that read pictures.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: all.")] = 0,
+    preview: Annotated[Path | None, typer.Option(help="Photo of the previews.")] = None,
+    preview_every: Annotated[int, typer.Option(min=1)] = 200,
+    save_every: Annotated[int, typer.Option(min=1)] = 100,
+) -> None:
+    """Train a network for any style. Run the same command again to resume."""
+    if precision not in ("auto", "fp32", "bf16"):
+        raise UsageError(f"There is no precision {precision!r}.", todo="auto, fp32 or bf16.")
+    try:
+        from rtstyle_export.data import list_pictures
+        from rtstyle_export.losses import AdainLossSpec
+        from rtstyle_export.train.adain import AdainTrainer
+        from rtstyle_export.train.config import AdainConfig
+        from rtstyle_export.train.job import train as run
+    except ImportError as error:
+        raise MissingExtraError("Training needs PyTorch.", str(error), EXTRA) from error
+
+    weights = given(
+        content_weight=content_weight,
+        style_weight=style_weight,
+        tv_weight=tv_weight,
+        distil_weight=distil_weight,
+    )
+    options = given(
+        steps=steps,
+        batch=batch,
+        crop=crop,
+        margin=margin,
+        learning_rate=learning_rate,
+        stability_weight=stability_weight,
+    )
+    config = AdainConfig(
+        size=size,
+        seed=seed,
+        loss=AdainLossSpec(**weights),  # type: ignore[arg-type]
+        **options,  # type: ignore[arg-type]
+    )
+    folder = out or Path("runs") / f"adain-{size}"
+    done, trainer = run(
+        lambda machine: AdainTrainer(
+            config, photos, paintings, folder, machine,
+            init_from=init_from, vgg_weights=vgg_weights, teacher=teacher,
+        ),
+        preview or list_pictures(photos)[0],
+        device=device,
+        precision=precision,
+        workers=workers,
+        threads=threads,
+        preview_every=preview_every,
+        save_every=save_every,
+    )  # fmt: skip
+    if trainer.machine.rank:
+        return
+    if not done:
+        typer.echo(f"Stopped at step {trainer.step}; run the same command again to go on.")
+        raise typer.Exit(130)
+    typer.echo(f"Finished after {trainer.step} steps: {trainer.path}")
+
+
+def given(**options: object) -> dict[str, object]:
+    """Return the options that were given, so that each default lives in the configuration."""
+    return {key: value for key, value in options.items() if value is not None}

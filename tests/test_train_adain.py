@@ -1,0 +1,193 @@
+"""Training of AdaIN networks, on generated pictures and a random VGG-19."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from safetensors.torch import save_file  # noqa: E402
+from training import write_pictures  # noqa: E402
+
+from rtstyle import cli  # noqa: E402
+from rtstyle.errors import TrainingError  # noqa: E402
+from rtstyle_export.data import read_picture, to_tensor  # noqa: E402
+from rtstyle_export.losses import AdainLoss  # noqa: E402
+from rtstyle_export.networks.adain import STYLE_LAYERS, painting_statistics  # noqa: E402
+from rtstyle_export.train.adain import AdainTrainer, Pairs  # noqa: E402
+from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
+from rtstyle_export.train.config import AdainConfig  # noqa: E402
+from rtstyle_export.vgg import layer_names  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos, paintings and random VGG-19 weights up to conv4_1."""
+    folder = tmp_path_factory.mktemp("adain")
+    write_pictures(folder / "photos", 3, 0)
+    write_pictures(folder / "paintings", 2, 1)
+    generator, state, channels = torch.Generator().manual_seed(0), {}, 3
+    names = layer_names("vgg19")
+    for index, name in enumerate(names[: names.index("conv4_1") + 1]):
+        if name.startswith("conv"):
+            width = (64, 128, 256, 512)[int(name[4]) - 1]
+            scale = (2 / (9 * channels)) ** 0.5
+            weight = torch.randn(width, channels, 3, 3, generator=generator) * scale
+            state[f"features.{index}.weight"] = weight
+            state[f"features.{index}.bias"] = torch.zeros(width)
+            channels = width
+    save_file(state, folder / "vgg19.safetensors")
+    return folder
+
+
+def make(place: Path, run: str, **options: object) -> AdainTrainer:
+    given = {"size": "fast", "steps": 4, "batch": 1, "crop": 64, "margin": 8, "scaled_on": 2}
+    teacher = options.pop("teacher", None)
+    init_from = options.pop("init_from", None)
+    config = AdainConfig(**{**given, **options})  # type: ignore[arg-type]
+    return AdainTrainer(
+        config,
+        place / "photos",
+        place / "paintings",
+        place / run,
+        vgg_weights=place / "vgg19.safetensors",
+        teacher=teacher,  # type: ignore[arg-type]
+        init_from=init_from,  # type: ignore[arg-type]
+    )
+
+
+def test_pairs_are_a_function_of_their_number(place: Path) -> None:
+    paths = sorted((place / "photos").iterdir())
+    pairs = Pairs(paths, paths, 64, 3)
+    again = Pairs(paths, paths, 64, 3)
+    assert torch.equal(pairs[7][0], again[7][0])
+    assert torch.equal(pairs[7][1], again[7][1])
+    assert not torch.equal(pairs[7][0], pairs[7][1])
+
+
+@pytest.mark.parametrize("size", ["fast", "paper"])
+def test_the_loss_falls(place: Path, size: str) -> None:
+    run = make(place, f"falls-{size}", size=size, steps=12, warmup=1, stability_weight=0.0,
+               unpainted=0.0, learning_rate=1e-3)  # fmt: skip
+    totals: list[float] = []
+    run.run(lambda progress: totals.append(progress.losses["total"]))
+    assert sum(totals[-3:]) < 0.9 * sum(totals[:3])
+
+
+@pytest.mark.parametrize("size", ["fast", "paper"])
+def test_a_resumed_run_ends_as_an_unbroken_one(place: Path, size: str) -> None:
+    whole = make(place, f"whole-{size}", size=size)
+    whole.run()
+    broken = make(place, f"broken-{size}", size=size)
+    broken.run(should_stop=lambda: broken.step == 2)
+    resumed = make(place, f"broken-{size}", size=size)
+    assert resumed.step == 2
+    resumed.run()
+    for key, value in whole.weights().items():
+        assert torch.allclose(value, resumed.weights()[key], atol=1e-6), key
+
+
+def test_a_checkpoint_holds_no_vgg(place: Path) -> None:
+    run = make(place, "slim", size="paper", steps=1)
+    run.run()
+    found = Checkpoint.load(run.path)
+    assert isinstance(found.config, AdainConfig)
+    assert not any("encoder" in key for key in found.model)
+    assert sum(key.startswith("scales.") for key in found.model) == 9
+
+
+def test_the_small_one_learns_from_the_papers(place: Path) -> None:
+    teacher = make(place, "teacher", size="paper", steps=1)
+    teacher.run()
+    run = make(place, "pupil", teacher=teacher.path, steps=1)
+    losses: list[dict[str, float]] = []
+    run.run(lambda progress: losses.append(progress.losses))
+    assert losses[0]["distil"] > 0
+    assert {"content", "style", "tv", "stability", "total"} <= losses[0].keys()
+    with pytest.raises(TrainingError, match="not a checkpoint of the size paper"):
+        make(place, "wrong", teacher=run.path)
+
+
+def test_starting_from_another_size_is_refused(place: Path) -> None:
+    first = make(place, "first", steps=1)
+    first.run()
+    second = make(place, "second", init_from=first.path)
+    assert torch.equal(second.net.net.stem.weight, first.net.net.stem.weight)
+    with pytest.raises(TrainingError, match="Choose the same --size"):
+        make(place, "third", size="paper", init_from=first.path)
+
+
+def test_the_loss_is_zero_where_it_should_be(place: Path) -> None:
+    run = make(place, "zero", size="paper")
+    assert isinstance(run.loss, AdainLoss)
+    photo = to_tensor(read_picture(place / "photos" / "0.png", 64))
+    style = run.loss.statistics(photo)
+    assert list(style) == list(STYLE_LAYERS)
+    target = run.loss.target(photo, style, torch.ones(1))
+    terms = run.loss.terms(photo, target, style, torch.ones(1))
+    assert float(terms["content"]) == pytest.approx(0, abs=1e-5)
+    assert float(terms["style"]) == pytest.approx(0, abs=1e-5)
+    other = run.loss.statistics(to_tensor(read_picture(place / "paintings" / "1.png", 64)))
+    assert float(run.loss.terms(photo, target, other, torch.ones(1))["style"]) > 0.01
+    assert float(run.loss.terms(photo, target, other, torch.zeros(1))["style"]) == 0
+
+
+def test_the_quick_encoder_is_the_same(place: Path) -> None:
+    run = make(place, "quick", size="paper")
+    picture = to_tensor(read_picture(place / "photos" / "1.png", 64))
+    plain = run._encoder(run.scales)(picture)
+    quick = run.net.net.encoder
+    assert quick.quick
+    for layer, wanted in plain.items():
+        difference = (quick(picture)[layer] - wanted).abs()
+        # Winograd rounds a little more; a wrong border would be as large as the values.
+        assert float(difference.max()) < 0.01 * float(wanted.max()), layer
+        assert float(difference[..., 0].max()) < 0.01 * float(wanted.max()), layer
+    assert painting_statistics(plain).shape == (1, 1920)
+
+
+def command(*words: object) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["rtstyle", "train-adain", *map(str, words)])
+        try:
+            cli.main()
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
+def test_the_command(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = place / "out"
+    words = [place / "photos", place / "paintings", "--size", "fast", "--crop", 64, "--margin", 8]
+    rest = ["--vgg-weights", place / "vgg19.safetensors", "--out", out, "--steps", 2, "--batch", 1]
+    assert command(*words, *rest, "--preview-every", 1) == 0
+    assert "Finished after 2 steps" in capsys.readouterr().out
+    assert (out / "preview.png").is_file()
+    assert list((out / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--size", "huge"], "size is one of"),
+        (["--crop", "30"], "multiple of 4"),
+        (["--precision", "fp8"], "precision"),
+    ],
+)
+def test_bad_options_are_one_line(
+    place: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = ["--vgg-weights", place / "vgg19.safetensors", "--out", place / "bad"]
+    assert command(place / "photos", place / "paintings", *weights, *words) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_folders_that_are_not_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = ["--vgg-weights", place / "vgg19.safetensors", "--out", place / "none"]
+    assert command(place / "photos", place / "nowhere", *weights) == 2
+    assert "is not a folder" in capsys.readouterr().err
