@@ -187,7 +187,8 @@ def alsa_inputs(listing: Path = Path("/proc/asound/pcm")) -> list[str]:
 def prepare_alsa() -> str:
     """Let PyAV's own ALSA find the system's settings; return why there can be no sound, or ''."""
     # The library in PyAV's wheel looks where it was built, not where systems keep the file.
-    if "ALSA_CONFIG_PATH" not in os.environ:
+    # A person who names settings of their own may have inputs that the kernel does not list.
+    if os.environ.get("ALSA_CONFIG_PATH", str(ALSA_CONFIG)) == str(ALSA_CONFIG):
         if ALSA_CONFIG.is_file():
             os.environ["ALSA_CONFIG_PATH"] = str(ALSA_CONFIG)
         else:
