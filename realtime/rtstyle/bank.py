@@ -111,6 +111,11 @@ class StyleBank(Closing):
                 self._thread.start()
             self._changed.notify_all()
 
+    @property
+    def preparing(self) -> bool:
+        """Whether a model is being made ready at this moment, which slows painting down."""
+        return self._current is not None
+
     def paint(self, image: Image, style: str, size: str) -> Image:
         """Run a model on an (H, W, 3) uint8 RGB picture and return the same shape.
 
@@ -162,9 +167,10 @@ class StyleBank(Closing):
     def _next(self) -> tuple[Model, Shape] | None:
         """Wait for what to prepare next; None, and the thread is gone, when nothing is left."""
         with self._changed:
+            self._current = None
             if not self._wanted and self._later:
                 self._changed.wait_for(lambda: bool(self._wanted) or self._closed, GAP)
-            queue, self._current = self._wanted or self._later, None
+            queue = self._wanted or self._later
             if self._closed or not queue:
                 self._thread = None
                 self._changed.notify_all()

@@ -8,10 +8,11 @@ import signal
 import subprocess
 import tempfile
 import time
+from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import psutil
@@ -53,8 +54,7 @@ def camera_clip(path: Path, width: int, height: int, rate: int) -> Path:
     return path
 
 
-@dataclass
-class Shown:
+class Shown(NamedTuple):
     """One frame as it came out: seconds since the start, latency in seconds, style, number."""
 
     at: float
@@ -76,7 +76,8 @@ class Meter(Sink):
     minutes: float
     switches: int = SWITCHES
     name: str = "meter"
-    shown: list[Shown] = field(default_factory=list)
+    times: array[float] = field(default_factory=lambda: array("d"))
+    styles: list[str] = field(default_factory=list)
     memory: list[tuple[float, int]] = field(default_factory=list)
     pressed: list[tuple[float, str]] = field(default_factory=list)
     began: float = 0.0
@@ -88,7 +89,8 @@ class Meter(Sink):
         now = time.monotonic()
         self.began = self.began or now
         at = now - self.began
-        self.shown.append(Shown(at, now - frame.captured_at, self.style(), frame.index))
+        self.times.extend((at, now - frame.captured_at, frame.index))
+        self.styles.append(self.style())
         if not self.memory or at - self.memory[-1][0] >= 1.0:
             self.memory.append((at, psutil.Process().memory_info().rss))
         due = self.minutes * MINUTE + WARM_UP + len(self.pressed) * BETWEEN_SWITCHES
@@ -96,6 +98,13 @@ class Meter(Sink):
             if len(self.pressed) == self.switches:
                 raise SinkClosedError
             self.pressed.append((time.monotonic() - self.began, self.press()))
+
+    @property
+    def shown(self) -> list[Shown]:
+        """Every frame so far. Kept as plain numbers: objects would grow into the memory figure."""
+        at, late, index = (self.times[k::3] for k in range(3))
+        rows = zip(at, late, self.styles, map(int, index), strict=True)
+        return [Shown(*row) for row in rows]
 
 
 def stretch(meter: Meter, first: float, last: float) -> list[Shown]:
@@ -112,10 +121,10 @@ def memory_between(meter: Meter, first: float, last: float) -> float:
 def switch_times(meter: Meter) -> tuple[list[float], list[float]]:
     """Return, for each change, the seconds until the style is shown, and the longest gap between
     two frames from the key press to the next one."""
-    delays, gaps = [], []
+    delays, gaps, frames = [], [], meter.shown
     ends = [at for at, _ in meter.pressed[1:]] + [math.inf]
     for (at, style), end in zip(meter.pressed, ends, strict=True):
-        after = [shown for shown in meter.shown if at <= shown.at < end]
+        after = [shown for shown in frames if at <= shown.at < end]
         delays.append(next((s.at - at for s in after if s.style == style), math.inf))
         moments = [at, *(shown.at for shown in after)]
         gaps.append(max(b - a for a, b in itertools.pairwise(moments)))
