@@ -100,7 +100,6 @@ class TestBank:
         assert bank.ready("invert", "fast", (32, 48))
         assert bank.ready("identity", "fast", (32, 48))
         assert not bank.ready("invert", "fast", (64, 48))
-        assert not bank.preparing
 
     def test_a_model_that_cannot_be_had_is_told_once(self, bank: StyleBank) -> None:
         bank.prepare([("nothing", "fast")], (32, 48))
@@ -191,16 +190,6 @@ class TestStudio:
         while studio.shown.height is None and time.monotonic() < deadline:
             assert studio(image).shape == image.shape
         assert studio.shown.height == 32
-
-    def test_frames_painted_beside_a_preparation_are_no_measurement(
-        self, bank: StyleBank, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        ladder = (Rung("fast", 1.0), Rung("fast", 0.5))
-        studio = Studio(bank, Look("invert"), controller=RateController(1e6, ladder))
-        monkeypatch.setattr(StyleBank, "preparing", True)
-        for _ in range(60):
-            studio(photo(64, 96))
-        assert studio.look.height is None
 
     def test_changes_from_other_threads_are_never_lost(self, bank: StyleBank) -> None:
         studio, image = Studio(bank, Look("identity")), photo()

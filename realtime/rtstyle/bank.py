@@ -111,11 +111,6 @@ class StyleBank(Closing):
                 self._thread.start()
             self._changed.notify_all()
 
-    @property
-    def preparing(self) -> bool:
-        """Whether a model is being made ready at this moment, which slows painting down."""
-        return self._current is not None
-
     def paint(self, image: Image, style: str, size: str) -> Image:
         """Run a model on an (H, W, 3) uint8 RGB picture and return the same shape.
 

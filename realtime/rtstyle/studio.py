@@ -94,7 +94,7 @@ class Studio:
 
     def _adapt(self, seconds: float, look: Look, rows: int) -> None:
         """Let the controller judge the frame, and ask for what it chooses."""
-        if self._controller is None or self._bank.preparing:
+        if self._controller is None:
             return
         now = self._controller.rung
         if (look.size, look.height) != (now.size, now.height(rows)):

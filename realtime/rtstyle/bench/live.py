@@ -60,7 +60,7 @@ class Shown(NamedTuple):
     at: float
     latency: float
     style: str
-    index: int
+    number: int
 
 
 @dataclass
@@ -253,7 +253,7 @@ def figures(meter: Meter, minutes: float) -> dict[str, Any]:
     delays, gaps = switch_times(meter)
     return {
         "frames": len(steady),
-        "dropped": 1 - (len(steady) - 1) / (steady[-1].index - steady[0].index),
+        "dropped": 1 - (len(steady) - 1) / (steady[-1].number - steady[0].number),
         "fps": (len(steady) - 1) / (steady[-1].at - steady[0].at),
         **{
             f"p{share}_ms_{name}": 1000 * percentile([shown.latency for shown in frames], share)
