@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -52,6 +53,7 @@ class VideoFileSource(Source):
         self.duration: float | None = None
         self._container: Any = None
         self._stopped = False
+        self._matrix: Matrix | None = None
 
     def open(self) -> None:
         """Open the file and read its header."""
@@ -69,6 +71,8 @@ class VideoFileSource(Source):
         if self._container is not None:
             self._container.close()
             self._container = None
+            # The frames that were asked for side data, see `__iter__`.
+            gc.collect(1)
 
     def stop(self) -> None:
         """End the iteration after the present frame."""
@@ -81,12 +85,13 @@ class VideoFileSource(Source):
         mend = TimestampMender(time_base, round(1 / (self.rate or DEFAULT_RATE) / time_base))
         first = self._seek()
         last = None if self.end is None else self._zero + exact_seconds(self.end)
-        index, matrix, turned = 0, None, False
+        index, matrix = 0, self._matrix
         for decoded in self._decode(stream):
-            if not turned or decoded.key_frame:
+            if index and decoded.key_frame:
                 # PyAV's side data and its frame hold each other until the garbage collector comes:
                 # asked of every frame, some 100 decoded frames were in memory at once.
-                matrix, turned = display_matrix(decoded), True
+                gc.collect(1)
+                matrix = display_matrix(decoded)
             pts = mend(decoded.dts if decoded.pts is None else decoded.pts)
             if mend.mended:
                 self.counts["mended time stamps"] = mend.mended
@@ -130,10 +135,13 @@ class VideoFileSource(Source):
             raise self._nothing_found()
         self.width, self.height = frame.width, frame.height
         self._timed = frame.pts is not None
-        if turns(display_matrix(frame)):
+        self._matrix = display_matrix(frame)
+        if turns(self._matrix):
             self.width, self.height = frame.height, frame.width
             if self.sample_aspect_ratio:
                 self.sample_aspect_ratio = 1 / self.sample_aspect_ratio
+        del frame
+        gc.collect(1)
         self._container.close()
         # A fresh container: raw streams cannot seek back, and counts start at nought.
         self._container = open_container(self.path)
