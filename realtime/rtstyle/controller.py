@@ -51,6 +51,13 @@ LADDER = (Rung("balanced", 1.0), *(Rung("fast", scale) for scale in SCALES))
 """The default ladder, from the best to the quickest."""
 
 
+def choose_ladder(style: str, size: str) -> tuple[tuple[Rung, ...], int]:
+    """Return what the controller may choose from, and where it begins: most can hold `fast`."""
+    if size == "auto" and not style.endswith(".onnx"):
+        return LADDER, LADDER.index(Rung("fast", 1.0))
+    return tuple(Rung("fast" if size == "auto" else size, scale) for scale in SCALES), 0
+
+
 class RateController:
     """Holds `target` frames a second on a ladder of `Rung`s, best first.
 

@@ -176,3 +176,9 @@ def find_model(style: str, size: str = DEFAULT_SIZE) -> Path:
     if why := file.problem():
         raise StyleError(f"The style file {file.path} is refused.", why, "Reinstall rtstyle.")
     return file.path
+
+
+def names_with(style: str) -> list[str]:
+    """Return the built-in names, and `style` before them if it is none of them."""
+    names = list(style_names())
+    return names if style in names else [style, *names]

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -150,7 +151,14 @@ class PaperDecoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(nn.Conv2d(*s, 3) for s in self.PLAN if not isinstance(s, str))
+        convs = [nn.Conv2d(*s, 3) for s in self.PLAN if not isinstance(s, str)]
+        for conv in convs:
+            # He et al. 2015: without a norm, PyTorch's default fades to nothing over nine layers.
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(cast(Tensor, conv.bias))
+        with torch.no_grad():
+            convs[-1].weight.mul_(0.1)  # begin with grey, not beyond the range
+        self.convs = nn.ModuleList(convs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map relu4_1 (N, 512, H, W) to RGB (N, 3, 8 H, 8 W) around -1 to 1, not clamped."""

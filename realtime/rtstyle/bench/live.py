@@ -136,20 +136,20 @@ def measure(
 ) -> dict[str, Any]:
     """Run the live pipeline on `clip` and return its figures (see `rtstyle bench live --help`)."""
     from rtstyle.bank import StyleBank
-    from rtstyle.commands.webcam import choose_ladder, style_names
-    from rtstyle.controller import RateController
+    from rtstyle.controller import RateController, choose_ladder
     from rtstyle.live import LiveSession
     from rtstyle.look import Look
     from rtstyle.pipeline import LATEST, Pipeline
     from rtstyle.sinks.recorder import RecorderSink
     from rtstyle.sources.realtime import RealTimeFileSource
     from rtstyle.studio import Studio
+    from rtstyle.styles import names_with
 
     ladder, start = choose_ladder(style, size)
     with StyleBank(device=device) as bank:
         controller = RateController(target, ladder, start)
         studio = Studio(bank, Look(style, ladder[start].size), controller=controller)
-        session = LiveSession(studio, bank, style_names(style), RecorderSink())
+        session = LiveSession(studio, bank, names_with(style), RecorderSink())
 
         def press() -> str:
             session.key("n")

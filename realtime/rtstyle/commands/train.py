@@ -8,8 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from rtstyle.errors import MissingExtraError, UsageError
-
-EXTRA = "pip install 'rtstyle[train]'"
+from rtstyle.training import EXTRA, check_precision, conclude, given
 
 
 def register(app: typer.Typer) -> None:
@@ -100,8 +99,7 @@ def train(
             "Training needs a painting and a folder of photographs.",
             todo="rtstyle train painting.jpg photos/ --name mystyle",
         )
-    if precision not in ("auto", "fp32", "bf16"):
-        raise UsageError(f"There is no precision {precision!r}.", todo="auto, fp32 or bf16.")
+    check_precision(precision)
     try:
         from rtstyle_export.data import list_pictures
         from rtstyle_export.losses import LossSpec
@@ -110,9 +108,6 @@ def train(
         from rtstyle_export.train.trainer import Trainer
     except ImportError as error:
         raise MissingExtraError("Training needs PyTorch.", str(error), EXTRA) from error
-
-    def given(**options: object) -> dict[str, object]:
-        return {key: value for key, value in options.items() if value is not None}
 
     paintings, photos = pictures[:-1], pictures[-1]
     names = name or [path.stem for path in paintings]
@@ -152,9 +147,4 @@ def train(
         preview_every=preview_every,
         save_every=save_every,
     )
-    if trainer.machine.rank:
-        return
-    if not done:
-        typer.echo(f"Stopped at step {trainer.step}; run the same command again to go on.")
-        raise typer.Exit(130)
-    typer.echo(f"Finished after {trainer.step} steps. Next: rtstyle export {trainer.path}")
+    conclude(done, trainer, f". Next: rtstyle export {trainer.path}")

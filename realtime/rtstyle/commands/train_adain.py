@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rtstyle.errors import MissingExtraError, UsageError
-
-EXTRA = "pip install 'rtstyle[train]'"
+from rtstyle.errors import MissingExtraError
+from rtstyle.training import EXTRA, check_precision, conclude, given
 
 
 def register(app: typer.Typer) -> None:
@@ -60,8 +59,7 @@ def train_adain(
     save_every: Annotated[int, typer.Option(min=1)] = 100,
 ) -> None:
     """Train a network for any style. Run the same command again to resume."""
-    if precision not in ("auto", "fp32", "bf16"):
-        raise UsageError(f"There is no precision {precision!r}.", todo="auto, fp32 or bf16.")
+    check_precision(precision)
     try:
         from rtstyle_export.data import list_pictures
         from rtstyle_export.losses import AdainLossSpec
@@ -105,14 +103,4 @@ def train_adain(
         preview_every=preview_every,
         save_every=save_every,
     )  # fmt: skip
-    if trainer.machine.rank:
-        return
-    if not done:
-        typer.echo(f"Stopped at step {trainer.step}; run the same command again to go on.")
-        raise typer.Exit(130)
-    typer.echo(f"Finished after {trainer.step} steps: {trainer.path}")
-
-
-def given(**options: object) -> dict[str, object]:
-    """Return the options that were given, so that each default lives in the configuration."""
-    return {key: value for key, value in options.items() if value is not None}
+    conclude(done, trainer, f": {trainer.path}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -79,17 +79,18 @@ def webcam(
 ) -> None:
     """Paint a camera live. In the window `?` lists the keys; `q` or Ctrl-C ends it."""
     width, rows = read_resolution(resolution)
+    from rtstyle.controller import choose_ladder
     from rtstyle.look import Look
     from rtstyle.sinks.pending import check_folder
     from rtstyle.sinks.recorder import RecorderSink
     from rtstyle.sources import open_camera
-    from rtstyle.styles import find_model
+    from rtstyle.styles import find_model, names_with
 
     check_folder(folder)
     ladder, start = choose_ladder(style, size)
     look = Look(
         style, ladder[start].size, strength, keep_color, mirror,
-        height=height, only=read_only(only),
+        height=height, only=cast("Only", only),
     )  # fmt: skip
     find_model(style, look.size)
     with ExitStack() as stack:
@@ -105,7 +106,7 @@ def webcam(
         from rtstyle.live import LiveSession
         from rtstyle.pipeline import LATEST, Pipeline
 
-        session = LiveSession(studio, bank, style_names(style), recorder, folder=folder)
+        session = LiveSession(studio, bank, names_with(style), recorder, folder=folder)
         virtual = (source.width, source.height, rate) if virtual_camera else None
         sinks = [recorder, *open_shown(window, virtual, session, stack)]
         engine = warm_up(bank, look, source)
@@ -147,15 +148,6 @@ def warm_up(bank: StyleBank, look: Look, source: Source) -> str:
     return f"{engine.name} {engine.device} {engine.precision}"
 
 
-def choose_ladder(style: str, size: str) -> tuple[tuple[Rung, ...], int]:
-    """Return what the controller may choose from, and where it begins: most can hold `fast`."""
-    from rtstyle.controller import LADDER, SCALES, Rung
-
-    if size == "auto" and not style.endswith(".onnx"):
-        return LADDER, LADDER.index(Rung("fast", 1.0))
-    return tuple(Rung("fast" if size == "auto" else size, scale) for scale in SCALES), 0
-
-
 def hold_rate(asked: float | None, camera: Fraction | None) -> Fraction:
     """Return the frames a second to hold. Raises `UsageError` for a rate out of range."""
     from fractions import Fraction
@@ -165,24 +157,6 @@ def hold_rate(asked: float | None, camera: Fraction | None) -> Fraction:
     if not 1 <= asked <= 240:
         raise UsageError(f"--target-fps {asked:g} is out of range.", "", "Use 1 to 240.")
     return Fraction(asked).limit_denominator(1001)
-
-
-def read_only(only: str) -> Only:
-    """Return the region to paint. Raises `UsageError` for an unknown one."""
-    from rtstyle.look import ONLY
-
-    for known in ONLY:
-        if only == known:
-            return known
-    raise UsageError(f"--only {only} is unknown.", "", f"Use one of {', '.join(ONLY)}.")
-
-
-def style_names(style: str) -> list[str]:
-    """Return the styles that the keys go through: the built-in ones, and `style` if it is none."""
-    from rtstyle.styles import load_manifest
-
-    names = list(load_manifest().styles)
-    return names if style in names else [style, *names]
 
 
 def open_microphone(stack: ExitStack) -> SoundInput:

@@ -7,9 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from statistics import median
-from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from rtstyle.closing import Closing
 from rtstyle.controller import SCALES, RateController, Rung
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Seat(Generic[T]):
         self.received = self.painted = self.dropped = 0
 
 
-class Painter:
+class Painter(Closing):
     """Serves every seat in turn from one thread. Use as a context manager.
 
     `join`, `leave` and `offer` may be called from any thread and never wait for a painting.
@@ -165,11 +165,3 @@ class Painter:
     def __enter__(self) -> Self:
         self._thread.start()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
