@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ FAST_ADAIN = RealTimeSpec(stem=16, body=48, blocks=3, tail=16, border=24)
 
 
 class Encoder(nn.Module):
-    """VGG-19 from conv1_1 to relu4_1 with reflection padding, frozen.
+    """VGG-19 from conv1_1 to `last` (such as relu4_1) with reflection padding, frozen.
 
     `state` has torchvision's key names. `scales` are the mean activations by which each ReLU layer
     is divided (see `mean_activations`), so that every filter's mean activation is 1 as in Gatys
@@ -42,13 +42,14 @@ class Encoder(nn.Module):
         scales: Sequence[Tensor] | None = None,
         mean: Sequence[float] = CAFFE_MEAN,
         std: Sequence[float] = (1.0, 1.0, 1.0),
+        last: str = STYLE_LAYERS[-1],
     ) -> None:
         super().__init__()
         names = layer_names("vgg19")
-        self.names = names[: names.index("relu4_1") + 1]
+        self.names = names[: names.index(last) + 1]
         state = state if scales is None else normalised(state, scales)
         self.convs = nn.ModuleList()
-        for index in _conv_indexes():
+        for index in conv_indexes(last):
             weight, bias = state[f"features.{index}.weight"], state[f"features.{index}.bias"]
             conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3)
             conv.weight = nn.Parameter(weight.float().clone())
@@ -80,7 +81,7 @@ class Encoder(nn.Module):
         return [conv for conv in self.convs if isinstance(conv, nn.Conv2d)]
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Map RGB (N, 3, H, W) in -1 to 1 to the activations of `STYLE_LAYERS`."""
+        """Map RGB (N, 3, H, W) in -1 to 1 to the activations of relu1_1, relu2_1, ... `last`."""
         x = self.prepared(image)
         found, convs = {}, iter(self.convs)
         for name in self.names:
@@ -91,27 +92,29 @@ class Encoder(nn.Module):
                     x = x[:, :, 1:-1, 1:-1]
             elif name.startswith("relu"):
                 x = F.relu(x)
-                if name in STYLE_LAYERS:
+                if name.endswith("_1"):
                     found[name] = x
             else:
                 x = F.max_pool2d(x, 2)
         return found
 
 
-def _conv_indexes() -> list[int]:
-    """Return where the convolutions up to conv4_1 are in VGG-19."""
+def conv_indexes(last: str = "pool5") -> list[int]:
+    """Return where the convolutions up to the layer `last` are in VGG-19."""
     names = layer_names("vgg19")
-    last = names.index("conv4_1")
-    return [i for i, name in enumerate(names[: last + 1]) if name.startswith("conv")]
+    upto = names[: names.index(last) + 1]
+    return [i for i, name in enumerate(upto) if name.startswith("conv")]
 
 
 def normalised(state: dict[str, Tensor], scales: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Return VGG-19 up to conv4_1 with each filter divided by its mean activation.
+    """Return the first convolutions of VGG-19, each filter divided by its mean activation.
+
+    There are as many as there are `scales`, the mean activations (C,) of each layer.
 
     ReLU and max pooling commute with a positive scale, so the next layer undoes it.
     """
     found, before = {}, None
-    for index, scale in zip(_conv_indexes(), scales, strict=True):
+    for index, scale in zip(conv_indexes()[: len(scales)], scales, strict=True):
         weight = state[f"features.{index}.weight"].float()
         if before is not None:
             weight = weight * before.view(1, -1, 1, 1)
@@ -122,7 +125,7 @@ def normalised(state: dict[str, Tensor], scales: Sequence[Tensor]) -> dict[str, 
 
 
 def mean_activations(encoder: Encoder, photos: Iterable[Tensor]) -> list[Tensor]:
-    """Mean activation of every filter up to relu4_1 over photos (1, 3, H, W) in -1 to 1.
+    """Mean activation of every filter of `encoder` over photos (1, 3, H, W) in -1 to 1.
 
     Gatys et al. 2016, section 2: over images and positions, after the ReLU.
     """
@@ -143,15 +146,21 @@ def mean_activations(encoder: Encoder, photos: Iterable[Tensor]) -> list[Tensor]
     return [torch.where(total > 0, total / count, torch.ones(())) for total in sums]
 
 
+Plan: TypeAlias = tuple[tuple[int, int] | str, ...]
+"""Layers of a decoder in order: a convolution's input and output channels, or `up`."""
+
+PAPER_PLAN: Plan = ((512, 256), "up", (256, 256), (256, 256), (256, 256), (256, 128), "up",
+                    (128, 128), (128, 64), "up", (64, 64), (64, 3))  # fmt: skip
+"""The encoder up to relu4_1, mirrored."""
+
+
 class PaperDecoder(nn.Module):
     """The mirrored decoder: reflection padding, nearest upsampling, no norm."""
 
-    PLAN = ((512, 256), "up", (256, 256), (256, 256), (256, 256), (256, 128), "up",
-            (128, 128), (128, 64), "up", (64, 64), (64, 3))  # fmt: skip
-
-    def __init__(self) -> None:
+    def __init__(self, plan: Plan = PAPER_PLAN) -> None:
         super().__init__()
-        convs = [nn.Conv2d(*s, 3) for s in self.PLAN if not isinstance(s, str)]
+        self.plan = plan
+        convs = [nn.Conv2d(*s, 3) for s in plan if not isinstance(s, str)]
         for conv in convs:
             # He et al. 2015: without a norm, PyTorch's default fades to nothing over nine layers.
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
@@ -161,10 +170,13 @@ class PaperDecoder(nn.Module):
         self.convs = nn.ModuleList(convs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map relu4_1 (N, 512, H, W) to RGB (N, 3, 8 H, 8 W) around -1 to 1, not clamped."""
+        """Map relu4_1 (N, 512, H, W) to RGB (N, 3, 8 H, 8 W) around -1 to 1, not clamped.
+
+        Other plans take the channels of their first layer, and double H and W at each `up`.
+        """
         convs, last = iter(self.convs), len(self.convs) - 1
         number = 0
-        for step in self.PLAN:
+        for step in self.plan:
             if isinstance(step, str):
                 x = upsample_nearest(x)
                 continue
