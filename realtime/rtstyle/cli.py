@@ -24,6 +24,7 @@ COMMAND_MODULES = (
     "bench",
     "train",
     "train_adain",
+    "train_wct",
     "export",
 )
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from rtstyle.errors import TrainingError
 from rtstyle_export.losses import AdainLossSpec, LossSpec
 from rtstyle_export.networks.johnson import SIZES
+from rtstyle_export.networks.wct import LEVELS
 from rtstyle_export.stability import Perturbation
 
 C = TypeVar("C", bound="RunConfig")
@@ -142,7 +143,38 @@ class AdainConfig(RunConfig):
         return cls(**data)
 
 
-CONFIGS: dict[str, type[RunConfig]] = {config.kind: config for config in (TrainConfig, AdainConfig)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WctConfig(RunConfig):
+    """A run of the decoder of one level, 1 to 5 (Li et al. 2017).
+
+    `feature_weight` is the paper's lambda. `scaled_on` photos decide the normalisation of VGG-19.
+    There is no `margin`: encoder and decoder mirror the picture at its edges as the losses do.
+    """
+
+    kind: ClassVar[str] = "wct"
+
+    level: int = 4
+    steps: int = 1500
+    crop: int = 160
+    margin: int = 0
+    learning_rate: float = 5e-4
+    stability_weight: float = 0.0
+    feature_weight: float = 1.0
+    scaled_on: int = 64
+
+    def problems(self) -> list[tuple[bool, str]]:
+        """Return what may be wrong: whether it is, and the sentence that says so."""
+        return [
+            (self.level not in LEVELS, f"the level is one of {', '.join(map(str, LEVELS))}"),
+            (self.crop % 16 > 0, "crop must be a multiple of 16"),
+            (self.scaled_on < 1, "scaled-on must be at least 1"),
+            (self.feature_weight < 0, "feature-weight must not be negative"),
+            *RunConfig.problems(self),
+        ]
+
+
+_KINDS: tuple[type[RunConfig], ...] = (TrainConfig, AdainConfig, WctConfig)
+CONFIGS = {config.kind: config for config in _KINDS}
 
 
 def config_from_json(kind: str, data: dict[str, Any]) -> RunConfig:

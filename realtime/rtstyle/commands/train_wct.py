@@ -1,0 +1,99 @@
+"""`rtstyle train-wct`: train the decoders of universal style transfer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtstyle.errors import MissingExtraError, UsageError
+from rtstyle.training import EXTRA, check_precision, conclude, given
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("train-wct", help="Train decoders for any style (WCT).")(train_wct)
+
+
+def parse_levels(words: str) -> list[int]:
+    """Return the levels that `all`, `3` or `1,2` names. Raises `UsageError` for others."""
+    if words == "all":
+        return [1, 2, 3, 4, 5]
+    parts = words.split(",")
+    if not all(part in ("1", "2", "3", "4", "5") for part in parts):
+        raise UsageError(f"There is no level {words!r}.", todo="1 to 5, several as 1,2, or all.")
+    return [int(part) for part in parts]
+
+
+def train_wct(
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of photographs.")],
+    level: Annotated[str, typer.Option(help="1 to 5, several as 1,2, or all in turn.")] = "all",
+    steps: Annotated[int | None, typer.Option(help="Steps in all, of each level.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Photos a step.")] = None,
+    crop: Annotated[int | None, typer.Option(help="Side of the crops, pixels.")] = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
+    feature_weight: Annotated[
+        float | None, typer.Option(help="Weight of the feature loss (the paper's lambda).")
+    ] = None,
+    seed: Annotated[int, typer.Option()] = 0,
+    vgg_weights: Annotated[
+        Path | None,
+        typer.Option(help="Local safetensors file of VGG-19; default: torchvision's download."),
+    ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint to start from; default: that of the level before."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the runs, one below it for each level.")
+    ] = Path("runs/wct"),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    workers: Annotated[int, typer.Option(help="Processes that read pictures.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: all.")] = 0,
+    preview: Annotated[Path | None, typer.Option(help="Photo of the previews.")] = None,
+    preview_every: Annotated[int, typer.Option(min=1)] = 200,
+    save_every: Annotated[int, typer.Option(min=1)] = 100,
+) -> None:
+    """Train decoders, one level after the other. Run the same command again to resume."""
+    check_precision(precision)
+    levels = parse_levels(level)
+    try:
+        from rtstyle_export.data import list_pictures
+        from rtstyle_export.train.config import WctConfig
+        from rtstyle_export.train.job import train as run
+        from rtstyle_export.train.loop import Loop, Machine
+        from rtstyle_export.train.wct import WctTrainer
+    except ImportError as error:
+        raise MissingExtraError("Training needs PyTorch.", str(error), EXTRA) from error
+
+    options = given(
+        steps=steps,
+        batch=batch,
+        crop=crop,
+        learning_rate=learning_rate,
+        feature_weight=feature_weight,
+    )
+    for number in levels:
+        config = WctConfig(level=number, seed=seed, **options)  # type: ignore[arg-type]
+        before = out / f"{number - 1}" / "checkpoint.pt"
+        start = init_from or (before if before.exists() else None)
+
+        def make(machine: Machine, config: WctConfig = config, start: Path | None = start) -> Loop:
+            folder = out / str(config.level)
+            return WctTrainer(
+                config, photos, folder, machine, init_from=start, vgg_weights=vgg_weights
+            )
+
+        done, trainer = run(
+            make,
+            preview or list_pictures(photos)[0],
+            device=device,
+            precision=precision,
+            workers=workers,
+            threads=threads,
+            preview_every=preview_every,
+            save_every=save_every,
+        )
+        conclude(done, trainer, f": {trainer.path}")
