@@ -46,6 +46,37 @@ def total_variation(image: Tensor) -> Tensor:
     return rows + columns
 
 
+def total_variation_absolute(image: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring pixels of (N, C, H, W): (N,).
+
+    Rudin, Osher and Fatemi 1992 in its anisotropic form: edges stay sharp, areas become flat.
+    """
+    rows = (image[:, :, 1:] - image[:, :, :-1]).abs().mean(dim=(1, 2, 3))
+    columns = (image[:, :, :, 1:] - image[:, :, :, :-1]).abs().mean(dim=(1, 2, 3))
+    return rows + columns
+
+
+def total_variation_power(image: Tensor, gamma: float) -> Tensor:
+    """Mean length of the gradient to the power `gamma` of (N, C, H, W), at least 2x2: (N,).
+
+    Mahendran and Vedaldi 2015, equation 4 (their beta), with the sum replaced by the mean.
+    """
+    rows = (image[:, :, 1:, :-1] - image[:, :, :-1, :-1]).square()
+    columns = (image[:, :, :-1, 1:] - image[:, :, :-1, :-1]).square()
+    # The root of 0 has no gradient.
+    return (rows + columns + 1e-8).pow(gamma / 2).mean(dim=(1, 2, 3))
+
+
+def guided_gram_matrix(features: Tensor, guide: Tensor) -> Tensor:
+    """Gram matrix of (N, C, H, W) where `guide`, (H, W) from 0 to 1, is not 0: (N, C, C).
+
+    Gatys et al. 2017, equations 5 and 6: the squares of the guide sum up to 1, so that a guide of
+    ones gives `gram_matrix`. A guide that is 0 everywhere gives 0.
+    """
+    scale = guide / guide.square().mean().sqrt().clamp_min(1e-12)
+    return gram_matrix(features * scale)
+
+
 def out_of_range(image: Tensor) -> Tensor:
     """Mean squared excess of (N, C, H, W) beyond -1 to 1: (N,)."""
     return torch.relu(image.abs() - 1).square().mean(dim=(1, 2, 3))
@@ -70,6 +101,41 @@ def adain(content: Tensor, mean: Tensor, std: Tensor, eps: float = 1e-5) -> Tens
     scale = std / own_std
     shift = mean - own_mean * scale
     return content * scale[:, :, None, None].to(content) + shift[:, :, None, None].to(content)
+
+
+def regional_statistics(
+    features: Tensor, weights: Tensor, prior: float = 16.0, eps: float = 1e-5
+) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of features (N, C, H, W) in each region: two of (N, C, K).
+
+    `weights` (N, K, H, W) tell how much of each region a position is. Besides its own positions a
+    region counts `prior` positions of the whole picture, which keeps an empty one finite.
+    """
+    var, mean = torch.var_mean(features, dim=(2, 3), correction=0)
+    # Around the mean of all: in float32 the mean square of raw features would swallow the rest.
+    centred = (features - mean[:, :, None, None]).flatten(2)
+    share = weights.flatten(2).transpose(1, 2)
+    count = share.sum(dim=1, keepdim=True) + prior
+    offset = centred @ share / count
+    square = (centred.square() @ share + prior * var[:, :, None]) / count
+    std = ((square - offset.square()).clamp_min(0) + eps).sqrt()
+    return mean[:, :, None] + offset, std
+
+
+def regional_adain(
+    content: Tensor, weights: Tensor, mean: Tensor, std: Tensor, eps: float = 1e-5
+) -> Tensor:
+    """`adain` of features (N, C, H, W) region by region: `mean` and `std` are (N, C, K).
+
+    `weights` (N, K, H, W) sum to 1 at each position. Scales and shifts are mixed by them where
+    regions meet, so that there is no seam. Huang and Belongie 2017, section 7.4.
+    """
+    own_mean, own_std = regional_statistics(content, weights, eps=eps)
+    scale = std / own_std
+    shift = mean - own_mean * scale
+    # As one product each, (N, C, K) x (N, K, H W).
+    flat = weights.flatten(2)
+    return content * (scale @ flat).view_as(content) + (shift @ flat).view_as(content)
 
 
 def statistics_distance(found: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor]) -> Tensor:

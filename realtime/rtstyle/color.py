@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rtstyle.frame import Image
 
@@ -20,6 +21,30 @@ def with_chroma_of(source: Image, painted: Image) -> Image:
     return np.asarray(cv2.cvtColor(colours, cv2.COLOR_YCrCb2RGB), np.uint8)
 
 
+def match_colors(style: Image, content: Image) -> Image:
+    """Return `style` with the mean and the covariance of the colours of `content`.
+
+    Both are (H, W, 3) uint8 RGB, of any sizes; values that leave the RGB cube saturate. Gatys et
+    al. 2016b ("Preserving Color in Neural Artistic Style Transfer"), section 3.1, equations 3 and
+    4, with symmetric square roots. Colours that `style` does not vary in stay unvaried.
+    """
+    found, target = (x.reshape(-1, 3).astype(np.float64) for x in (style, content))
+    mean, scatter = found.mean(axis=0), np.cov(found, rowvar=False, bias=True)
+    matrix = _matrix_power(np.cov(target, rowvar=False, bias=True), 0.5)
+    matrix = matrix @ _matrix_power(scatter, -0.5)
+    moved = (found - mean) @ matrix.T + target.mean(axis=0)
+    return np.asarray(np.rint(moved).clip(0, 255).reshape(style.shape), np.uint8)
+
+
+def _matrix_power(matrix: NDArray[np.float64], power: float) -> NDArray[np.float64]:
+    """Power of a symmetric matrix without negative eigenvalues; directions of none stay out."""
+    values, vectors = np.linalg.eigh(matrix)
+    kept = values > 1e-9 * max(float(values[-1]), 1.0)
+    scales = np.zeros_like(values)
+    scales[kept] = values[kept] ** power
+    return np.asarray((vectors * scales) @ vectors.T, np.float64)
+
+
 def blend(source: Image, painted: Image, strength: float) -> Image:
     """Return `source` x (1 - strength) + `painted` x strength, rounded. Writes into `painted`.
 
@@ -27,6 +52,14 @@ def blend(source: Image, painted: Image, strength: float) -> Image:
     """
     cv2.addWeighted(source, 1.0 - strength, painted, strength, 0.0, dst=painted)
     return painted
+
+
+def blend_linear(painted: Image, source: Image, weight: NDArray[np.float32]) -> Image:
+    """Return `painted` where `weight` (H, W) is 1, `source` where it is 0, mixed between.
+
+    The pictures are (H, W, 3) uint8 of one size.
+    """
+    return np.asarray(cv2.blendLinear(painted, source, weight, 1 - weight), np.uint8)
 
 
 def resize(image: Image, height: int, width: int) -> Image:

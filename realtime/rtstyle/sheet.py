@@ -58,14 +58,19 @@ def shrink(photo: Image) -> Image:
     return resize(photo, max(1, round(height * factor)), max(2, 2 * round(width * factor / 2)))
 
 
-def compose(cells: Sequence[Image], labels: Sequence[tuple[str, str]]) -> Image:
-    """Lay pictures of one size out on a sheet of about 3:2, each over its name and credit."""
+def compose(
+    cells: Sequence[Image], labels: Sequence[tuple[str, str]], columns: int | None = None
+) -> Image:
+    """Lay pictures of one size out on a sheet, each over its name and credit.
+
+    The sheet is about 3:2, unless the number of `columns` is given.
+    """
     from PIL import Image as Pil
     from PIL import ImageDraw, ImageFont
 
     height, width = cells[0].shape[:2]
     box_width, box_height = max(width, 160) + GAP, height + LABEL_HEIGHT + GAP
-    columns = best_columns(len(cells), box_width, box_height)
+    columns = columns or best_columns(len(cells), box_width, box_height)
     rows = math.ceil(len(cells) / columns)
     sheet = Pil.new("RGB", (columns * box_width + GAP, rows * box_height + GAP), _PAPER)
     draw = ImageDraw.Draw(sheet)

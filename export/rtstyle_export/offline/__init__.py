@@ -1,0 +1,1 @@
+"""Methods that optimise one still picture."""

@@ -1,0 +1,128 @@
+"""What the commands that optimise do around it: files, progress, previews, Ctrl-C."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from rtstyle.errors import DeviceError
+from rtstyle.frame import Image
+from rtstyle.picture import Picture, write_picture
+from rtstyle_export.offline import stored
+from rtstyle_export.offline.network import load_network
+from rtstyle_export.offline.pyramid import Outcome, Plan, Progress, paint
+from rtstyle_export.offline.subject import Subject
+from rtstyle_export.train.job import catch_interrupts
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where and how to run: weights file (None: download), device, CPU threads (0: all).
+
+    `preview` is a file that is written every `preview_every` closures.
+    """
+
+    vgg_weights: Path | None = None
+    device: str = "auto"
+    threads: int = 0
+    preview: Path | None = None
+    preview_every: int = 25
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called auto, cpu or cuda. Raises `DeviceError` if it is not to be had."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.split(":")[0] not in ("cpu", "cuda"):
+        raise DeviceError(f"There is no device {name!r} for this.", "", "Use auto, cpu or cuda.")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise DeviceError("CUDA is not to be had.", "PyTorch finds no GPU.", "Use --device cpu.")
+    return torch.device(name)
+
+
+class Watch:
+    """Callback of a run: a bar with the losses, previews, and the picture so far."""
+
+    def __init__(self, settings: Settings, console: Console | None = None) -> None:
+        self.settings = settings
+        self.last: Progress | None = None
+        self.title = ""
+        self._shown = 0
+        console = console or Console(stderr=True)
+        self.bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self.bar.add_task("painting", total=None, losses="")
+
+    def __call__(self, progress: Progress) -> None:
+        """Take the figures of one iteration."""
+        self.last = progress
+        losses = "  ".join(f"{name} {value:.4f}" for name, value in progress.terms.items())
+        name = self.title or f"level {progress.level + 1} of {progress.levels}"
+        self.bar.update(
+            self._task, description=name, total=progress.closures, completed=progress.closure,
+            losses=f"{progress.value:.4f}  {losses}",
+        )  # fmt: skip
+        every = self.settings.preview_every
+        if self.settings.preview and progress.closure // every > self._shown // every:
+            self._shown = progress.closure
+            write_picture(Picture(progress.picture()), self.settings.preview)
+
+
+def state_file(output: Path) -> Path:
+    """Return where the state of a painting that was stopped is kept: `out.png.state`."""
+    return output.with_name(f"{output.name}.state")
+
+
+def run(
+    subject: Subject,
+    size: tuple[int, int],
+    plan: Plan,
+    settings: Settings,
+    write: Callable[[Image], None],
+    state: Path,
+    *,
+    resume: bool = False,
+) -> Outcome | None:
+    """Paint, and hand the picture to `write`; on Ctrl-C the best so far.
+
+    Returns None if a second Ctrl-C cut it short; then there is no state to go on from. `state` is
+    where a pause is kept.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    identity = stored.fingerprint(subject, size, plan)
+    start = stored.load(state, identity) if resume else None
+    network = load_network(
+        plan.spec.layers, settings.vgg_weights, pooling=plan.spec.pooling,
+        device=choose_device(settings.device),
+    )  # fmt: skip
+    watch = Watch(settings)
+    try:
+        with catch_interrupts() as flag, watch.bar:
+            outcome = paint(
+                network, subject, size, plan, start=start, report=watch, stop=lambda: flag.raised
+            )
+    except KeyboardInterrupt:
+        if watch.last is not None:
+            write(watch.last.picture())
+        return None
+    write(outcome.image)
+    if outcome.pause is not None:
+        stored.save(outcome.pause, identity, state)
+    elif resume:
+        state.unlink(missing_ok=True)
+    return outcome

@@ -1,0 +1,191 @@
+"""`rtstyle still`: paint one photo as well as can be, however long it takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtstyle.commands.train import parse_layers
+from rtstyle.errors import UsageError
+from rtstyle.still import (
+    METHODS,
+    Device,
+    Iterations,
+    Overwrite,
+    Preview,
+    PreviewEvery,
+    Quality,
+    Resume,
+    Seed,
+    Threads,
+    VggWeights,
+    check_target,
+    conclude,
+    missing_torch,
+    read_paintings,
+    suit_colors,
+    working_size,
+)
+from rtstyle.training import given
+
+if TYPE_CHECKING:
+    from rtstyle.frame import Image
+    from rtstyle.picture import Picture
+    from rtstyle.regions import Weights
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("still", help="Paint one photo at full quality, slowly.")(still)
+
+
+def still(
+    photo: Annotated[Path, typer.Argument(help="The photo.", show_default=False)],
+    output: Annotated[Path, typer.Argument(help="The painting.", show_default=False)],
+    style: Annotated[
+        list[str],
+        typer.Option(
+            help="A picture, or several mixed: a.jpg:0.7,b.jpg:0.3. With --mask once per region.",
+            show_default=False,
+        ),
+    ],
+    method: Annotated[str, typer.Option(help="gatys (optimisation) or wct.")] = "gatys",
+    size: Annotated[int, typer.Option(help="Long side in pixels, at most the photo's.")] = 512,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="Picture of the regions; the first style has the darkest.", show_default=False
+        ),
+    ] = None,
+    style_scale: Annotated[
+        float, typer.Option(help="Long side of the paintings over the photo's: size of strokes.")
+    ] = 1.0,
+    keep_color: Annotated[
+        str | None,
+        typer.Option(help="luminance (paint only light and dark) or match (recolour the style)."),
+    ] = None,
+    content_weight: Annotated[float | None, typer.Option(help="Default 1.")] = None,
+    style_weight: Annotated[float | None, typer.Option(help="Default 20.")] = None,
+    content_layers: Annotated[
+        str | None, typer.Option(help="Such as conv4_2 or relu2_2:0.5,relu4_2. Default conv4_2.")
+    ] = None,
+    style_layers: Annotated[
+        str | None, typer.Option(help="Default conv1_1 to conv5_1, equally.")
+    ] = None,
+    tv_weight: Annotated[float | None, typer.Option(help="Of the total variation.")] = None,
+    tv: Annotated[str | None, typer.Option(help="squared, absolute or power.")] = None,
+    gamma: Annotated[float | None, typer.Option(help="The power of --tv power.")] = None,
+    pooling: Annotated[str | None, typer.Option(help="average (default) or max.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="lbfgs (default) or adam.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of adam.")] = None,
+    init: Annotated[str, typer.Option(help="Begin with photo, noise or style.")] = "photo",
+    iterations: Iterations = 300,
+    tolerance: Annotated[
+        float, typer.Option(help="Stop once 10 evaluations gain less than this share.")
+    ] = 0.0,
+    seed: Seed = 0,
+    vgg_weights: VggWeights = None,
+    device: Device = "auto",
+    threads: Threads = 0,
+    preview: Preview = None,
+    preview_every: PreviewEvery = 25,
+    quality: Quality = 95,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Paint one photo by optimisation (Gatys et al. 2016) from coarse to fine.
+
+    Ctrl-C keeps the best so far.
+    """
+    if method not in METHODS:
+        raise UsageError(f"There is no method {method!r}.", "", f"Use {' or '.join(METHODS)}.")
+    if method == "wct":
+        raise UsageError("The method wct is not built yet.", "", "Use --method gatys.")
+    refuse_contradictions(tv, gamma, optimizer, learning_rate, style, mask)
+    try:
+        from rtstyle_export.offline.gatys import Method
+        from rtstyle_export.offline.job import Settings, run, state_file
+        from rtstyle_export.offline.objective import GatysSpec
+        from rtstyle_export.offline.pyramid import Plan
+        from rtstyle_export.offline.subject import Subject
+    except ImportError as error:
+        raise missing_torch(error) from error
+    from rtstyle.color import with_chroma_of
+    from rtstyle.picture import check_quality, read_picture, write_picture
+
+    check_quality(quality)
+    state = state_file(output)
+    check_target(photo, output, state, overwrite=overwrite, resume=resume)
+    if preview is not None:
+        check_target(photo, preview, state, overwrite=overwrite, resume=resume)
+    spec = GatysSpec(
+        **given(
+            content_layers=parse_layers(content_layers) if content_layers else None,
+            style_layers=parse_layers(style_layers) if style_layers else None,
+            content_weight=content_weight, style_weight=style_weight,
+            tv_weight=tv_weight, tv=tv, gamma=gamma, pooling=pooling,
+        )  # type: ignore[arg-type]
+    )  # fmt: skip
+    options = given(optimizer=optimizer, learning_rate=learning_rate)
+    plan = Plan(spec, Method(closures=iterations, tolerance=tolerance, **options), init, seed)  # type: ignore[arg-type]
+    picture = read_picture(photo)
+    shape = working_size(picture.rgb, size)
+    paintings = [read_paintings(text) for text in style]
+    guides = read_guides(mask, len(style), shape)
+    content, paintings = suit_colors(picture.rgb, paintings, keep_color)
+
+    def write(image: Image) -> None:
+        if keep_color == "luminance":
+            image = with_chroma_of(scaled(picture, shape).rgb, image)
+        write_picture(replace(scaled(picture, shape), rgb=image), output, quality)
+
+    outcome = run(
+        Subject(content, paintings, guides, style_scale), shape, plan,
+        Settings(vgg_weights, device, threads, preview, preview_every), write, state, resume=resume,
+    )  # fmt: skip
+    conclude(outcome, output)
+
+
+def refuse_contradictions(
+    tv: str | None,
+    gamma: float | None,
+    optimizer: str | None,
+    learning_rate: float | None,
+    style: list[str],
+    mask: Path | None,
+) -> None:
+    """Raise `UsageError` for options that mean nothing together."""
+    if gamma is not None and tv != "power":
+        raise UsageError("--gamma belongs to --tv power.", "", "Give both or neither.")
+    if learning_rate is not None and optimizer != "adam":
+        raise UsageError("--learning-rate belongs to --optimizer adam.", "L-BFGS finds its own.")
+    if mask is None and len(style) > 1:
+        raise UsageError(
+            f"{len(style)} styles were given, but no --mask that says where each belongs.",
+            "",
+            "Mix them with --style a.jpg:0.7,b.jpg:0.3, or add --mask.",
+        )
+    if mask is not None and len(style) < 2:
+        raise UsageError(
+            "A mask needs a style for each of its regions.", "", "Repeat --style, darkest first."
+        )
+
+
+def read_guides(mask: Path | None, count: int, shape: tuple[int, int]) -> Weights | None:
+    """Return (R, H, W), how much of each of `count` styles a pixel has; None without a mask."""
+    if mask is None:
+        return None
+    from rtstyle.regions import StillMask, read_mask
+
+    return StillMask(read_mask(mask), count).weights(*shape)
+
+
+def scaled(picture: Picture, shape: tuple[int, int]) -> Picture:
+    """Return a picture with its alpha at another size."""
+    from rtstyle.color import resize
+
+    alpha = None if picture.alpha is None else resize(picture.alpha, *shape)
+    return replace(picture, rgb=resize(picture.rgb, *shape), alpha=alpha)

@@ -1,0 +1,94 @@
+"""`rtstyle texture`: make a texture like that of a painting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtstyle.commands.train import parse_layers
+from rtstyle.errors import UsageError
+from rtstyle.still import (
+    Device,
+    Iterations,
+    Overwrite,
+    Preview,
+    PreviewEvery,
+    Quality,
+    Resume,
+    Seed,
+    Threads,
+    VggWeights,
+    check_target,
+    conclude,
+    missing_torch,
+    read_paintings,
+)
+from rtstyle.training import given
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("texture", help="Make a texture like that of a painting.")(texture)
+
+
+def texture(
+    painting: Annotated[
+        str,
+        typer.Argument(help="A picture, or several mixed: a.jpg:0.7,b.jpg:0.3."),
+    ],
+    output: Annotated[Path, typer.Argument(help="The texture.", show_default=False)],
+    width: Annotated[int, typer.Option(help="Pixels.", min=16)] = 512,
+    height: Annotated[int, typer.Option(help="Pixels.", min=16)] = 512,
+    style_scale: Annotated[
+        float, typer.Option(help="Long side of the painting over the texture's.")
+    ] = 1.0,
+    style_layers: Annotated[
+        str | None, typer.Option(help="Default conv1_1 to conv5_1, equally.")
+    ] = None,
+    tv_weight: Annotated[float, typer.Option(help="Of the total variation.")] = 0.1,
+    pooling: Annotated[str | None, typer.Option(help="average (default) or max.")] = None,
+    iterations: Iterations = 300,
+    seed: Seed = 0,
+    vgg_weights: VggWeights = None,
+    device: Device = "auto",
+    threads: Threads = 0,
+    preview: Preview = None,
+    preview_every: PreviewEvery = 25,
+    quality: Quality = 95,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a texture from noise that has the Gram matrices of a painting (Gatys et al. 2015)."""
+    try:
+        from rtstyle_export.offline.gatys import Method
+        from rtstyle_export.offline.job import Settings, run, state_file
+        from rtstyle_export.offline.objective import GatysSpec
+        from rtstyle_export.offline.pyramid import Plan
+        from rtstyle_export.offline.subject import Subject
+    except ImportError as error:
+        raise missing_torch(error) from error
+    from rtstyle.picture import Picture, check_quality, write_picture
+
+    check_quality(quality)
+    if width * height > 178_000_000:
+        raise UsageError(f"{width}x{height} is too large for a picture.")
+    state = state_file(output)
+    for target in (output, preview):
+        if target is not None:
+            check_target(Path(painting), target, state, overwrite=overwrite, resume=resume)
+    layers = given(
+        style_layers=parse_layers(style_layers) if style_layers else None, pooling=pooling
+    )
+    spec = GatysSpec(content_layers={}, content_weight=0.0, tv_weight=tv_weight, **layers)  # type: ignore[arg-type]
+    outcome = run(
+        Subject(None, [read_paintings(painting)], None, style_scale),
+        (height, width),
+        Plan(spec, Method(closures=iterations), "noise", seed),
+        Settings(vgg_weights, device, threads, preview, preview_every),
+        lambda image: write_picture(Picture(image), output, quality),
+        state,
+        resume=resume,
+    )
+    conclude(outcome, output)
