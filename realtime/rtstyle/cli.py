@@ -16,6 +16,9 @@ from rtstyle.errors import RtstyleError
 COMMAND_MODULES = (
     "video",
     "image",
+    "still",
+    "texture",
+    "reconstruct",
     "webcam",
     "cameras",
     "serve",
