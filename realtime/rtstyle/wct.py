@@ -71,9 +71,10 @@ def moments(features: Features, weights: Weights | None = None) -> Moments:
     flat = features.reshape(len(features), -1)
     if weights is None:
         count = float(flat.shape[1])
-        mean = flat.mean(axis=1, dtype=np.float64)
-        centred = flat - mean.astype(np.float32)[:, None]
-        return Moments(count, mean, (centred @ centred.T).astype(np.float64) / count)
+        mean = flat.mean(axis=1)
+        centred = flat - mean[:, None]
+        spread = (centred @ centred.T).astype(np.float64) / count
+        return Moments(count, mean.astype(np.float64), spread)
     shares = weights.reshape(-1).astype(np.float32)
     count = float(shares.sum(dtype=np.float64))
     if count <= 0:
