@@ -1,0 +1,241 @@
+"""Painted keyframes of a video: pictures, an index with time stamps, and a contact sheet.
+
+The index is written after every picture, so that a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from rtstyle.color import resize
+from rtstyle.errors import SinkError, UsageError
+from rtstyle.flow import FlowChain, carry
+from rtstyle.frame import Image
+from rtstyle.picture import Picture, read_picture, write_picture
+from rtstyle.shots import THRESHOLD, Moment, choose, find_shots
+from rtstyle.sources.base import Source
+
+INDEX = "index.json"
+SHEET = "sheet.png"
+VERSION = 1
+SHEET_PIXELS = 12_000_000
+"""About how large a contact sheet may become."""
+
+
+class Painter(Protocol):
+    """Paints keyframes; `share` (0 to 1) is how much of the last one, warped, it starts from."""
+
+    share: float
+
+    def __call__(self, photo: Image, start: Image | None) -> Image:
+        """Paint (H, W, 3) uint8 RGB; `start` is the photo with what is known laid over it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is painted: one keyframe a shot, or one `every` so many seconds.
+
+    `threshold` is that of a cut, `size` the long side of a keyframe in pixels. `options` are all
+    others that decide the result; a run with different ones cannot go on in the same folder.
+    """
+
+    every: float | None = None
+    threshold: float = THRESHOLD
+    size: int = 512
+    options: Mapping[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**asdict(self), "options": dict(self.options or {})}
+
+
+class Index:
+    """The index of a folder: the moments to be painted, and which are done."""
+
+    def __init__(self, folder: Path, video: Mapping[str, Any], job: Job) -> None:
+        self.folder, self.path = folder, folder / INDEX
+        self._identity = json.loads(json.dumps({"video": dict(video), "job": job.to_json()}))
+        self.moments: list[Moment] = []
+        self.shots: list[dict[str, Any]] = []
+        self.done: set[int] = set()
+
+    def load(self) -> bool:
+        """Take over what an earlier run left; False if there was none. Raises `UsageError`."""
+        if not self.path.exists():
+            return False
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            same = {key: content[key] for key in ("version", *self._identity)}
+            moments = [Moment(k["frame"], k["time"], k["shot"]) for k in content["keyframes"]]
+            done = {n for n, k in enumerate(content["keyframes"]) if k["done"]}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f"{self.path} is no index of keyframes.", str(error), "Name another folder."
+            ) from error
+        if same != {"version": VERSION, **self._identity}:
+            raise UsageError(
+                f"{self.folder} holds keyframes of another video or with other options.",
+                "",
+                "Repeat those options to go on, name another folder, or pass --overwrite.",
+            )
+        self.moments, self.shots = moments, content["shots"]
+        self.done = {number for number in done if self.picture(number).is_file()}
+        return True
+
+    def picture(self, number: int) -> Path:
+        """Return the file of a keyframe."""
+        return self.folder / f"key_{number + 1:05d}.png"
+
+    def save(self) -> None:
+        """Write the index, whole or not at all. Raises `SinkError`."""
+        keyframes = [
+            {"file": self.picture(number).name, **asdict(moment), "done": number in self.done}
+            for number, moment in enumerate(self.moments)
+        ]
+        content = {
+            "version": VERSION, **self._identity, "shots": self.shots, "keyframes": keyframes
+        }  # fmt: skip
+        partial = self.path.with_suffix(".part")
+        try:
+            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            partial.replace(self.path)
+        except OSError as error:
+            raise SinkError(f"{self.path} cannot be written.", str(error.strerror)) from error
+
+
+def identify(video: Path) -> dict[str, Any]:
+    """Return what tells one video file from another."""
+    return {"name": video.name, "bytes": video.stat().st_size}
+
+
+def prepare(folder: Path, *, overwrite: bool) -> None:
+    """Make the folder; with `overwrite` forget an earlier run in it. Raises `SinkError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if overwrite:
+            (folder / INDEX).unlink(missing_ok=True)
+    except OSError as error:
+        raise SinkError(f"The folder {folder} cannot be used.", str(error.strerror)) from error
+
+
+def plan(
+    index: Index, open_source: Callable[[], Source], job: Job, progress: Callable[[float], None]
+) -> None:
+    """Find the shots and choose the moments, unless an earlier run did."""
+    if index.load():
+        return
+    shots, times = find_shots(open_source(), job.threshold, progress)
+    index.moments = choose(shots, times, job.every)
+    index.shots = [asdict(shot) for shot in shots]
+    index.save()
+
+
+def paint(
+    index: Index,
+    open_source: Callable[[], Source],
+    make_painter: Callable[[int, int], Painter],
+    job: Job,
+    on_picture: Callable[[int, Path], None] = lambda *_: None,
+) -> None:
+    """Paint the moments of an index that are left, and the contact sheet.
+
+    `make_painter` gets rows and columns of the keyframes. `on_picture` gets the number and the
+    file of each one. Raises what sources, painters and `write_picture` raise.
+    """
+    left = [n for n in range(len(index.moments)) if n not in index.done]
+    if left:
+        with open_source() as source:
+            _paint_left(index, source, make_painter, job, on_picture)
+    draw_sheet(index)
+
+
+def _paint_left(
+    index: Index,
+    source: Source,
+    make_painter: Callable[[int, int], Painter],
+    job: Job,
+    on_picture: Callable[[int, Path], None],
+) -> None:
+    height, width = keyframe_size(source, job.size)
+    painter = make_painter(height, width)
+    numbers = {moment.frame: number for number, moment in enumerate(index.moments)}
+    last = max(n for n in range(len(index.moments)) if n not in index.done)
+    chain: FlowChain | None = None
+    painted: Image | None = None
+    for frame in source:
+        number = numbers.get(frame.index)
+        if chain is None and number is None:
+            continue
+        image = resize(frame.image, height, width)
+        if chain is not None:
+            chain.add(image)
+        if number is None:
+            continue
+        first = number == 0 or index.moments[number - 1].shot != index.moments[number].shot
+        file = index.picture(number)
+        if number in index.done:
+            painted = read_picture(file).rgb
+        else:
+            start = None
+            if chain is not None and painted is not None and not first:
+                start = carry(image, painted, chain, painter.share)
+            painted = painter(image, start)
+            write_picture(Picture(painted), file)
+            index.done.add(number)
+            index.save()
+            on_picture(number, file)
+        if number == last:
+            return
+        followed = index.moments[number + 1].shot == index.moments[number].shot
+        chain = FlowChain(image) if followed else None
+
+
+def keyframe_size(source: Source, long_side: int) -> tuple[int, int]:
+    """Return rows and columns with at most `long_side` pixels, in the shape that is shown."""
+    height, width = float(source.height), float(source.width)
+    if source.sample_aspect_ratio:
+        width *= float(source.sample_aspect_ratio)
+    factor = min(1.0, long_side / max(height, width))
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def draw_sheet(index: Index) -> None:
+    """Write the contact sheet of all keyframes with their time stamps."""
+    from rtstyle.sheet import CELL_PIXELS, compose
+
+    numbers = sorted(index.done)
+    if not numbers:
+        return
+    area = min(CELL_PIXELS, SHEET_PIXELS / len(numbers))
+    cells = [shrunk(read_picture(index.picture(number)).rgb, area) for number in numbers]
+    labels = [(clock(index.moments[n].time), f"shot {index.moments[n].shot + 1}") for n in numbers]
+    write_picture(Picture(compose(cells, labels)), index.folder / SHEET)
+
+
+def shrunk(image: Image, area: float) -> Image:
+    """Return a picture (H, W, 3) of at most `area` pixels."""
+    height, width = image.shape[:2]
+    factor = min(1.0, math.sqrt(area / (height * width)))
+    return resize(image, max(1, round(height * factor)), max(1, round(width * factor)))
+
+
+def clock(seconds: float) -> str:
+    """Return a time as 0:05.20 or 1:02:03.50."""
+    minutes, rest = divmod(round(max(0.0, seconds) * 100), 6000)
+    hours, minutes = divmod(minutes, 60)
+    tail = f"{rest // 100:02d}.{rest % 100:02d}"
+    return f"{hours}:{minutes:02d}:{tail}" if hours else f"{minutes}:{tail}"
+
+
+def summary(index: Index, fresh: Sequence[int]) -> str:
+    """Say what a run has done."""
+    shots = len({moment.shot for moment in index.moments})
+    old = len(index.done) - len(fresh)
+    before = f", {old} of them before" if old else ""
+    return f"{len(index.done)} keyframes of {shots} shots{before}"

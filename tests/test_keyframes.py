@@ -1,0 +1,282 @@
+"""Shots, optical flow, and painted keyframes with their index."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from media import write_clip
+from numpy.typing import NDArray
+from PIL import Image
+from wct_files import write_wct
+
+from rtstyle import cli, keyframes
+from rtstyle.errors import UsageError
+from rtstyle.flow import FlowChain, carry, still_map, warp
+from rtstyle.keyframes import Index, Job, clock
+from rtstyle.shots import Shot, choose, divide, find_shots
+from rtstyle.sources.video_file import VideoFileSource
+
+pytest.importorskip("scenedetect")
+
+CUT = 30
+FRAMES = 60
+
+
+def texture(seed: int, height: int = 64, width: int = 400) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    low, high = ((0, 120), (130, 255))[seed % 2]
+    small = rng.integers(low, high, (height // 8, width // 8, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def moving(width: int, height: int, index: int) -> NDArray[np.uint8]:
+    """A view of one texture, then of another, that moves by two pixels a frame."""
+    shift = 2 * (index % CUT)
+    return np.ascontiguousarray(texture(index // CUT)[:height, shift : shift + width])
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "two.mp4"
+    return write_clip(path, frames=FRAMES, image=moving)
+
+
+class Marking:
+    """Paints by adding 40 to red, and remembers what it was given."""
+
+    share = 1.0
+
+    def __init__(self) -> None:
+        self.starts: list[NDArray[np.uint8] | None] = []
+
+    def __call__(
+        self, photo: NDArray[np.uint8], start: NDArray[np.uint8] | None
+    ) -> NDArray[np.uint8]:
+        self.starts.append(start)
+        painted = photo.copy()
+        painted[..., 0] = np.minimum(photo[..., 0].astype(int) + 40, 255)
+        return painted
+
+
+def open_index(video: Path, folder: Path, job: Job) -> Index:
+    keyframes.prepare(folder, overwrite=False)
+    index = Index(folder, keyframes.identify(video), job)
+    keyframes.plan(index, lambda: VideoFileSource(video), job, lambda _: None)
+    return index
+
+
+class TestShots:
+    def test_a_cut_is_found(self, video: Path) -> None:
+        seen: list[float] = []
+        shots, times = find_shots(VideoFileSource(video), progress=seen.append)
+        assert [(shot.first, shot.last) for shot in shots] == [(0, CUT - 1), (CUT, FRAMES - 1)]
+        assert shots[1].start == pytest.approx(CUT / 25)
+        assert times == seen
+
+    def test_a_clip_without_cuts_is_one_shot(self, video: Path) -> None:
+        shots, _ = find_shots(VideoFileSource(video), threshold=255)
+        assert shots == [Shot(0, FRAMES - 1, 0.0, (FRAMES - 1) / 25)]
+
+    def test_moments(self) -> None:
+        times = [n / 10 for n in range(50)]
+        shots = divide([20], times)
+        assert [m.frame for m in choose(shots, times)] == [9, 34]
+        assert [m.frame for m in choose(shots, times, 1.0)] == [0, 10, 20, 30, 40]
+        assert [m.shot for m in choose(shots, times, 1.0)] == [0, 0, 1, 1, 1]
+        assert [m.frame for m in choose(shots, times, 60)] == [0, 20]
+
+    @pytest.mark.parametrize("every", [0, -1])
+    def test_bad_distance(self, every: float) -> None:
+        with pytest.raises(UsageError):
+            choose(divide([], [0.0]), [0.0], every)
+
+    def test_odd_cuts_are_ignored(self) -> None:
+        assert len(divide([0, 3, 3, 99], [0.0, 0.1, 0.2, 0.3])) == 2
+
+
+class TestFlow:
+    def test_it_follows_motion_over_many_frames(self) -> None:
+        frames = [moving(160, 64, index) for index in range(10)]
+        chain = FlowChain(frames[0])
+        for frame in frames[1:]:
+            chain.add(frame)
+        inside = (slice(16, -16), slice(16, 100))
+        moved = (chain.where - still_map(64, 160))[inside]
+        assert abs(float(np.median(moved[..., 0])) - 18) < 1
+        assert abs(float(np.median(moved[..., 1]))) < 1
+        assert chain.trust(frames[-1])[inside].mean() > 0.8
+        difference = np.abs(warp(frames[0], chain.where).astype(int) - frames[-1])[inside]
+        assert difference.mean() < 6
+
+    def test_what_looks_different_is_not_trusted(self) -> None:
+        chain = FlowChain(texture(0)[:, :160])
+        chain.add(texture(1)[:, :160])
+        assert chain.trust(np.ascontiguousarray(texture(1)[:, :160])).mean() < 0.1
+
+    def test_carried_pictures(self) -> None:
+        image = np.ascontiguousarray(texture(0)[:, :160])
+        painted = np.full_like(image, 200)
+        chain = FlowChain(image)
+        chain.add(image)
+        assert np.array_equal(carry(image, painted, chain, 0.0), image)
+        assert np.abs(carry(image, painted, chain)[8:-8, 8:-8].astype(int) - 200).max() <= 8
+        half = carry(image, painted, chain, 0.5)[8:-8, 8:-8]
+        assert np.abs(half - (image[8:-8, 8:-8] / 2 + 100)).max() <= 5
+
+
+class TestJob:
+    def test_one_a_shot(self, video: Path, tmp_path: Path) -> None:
+        index = open_index(video, tmp_path, Job())
+        painter = Marking()
+        keyframes.paint(index, lambda: VideoFileSource(video), lambda *_: painter, Job())
+        assert painter.starts == [None, None]
+        content = json.loads((tmp_path / "index.json").read_text())
+        assert [k["file"] for k in content["keyframes"]] == ["key_00001.png", "key_00002.png"]
+        assert content["keyframes"][1]["time"] == pytest.approx(44 / 25)
+        assert [shot["first"] for shot in content["shots"]] == [0, CUT]
+        with Image.open(tmp_path / "key_00002.png") as picture:
+            wanted = moving(96, 64, 44).astype(int)
+            wanted[..., 0] = np.minimum(wanted[..., 0] + 40, 255)
+            assert np.abs(np.asarray(picture) - wanted).mean() < 6
+        with Image.open(tmp_path / "sheet.png") as sheet:
+            assert sheet.width > 96
+
+    def test_later_ones_start_from_the_last(self, video: Path, tmp_path: Path) -> None:
+        job = Job(every=0.4, size=96)
+        index = open_index(video, tmp_path, job)
+        assert [m.frame for m in index.moments] == [0, 10, 20, 30, 40, 50]
+        painter = Marking()
+        keyframes.paint(index, lambda: VideoFileSource(video), lambda *_: painter, job)
+        assert [start is None for start in painter.starts] == [True, False, False] * 2
+        start = painter.starts[1]
+        assert start is not None
+        photo = moving(96, 64, 10).astype(int)
+        inside = (slice(16, -16), slice(16, 60))
+        added = (start.astype(int) - photo)[inside].mean(axis=(0, 1))
+        assert added[0] > 25
+        assert abs(added[1]) < 6
+
+    def test_it_goes_on_after_a_stop(self, video: Path, tmp_path: Path) -> None:
+        job = Job(every=0.4)
+        whole = open_index(video, tmp_path / "whole", job)
+        painter = Marking()
+        keyframes.paint(whole, lambda: VideoFileSource(video), lambda *_: painter, job)
+
+        def stop(number: int, path: Path) -> None:
+            if number == 1:
+                raise KeyboardInterrupt
+
+        broken = open_index(video, tmp_path / "broken", job)
+        with pytest.raises(KeyboardInterrupt):
+            keyframes.paint(broken, lambda: VideoFileSource(video), lambda *_: Marking(), job, stop)
+        again = open_index(video, tmp_path / "broken", job)
+        assert again.done == {0, 1}
+        rest = Marking()
+        keyframes.paint(again, lambda: VideoFileSource(video), lambda *_: rest, job)
+        assert len(rest.starts) == 4
+        assert rest.starts[0] is not None
+        assert painter.starts[2] is not None
+        assert np.array_equal(rest.starts[0], painter.starts[2])
+
+    def test_a_lost_picture_is_painted_again(self, video: Path, tmp_path: Path) -> None:
+        index = open_index(video, tmp_path, Job())
+        keyframes.paint(index, lambda: VideoFileSource(video), lambda *_: Marking(), Job())
+        (tmp_path / "key_00001.png").unlink()
+        assert open_index(video, tmp_path, Job()).done == {1}
+
+    def test_other_options_are_refused(self, video: Path, tmp_path: Path) -> None:
+        open_index(video, tmp_path, Job(options={"style": "a.jpg"}))
+        with pytest.raises(UsageError, match="with other options"):
+            open_index(video, tmp_path, Job(options={"style": "b.jpg"}))
+        keyframes.prepare(tmp_path, overwrite=True)
+        open_index(video, tmp_path, Job(options={"style": "b.jpg"}))
+
+    def test_another_file_in_the_place_of_the_index(self, video: Path, tmp_path: Path) -> None:
+        (tmp_path / "index.json").write_text("[1, 2]")
+        with pytest.raises(UsageError, match="no index of keyframes"):
+            open_index(video, tmp_path, Job())
+
+    def test_times_are_readable(self) -> None:
+        assert [clock(t) for t in (0, 5.2, 59.999, 3723.5)] == [
+            "0:00.00", "0:05.20", "1:00.00", "1:02:03.50",
+        ]  # fmt: skip
+
+
+def command(*words: object) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["rtstyle", "keyframes", *map(str, words)])
+        try:
+            cli.main()
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of styles that holds small WCT files."""
+    import hashlib
+
+    folder = write_wct(tmp_path / "styles")
+    parts = {}
+    for path in folder.glob("*.onnx"):
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        entry = {"path": path.name, "sha256": digest, "bytes": len(content)}
+        parts[path.stem.removeprefix("wct-")] = entry
+    manifest = {"version": 1, "styles": {}, "wct": parts}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    monkeypatch.setenv("RTSTYLE_STYLES", str(folder))
+    return folder
+
+
+def painting(folder: Path) -> Path:
+    path = folder / "painting.png"
+    Image.fromarray(texture(7)[:, :80]).save(path)
+    return path
+
+
+def test_the_command(
+    video: Path, shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [video, tmp_path / "out", "--style", painting(tmp_path), "--every", 0.6, "--threads", 1]
+    assert command(*words) == 0
+    assert "4 keyframes of 2 shots" in capsys.readouterr().out
+    assert command(*words) == 0
+    assert "4 of them before" in capsys.readouterr().out
+    assert command(*words, "--alpha", 0.3) == 2
+    assert "other options" in capsys.readouterr().err
+    assert command(*words, "--alpha", 0.3, "--overwrite", "--levels", "2,1:0.9") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method", "magic"], "no method"),
+        (["--levels", "9"], "no level 9"),
+        (["--levels", "a"], "is no level"),
+        (["--carry", "2"], "not 0 to 1"),
+        (["--every", "0"], "above 0"),
+        (["--threshold", "0"], "above 0"),
+        (["--method", "gatys", "--alpha", "0.5"], "belong to --method wct"),
+        (["--iterations", "5"], "belongs to --method gatys"),
+    ],
+)
+def test_bad_options_are_one_line(
+    video: Path, shipped: Path, tmp_path: Path, words: list[str], message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert command(video, tmp_path / "bad", "--style", painting(tmp_path), *words) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_no_video(shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(tmp_path / "none.mp4", tmp_path / "out", "--style", painting(tmp_path)) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
