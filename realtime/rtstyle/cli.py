@@ -19,6 +19,7 @@ COMMAND_MODULES = (
     "still",
     "texture",
     "reconstruct",
+    "keyframes",
     "webcam",
     "cameras",
     "serve",
