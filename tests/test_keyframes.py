@@ -11,7 +11,7 @@ import pytest
 from media import write_clip
 from numpy.typing import NDArray
 from PIL import Image
-from wct_files import write_wct
+from wct_files import ship_wct
 
 from rtstyle import cli, keyframes
 from rtstyle.errors import UsageError
@@ -219,17 +219,7 @@ def command(*words: object) -> int:
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of styles that holds small WCT files."""
-    import hashlib
-
-    folder = write_wct(tmp_path / "styles")
-    parts = {}
-    for path in folder.glob("*.onnx"):
-        content = path.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        entry = {"path": path.name, "sha256": digest, "bytes": len(content)}
-        parts[path.stem.removeprefix("wct-")] = entry
-    manifest = {"version": 1, "styles": {}, "wct": parts}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    folder = ship_wct(tmp_path / "styles")
     monkeypatch.setenv("RTSTYLE_STYLES", str(folder))
     return folder
 
@@ -262,7 +252,7 @@ def test_the_command(
         (["--carry", "2"], "not 0 to 1"),
         (["--every", "0"], "above 0"),
         (["--threshold", "0"], "above 0"),
-        (["--method", "gatys", "--alpha", "0.5"], "belong to --method wct"),
+        (["--method", "gatys", "--alpha", "0.5"], "belongs to --method wct"),
         (["--iterations", "5"], "belongs to --method gatys"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import onnx
@@ -17,6 +19,20 @@ def write_wct(folder: Path, levels: tuple[int, ...] = (1, 2, 3)) -> Path:
     (folder / "wct-encoder.onnx").write_bytes(encoder(max(levels)))
     for level in levels:
         (folder / f"wct-decoder-{level}.onnx").write_bytes(decoder(level))
+    return folder
+
+
+def ship_wct(folder: Path, levels: tuple[int, ...] = (1, 2, 3)) -> Path:
+    """Write the files with a manifest, as a folder of styles that ships nothing else."""
+    write_wct(folder, levels)
+    parts = {}
+    for path in folder.glob("*.onnx"):
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        entry = {"path": path.name, "sha256": digest, "bytes": len(content)}
+        parts[path.stem.removeprefix("wct-")] = entry
+    manifest = {"version": 1, "styles": {}, "wct": parts}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
 

@@ -49,6 +49,21 @@ Resume = Annotated[
 Quality = Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")]
 
 
+def check_method(method: str) -> None:
+    """Raise `UsageError` for an unknown method."""
+    if method not in METHODS:
+        raise UsageError(f"There is no method {method!r}.", "", f"Use {' or '.join(METHODS)}.")
+
+
+def refuse_strangers(method: str, **options: object) -> None:
+    """Raise `UsageError` if one of the other method's options was given."""
+    for name in (key for key, value in options.items() if value is not None):
+        other = METHODS[1 - METHODS.index(method)]
+        raise UsageError(
+            f"--{name.replace('_', '-')} belongs to --method {other}.", "", "Leave it out."
+        )
+
+
 def missing_torch(error: ImportError) -> MissingExtraError:
     """Return the error for a command that needs PyTorch."""
     return MissingExtraError("This needs PyTorch.", str(error), EXTRA)

@@ -9,7 +9,6 @@ import typer
 
 from rtstyle.errors import UsageError
 from rtstyle.still import (
-    METHODS,
     Device,
     Iterations,
     Overwrite,
@@ -17,8 +16,10 @@ from rtstyle.still import (
     Seed,
     Threads,
     VggWeights,
+    check_method,
     missing_torch,
     read_paintings,
+    refuse_strangers,
 )
 
 if TYPE_CHECKING:
@@ -124,14 +125,13 @@ def check(
     method: str, carry: float | None, levels: str | None, alpha: float | None, iterations: int
 ) -> None:
     """Raise `UsageError` for options that are out of range or mean nothing together."""
-    if method not in METHODS:
-        raise UsageError(f"There is no method {method!r}.", "", f"Use {' or '.join(METHODS)}.")
+    check_method(method)
     if carry is not None and not 0 <= carry <= 1:
         raise UsageError(f"--carry {carry:g} is not 0 to 1.")
-    if method == "gatys" and (levels is not None or alpha is not None):
-        raise UsageError("--levels and --alpha belong to --method wct.", "", "Leave them out.")
-    if method == "wct" and iterations != 300:
-        raise UsageError("--iterations belongs to --method gatys.", "", "Leave it out.")
+    if method == "gatys":
+        refuse_strangers(method, levels=levels, alpha=alpha)
+    else:
+        refuse_strangers(method, iterations=iterations != 300 or None)
 
 
 def gatys(

@@ -11,7 +11,6 @@ import typer
 from rtstyle.commands.train import parse_layers
 from rtstyle.errors import UsageError
 from rtstyle.still import (
-    METHODS,
     Device,
     Iterations,
     Overwrite,
@@ -22,10 +21,12 @@ from rtstyle.still import (
     Seed,
     Threads,
     VggWeights,
+    check_method,
     check_target,
     conclude,
     missing_torch,
     read_paintings,
+    refuse_strangers,
     suit_colors,
     working_size,
 )
@@ -53,7 +54,7 @@ def still(
         ),
     ],
     method: Annotated[str, typer.Option(help="gatys (optimisation) or wct.")] = "gatys",
-    size: Annotated[int, typer.Option(help="Long side in pixels, at most the photo's.")] = 512,
+    size: Annotated[int, typer.Option(help="Long side in pixels, at most the photo's.", min=16)] = 512,
     mask: Annotated[
         Path | None,
         typer.Option(
@@ -82,6 +83,13 @@ def still(
     optimizer: Annotated[str | None, typer.Option(help="lbfgs (default) or adam.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of adam.")] = None,
     init: Annotated[str, typer.Option(help="Begin with photo, noise or style.")] = "photo",
+    levels: Annotated[
+        str | None,
+        typer.Option(help="Of wct, with strengths: 4:0.8,3,2,1. Default all.", show_default=False),
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Strength of wct; default 0.6.", show_default=False)
+    ] = None,
     iterations: Iterations = 300,
     tolerance: Annotated[
         float, typer.Option(help="Stop once 10 evaluations gain less than this share.")
@@ -96,15 +104,27 @@ def still(
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Paint one photo by optimisation (Gatys et al. 2016) from coarse to fine.
+    """Paint one photo by optimisation (Gatys et al. 2016) or by WCT (Li et al. 2017).
 
-    Ctrl-C keeps the best so far.
+    Ctrl-C keeps the best so far of an optimisation.
     """
-    if method not in METHODS:
-        raise UsageError(f"There is no method {method!r}.", "", f"Use {' or '.join(METHODS)}.")
-    if method == "wct":
-        raise UsageError("The method wct is not built yet.", "", "Use --method gatys.")
+    check_method(method)
     refuse_contradictions(tv, gamma, optimizer, learning_rate, style, mask)
+    if method == "wct":
+        refuse_strangers(
+            method, content_weight=content_weight, style_weight=style_weight, tv=tv,
+            content_layers=content_layers, style_layers=style_layers, tv_weight=tv_weight,
+            pooling=pooling, optimizer=optimizer, preview=preview, vgg_weights=vgg_weights,
+            init=init != "photo" or None, tolerance=tolerance or None, resume=resume or None,
+            iterations=iterations != 300 or None,
+        )  # fmt: skip
+        still_by_wct(
+            photo, output, style, levels=levels, alpha=alpha, size=size, mask=mask,
+            style_scale=style_scale, keep_color=keep_color, device=device, threads=threads,
+            quality=quality, overwrite=overwrite,
+        )  # fmt: skip
+        return
+    refuse_strangers(method, levels=levels, alpha=alpha)
     try:
         from rtstyle_export.offline.gatys import Method
         from rtstyle_export.offline.job import Settings, run, state_file
@@ -147,6 +167,46 @@ def still(
         Settings(vgg_weights, device, threads, preview, preview_every), write, state, resume=resume,
     )  # fmt: skip
     conclude(outcome, output)
+
+
+def still_by_wct(
+    photo: Path,
+    output: Path,
+    style: list[str],
+    *,
+    levels: str | None,
+    alpha: float | None,
+    size: int,
+    mask: Path | None,
+    style_scale: float,
+    keep_color: str | None,
+    device: str,
+    threads: int,
+    quality: int,
+    overwrite: bool,
+) -> None:
+    """Paint one photo by WCT, without PyTorch."""
+    from rtstyle.color import resize, with_chroma_of
+    from rtstyle.image import check_output
+    from rtstyle.picture import check_quality, read_picture, write_picture
+    from rtstyle.wct_job import describe, learn, open_stylizer
+
+    check_quality(quality)
+    check_output(photo, output, overwrite=overwrite)
+    picture = read_picture(photo)
+    shape = working_size(picture.rgb, size)
+    guides = read_guides(mask, len(style), shape)
+    paintings = [read_paintings(text) for text in style]
+    content, paintings = suit_colors(picture.rgb, paintings, keep_color)
+    small = scaled(picture, shape)
+    with open_stylizer(levels, alpha, None, device, threads) as stylizer:
+        blends = [learn(stylizer, mix, shape, style_scale) for mix in paintings]
+        painted = stylizer(resize(content, *shape), blends, guides)
+        used = describe(stylizer.alphas, stylizer.levels)
+    if keep_color == "luminance":
+        painted = with_chroma_of(small.rgb, painted)
+    write_picture(replace(small, rgb=painted), output, quality)
+    typer.echo(f"{output}  {shape[1]}x{shape[0]}  levels {used}")
 
 
 def refuse_contradictions(

@@ -20,10 +20,12 @@ from rtstyle.still import (
     Seed,
     Threads,
     VggWeights,
+    check_method,
     check_target,
     conclude,
     missing_torch,
     read_paintings,
+    refuse_strangers,
 )
 from rtstyle.training import given
 
@@ -39,6 +41,7 @@ def texture(
         typer.Argument(help="A picture, or several mixed: a.jpg:0.7,b.jpg:0.3."),
     ],
     output: Annotated[Path, typer.Argument(help="The texture.", show_default=False)],
+    method: Annotated[str, typer.Option(help="gatys (optimisation) or wct.")] = "gatys",
     width: Annotated[int, typer.Option(help="Pixels.", min=16)] = 512,
     height: Annotated[int, typer.Option(help="Pixels.", min=16)] = 512,
     style_scale: Annotated[
@@ -46,6 +49,9 @@ def texture(
     ] = 1.0,
     style_layers: Annotated[
         str | None, typer.Option(help="Default conv1_1 to conv5_1, equally.")
+    ] = None,
+    levels: Annotated[
+        str | None, typer.Option(help="Of wct, such as 4,3,2,1. Default all.", show_default=False)
     ] = None,
     tv_weight: Annotated[float, typer.Option(help="Of the total variation.")] = 0.1,
     pooling: Annotated[str | None, typer.Option(help="average (default) or max.")] = None,
@@ -60,7 +66,20 @@ def texture(
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make a texture from noise that has the Gram matrices of a painting (Gatys et al. 2015)."""
+    """Make a texture from noise, by optimisation (Gatys et al. 2015) or by WCT."""
+    check_method(method)
+    if method == "wct":
+        refuse_strangers(
+            method, style_layers=style_layers, pooling=pooling, preview=preview,
+            vgg_weights=vgg_weights, resume=resume or None,
+            iterations=iterations != 300 or None, tv_weight=tv_weight != 0.1 or None,
+        )  # fmt: skip
+        texture_by_wct(
+            painting, output, levels=levels, shape=(height, width), style_scale=style_scale,
+            seed=seed, device=device, threads=threads, quality=quality, overwrite=overwrite,
+        )  # fmt: skip
+        return
+    refuse_strangers(method, levels=levels)
     try:
         from rtstyle_export.offline.gatys import Method
         from rtstyle_export.offline.job import Settings, run, state_file
@@ -72,8 +91,7 @@ def texture(
     from rtstyle.picture import Picture, check_quality, write_picture
 
     check_quality(quality)
-    if width * height > 178_000_000:
-        raise UsageError(f"{width}x{height} is too large for a picture.")
+    check_area(height, width)
     state = state_file(output)
     for target in (output, preview):
         if target is not None:
@@ -92,3 +110,38 @@ def texture(
         resume=resume,
     )
     conclude(outcome, output)
+
+
+def check_area(height: int, width: int) -> None:
+    """Raise `UsageError` for a picture that no program would open."""
+    if width * height > 178_000_000:
+        raise UsageError(f"{width}x{height} is too large for a picture.")
+
+
+def texture_by_wct(
+    painting: str,
+    output: Path,
+    *,
+    levels: str | None,
+    shape: tuple[int, int],
+    style_scale: float,
+    seed: int,
+    device: str,
+    threads: int,
+    quality: int,
+    overwrite: bool,
+) -> None:
+    """Make a texture by WCT, without PyTorch: noise goes through all levels some times."""
+    from rtstyle.image import check_output
+    from rtstyle.picture import Picture, check_quality, write_picture
+    from rtstyle.wct_job import learn, open_stylizer
+
+    check_quality(quality)
+    check_area(*shape)
+    check_output(Path(painting), output, overwrite=overwrite)
+    paintings = read_paintings(painting)
+    with open_stylizer(levels, 1.0, None, device, threads) as stylizer:
+        blend = learn(stylizer, paintings, shape, style_scale)
+        made = stylizer.texture(blend, *shape, seed)
+    write_picture(Picture(made), output, quality)
+    typer.echo(f"{output}  {shape[1]}x{shape[0]}")
