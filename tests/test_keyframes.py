@@ -16,7 +16,7 @@ from wct_files import ship_wct
 from rtstyle import cli, keyframes
 from rtstyle.errors import UsageError
 from rtstyle.flow import FlowChain, carry, still_map, warp
-from rtstyle.keyframes import Index, Job, clock
+from rtstyle.keyframes import Index, Job, Known, clock
 from rtstyle.shots import Shot, choose, divide, find_shots
 from rtstyle.sources.video_file import VideoFileSource
 
@@ -53,10 +53,8 @@ class Marking:
     def __init__(self) -> None:
         self.starts: list[NDArray[np.uint8] | None] = []
 
-    def __call__(
-        self, photo: NDArray[np.uint8], start: NDArray[np.uint8] | None
-    ) -> NDArray[np.uint8]:
-        self.starts.append(start)
+    def __call__(self, photo: NDArray[np.uint8], known: Known | None) -> NDArray[np.uint8]:
+        self.starts.append(None if known is None else known(photo))
         painted = photo.copy()
         painted[..., 0] = np.minimum(photo[..., 0].astype(int) + 40, 255)
         return painted
@@ -122,9 +120,11 @@ class TestFlow:
         painted = np.full_like(image, 200)
         chain = FlowChain(image)
         chain.add(image)
-        assert np.array_equal(carry(image, painted, chain, 0.0), image)
-        assert np.abs(carry(image, painted, chain)[8:-8, 8:-8].astype(int) - 200).max() <= 8
-        half = carry(image, painted, chain, 0.5)[8:-8, 8:-8]
+        trust = chain.trust(image)
+        assert np.array_equal(carry(image, painted, chain.where, trust, 0.0), image)
+        whole = carry(image, painted, chain.where, trust)
+        assert np.abs(whole[8:-8, 8:-8].astype(int) - 200).max() <= 8
+        half = carry(image, painted, chain.where, trust, 0.5)[8:-8, 8:-8]
         assert np.abs(half - (image[8:-8, 8:-8] / 2 + 100)).max() <= 5
 
 
@@ -270,3 +270,47 @@ def test_no_video(shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert command(tmp_path / "none.mp4", tmp_path / "out", "--style", painting(tmp_path)) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_wct_lays_what_is_known_over_the_coarse_levels(shipped: Path) -> None:
+    from rtstyle.wct_job import WctPainter, learn, open_stylizer
+
+    seen: list[NDArray[np.uint8]] = []
+    photo = np.ascontiguousarray(texture(0)[:, :96])
+
+    def known(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        seen.append(image)
+        return np.full_like(image, 128)
+
+    stylizer = open_stylizer(None, None, None, "auto", 1)
+    blend = learn(stylizer, [(texture(1), 1.0)], (64, 96), 1.0)
+    with WctPainter(stylizer, blend) as painter:
+        free, held = painter(photo, None), painter(photo, known)
+    assert [image.shape for image in seen] == [photo.shape]
+    assert not np.array_equal(seen[0], photo)
+    assert held.std() < free.std()
+
+
+def test_gatys_begins_with_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    from training import vgg_state
+
+    from rtstyle_export.offline import keyframe
+    from rtstyle_export.offline.gatys import Method
+    from rtstyle_export.offline.job import Settings
+    from rtstyle_export.offline.network import Network
+    from rtstyle_export.offline.objective import GatysSpec
+    from rtstyle_export.offline.pyramid import Plan
+    from rtstyle_export.vgg import VGG
+
+    spec = GatysSpec(content_layers={"relu2_2": 1.0}, style_layers={"relu1_1": 1.0})
+    network = Network(VGG("vgg19", spec.layers, vgg_state()), "average")
+    monkeypatch.setattr(keyframe, "load_network", lambda *_, **__: network)
+    torch.manual_seed(0)
+    plan = Plan(spec, Method(closures=2), coarsest=32)
+    painter = keyframe.GatysPainter([(texture(1), 1.0)], 1.0, plan, Settings())
+    photo = np.ascontiguousarray(texture(0)[:, :96])
+    free = painter(photo, None)
+    held = painter(photo, lambda image: np.full_like(image, 255))
+    assert free.shape == held.shape == photo.shape
+    assert held.mean() > free.mean() + 30

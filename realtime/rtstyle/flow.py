@@ -65,11 +65,13 @@ class FlowChain:
         return np.asarray(cv2.GaussianBlur(found, (0, 0), 2.0), np.float32)
 
 
-def carry(image: Image, painted: Image, chain: FlowChain, share: float = 1.0) -> Image:
-    """Return `image` with the warped `painted` reference over it, where it can be trusted.
+def carry(
+    image: Image, painted: Image, where: Map, trust: NDArray[np.float32], share: float = 1.0
+) -> Image:
+    """Return `image` with `painted`, warped, over it, where it can be trusted.
 
-    Both are (H, W, 3) uint8; `share`, 0 to 1, is the weight of a trusted pixel.
+    Both are (H, W, 3) uint8; `trust` is (H, W), and `share` the weight of a trusted pixel, all
+    0 to 1.
     """
-    weight = share * chain.trust(image)[..., None]
-    there = warp(painted, chain.where).astype(np.float32)
-    return np.asarray(np.rint(image + weight * (there - image)), np.uint8)
+    there = warp(painted, where).astype(np.float32)
+    return np.asarray(np.rint(image + share * trust[..., None] * (there - image)), np.uint8)

@@ -9,8 +9,9 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from rtstyle.color import resize
 from rtstyle.errors import SinkError, UsageError
@@ -27,13 +28,18 @@ SHEET_PIXELS = 12_000_000
 """About how large a contact sheet may become."""
 
 
+Known: TypeAlias = Callable[[Image], Image]
+"""Lays what the last keyframe knows over a picture (H, W, 3) uint8 of the present one: its own
+picture, moved by optical flow, where that can be trusted."""
+
+
 class Painter(Protocol):
-    """Paints keyframes; `share` (0 to 1) is how much of the last one, warped, it starts from."""
+    """Paints keyframes; `share` (0 to 1) is the weight of what is known where it is trusted."""
 
     share: float
 
-    def __call__(self, photo: Image, start: Image | None) -> Image:
-        """Paint (H, W, 3) uint8 RGB; `start` is the photo with what is known laid over it."""
+    def __call__(self, photo: Image, known: Known | None) -> Image:
+        """Paint (H, W, 3) uint8 RGB; `known` is None for the first keyframe of a shot."""
         ...
 
 
@@ -101,10 +107,10 @@ class Index:
         content = {
             "version": VERSION, **self._identity, "shots": self.shots, "keyframes": keyframes
         }  # fmt: skip
-        partial = self.path.with_suffix(".part")
+        fresh = self.path.with_suffix(".part")
         try:
-            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            partial.replace(self.path)
+            fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            fresh.replace(self.path)
         except OSError as error:
             raise SinkError(f"{self.path} cannot be written.", str(error.strerror)) from error
 
@@ -177,15 +183,14 @@ def _paint_left(
             chain.add(image)
         if number is None:
             continue
-        first = number == 0 or index.moments[number - 1].shot != index.moments[number].shot
         file = index.picture(number)
         if number in index.done:
             painted = read_picture(file).rgb
         else:
-            start = None
-            if chain is not None and painted is not None and not first:
-                start = carry(image, painted, chain, painter.share)
-            painted = painter(image, start)
+            known = None
+            if chain is not None and painted is not None:
+                known = lay(painted, chain, image, painter.share)
+            painted = painter(image, known)
             write_picture(Picture(painted), file)
             index.done.add(number)
             index.save()
@@ -194,6 +199,11 @@ def _paint_left(
             return
         followed = index.moments[number + 1].shot == index.moments[number].shot
         chain = FlowChain(image) if followed else None
+
+
+def lay(painted: Image, chain: FlowChain, photo: Image, share: float) -> Known:
+    """Return what lays `painted`, the keyframe that `chain` began at, over pictures of `photo`."""
+    return partial(carry, painted=painted, where=chain.where, trust=chain.trust(photo), share=share)
 
 
 def keyframe_size(source: Source, long_side: int) -> tuple[int, int]:

@@ -12,11 +12,16 @@ from rtstyle.frame import Image
 from rtstyle.wct_stylizer import ALPHA, Blend, WctStylizer
 
 if TYPE_CHECKING:
+    from rtstyle.keyframes import Known
     from rtstyle.still import Paintings
 
 SYNTAX = "Write 4,3,2,1 or, with strengths, 4:0.8,3:0.5."
 SHARE = 0.5
-"""Weight of the last keyframe's picture, warped, in what the next one is painted from."""
+"""Weight of the last keyframe, warped, in the next one."""
+COARSE = 3
+"""Levels from this on lay out forms. What is known is laid over their result and goes through the
+finer ones: in the photo it would be painted twice over, and keyframes would differ more, not less.
+"""
 
 
 def parse_levels(
@@ -60,10 +65,16 @@ class WctPainter(Closing):
 
     def __init__(self, stylizer: WctStylizer, blend: Blend, share: float = SHARE) -> None:
         self.stylizer, self.blend, self.share = stylizer, blend, share
+        coarse = [level for level in stylizer.levels if level >= COARSE]
+        self._join = min(coarse or stylizer.levels)
 
-    def __call__(self, photo: Image, start: Image | None) -> Image:
-        """Paint (H, W, 3) uint8 RGB; `start`, if given, takes the photo's place."""
-        return self.stylizer(photo if start is None else start, [self.blend])
+    def __call__(self, photo: Image, known: Known | None) -> Image:
+        """Paint (H, W, 3) uint8 RGB; `known` lays what was painted before over a picture."""
+
+        def join(level: int, image: Image) -> Image | None:
+            return known(image) if known is not None and level == self._join else None
+
+        return self.stylizer(photo, [self.blend], on_level=join)
 
     def close(self) -> None:
         """Free the networks."""

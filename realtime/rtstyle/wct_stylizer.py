@@ -27,7 +27,7 @@ from rtstyle.wct_models import LEVELS, WctModels, stride
 ALPHA = 0.6
 """Strength at every level by default, as in the paper's figures."""
 
-SCALES = (0.25, 4.0)
+SCALES = (0.1, 4.0)
 """Least and largest `style_scale`."""
 
 TILE = 768
@@ -124,13 +124,13 @@ class WctStylizer(Closing):
         photo: Image,
         blends: Sequence[Blend],
         masks: NDArray[np.float32] | None = None,
-        on_level: Callable[[int, Image], None] | None = None,
+        on_level: Callable[[int, Image], Image | None] | None = None,
     ) -> Image:
         """Paint a photo (H, W, 3) uint8 RGB of any size; returns the same shape and type.
 
         Each of K `blends` paints its region: `masks` is (K, H, W), 0 to 1, summing to 1; without
-        masks there is one blend. `on_level` gets each level's number and picture. Raises
-        `UsageError`, `EngineError`.
+        masks there is one blend. `on_level` gets each level's number and picture, and may return
+        another to go on with. Raises `UsageError`, `EngineError`.
         """
         if (masks is None and len(blends) != 1) or (
             masks is not None and len(masks) != len(blends)
@@ -145,7 +145,8 @@ class WctStylizer(Closing):
             shares = None if wide is None else [shrink(mask, stride(level)) for mask in wide]
             image = self._paint(image, level, blends, shares)
             if on_level is not None:
-                on_level(level, image[:height, :width])
+                other = on_level(level, image[:height, :width])
+                image = image if other is None else extend(other)
         return np.ascontiguousarray(image[:height, :width])
 
     def texture(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from rtstyle.frame import Image
+from rtstyle.keyframes import Known
 from rtstyle.still import Paintings
 from rtstyle_export.data import to_tensor
 from rtstyle_export.offline.job import Settings, choose_device
@@ -16,7 +17,7 @@ from rtstyle_export.offline.subject import Subject
 
 
 class GatysPainter:
-    """A `rtstyle.keyframes.Painter`. With a start the coarse levels are left out: it has them."""
+    """A `rtstyle.keyframes.Painter`; what is known has the coarse levels, so they are left out."""
 
     def __init__(
         self, paintings: Paintings, scale: float, plan: Plan, settings: Settings, share: float = 1.0
@@ -30,16 +31,16 @@ class GatysPainter:
             device=choose_device(settings.device),
         )  # fmt: skip
 
-    def __call__(self, photo: Image, start: Image | None) -> Image:
-        """Paint (H, W, 3) uint8 RGB; `start`, if given, is what the optimisation begins with."""
+    def __call__(self, photo: Image, known: Known | None) -> Image:
+        """Paint (H, W, 3) uint8 RGB, beginning with the photo and what is known laid over it."""
         size = photo.shape[0], photo.shape[1]
         subject = Subject(photo, [self._paintings], None, self._scale)
-        if start is None:
+        if known is None:
             return paint(self._network, subject, size, self._plan).image
         count = len(levels(*size, self._plan.coarsest))
         method = replace(
             self._plan.method, closures=max(1, self._plan.method.closures >> (count - 1))
         )
         last = replace(self._plan, method=method, coarsest=max(size))
-        begin = to_tensor(start).to(self._network.mean.device)
+        begin = to_tensor(known(photo)).to(self._network.mean.device)
         return paint(self._network, subject, size, last, start=begin).image

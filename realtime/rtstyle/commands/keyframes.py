@@ -55,7 +55,7 @@ def keyframes(
     carry: Annotated[
         float | None,
         typer.Option(
-            help="How much of the last keyframe a next one starts from, 0 to 1; "
+            help="Weight of the last keyframe where the next one starts from it, 0 to 1; "
             "default 0.5 for wct, 1 for gatys.",
             show_default=False,
         ),
