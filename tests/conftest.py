@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from any_models import write_any
 from models import identity_model, invert_model, network_model, write_pretrained
 
 DATA = Path(
@@ -16,7 +18,11 @@ DATA = Path(
 
 @pytest.fixture(scope="session")
 def pretrained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pretrained folder of small generated models: identity, invert, and the network mosaic."""
+    """A pretrained folder of small generated models.
+
+    The styles identity and invert, the network mosaic, and those for any style (`any_models`),
+    with the painting of mosaic: blue, hardly varied.
+    """
     folder = tmp_path_factory.mktemp("pretrained")
     network = {"fast": network_model(4, seed=1), "balanced": network_model(8, seed=2)}
     styles = {"identity": identity_model(), "invert": invert_model()}
@@ -24,6 +30,7 @@ def pretrained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         {"mosaic": network, **{n: {"fast": m, "balanced": m} for n, m in styles.items()}},
     )
+    write_any(folder, {"mosaic": np.array([20, 40, 200, 5, 5, 5], np.float32)})
     return folder
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +40,37 @@ def add_to_manifest(
     folder: Path, name: str, size: str, file: Path, credit: Credits, training: dict[str, Any]
 ) -> None:
     """Enter `file`, which lies in `folder`, as style `name` in `size`."""
-    path = folder / "manifest.json"
-    data: dict[str, Any] = {"version": 1, "styles": {}}
-    if path.exists():
-        data = json.loads(path.read_text(encoding="utf-8"))
-    entry = data["styles"].setdefault(name, {"files": {}})
-    entry.update(
-        title=credit.title,
-        artist=credit.artist,
-        year=credit.year,
-        licence=credit.licence,
-        painting=credit.painting,
-    )
+    with edit_manifest(folder) as data:
+        entry = data["styles"].setdefault(name, {"files": {}})
+        entry.update(
+            title=credit.title,
+            artist=credit.artist,
+            year=credit.year,
+            licence=credit.licence,
+            painting=credit.painting,
+        )
+        entry["files"][size] = file_entry(file, training)
+
+
+def file_entry(file: Path, training: dict[str, Any]) -> dict[str, Any]:
+    """Return what the manifest says of a file."""
     content = file.read_bytes()
-    entry["files"][size] = {
+    return {
         "path": file.name,
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "training": training,
     }
+
+
+@contextmanager
+def edit_manifest(folder: Path) -> Iterator[dict[str, Any]]:
+    """Give out the content of manifest.json to be changed, and write it back whole."""
+    path = folder / "manifest.json"
+    data: dict[str, Any] = {"version": 1, "styles": {}}
+    if path.exists():
+        data = json.loads(path.read_text(encoding="utf-8"))
+    yield data
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(path)

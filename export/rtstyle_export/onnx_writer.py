@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import onnx
 import torch
@@ -16,6 +18,8 @@ from torch import Tensor, nn
 from rtstyle_export.networks.realtime import FoldedRealTimeNet, RealTimeNet
 
 OPSET = 17
+PICTURE_AXES = {name: {0: "batch", 1: "height", 2: "width"} for name in ("image", "stylized")}
+"""What may vary of a picture, (N, H, W, 3)."""
 
 
 class PictureNet(nn.Module):
@@ -58,23 +62,43 @@ def content_hash(model: onnx.ModelProto) -> str:
     return hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest()
 
 
-def _trace(net: nn.Module, path: Path) -> None:
-    example = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+def trace(
+    net: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]],
+) -> onnx.ModelProto:
+    """Trace `net` on an example into a model; `axes` names the axes that may vary, by port."""
+    buffer = BytesIO()
     with warnings.catch_warnings():
         # The TorchScript exporter is deprecated but keeps H and W free in padding and cropping.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             net,
-            (example,),
-            str(path),
+            example,
+            cast(Any, buffer),
             dynamo=False,
             opset_version=OPSET,
-            input_names=["image"],
-            output_names=["stylized"],
-            dynamic_axes={
-                name: {0: "batch", 1: "height", 2: "width"} for name in ("image", "stylized")
-            },
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: dict(axes[name]) for name in (*inputs, *outputs) if name in axes},
         )
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def write_model(model: onnx.ModelProto, path: Path) -> str:
+    """Check a model and write it to `path`, replaced only once all is written; its SHA-256."""
+    onnx.checker.check_model(model, full_check=True)
+    data = model.SerializeToString(deterministic=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return hashlib.sha256(data).hexdigest()
 
 
 def write_onnx(
@@ -91,31 +115,22 @@ def write_onnx(
     `net` maps (N, 3, H, W) in -1 to 1 to the same shape. `training` goes into the metadata as
     JSON. What was at `path` is replaced only once the new file is complete and checked.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        _trace(exportable(net), temporary)
-        model = onnx.load(str(temporary))
-        model.producer_name = "rtstyle"
-        model.doc_string = f"{name}, size {size}: uint8 NHWC RGB in and out."
-        onnx.helper.set_model_props(
-            model,
-            {
-                "rtstyle.name": name,
-                "rtstyle.size": size,
-                "rtstyle.title": credit.title,
-                "rtstyle.artist": credit.artist,
-                "rtstyle.year": credit.year,
-                "rtstyle.licence": credit.licence,
-                "rtstyle.painting": credit.painting,
-                "rtstyle.training": json.dumps(training, sort_keys=True),
-                "rtstyle.content_hash": content_hash(model),
-            },
-        )
-        onnx.checker.check_model(model, full_check=True)
-        data = model.SerializeToString(deterministic=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return hashlib.sha256(data).hexdigest()
+    example = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    model = trace(exportable(net), (example,), ["image"], ["stylized"], PICTURE_AXES)
+    model.producer_name = "rtstyle"
+    model.doc_string = f"{name}, size {size}: uint8 NHWC RGB in and out."
+    onnx.helper.set_model_props(
+        model,
+        {
+            "rtstyle.name": name,
+            "rtstyle.size": size,
+            "rtstyle.title": credit.title,
+            "rtstyle.artist": credit.artist,
+            "rtstyle.year": credit.year,
+            "rtstyle.licence": credit.licence,
+            "rtstyle.painting": credit.painting,
+            "rtstyle.training": json.dumps(training, sort_keys=True),
+            "rtstyle.content_hash": content_hash(model),
+        },
+    )
+    return write_model(model, path)

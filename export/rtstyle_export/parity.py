@@ -55,15 +55,21 @@ def measure_parity(
     `net` maps (N, 3, H, W) in -1 to 1 to the same shape; it runs in float32.
     """
     reference = PictureNet(net).eval()
-    close = values = pictures = largest = 0
     with open_engine(model, device, precision="fp32") as engine, torch.no_grad():
+        pairs = []
         for photo in photos:
             batch = np.array(photo[None])  # a copy: PyTorch wants memory that may be written
-            wanted = reference(torch.from_numpy(batch)).numpy().astype(np.int16)
-            difference = np.abs(engine.run(batch).astype(np.int16) - wanted)
-            close += int((difference <= 1).sum())
-            values += difference.size
-            largest = max(largest, int(difference.max()))
-            pictures += 1
-        name = engine.device
-    return Parity(name, pictures, close / values if values else 0.0, largest)
+            pairs.append((engine.run(batch), reference(torch.from_numpy(batch)).numpy()))
+        return compare(engine.device, pairs)
+
+
+def compare(device: str, pairs: Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Parity:
+    """Compare pictures that were painted by a file with those that the network painted."""
+    close = values = pictures = largest = 0
+    for found, wanted in pairs:
+        difference = np.abs(found.astype(np.int16) - wanted.astype(np.int16))
+        close += int((difference <= 1).sum())
+        values += difference.size
+        largest = max(largest, int(difference.max()))
+        pictures += 1
+    return Parity(device, pictures, close / values if values else 0.0, largest)

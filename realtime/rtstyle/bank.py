@@ -5,26 +5,27 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
-from rtstyle import styles
+from rtstyle import adain
 from rtstyle.closing import Closing
 from rtstyle.engines import Engine, open_engine
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
-
-if TYPE_CHECKING:
-    pass
+from rtstyle.mixture import is_network, parse_style
 
 Model: TypeAlias = tuple[str, str]
-"""Style (a built-in name, or the path of an .onnx file) and network size."""
+"""Style (whatever `--style` takes) and network size."""
 Shape: TypeAlias = tuple[int, int]
 """Rows and columns of the pictures that a model works on."""
 
 CAPACITY = 16
-"""Models kept; the one that was not used for longest goes first."""
+"""Engines kept; the one that was not used for longest goes first."""
+KNOWN = 256
+"""Styles whose model file and statistics are remembered."""
 GAP = 0.3
 """Seconds between two models that nobody waits for yet: making one ready takes every core."""
 
@@ -47,8 +48,11 @@ class StyleBank(Closing):
     ) -> None:
         self._options = {"device": device, "threads": threads, "precision": precision}
         self._capacity = max(1, capacity)
-        self._engines: OrderedDict[Model, Engine] = OrderedDict()
-        self._warm: set[tuple[Model, Shape]] = set()
+        # Pictures as styles share one engine: only the statistics that it is fed differ.
+        self._engines: OrderedDict[Path, Engine] = OrderedDict()
+        self._known: OrderedDict[Model, adain.Model] = OrderedDict()
+        self._encoded: set[Model] = set()
+        self._warm: set[tuple[Path, Shape]] = set()
         self._failed: dict[tuple[Model, Shape], RtstyleError] = {}
         self._wanted: deque[tuple[Model, Shape]] = deque()
         self._later: deque[tuple[Model, Shape]] = deque()
@@ -62,33 +66,71 @@ class StyleBank(Closing):
     def engine(self, style: str, size: str) -> Engine:
         """Return the engine of a model, opened now if need be.
 
-        Raises `StyleError`, `DeviceError` or `EngineError`.
+        Raises `StyleError`, `UsageError`, `DeviceError` or `EngineError`.
         """
-        model = (style, size)
+        path = self.resolve(style, size).path
         with self._opening:
             with self._changed:
-                if model in self._engines:
-                    self._engines.move_to_end(model)
-                    return self._engines[model]
-            engine = open_engine(styles.find_model(style, size), **self._options)  # type: ignore[arg-type]
+                if path in self._engines:
+                    self._engines.move_to_end(path)
+                    return self._engines[path]
+            engine = open_engine(path, **self._options)  # type: ignore[arg-type]
             with self._changed:
-                self._engines[model] = engine
+                self._engines[path] = engine
                 while len(self._engines) > self._capacity:
                     # Only let go of: somebody may be painting with it, and then frees it last.
                     old, _ = self._engines.popitem(last=False)
                     self._warm = {item for item in self._warm if item[0] != old}
         return engine
 
+    def resolve(self, style: str, size: str) -> adain.Model:
+        """Return the file of a style and what it is fed; a new picture is encoded now."""
+        key = (style, size)
+        with self._changed:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        model = adain.resolve(style, size)
+        with self._changed:
+            self._known[key] = model
+            self._encoded.update((name, size) for name in paintings_of(style))
+            if len(self._known) > KNOWN:
+                self._known.popitem(last=False)
+        return model
+
+    def mixes(self, style: str, size: str) -> bool:
+        """Tell whether the network of a style mixes in the strength itself, in its features."""
+        return self.resolve(style, size).statistics is not None
+
     def ready(self, style: str, size: str, shape: Shape) -> bool:
         """Tell whether `paint` will be quick for this model and picture size.
 
-        Raises what kept the model from being prepared, once.
+        A new blend of paintings that are encoded is mixed now, in less than a millisecond: a
+        slider that is dragged asks for another one with every frame. Raises what kept the model
+        from being prepared, once.
         """
         key = ((style, size), shape)
         with self._changed:
             if key in self._failed:
                 raise self._failed.pop(key)
-            return key in self._warm
+            known = key[0] in self._known
+        if not known and self._is_at_hand(style, size):
+            self.resolve(style, size)
+        with self._changed:
+            return self._is_warm(key)
+
+    def _is_at_hand(self, style: str, size: str) -> bool:
+        """Tell whether all paintings of a blend are encoded."""
+        try:
+            parts = paintings_of(style)
+        except RtstyleError:
+            return False  # `prepare` meets the same error, and keeps it.
+        with self._changed:
+            return bool(parts) and all(is_network(p) or (p, size) in self._encoded for p in parts)
+
+    def _is_warm(self, key: tuple[Model, Shape]) -> bool:
+        model = self._known.get(key[0])
+        return model is not None and (model.path, key[1]) in self._warm
 
     def prepare(self, models: Iterable[Model], shape: Shape, *, urgent: bool = True) -> None:
         """Make models ready for pictures of `shape` in the background, the first one first.
@@ -97,8 +139,9 @@ class StyleBank(Closing):
         what was to come later so far.
         """
         with self._changed:
-            known = self._warm | set(self._failed) | set(self._wanted) | {self._current}
-            fresh = [(model, shape) for model in models if (model, shape) not in known]
+            busy = set(self._failed) | set(self._wanted) | {self._current}
+            keys = [(model, shape) for model in models]
+            fresh = [key for key in keys if key not in busy and not self._is_warm(key)]
             if urgent:
                 # What was asked for last is what the user waits for now.
                 self._wanted.extendleft(reversed(fresh))
@@ -111,17 +154,19 @@ class StyleBank(Closing):
                 self._thread.start()
             self._changed.notify_all()
 
-    def paint(self, image: Image, style: str, size: str) -> Image:
+    def paint(self, image: Image, style: str, size: str, strength: float = 1.0) -> Image:
         """Run a model on an (H, W, 3) uint8 RGB picture and return the same shape.
 
-        Opens the model first if it is not ready. Raises as `engine` does.
+        Opens the model first if it is not ready. `strength` counts only where the style `mixes`.
+        Raises as `engine` does.
         """
-        engine = self.engine(style, size)
-        with self._running:
-            painted: Image = engine.run(np.ascontiguousarray(image)[None])[0]
+        engine, model = self.engine(style, size), self.resolve(style, size)
         height, width = image.shape[:2]
+        feeds = model.feeds(engine, strength, (height, width))
+        with self._running:
+            painted: Image = engine.run(np.ascontiguousarray(image)[None], feeds)[0]
         with self._changed:
-            self._warm.add(((style, size), (height, width)))
+            self._warm.add((model.path, (height, width)))
         return painted
 
     def wait_idle(self, timeout: float | None = None) -> bool:
@@ -149,15 +194,19 @@ class StyleBank(Closing):
         while (key := self._next()) is not None:
             (style, size), (height, width) = key
             try:
-                engine = self.engine(style, size)
+                engine, model = self.engine(style, size), self.resolve(style, size)
+                with self._changed:
+                    if (model.path, key[1]) in self._warm:
+                        continue
                 # Not under `_running`: the picture on the screen must not wait for this.
-                engine.run(np.zeros((1, height, width, 3), np.uint8))
+                feeds = model.feeds(engine, 1.0, key[1])
+                engine.run(np.zeros((1, height, width, 3), np.uint8), feeds)
             except RtstyleError as error:
                 with self._changed:
                     self._failed[key] = error
             else:
                 with self._changed:
-                    self._warm.add(key)
+                    self._warm.add((model.path, key[1]))
 
     def _next(self) -> tuple[Model, Shape] | None:
         """Wait for what to prepare next; None, and the thread is gone, when nothing is left."""
@@ -172,3 +221,9 @@ class StyleBank(Closing):
                 return None
             self._current = queue.popleft()
             return self._current
+
+
+def paintings_of(style: str) -> list[str]:
+    """Return the pictures and built-in paintings that a style is mixed of; none for a network."""
+    found = parse_style(style)
+    return [] if isinstance(found, str) else [name for name, _ in found.parts]

@@ -16,6 +16,7 @@ from rtstyle.errors import RtstyleError
 COMMAND_MODULES = (
     "video",
     "image",
+    "grid",
     "still",
     "texture",
     "reconstruct",

@@ -53,7 +53,9 @@ LADDER = (Rung("balanced", 1.0), *(Rung("fast", scale) for scale in SCALES))
 
 def choose_ladder(style: str, size: str) -> tuple[tuple[Rung, ...], int]:
     """Return what the controller may choose from, and where it begins: most can hold `fast`."""
-    if size == "auto" and not style.endswith(".onnx"):
+    from rtstyle.styles import load_manifest
+
+    if size == "auto" and style in load_manifest().styles:
         return LADDER, LADDER.index(Rung("fast", 1.0))
     return tuple(Rung("fast" if size == "auto" else size, scale) for scale in SCALES), 0
 

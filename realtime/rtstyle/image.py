@@ -41,12 +41,15 @@ class ImageReport:
 def stylize_image(
     source: Path | str,
     output: Path | str,
-    style: str = styles.DEFAULT_STYLE,
+    style: str | Sequence[str] = styles.DEFAULT_STYLE,
     *,
     size: str = styles.DEFAULT_SIZE,
     strength: float = 1.0,
     keep_color: bool = False,
     height: int | None = None,
+    style_scale: float = 1.0,
+    mask: Path | None = None,
+    match_color: bool = False,
     device: str = "auto",
     quality: int = DEFAULT_QUALITY,
     overwrite: bool = False,
@@ -60,8 +63,9 @@ def stylize_image(
     source, output = Path(source), Path(output)
     check_output(source, output, overwrite=overwrite)
     with Stylizer(
-        style, size, device=device, strength=strength, keep_color=keep_color, height=height
-    ) as stylizer:
+        style, size, device=device, strength=strength, keep_color=keep_color, height=height,
+        style_scale=style_scale, mask=mask, match_color=match_color,
+    ) as stylizer:  # fmt: skip
         return paint_file(stylizer, source, output, quality=quality)
 
 
@@ -83,6 +87,8 @@ def paint_file(
 def paint_picture(stylizer: Stylizer, picture: Picture) -> tuple[Picture, int]:
     """Return the painted picture and how many tiles it took (1: it was painted whole)."""
     image = stylizer.scale(picture.rgb)
+    if stylizer.match_color:
+        stylizer.match(image)
     if stylizer.strength == 0.0:
         painted, tiles = image.copy(), 1
     elif image.shape[0] * image.shape[1] <= WHOLE_PIXELS:
@@ -90,9 +96,9 @@ def paint_picture(stylizer: Stylizer, picture: Picture) -> tuple[Picture, int]:
     else:
         from rtstyle.tiling import paint as paint_large
 
-        model = styles.find_model(stylizer.style, stylizer.size)
-        painted, tiles = paint_large(stylizer, model, image)
-        painted = stylizer.finish(image, painted)
+        weights = stylizer.weights(image)
+        painted, tiles = paint_large(stylizer, image, weights)
+        painted = stylizer.finish(image, painted, weights)
     alpha = picture.alpha
     if alpha is not None:
         alpha = np.ascontiguousarray(resize(alpha, *painted.shape[:2]))

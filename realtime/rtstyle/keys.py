@@ -20,6 +20,7 @@ KEYS = (
     Key(tuple("123456789"), "1-9", "style by number"),
     Key(("+", "="), "+", "stronger"),
     Key(("-", "_"), "-", "weaker"),
+    Key(("[", "]"), "[ ]", "less, more of the style before"),
     Key(("c",), "c", "keep the camera's colours"),
     Key(("b",), "b", "paint all, background, person"),
     Key(("m",), "m", "mirror"),

@@ -10,12 +10,14 @@ from pathlib import Path
 from rtstyle.bank import Shape, StyleBank
 from rtstyle.errors import RtstyleError
 from rtstyle.look import ONLY
+from rtstyle.mixture import as_mixture, mixture, parse_style
 from rtstyle.picture import Picture, write_picture
 from rtstyle.pipeline import Progress
 from rtstyle.sinks.recorder import RecorderSink
 from rtstyle.studio import Studio
 
 STRENGTH_STEP = 0.1
+BLEND_STEP = 0.1
 NOTE_SECONDS = 4.0
 """How long a message stays in the picture."""
 RATE_SECONDS = 2.0
@@ -41,6 +43,8 @@ class LiveSession:
         self.studio, self._bank, self.names, self._recorder = studio, bank, list(names), recorder
         self._folder, self._clock = folder, clock
         self._note, self._note_until = "", 0.0
+        self._base, self._mixed = studio.look.style, 0.0
+        self._before: str | None = None
         self._times: deque[float] = deque()
         self._latency, self._drops = 0.0, 0
         self._prepared: tuple[str, Shape] | None = None
@@ -52,6 +56,8 @@ class LiveSession:
             "-": lambda: self.strengthen(-STRENGTH_STEP),
             "_": lambda: self.strengthen(-STRENGTH_STEP),
             "c": lambda: self.toggle("keep_color", "colours of the camera", "colours of the style"),
+            "]": lambda: self.mix(BLEND_STEP),
+            "[": lambda: self.mix(-BLEND_STEP),
             "m": lambda: self.toggle("mirror", "mirrored", "not mirrored"),
             "o": lambda: self.toggle("split", "split with the original", "no split"),
             "b": self.next_region,
@@ -75,18 +81,48 @@ class LiveSession:
             self.say(error.what)
         return True
 
+    def drop(self, path: str) -> None:
+        """Paint like a picture that was dropped on the window, and keep it among the styles."""
+        try:
+            parse_style(path)
+        except RtstyleError as error:
+            self.say(error.what)
+            return
+        if path not in self.names:
+            at = self.names.index(self._base) + 1 if self._base in self.names else 0
+            self.names.insert(at, path)
+        self.choose(path)
+        self.say(Path(path).name)
+
+    def mix(self, step: float) -> None:
+        """Mix `step` more of the style before this one in; both then paint as pictures.
+
+        Raises `UsageError` for an .onnx style, `StyleError` for a picture that is gone.
+        """
+        if self._before is None:
+            self.say("choose a second style to mix with")
+            return
+        self._mixed = min(1.0, max(0.0, round(self._mixed + step, 2)))
+        ends = ((self._base, 1 - self._mixed), (self._before, self._mixed))
+        parts = [(n, w * share) for name, w in ends for n, share in as_mixture(name).parts]
+        self.studio.change(style=str(mixture(parts)) if self._mixed else self._base)
+        names = [f"{Path(name).stem} {weight:.0%}" for name, weight in ends]
+        self.say(" + ".join(names))
+
     def say(self, text: str) -> None:
         """Show a message for a while."""
         self._note, self._note_until = text, self._clock() + NOTE_SECONDS
 
     def choose(self, style: str) -> None:
         """Change to `style` as soon as its model is ready."""
+        if style != self._base:
+            self._before = self._base
+        self._base, self._mixed = style, 0.0
         self.studio.change(style=style)
 
     def turn(self, step: int) -> None:
         """Go `step` styles on, round and round."""
-        now = self.studio.look.style
-        at = self.names.index(now) if now in self.names else -step
+        at = self.names.index(self._base) if self._base in self.names else -step
         self.choose(self.names[(at + step) % len(self.names)])
 
     def strengthen(self, step: float) -> None:
@@ -155,7 +191,7 @@ class LiveSession:
         if self._prepared == (look.size, shape):
             return
         self._prepared = (look.size, shape)
-        at = self.names.index(look.style) if look.style in self.names else 0
+        at = self.names.index(self._base) if self._base in self.names else 0
         order = sorted(
             range(len(self.names)),
             key=lambda i: min((i - at) % len(self.names), (at - i) % len(self.names)),
@@ -171,9 +207,9 @@ class LiveSession:
     def hud(self) -> list[str]:
         """Return the lines that the window shows over the picture."""
         shown, wanted = self.studio.shown, self.studio.look
-        style = Path(shown.style).stem
+        style = shown_name(shown.style)
         if wanted.style != shown.style:
-            style += f" > {Path(wanted.style).stem}"
+            style += f" > {shown_name(wanted.style)}"
         rows = f", {shown.height} rows" if shown.height else ""
         flags = [f"{shown.strength:.0%}"] if shown.strength < 1 else []
         flags += [name for name in ("mirror", "split") if getattr(shown, name)]
@@ -202,3 +238,14 @@ class LiveSession:
             number += 1
             path = self._folder / f"{stamp}-{number}{suffix}"
         return path
+
+
+def shown_name(style: str) -> str:
+    """Return a style as the window shows it: names without folders and endings."""
+    if Path(style).is_file():
+        return Path(style).stem
+    parts = [part.rpartition(":") for part in style.split(",")]
+    return " + ".join(
+        f"{Path(name).stem} {float(weight):.0%}" if colon else Path(weight).stem
+        for name, colon, weight in parts
+    )

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-import cv2
 import numpy as np
 
 from rtstyle import styles
-from rtstyle.color import blend, resize, with_chroma_of
+from rtstyle.color import blend, blend_linear, resize, with_chroma_of
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 
@@ -82,5 +81,4 @@ def finish(source: Image, painted: Image, look: Look, mask: Image | None = None)
 
 def masked(source: Image, painted: Image, mask: Image) -> Image:
     """Return `painted` where `mask` (H, W) uint8 is 255, `source` where it is 0, mixed between."""
-    weight = mask.astype(np.float32) * np.float32(1 / 255)
-    return np.asarray(cv2.blendLinear(painted, source, weight, 1 - weight), np.uint8)
+    return blend_linear(painted, source, mask.astype(np.float32) * np.float32(1 / 255))

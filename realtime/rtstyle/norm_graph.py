@@ -7,7 +7,7 @@ part of the network is cut out that measures the statistics of the next one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,6 +196,18 @@ class NormGraph:
         model.metadata_props.extend(self._model.metadata_props)
         content: bytes = model.SerializeToString()
         return content
+
+
+def baked(model: bytes, values: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return a model with the inputs of these names turned into constants."""
+    found = onnx.load_from_string(model)
+    graph = found.graph
+    kept = [port for port in graph.input if port.name not in values]
+    graph.ClearField("input")
+    graph.input.extend(kept)
+    graph.initializer.extend(numpy_helper.from_array(v, name) for name, v in values.items())
+    content: bytes = found.SerializeToString()
+    return content
 
 
 def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:

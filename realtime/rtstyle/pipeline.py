@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -97,8 +97,19 @@ class Report:
         return name, self.frames_out / share[name] if share[name] else 0.0
 
 
+@runtime_checkable
+class FramePainter(Protocol):
+    """Paints frames where the moment counts, as in a sweep or under a mask video."""
+
+    def paint_frame(self, frame: Frame) -> Image:
+        """Return the painted picture of a frame."""
+        ...
+
+
 class Pipeline:
     """Runs every frame of `source` through `stylize` into all `sinks`, in order.
+
+    `stylize` is a function of pictures, or a `FramePainter`.
 
     `policy` is `WAIT` (nothing is lost) or `LATEST` (the newest frame wins). `workers` threads
     call `stylize` at once. `limit` ends the run after so many frames, `max_rate` lets no more than
@@ -110,7 +121,7 @@ class Pipeline:
     def __init__(
         self,
         source: Source,
-        stylize: Callable[[Image], Image],
+        stylize: Callable[[Image], Image] | FramePainter,
         sinks: Sequence[Sink],
         *,
         policy: Policy = WAIT,
@@ -122,7 +133,8 @@ class Pipeline:
         if workers < 1:
             raise UsageError(f"{workers} workers cannot do anything.", "", "Use 1 or more.")
         self.source, self.sinks = source, list(sinks)
-        self._stylize, self._workers, self._progress = stylize, workers, progress
+        self._paint_one = paint_one(stylize)
+        self._workers, self._progress = workers, progress
         self._limit, self._live = limit, policy is LATEST
         self._interval = 1 / max_rate if max_rate else 0.0
         self._due = float("-inf")
@@ -243,7 +255,7 @@ class Pipeline:
         busy = 0.0
         with self._todo.reader() as items:
             for number, frame in items:
-                painted, seconds = self._paint(frame.image)
+                painted, seconds = self._paint(frame)
                 busy += seconds
                 if not self._done.put(number, frame.with_image(painted)):
                     break
@@ -251,7 +263,7 @@ class Pipeline:
             self._report.busy["stylize"] = self._report.busy.get("stylize", 0.0) + busy
         self._done.finish()
 
-    def _paint(self, image: Image) -> tuple[Image, float]:
+    def _paint(self, frame: Frame) -> tuple[Image, float]:
         """Call `stylize`; return its result and the seconds it took.
 
         The first call has no company: two first calls of OpenVINO 2026.4 at once can dead-lock
@@ -259,7 +271,7 @@ class Pipeline:
         """
         with nullcontext() if self._warm else self._first:
             began = time.perf_counter()
-            painted = self._stylize(image)
+            painted = self._paint_one(frame)
             self._warm = True
             return painted, time.perf_counter() - began
 
@@ -348,6 +360,13 @@ class Pipeline:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def paint_one(stylize: Callable[[Image], Image] | FramePainter) -> Callable[[Frame], Image]:
+    """Return a function of frames for either kind of painter."""
+    if isinstance(stylize, FramePainter):
+        return stylize.paint_frame
+    return lambda frame: stylize(frame.image)
 
 
 @contextmanager

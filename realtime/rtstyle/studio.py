@@ -82,8 +82,11 @@ class Studio:
         if look.strength == 0.0:
             return source.copy()
         rows, columns = look.working_size(image.shape[0], image.shape[1])
-        painted = self._bank.paint(resize(source, rows, columns), look.style, look.size)
-        return finish(source, painted, look, self._mask(source, look))
+        painted = self._bank.paint(resize(source, rows, columns), *look.model, look.strength)
+        mask = self._mask(source, look)
+        if self._bank.mixes(*look.model):
+            look = replace(look, strength=1.0)
+        return finish(source, painted, look, mask)
 
     def _mask(self, source: Image, look: Look) -> Image | None:
         """Return where to paint, None for everywhere."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,8 @@ from rtstyle.errors import StyleError
 
 SIZES = ("fast", "balanced", "paper")
 """Network sizes, from the quickest to the most faithful."""
+ANY_SIZES = ("fast", "paper")
+"""Sizes of the network that paints like any picture; `balanced` means `fast` there."""
 
 DEFAULT_STYLE = "mosaic"
 DEFAULT_SIZE = "balanced"
@@ -67,10 +69,18 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What manifest.json says: the folder of the model files and the styles by name."""
+    """What manifest.json says: the folder of the model files and the styles by name.
+
+    `any` holds the files of the network for any style (`style`, `content`, perhaps `regions`) by
+    size, `paintings` the file with the statistics of the built-in paintings for it. `wct` holds the
+    files of universal style transfer, `encoder` and `decoder-1` to `decoder-5`.
+    """
 
     folder: Path
     styles: Mapping[str, Style]
+    any: Mapping[str, Mapping[str, StyleFile]] = field(default_factory=dict)
+    paintings: StyleFile | None = None
+    wct: Mapping[str, StyleFile] = field(default_factory=dict)
 
 
 def styles_folder() -> Path:
@@ -102,6 +112,16 @@ def _read_manifest(folder: Path) -> Manifest:
         if content["version"] != MANIFEST_VERSION:
             raise ValueError(f"version {content['version']}, expected {MANIFEST_VERSION}")
         styles = {n: _parse_style(folder, n, entry) for n, entry in content["styles"].items()}
+        networks = {
+            size: {part: _parse_file(folder, part, size, file) for part, file in parts.items()}
+            for size, parts in content.get("any", {}).items()
+        }
+        paintings = None
+        if "paintings" in content:
+            paintings = _parse_file(folder, "paintings", "", content["paintings"])
+        wct = {
+            part: _parse_file(folder, "wct", part, f) for part, f in content.get("wct", {}).items()
+        }
     except OSError as error:
         raise StyleError(
             f"The list of styles {path} cannot be read.", str(error.strerror), "Reinstall rtstyle."
@@ -111,7 +131,7 @@ def _read_manifest(folder: Path) -> Manifest:
         raise StyleError(
             f"The list of styles {path} is damaged.", why, "Reinstall rtstyle."
         ) from error
-    return Manifest(folder, styles)
+    return Manifest(folder, styles, networks, paintings, wct)
 
 
 def _parse_style(folder: Path, name: str, entry: Mapping[str, Any]) -> Style:
@@ -152,7 +172,7 @@ def find_style(name: str) -> Style:
     raise StyleError(
         f"There is no style named {name!r}.",
         f"The built-in styles are {names}.",
-        f"{todo}A path to an .onnx style file works too.",
+        f"{todo}A picture file, or an .onnx style file, works too.",
     )
 
 
@@ -172,7 +192,38 @@ def find_model(style: str, size: str = DEFAULT_SIZE) -> Path:
         sizes = ", ".join(entry.sizes) or "none"
         todo = f"Use --size {entry.sizes[0]}." if entry.sizes else "Choose another style."
         raise StyleError(f"Style {style!r} has no size {size!r}.", f"It has {sizes}.", todo)
-    file = entry.files[size]
+    return checked(entry.files[size])
+
+
+def any_size(size: str) -> str:
+    """Return the size of the network for any style that stands for `size`."""
+    return "fast" if size == "balanced" else size
+
+
+def find_any(part: str, size: str) -> StyleFile:
+    """Return a file of the network for any style, its sha256 verified. Raises `StyleError`."""
+    known = load_manifest().any
+    parts = known.get(any_size(size))
+    if not parts:
+        why = f"The sizes are {', '.join(known)}." if known else "This folder of styles has none."
+        raise StyleError(f"There is no network of size {size!r} for any style.", why)
+    # The paper's network paints regions with its one content file.
+    file = parts.get(part) or parts["content"]
+    checked(file)
+    return file
+
+
+def find_wct(part: str) -> Path:
+    """Return a file of universal style transfer, its sha256 verified. Raises `StyleError`."""
+    known = load_manifest().wct
+    if part not in known:
+        why = f"It has {', '.join(known)}." if known else "It has nothing of this method."
+        raise StyleError(f"This folder of styles has no {part} of WCT.", why)
+    return checked(known[part])
+
+
+def checked(file: StyleFile) -> Path:
+    """Return the path of a file. Raises `StyleError` if it is missing or altered."""
     if why := file.problem():
         raise StyleError(f"The style file {file.path} is refused.", why, "Reinstall rtstyle.")
     return file.path

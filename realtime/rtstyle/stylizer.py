@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rtstyle import styles
+from rtstyle.adain import Model, blend_models, resolve, resolve_regions, resolve_sweep
 from rtstyle.closing import Closing
-from rtstyle.color import blend, resize, with_chroma_of
+from rtstyle.color import blend, blend_linear, resize, with_chroma_of
 from rtstyle.engines import Engine, open_engine
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
+from rtstyle.regions import StillMask, Weights, even_greys, read_mask, weigh
 
 MIN_SIDE = 16
 """The smallest picture side that the models take, in pixels; smaller ones are extended."""
@@ -24,36 +30,70 @@ class Stylizer(Closing):
     """Paints pictures in one style. Use as a context manager, or call `close`.
 
     Up to `streams` threads may call it at once. `strength` (0 to 1) and `keep_color` may be
-    changed between pictures.
+    changed between pictures. `model` is what is run, `regions` the number of styles in it.
     """
 
     def __init__(
         self,
-        style: str = styles.DEFAULT_STYLE,
+        style: str | Sequence[str] = styles.DEFAULT_STYLE,
         size: str = styles.DEFAULT_SIZE,
         *,
         device: str = "auto",
         strength: float = 1.0,
         keep_color: bool = False,
         height: int | None = None,
+        style_scale: float = 1.0,
+        mask: Path | str | Image | None = None,
+        sweep: str | None = None,
+        regional: bool = False,
+        match_color: bool = False,
         streams: int = 1,
         threads: int = 0,
         precision: str = "auto",
     ) -> None:
         """Open the model of a style.
 
-        `style` is a built-in name or the path of an .onnx file. `height` scales every picture to
-        that many rows before it is painted, the aspect kept and the width even. `device`,
-        `streams`, `threads` and `precision` are those of `rtstyle.engines.open_engine`.
+        `style` is a built-in name, the path of an .onnx file or of a picture, a blend
+        (`a.jpg:0.7,b.jpg:0.3`), or several of these, one for each region of `mask`: a picture
+        file or an (H, W, 3) uint8 array of flat colours, dark to light (`rtstyle.regions`). With
+        one style and a mask, what is white in the mask is painted. `regional` announces that a
+        mask comes with each call. `style_scale` enlarges the strokes of pictures; `sweep`, as
+        `a.jpg..b.jpg`, takes the place of `style` and is followed by the argument `at` of the
+        call. `match_color` gives paintings the colours of the first picture (see `match`).
+        `height` scales every picture to that many rows before it is painted, the aspect kept and
+        the width even. `device`, `streams`, `threads` and `precision` are those of
+        `rtstyle.engines.open_engine`.
 
         Raises `UsageError` for a value out of range, `StyleError`, `DeviceError`, `EngineError`.
         """
         self.strength = strength
         self.keep_color = keep_color
         self.height = check_height(height)
-        self.style, self.size = style, size
+        names = [style] if isinstance(style, str) else list(style)
+        self.style, self.size = sweep or " | ".join(names), size
+        self._ends: tuple[Model, Model] | None = None
+        regional = regional or mask is not None
+        check_styles(names, sweep is not None, regional)
+        self._open: Callable[..., Model]
+        if sweep is not None:
+            self._ends = resolve_sweep(sweep, size, style_scale)
+            self.model = self._ends[0]
+        elif len(names) == 1:
+            self._open = partial(resolve, names[0], size, style_scale)
+            self.model = self._open()
+        else:
+            self._open = partial(resolve_regions, names, size, style_scale)
+            self.model = self._open()
+        if match_color and (sweep is not None or self.model.statistics is None):
+            raise UsageError(
+                "--match-color is for pictures as styles.", "", "Use --keep-color for others."
+            )
+        self.match_color, self._matched = match_color, not match_color
+        self._matching = threading.Lock()
+        self.regions = len(names)
+        self._mask = None if mask is None else open_mask(mask, self.regions)
         self.engine: Engine = open_engine(
-            styles.find_model(style, size),
+            self.model.path,
             device,
             streams=streams,
             threads=threads,
@@ -72,16 +112,32 @@ class Stylizer(Closing):
             raise UsageError(f"A strength of {value} is out of range.", "", "Use 0 to 1.")
         self._strength = float(value)
 
-    def __call__(self, image: Image) -> Image:
+    def __call__(self, image: Image, *, at: float = 0.0, mask: Image | None = None) -> Image:
         """Paint an (H, W, 3) uint8 RGB picture of any size from 1x1 up.
+
+        `at` (0 to 1) is the place in a sweep, `mask` a frame of a mask video, whose regions are
+        grey levels from black to white (`rtstyle.regions.even_greys`).
 
         Returns a new array of the same size, or scaled to `height`. Raises `UsageError` for
         another shape or type and `EngineError` if the model fails.
         """
         image = self.scale(check_image(image))
+        if not self._matched:
+            with self._matching:
+                if not self._matched:
+                    self.match(image)
         if self._strength == 0.0:
             return image.copy()
-        return self.finish(image, self.paint(image))
+        weights = self.weights(image, mask)
+        return self.finish(image, self.paint(image, weights, at), weights)
+
+    def match(self, image: Image) -> None:
+        """Give the paintings the colours of (H, W, 3) uint8 `image`, from now on.
+
+        Gatys et al. 2016b, section 3.1: the style is recoloured before it is encoded.
+        """
+        self.model = self._open(colours_of=image)
+        self._matched = True
 
     def scale(self, image: Image) -> Image:
         """Return `image` scaled to `height`, or as it is."""
@@ -89,28 +145,49 @@ class Stylizer(Closing):
             return image
         return resize(image, self.height, scaled_width(image, self.height))
 
-    def paint(self, image: Image) -> Image:
+    def weights(self, image: Image, mask: Image | None = None) -> Weights | None:
+        """Return the weights of the regions at the size of `image`, None without a mask.
+
+        With one style there are two regions: what stays, and what is painted.
+        """
+        height, width = image.shape[:2]
+        if mask is not None:
+            return weigh(mask, even_greys(max(2, self.regions)), height, width)
+        return None if self._mask is None else self._mask.weights(height, width)
+
+    def paint(self, image: Image, weights: Weights | None = None, at: float = 0.0) -> Image:
         """Run the network alone on an (H, W, 3) uint8 picture."""
         height, width = image.shape[:2]
         below, right = max(0, MIN_SIDE - height), max(0, MIN_SIDE - width)
         if below or right:
             image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
-        painted: Image = self.engine.run(image[None])[0]
+        if weights is not None and (below or right):
+            weights = np.pad(weights, ((0, 0), (0, below), (0, right)), mode="edge")
+        model = self.model if self._ends is None else blend_models(*self._ends, at)
+        regions = weights if self.regions > 1 else None
+        feeds = model.feeds(self.engine, self._strength, image.shape[:2], regions)
+        painted: Image = self.engine.run(image[None], feeds)[0]
         return painted[:height, :width]
 
-    def finish(self, source: Image, painted: Image) -> Image:
-        """Apply `keep_color` and `strength`. May write into `painted`."""
+    def finish(self, source: Image, painted: Image, weights: Weights | None = None) -> Image:
+        """Apply `keep_color`, `strength` and the mask of a single style. May write into `painted`.
+
+        Networks for any style have applied the strength themselves, to their features.
+        """
         painted = np.ascontiguousarray(painted)
         if self.keep_color:
             painted = with_chroma_of(source, painted)
-        if self._strength < 1.0:
+        if self._strength < 1.0 and self.model.statistics is None:
             painted = blend(source, painted, self._strength)
+        if weights is not None and self.regions == 1:
+            painted = blend_linear(painted, source, weights[1])
         return painted
 
     def describe(self) -> str:
         """Return the style, the size, and what it runs on, for the user to read."""
         engine = self.engine
-        name = engine.metadata.get("rtstyle.name", self.style)
+        trained = self.model.statistics is None
+        name = engine.metadata.get("rtstyle.name", self.style) if trained else self.style
         size = engine.metadata.get("rtstyle.size", self.size)
         streams = f", {engine.streams} streams" if engine.streams > 1 else ""
         return f"{name} ({size}) on {engine.name} {engine.device}, {engine.precision}{streams}"
@@ -118,6 +195,29 @@ class Stylizer(Closing):
     def close(self) -> None:
         """Free the model; a second call does nothing."""
         self.engine.close()
+
+
+def check_styles(names: Sequence[str], sweep: bool, regional: bool) -> None:
+    """Raise `UsageError` unless the number of styles goes with a sweep or a mask."""
+    if not names:
+        raise UsageError("There is no style to paint with.")
+    if sweep and (len(names) > 1 or regional):
+        raise UsageError("A sweep goes over the whole picture.", "", "Leave the mask out.")
+    if len(names) > 1 and not regional:
+        raise UsageError(
+            f"{len(names)} styles were given, but no mask.",
+            "",
+            'Add --mask, or blend them: --style "a.jpg:0.5,b.jpg:0.5".',
+        )
+
+
+def open_mask(mask: Path | str | Image, regions: int) -> StillMask:
+    """Return the mask of `regions` styles; a single style has what is white in it.
+
+    Raises `SourceError` if it cannot be read, `UsageError` for another number of regions.
+    """
+    image = mask if isinstance(mask, np.ndarray) else read_mask(Path(mask))
+    return StillMask(check_image(image), max(2, regions))
 
 
 def check_image(image: Any) -> Image:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,10 @@ from rtstyle.devices import cpu_count
 from rtstyle.engines import EngineOptions, open_engine
 from rtstyle.engines.base import read_model
 from rtstyle.engines.onnxrt import open_session
+from rtstyle.errors import EngineError
 from rtstyle.frame import Image
-from rtstyle.norm_graph import Affine, Norm, NormGraph
+from rtstyle.norm_graph import Affine, Norm, NormGraph, baked
+from rtstyle.regions import Weights
 from rtstyle.stylizer import Stylizer
 
 WHOLE_BYTES = 1 << 30
@@ -47,6 +48,9 @@ EXACT_PIXELS = 8_000_000
 
 SAMPLED_PIXELS = 4_000_000
 """How much of a larger picture the statistics are gathered from."""
+
+MOST_REGIONAL = 8_000_000
+"""Largest picture, in pixels, that is painted by regions: always whole."""
 
 _TO_THE_END = np.iinfo(np.int64).max
 
@@ -87,13 +91,23 @@ class Tile:
         )
 
 
-def paint(stylizer: Stylizer, model: Path, image: Image) -> tuple[Image, int]:
+def paint(stylizer: Stylizer, image: Image, weights: Weights | None = None) -> tuple[Image, int]:
     """Paint an (H, W, 3) uint8 picture with the network of `stylizer`, in tiles if it is large.
 
-    `model` is the stylizer's file. Returns the painted picture and the number of tiles. Raises
-    `EngineError` for a large picture and a style that cannot be tiled.
+    `weights` are those of the stylizer's regions. Returns the painted picture and the number of
+    tiles. Raises `EngineError` for a large picture that cannot be tiled.
     """
-    graph = NormGraph(read_model(model))
+    model = read_model(stylizer.model.path)
+    if stylizer.regions > 1:
+        if image.shape[0] * image.shape[1] > MOST_REGIONAL:
+            raise EngineError(
+                "This picture is too large for several styles.",
+                f"Up to {MOST_REGIONAL / 1e6:.0f} megapixels can be painted by regions.",
+                "Pass a smaller --height.",
+            )
+        return stylizer.paint(image, weights), 1
+    feeds = stylizer.model.feeds(stylizer.engine, stylizer.strength, image.shape[:2])
+    graph = NormGraph(model if feeds is None else baked(model, feeds))
     pixels = image.shape[0] * image.shape[1]
     if pixels * graph.bytes_per_pixel * ACTIVATIONS <= WHOLE_BYTES:
         return stylizer.paint(image), 1

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtstyle.errors import UsageError
+from rtstyle.moving_mask import MovingMask, is_video
 from rtstyle.pipeline import Pipeline, Progress, Report
 from rtstyle.sinks import open_output
 from rtstyle.sources import open_video
 
 if TYPE_CHECKING:
-    from rtstyle.frame import Image
+    from rtstyle.frame import Frame, Image
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.stream_copy import StreamCopier
     from rtstyle.stylizer import Stylizer
@@ -48,12 +49,16 @@ class VideoReport:
 def stylize_video(
     source: str | Path,
     output: str | Path,
-    style: str = "mosaic",
+    style: str | Sequence[str] = "mosaic",
     *,
     size: str = "balanced",
     strength: float = 1.0,
     keep_color: bool = False,
     height: int | None = None,
+    style_scale: float = 1.0,
+    mask: str | Path | None = None,
+    sweep: str | None = None,
+    match_color: bool = False,
     start: float | None = None,
     end: float | None = None,
     side_by_side: bool = False,
@@ -68,11 +73,13 @@ def stylize_video(
 
     `output` is a video (.mp4 .mov .mkv .webm), a .gif, or pictures (`out_%05d.png` or a folder).
     `start` and `end` are seconds, `height` scales to that many rows, `side_by_side` puts the
-    original to the left. `audio=False` leaves sound and subtitles out. `stylizer` uses a model
-    that is open already, and `style`, `size`, `strength`, `keep_color`, `height` and `device`
-    are then its own. An existing file is replaced only with `overwrite`, and only once the new one
-    is whole; after Ctrl-C the report is `stopped` and what was done is kept as partial. Raises
-    `RtstyleError`s.
+    original to the left. `audio=False` leaves sound and subtitles out. `style`, `style_scale`,
+    `match_color` (to the first frame) and `sweep`, which goes from one style to another over the
+    clip, are those of `Stylizer`; `mask` is a picture, or a video whose regions are even grey
+    levels from black to white. `stylizer` uses a model that is open already, and all that
+    concerns painting but a mask video is then its own. An existing file is replaced only with
+    `overwrite`, and only once the new one is whole; after Ctrl-C the report is `stopped` and what
+    was done is kept as partial. Raises `RtstyleError`s.
     """
     check_output(Path(source), Path(output), overwrite)
     with ExitStack() as stack:
@@ -84,11 +91,21 @@ def stylize_video(
         stack.callback(sink.abort)
         sink.open()
         if stylizer is None:
-            stylizer = stack.enter_context(
-                open_stylizer(style, size, device, strength, keep_color, height)
+            still = None if mask is None or is_video(Path(mask)) else mask
+            opened = open_stylizer(
+                style, size, device, strength, keep_color, height,
+                style_scale=style_scale, mask=still, sweep=sweep, regional=mask is not None,
+                match_color=match_color,
+            )  # fmt: skip
+            stylizer = stack.enter_context(opened)
+        moving = None
+        if mask is not None and is_video(Path(mask)):
+            moving = stack.enter_context(MovingMask(Path(mask), start))
+        painter = VideoPainter(stylizer, frames.frames, moving, side_by_side, sweep is not None)
+        if sweep is not None and not frames.frames:
+            raise UsageError(
+                f"{source} does not tell its length.", "A sweep needs it.", "Convert it first."
             )
-        paint = beside(stylizer) if side_by_side else stylizer
-        painter = SizeWatch(paint)
         report = Pipeline(
             frames, painter, [sink], workers=stylizer.streams, progress=progress
         ).run()
@@ -96,7 +113,13 @@ def stylize_video(
 
 
 def open_stylizer(
-    style: str, size: str, device: str, strength: float, keep_color: bool, height: int | None
+    style: str | Sequence[str],
+    size: str,
+    device: str,
+    strength: float,
+    keep_color: bool,
+    height: int | None,
+    **options: Any,
 ) -> Stylizer:
     """Open the model with one stream a core: two runs of one thread beat one run of two."""
     from rtstyle.stylizer import Stylizer
@@ -109,6 +132,7 @@ def open_stylizer(
         keep_color=keep_color,
         height=height,
         streams=min(MOST_STREAMS, cores()),
+        **options,
     )
 
 
@@ -119,33 +143,46 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-class SizeWatch:
-    """Calls `paint` and remembers the size of what came out."""
+class VideoPainter:
+    """Paints the frames of a clip of `total` frames, and remembers the size of what came out.
 
-    def __init__(self, paint: Callable[[Image], Image]) -> None:
-        self._paint = paint
+    A sweep advances with the frames; `mask` gives each frame its regions.
+    """
+
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        total: int | None = None,
+        mask: MovingMask | None = None,
+        side_by_side: bool = False,
+        sweep: bool = False,
+    ) -> None:
+        self._stylizer, self._mask, self._beside = stylizer, mask, side_by_side
+        self._sweep = sweep
+        self._last = max(1, (total or 1) - 1)
         self.width = self.height = 0
 
-    def __call__(self, image: Image) -> Image:
-        """Paint one (H, W, 3) uint8 picture."""
-        painted = self._paint(image)
+    def paint_frame(self, frame: Frame) -> Image:
+        """Paint one frame."""
+        moment: dict[str, Any] = {}
+        if self._mask is not None:
+            moment["mask"] = self._mask.at(frame)
+        if self._sweep:
+            moment["at"] = min(1.0, frame.index / self._last)
+        painted = self._stylizer(frame.image, **moment)
+        if self._beside:
+            painted = beside(frame.image, painted)
         self.height, self.width = painted.shape[:2]
         return painted
 
 
-def beside(stylizer: Callable[[Image], Image]) -> Callable[[Image], Image]:
-    """Return a function that puts the original to the left of the painted picture."""
-    import cv2
+def beside(image: Image, painted: Image) -> Image:
+    """Return the painted picture with the original, at its size, to the left."""
     import numpy as np
 
-    def paint(image: Image) -> Image:
-        painted = stylizer(image)
-        if image.shape != painted.shape:
-            size = (painted.shape[1], painted.shape[0])
-            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        return np.hstack([image, painted])
+    from rtstyle.color import resize
 
-    return paint
+    return np.hstack([resize(image, *painted.shape[:2]), painted])
 
 
 def check_output(source: Path, output: Path, overwrite: bool) -> None:
@@ -186,7 +223,7 @@ def make_copier(
 
 
 def summarize(
-    report: Report, sink: Sink, painter: SizeWatch, copier: StreamCopier | None
+    report: Report, sink: Sink, painter: VideoPainter, copier: StreamCopier | None
 ) -> VideoReport:
     """Put together what the user wants to know."""
     path: Path = getattr(sink, "path", Path())

@@ -6,14 +6,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtstyle_export.functional import adain, channel_statistics
+from rtstyle_export.functional import (
+    adain,
+    channel_statistics,
+    regional_adain,
+)
 from rtstyle_export.networks.layers import upsample_nearest
 from rtstyle_export.networks.realtime import STRIDE, RealTimeSpec
 from rtstyle_export.vgg import CAFFE_MEAN, layer_names
@@ -214,9 +218,25 @@ class PaperAdain(nn.Module):
     def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
         """Paint (N, 3, H, W) in -1 to 1; `statistics` (N, 1024), `strength` (N,) in 0 to 1."""
         h, w = image.shape[-2:]
-        padded = F.pad(image, (0, -w % self.stride, 0, -h % self.stride), "replicate")
-        features = self.encoder(padded)["relu4_1"]
+        features = self.encoder(self.padded(image))["relu4_1"]
         painted: Tensor = self.decoder(self.target(features, statistics, strength))
+        return painted[:, :, :h, :w]
+
+    def padded(self, image: Tensor) -> Tensor:
+        """Extend (N, C, H, W), H and W over `stride`, at its edges to a multiple of `stride`."""
+        h, w = image.shape[-2:]
+        return F.pad(image, (0, -w % self.stride, 0, -h % self.stride), "replicate")
+
+    def regional(
+        self, image: Tensor, statistics: Tensor, strength: Tensor, weights: Tensor
+    ) -> Tensor:
+        """`forward` with K styles: `statistics` (N, K, 1024), `weights` (N, K, H, W), sum 1."""
+        h, w = image.shape[-2:]
+        content = self.encoder(self.padded(image))["relu4_1"]
+        share = F.avg_pool2d(self.padded(weights), self.stride)
+        mean, std = statistics.transpose(1, 2).chunk(2, dim=1)
+        target = mix(content, regional_adain(content, share, mean, std), strength)
+        painted: Tensor = self.decoder(target)
         return painted[:, :, :h, :w]
 
     def from_all(self, statistics: Tensor) -> Tensor:
@@ -235,6 +255,11 @@ class ModulatedNorm(nn.Module):
         """Normalise (N, C, H, W); `modulation` is (N, 2 C): offsets of the scales, and shifts."""
         scale, shift = modulation.chunk(2, dim=1)
         return adain(x, shift, 1 + scale, self.eps)
+
+    def regional(self, x: Tensor, modulation: Tensor, weights: Tensor) -> Tensor:
+        """Normalise by regions: `modulation` is (N, K, 2 C), `weights` (N, K, H, W)."""
+        scale, shift = modulation.transpose(1, 2).chunk(2, dim=1)
+        return regional_adain(x, weights, shift, 1 + scale, self.eps)
 
 
 class FastAdain(nn.Module):
@@ -270,18 +295,48 @@ class FastAdain(nn.Module):
     def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
         """Paint (N, 3, H, W) in -1 to 1; `statistics` (N, M), `strength` (N,) in 0 to 1."""
         b, (h, w) = self.spec.border, image.shape[-2:]
-        extra = (b, b + -(w + 2 * b) % STRIDE, b, b + -(h + 2 * b) % STRIDE)
         m = self.modulations(statistics, strength)
-        y = F.pixel_unshuffle(F.pad(image, extra, "replicate"), 2)
-        y = F.relu(self.norms[0](self.stem(y), m[0]))
-        y = F.relu(self.norms[1](self.down(y), m[1]))
-        for k in range(0, len(self.blocks), 2):
-            z = F.relu(self.norms[2 + k](self.blocks[k](y), m[2 + k]))
-            y = torch.add(y, self.norms[3 + k](self.blocks[k + 1](z), m[3 + k]))
+        y = self.body(self.padded(image), lambda i, x: self.norms[i](x, m[i]))
         scale, shift = m[-1][:, :, None, None].chunk(2, dim=1)
         y = F.relu(self.up(upsample_nearest(y)) * (1 + scale) + shift)
-        y = self.out(upsample_nearest(y))
-        painted: Tensor = y[:, :, b : b + h, b : b + w]
+        painted: Tensor = self.out(upsample_nearest(y))[:, :, b : b + h, b : b + w]
+        return painted
+
+    def padded(self, image: Tensor) -> Tensor:
+        """Extend (N, C, H, W) by the border and to a multiple of `stride`."""
+        b, (h, w) = self.spec.border, image.shape[-2:]
+        extra = (b, b + -(w + 2 * b) % STRIDE, b, b + -(h + 2 * b) % STRIDE)
+        return F.pad(image, extra, "replicate")
+
+    def body(self, padded: Tensor, norm: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """Map a padded picture to features at a quarter of its size; `norm(i, x)` is norm i."""
+        y = F.relu(norm(0, self.stem(F.pixel_unshuffle(padded, 2))))
+        y = F.relu(norm(1, self.down(y)))
+        for k in range(0, len(self.blocks), 2):
+            z = F.relu(norm(2 + k, self.blocks[k](y)))
+            y = torch.add(y, norm(3 + k, self.blocks[k + 1](z)))
+        return y
+
+    def regional(
+        self, image: Tensor, statistics: Tensor, strength: Tensor, weights: Tensor
+    ) -> Tensor:
+        """`forward` with K styles: `statistics` (N, K, M), `weights` (N, K, H, W), sum 1."""
+        b, (h, w) = self.spec.border, image.shape[-2:]
+        mixed = mix(self.identity.expand_as(statistics), statistics, strength)
+        m = torch.split(mixed, self.sizes, dim=2)
+        half = F.avg_pool2d(self.padded(weights), 2)
+        quarter = F.avg_pool2d(half, 2)
+
+        def norm(i: int, x: Tensor) -> Tensor:
+            layer = self.norms[i]
+            assert isinstance(layer, ModulatedNorm)
+            return layer.regional(x, m[i], half if i == 0 else quarter)
+
+        y = self.up(upsample_nearest(self.body(self.padded(image), norm)))
+        scale, shift = m[-1].transpose(1, 2).chunk(2, dim=1)
+        flat = half.flatten(2)
+        y = F.relu(y * ((1 + scale) @ flat).view_as(y) + (shift @ flat).view_as(y))
+        painted: Tensor = self.out(upsample_nearest(y))[:, :, b : b + h, b : b + w]
         return painted
 
 

@@ -16,7 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="What `rtstyle train` wrote.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="What `rtstyle train` or `train-adain` wrote.")
+    ],
     out: Annotated[
         Optional[Path],  # noqa: UP045 - Typer reads it at run time on Python 3.10
         typer.Option("--out", "-o", help="Folder of the files; default: beside the checkpoint."),
@@ -33,26 +35,46 @@ def export(
     artist: Annotated[str, typer.Option(help="Its artist.")] = "",
     year: Annotated[str, typer.Option(help="Its year.")] = "",
     licence: Annotated[str, typer.Option(help="Its licence.")] = "",
+    vgg_weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="For train-adain: the local file of VGG-19 that it was trained with."),
+    ] = None,
+    paintings: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="For train-adain, with --manifest: folder of the built-in paintings."),
+    ] = None,
     manifest: Annotated[
         bool, typer.Option("--manifest", help="Enter the files into manifest.json of the folder.")
     ] = False,
 ) -> None:
     """Write one ONNX file per style: uint8 RGB pictures of any size in and out."""
     try:
-        from rtstyle_export.export_job import Exported, export_checkpoint
+        from rtstyle_export.adain_export import export_adain
+        from rtstyle_export.export_job import Exported, export_checkpoint, parity_photos
         from rtstyle_export.onnx_writer import Credits
+        from rtstyle_export.parity import Parity
+        from rtstyle_export.train.checkpoint import Checkpoint
+        from rtstyle_export.train.config import AdainConfig
     except ImportError as error:
         raise MissingExtraError(
             "Exporting needs PyTorch.", str(error), "pip install 'rtstyle[train]'"
         ) from error
 
-    def show(item: Exported) -> None:
-        parity = item.parity
+    def tell(path: Path, parity: Parity) -> None:
         typer.echo(
-            f"{item.path}  parity on {parity.pictures} pictures ({parity.device}): "
+            f"{path}  parity on {parity.pictures} pictures ({parity.device}): "
             f"{parity.within_one:.4%} within 1 level, largest {parity.largest}"
         )
 
+    def show(item: Exported) -> None:
+        tell(item.path, item.parity)
+
+    if isinstance(Checkpoint.load(checkpoint).config, AdainConfig):
+        export_adain(
+            checkpoint, out or checkpoint.parent, pictures=parity_photos(photos),
+            vgg_weights=vgg_weights, paintings=paintings, manifest=manifest, on_file=tell,
+        )  # fmt: skip
+        return
     export_checkpoint(
         checkpoint,
         out or checkpoint.parent,

@@ -8,6 +8,14 @@ from typing import Annotated
 import typer
 
 from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.style_help import (
+    MASK_HELP,
+    MATCH_HELP,
+    REGIONS_HELP,
+    SCALE_HELP,
+    SIZE_HELP,
+    STYLE_HELP,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -22,8 +30,13 @@ def image(
             metavar="IN... OUT", help="Photos or folders, then the output.", show_default=False
         ),
     ],
-    style: Annotated[str, typer.Option(help="A style's name, or an .onnx file.")] = "mosaic",
-    size: Annotated[str, typer.Option(help="Network: fast, balanced or paper.")] = "balanced",
+    style: Annotated[
+        list[str] | None, typer.Option(help=STYLE_HELP + REGIONS_HELP, show_default="mosaic")
+    ] = None,
+    size: Annotated[str, typer.Option(help=SIZE_HELP)] = "balanced",
+    style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
+    mask: Annotated[Path | None, typer.Option(help=MASK_HELP, show_default=False)] = None,
+    match_color: Annotated[bool, typer.Option("--match-color", help=MATCH_HELP)] = False,
     strength: Annotated[float, typer.Option(help="0 (the photo) to 1 (the painting).")] = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Keep the colours of the photo.")
@@ -52,8 +65,9 @@ def image(
     pairs = plan(inputs, output, overwrite=overwrite)
     failed = 0
     with Stylizer(
-        style, size, device=device, strength=strength, keep_color=keep_color, height=height
-    ) as stylizer:
+        style or ["mosaic"], size, device=device, strength=strength, keep_color=keep_color,
+        height=height, style_scale=style_scale, mask=mask, match_color=match_color,
+    ) as stylizer:  # fmt: skip
         for source, target in pairs:
             try:
                 report = paint_file(stylizer, source, target, quality=quality)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rtstyle.errors import RtstyleError, SourceError, UsageError
+from rtstyle.style_help import (
+    MASK_HELP,
+    MATCH_HELP,
+    REGIONS_HELP,
+    SCALE_HELP,
+    SIZE_HELP,
+    STYLE_HELP,
+)
 
 if TYPE_CHECKING:
     from rtstyle.video import VideoReport
@@ -42,8 +51,22 @@ def video(
             show_default=False,
         ),
     ],
-    style: Annotated[str, typer.Option(help="A style's name, or an .onnx file.")] = "mosaic",
-    size: Annotated[str, typer.Option(help="Network: fast, balanced or paper.")] = "balanced",
+    style: Annotated[
+        list[str] | None, typer.Option(help=STYLE_HELP + REGIONS_HELP, show_default="mosaic")
+    ] = None,
+    size: Annotated[str, typer.Option(help=SIZE_HELP)] = "balanced",
+    style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
+    style_sweep: Annotated[
+        str | None,
+        typer.Option(help="From one style to another over the clip: a.jpg..b.jpg."),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(help=MASK_HELP + " Or a video of grey levels, black to white."),
+    ] = None,
+    match_color: Annotated[
+        bool, typer.Option("--match-color", help=MATCH_HELP + " (of the first frame)")
+    ] = False,
     strength: Annotated[float, typer.Option(help="0 (the video) to 1 (the painting).")] = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Keep the colours of the video.")
@@ -81,19 +104,28 @@ def video(
         "audio": not no_audio,
         "overwrite": overwrite,
     }
-    model = {
-        "style": style,
+    model: dict[str, Any] = {
+        "style": style or ["mosaic"],
         "size": size,
         "strength": strength,
         "keep_color": keep_color,
         "height": height,
         "device": device,
+        "style_scale": style_scale,
+        "sweep": style_sweep,
+        "mask": mask,
+        "match_color": match_color,
     }
+    if style and style_sweep:
+        raise UsageError("--style and --style-sweep exclude each other.", "", "Give one of them.")
     pairs = plan(inputs, output)
     if len(pairs) == 1:
         if run_one(*pairs[0], {**options, **model}).stopped:
             raise typer.Exit(130)
         return
+    if style_sweep or mask or match_color:
+        # These depend on the clip, so that no model serves several.
+        options, model = {**options, **model}, {}
     run_many(pairs, options, model)
 
 
@@ -190,14 +222,18 @@ def run_one(source: Path, target: Path, options: dict[str, Any]) -> VideoReport:
 def run_many(
     pairs: list[tuple[Path, Path]], options: dict[str, Any], model: dict[str, Any]
 ) -> None:
-    """Paint several videos with one model; a bad one does not stop the others."""
+    """Paint several videos with one model; a bad one does not stop the others.
+
+    Without a `model` each opens its own, by `options`.
+    """
     from rtstyle.video import open_stylizer
 
     failed = 0
-    with open_stylizer(**model) as stylizer:
+    with ExitStack() as stack:
+        shared = {"stylizer": stack.enter_context(open_stylizer(**model))} if model else {}
         for source, target in pairs:
             try:
-                report = run_one(source, target, {**options, "stylizer": stylizer})
+                report = run_one(source, target, {**options, **shared})
             except RtstyleError as error:
                 failed += 1
                 typer.echo(f"failed: {error}", err=True)

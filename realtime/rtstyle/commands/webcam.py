@@ -79,12 +79,13 @@ def webcam(
 ) -> None:
     """Paint a camera live. In the window `?` lists the keys; `q` or Ctrl-C ends it."""
     width, rows = read_resolution(resolution)
+    from rtstyle.adain import resolve
     from rtstyle.controller import choose_ladder
     from rtstyle.look import Look
     from rtstyle.sinks.pending import check_folder
     from rtstyle.sinks.recorder import RecorderSink
     from rtstyle.sources import open_camera
-    from rtstyle.styles import find_model, names_with
+    from rtstyle.styles import names_with
 
     check_folder(folder)
     ladder, start = choose_ladder(style, size)
@@ -92,7 +93,7 @@ def webcam(
         style, ladder[start].size, strength, keep_color, mirror,
         height=height, only=cast("Only", only),
     )  # fmt: skip
-    find_model(style, look.size)
+    resolve(style, look.size)
     with ExitStack() as stack:
         source = stack.enter_context(
             open_camera(camera, width=width, height=rows, rate=fps, loop=loop)

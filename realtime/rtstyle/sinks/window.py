@@ -29,6 +29,10 @@ class Overlay(Protocol):
         """Answer a key: one character, or `space`."""
         ...
 
+    def drop(self, path: str) -> None:
+        """Take in a file that was dropped on the window."""
+        ...
+
     def hud(self) -> Sequence[str]:
         """Return the lines of figures."""
         ...
@@ -42,8 +46,8 @@ class WindowSink(Sink):
     """Shows frames in a window that can be resized; `q`, Esc or closing it ends the run.
 
     `f` is full screen; with an `overlay`, `h` shows its figures, `?` the keys, and all other keys
-    go to it. `open`, `write` and `idle` must be called from the main thread. Without a display
-    `open` raises `SinkError`.
+    and dropped files go to it. `open`, `write` and `idle` must be called from the main thread.
+    Without a display `open` raises `SinkError`.
     """
 
     def __init__(self, title: str = "rtstyle", overlay: Overlay | None = None) -> None:
@@ -91,6 +95,8 @@ class WindowSink(Sink):
                 raise SinkClosedError
             if event.type == self._pygame.KEYDOWN:
                 self._key(self._name_of(event))
+            if event.type == self._pygame.DROPFILE and self.overlay is not None:
+                self.overlay.drop(event.file)
 
     def close(self, complete: bool = True) -> None:  # noqa: ARG002 - nothing is kept
         """Close the window."""

@@ -1,0 +1,206 @@
+"""From a checkpoint of `rtstyle train-adain` to ONNX files with a parity report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rtstyle import adain
+from rtstyle.engines import EngineOptions, open_engine
+from rtstyle.engines.base import read_model
+from rtstyle.engines.onnxrt import open_session
+from rtstyle.errors import TrainingError
+from rtstyle_export.adain_onnx import (
+    PARTS,
+    RegionsNet,
+    export_form,
+    halved,
+    reference_form,
+    write_part,
+)
+from rtstyle_export.data import list_pictures
+from rtstyle_export.manifest_writer import edit_manifest, file_entry
+from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, FastPair, PaperPair
+from rtstyle_export.parity import Parity, compare
+from rtstyle_export.train.adain import SCALES, without_scales
+from rtstyle_export.train.checkpoint import Checkpoint
+from rtstyle_export.train.config import AdainConfig
+from rtstyle_export.vgg import load_vgg
+
+CLOSE = 1e-3
+"""Largest difference of statistics, as a share of their standard deviation."""
+
+
+def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder, Any]:
+    """Return the encoder and the `FastPair` or `PaperPair` of a checkpoint, as they are stored."""
+    config = adain_config(checkpoint)
+    vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
+    state = {f"features.{k}": v for k, v in vgg.features.state_dict().items()}
+    count = sum(key.startswith(SCALES) for key in checkpoint.model)
+    scales = [checkpoint.model[f"{SCALES}{i}"] for i in range(count)]
+    mean, std = cast(Tensor, vgg.mean), cast(Tensor, vgg.std)
+    encoder = Encoder(state, scales, mean.flatten().tolist(), std.flatten().tolist())
+    pair = FastPair() if config.size == "fast" else PaperPair(encoder)
+    pair.load_state_dict(without_scales(checkpoint.model), strict=False)
+    for net in (encoder, pair):
+        halved(net)
+    return encoder.eval(), pair.eval()
+
+
+def adain_config(checkpoint: Checkpoint) -> AdainConfig:
+    """Return the configuration. Raises `TrainingError` for a checkpoint of another kind."""
+    if isinstance(checkpoint.config, AdainConfig):
+        return checkpoint.config
+    raise TrainingError(f"This is a checkpoint of the kind {checkpoint.config.kind}.")
+
+
+def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What of the training goes into the metadata: no paths, only names and figures."""
+    config = adain_config(checkpoint)
+    return {
+        "steps": checkpoint.step,
+        "batch": config.batch,
+        "crop": config.crop,
+        "learning_rate": config.learning_rate,
+        "seed": config.seed,
+        "loss_network": "vgg19",
+        "content_weight": config.loss.content_weight,
+        "style_weight": config.loss.style_weight,
+        "tv_weight": config.loss.tv_weight,
+        "distil_weight": config.loss.distil_weight if "distil" in checkpoint.metrics else 0.0,
+        "stability_weight": config.stability_weight,
+        "seconds": round(checkpoint.seconds),
+        "final": {name: round(value, 5) for name, value in checkpoint.metrics.items()},
+    }
+
+
+def export_adain(
+    path: Path,
+    out: Path,
+    *,
+    pictures: Sequence[NDArray[np.uint8]],
+    vgg_weights: Path | None = None,
+    paintings: Path | None = None,
+    manifest: bool = False,
+    on_file: Callable[[Path, Parity], None] | None = None,
+) -> list[Path]:
+    """Write `any-SIZE-PART.onnx` into folder `out`.
+
+    Each file is compared with the network on `pictures`, (H, W, 3) uint8, and refused if it
+    differs too much; with `manifest` the files are entered into `out`/manifest.json, and the
+    statistics of those built-in paintings that lie in the folder `paintings` are kept beside.
+    """
+    checkpoint = Checkpoint.load(path)
+    size = adain_config(checkpoint).size
+    encoder, pair = load_pair(checkpoint, vgg_weights)
+    facts = training_facts(checkpoint)
+    numbers = 1024 if isinstance(pair, PaperPair) else sum(pair.net.sizes)
+    files = {}
+    for part in PARTS if isinstance(pair, FastPair) else PARTS[:2]:
+        file = out / f"any-{size}-{part}.onnx"
+        fresh = file.with_name(f".{file.name}.new")
+        form = export_form(part, encoder, pair)
+        try:
+            write_part(part, form, fresh, size=size, numbers=numbers, training=facts)
+            parity = measure(part, reference_form(part, encoder, pair), fresh, pictures, numbers)
+            parity.require()
+            fresh.replace(file)
+        finally:
+            fresh.unlink(missing_ok=True)
+        files[part] = file
+        if on_file is not None:
+            on_file(file, parity)
+    if manifest:
+        enter(out, size, files, facts)
+        if paintings is not None:
+            keep_paintings(out, paintings, size, files["style"])
+    return list(files.values())
+
+
+def measure(
+    part: str, net: nn.Module, file: Path, pictures: Sequence[NDArray[np.uint8]], numbers: int
+) -> Parity:
+    """Compare a file with the network it came from."""
+    if part == "style":
+        return measure_style(net, file, pictures)
+    with open_engine(file, "cpu", precision="fp32") as engine, torch.no_grad():
+        pairs = []
+        for number, picture in enumerate(pictures):
+            feeds = example_feeds(net, picture, numbers, number)
+            wanted = net(*(torch.from_numpy(np.array(v)) for v in (picture[None], *feeds.values())))
+            pairs.append((engine.run(picture[None], feeds), wanted.numpy()))
+        return compare(engine.device, pairs)
+
+
+def example_feeds(
+    net: nn.Module, picture: NDArray[np.uint8], numbers: int, seed: int
+) -> dict[str, NDArray[Any]]:
+    """Return plausible statistics in the order of the network's arguments."""
+    random = np.random.default_rng(seed)
+    count = 2 if isinstance(net, RegionsNet) else 1
+    drawn = random.normal(0.3, 0.3, (count, numbers)).astype(np.float32)
+    feeds: dict[str, NDArray[Any]] = {"statistics": drawn, "strength": np.ones(1, np.float32)}
+    if isinstance(net, RegionsNet):
+        height, width = picture.shape[:2]
+        weights = np.zeros((1, 2, height, width), np.float32)
+        weights[:, 0] = np.linspace(0, 1, width, dtype=np.float32)
+        weights[:, 1] = 1 - weights[:, 0]
+        return {**feeds, "statistics": np.abs(drawn)[None], "weights": weights}
+    return feeds
+
+
+def measure_style(net: nn.Module, file: Path, pictures: Sequence[NDArray[np.uint8]]) -> Parity:
+    """Compare statistics: those within `CLOSE` count as within a level."""
+    session = open_session(read_model(file), EngineOptions())
+    close = values = 0
+    worst = 0.0
+    for picture in pictures:
+        batch = np.array(picture[None])
+        with torch.no_grad():
+            wanted = net(torch.from_numpy(batch)).numpy()
+        found = session.run(["statistics"], {"painting": batch})[0]
+        difference = np.abs(found - wanted) / (CLOSE * wanted.std())
+        close += int((difference <= 1).sum())
+        values += wanted.size
+        worst = max(worst, float(difference.max()))
+    return Parity("cpu", len(pictures), close / values, int(np.ceil(worst)) if worst > 1 else 0)
+
+
+def enter(folder: Path, size: str, files: dict[str, Path], facts: dict[str, Any]) -> None:
+    """Enter the files of a size into the manifest."""
+    with edit_manifest(folder) as data:
+        entry = data.setdefault("any", {})
+        entry[size] = {part: file_entry(file, facts) for part, file in files.items()}
+
+
+def keep_paintings(folder: Path, paintings: Path, size: str, style: Path) -> None:
+    """Add the statistics of the built-in paintings in one size to `any-paintings.npz`."""
+    path = folder / "any-paintings.npz"
+    known: dict[str, NDArray[np.float32]] = {}
+    if path.exists():
+        with np.load(path) as content:
+            known = {key: content[key] for key in content.files}
+    for name, painting in find_paintings(folder, paintings):
+        numbers = adain.run_encoder(style, adain.read_painting(painting))
+        known[f"{size}/{name}"] = numbers
+    partial = path.with_name(".any-paintings.tmp.npz")
+    np.savez_compressed(partial, **cast(Any, known))
+    partial.replace(path)
+    with edit_manifest(folder) as data:
+        data["paintings"] = file_entry(path, {})
+
+
+def find_paintings(folder: Path, paintings: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name and the file of those built-in styles whose painting is in `paintings`."""
+    styles = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["styles"]
+    files = {path.name: path for path in list_pictures(paintings)}
+    for name, style in styles.items():
+        if style.get("painting") in files:
+            yield name, files[style["painting"]]

@@ -1,0 +1,216 @@
+"""The networks of `rtstyle train-adain` in the forms that are exported, and their files.
+
+`style` maps a painting to a small vector, `content` paints a frame with such a vector, and
+`regions`, which only `fast` needs, paints with several vectors and a map of weights.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rtstyle_export.networks.adain import (
+    Encoder,
+    FastAdain,
+    FastPair,
+    PaperAdain,
+    PaperPair,
+    painting_statistics,
+)
+from rtstyle_export.networks.realtime import fold_upsample
+from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace, write_model
+
+PARTS = ("style", "content", "regions")
+HALF_FROM = 4096
+"""Weights of at least this many values are stored in half precision."""
+
+
+class StyleNet(nn.Module):
+    """A painting to its statistics: (N, H, W, 3) uint8 RGB, sides from 32, to (N, M) float32."""
+
+    def __init__(self, encoder: Encoder, pair: FastPair | PaperPair) -> None:
+        super().__init__()
+        self.encoder, self.pair = encoder, pair
+
+    def forward(self, painting: Tensor) -> Tensor:
+        """Return the vector that the content network takes."""
+        x = painting.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        found = painting_statistics(self.encoder(x))
+        if isinstance(self.pair, FastPair):
+            numbers: Tensor = self.pair.head(found)
+            return numbers
+        return self.pair.net.from_all(found)
+
+
+class ContentNet(nn.Module):
+    """Paints (N, H, W, 3) uint8 with `statistics` (N or 1, M) and `strength` (N or 1,) float32."""
+
+    def __init__(self, net: FastAdain | PaperAdain) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
+        """Return the painted picture, uint8."""
+        x = image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        return to_picture(self.net(x, statistics, strength))
+
+
+class FoldedContentNet(nn.Module):
+    """`ContentNet` of a `FastAdain` in its cheapest form; the same function."""
+
+    def __init__(self, net: FastAdain) -> None:
+        super().__init__()
+        self.net = net
+        assert net.up.bias is not None
+        assert net.out.bias is not None
+        self.up = fold_upsample(net.up.weight.detach(), net.up.bias.detach())
+        self.out = fold_upsample(net.out.weight.detach(), net.out.bias.detach())
+
+    def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
+        """Return the painted picture, uint8."""
+        x = image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        b, (h, w) = self.net.spec.border, x.shape[-2:]
+        m = [part[:, :, None, None] for part in self.net.modulations(statistics, strength)]
+
+        def norm(i: int, y: Tensor) -> Tensor:
+            scale, shift = m[i].chunk(2, dim=1)
+            return F.instance_norm(y) * (1 + scale) + shift
+
+        y = self.net.body(self.net.padded(x), norm)
+        scale, shift = m[-1].chunk(2, dim=1)
+        y = F.relu(F.pixel_shuffle(self.up(y), 2) * (1 + scale) + shift)
+        y = F.pixel_shuffle(self.out(y), 2)
+        # The rings of both folded steps, 2 and 1 pixels wide, go in the one crop at the end.
+        first = b + 3
+        return to_picture(y[:, :, first : first + h, first : first + w])
+
+
+class RegionsNet(nn.Module):
+    """Paints one picture with K styles; see `FastAdain.regional`. All float32 but `image`."""
+
+    def __init__(self, net: FastAdain | PaperAdain) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(
+        self, image: Tensor, statistics: Tensor, strength: Tensor, weights: Tensor
+    ) -> Tensor:
+        """Return the painted picture, uint8."""
+        x = image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        return to_picture(self.net.regional(x, statistics, strength, weights))
+
+
+def to_picture(painted: Tensor) -> Tensor:
+    """Turn (N, 3, H, W) in -1 to 1 into (N, H, W, 3) uint8."""
+    scaled = (painted.clamp(-1, 1) + 1) * 127.5
+    return scaled.permute(0, 2, 3, 1).round().to(torch.uint8)
+
+
+def halved(net: nn.Module) -> None:
+    """Round the large weights of `net` to half precision, as they are stored, in place."""
+    with torch.no_grad():
+        for weight in net.parameters():
+            if weight.numel() >= HALF_FROM:
+                weight.copy_(weight.half().float())
+
+
+def store_halved(model: onnx.ModelProto) -> None:
+    """Store large float32 weights as float16 with a cast behind each, in place.
+
+    Exact for weights that `halved` has rounded; engines cast once, as they load the file.
+    """
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < HALF_FROM:
+            continue
+        name, stored = tensor.name, f"{tensor.name}.half"
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+        casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
+    for node in reversed(casts):
+        model.graph.node.insert(0, node)
+
+
+def export_form(part: str, encoder: Encoder, pair: FastPair | PaperPair) -> nn.Module:
+    """Return one of `PARTS` as a module for export."""
+    if part == "style":
+        return StyleNet(encoder, pair).eval()
+    if part == "regions" or isinstance(pair, PaperPair):
+        return RegionsNet(pair.net).eval()
+    return FoldedContentNet(pair.net).eval()
+
+
+def reference_form(part: str, encoder: Encoder, pair: FastPair | PaperPair) -> nn.Module:
+    """Return the same function as it was trained."""
+    if part == "content" and isinstance(pair, FastPair):
+        return ContentNet(pair.net).eval()
+    return export_form(part, encoder, pair)
+
+
+def write_part(
+    part: str,
+    net: nn.Module,
+    path: Path,
+    *,
+    size: str,
+    numbers: int,
+    training: dict[str, Any],
+) -> str:
+    """Write one of `PARTS` as ONNX to `path`; return the SHA-256 of the file.
+
+    `net` is its `export_form`, `numbers` the length M of the statistics.
+    """
+    inputs, outputs, example = _ports(part, net, numbers)
+    axes = _REGION_AXES if isinstance(net, RegionsNet) else _AXES
+    model = trace(net, example, inputs, outputs, axes)
+    store_halved(model)
+    model.producer_name = "rtstyle"
+    model.doc_string = f"AdaIN, size {size}: {part}."
+    helper.set_model_props(
+        model,
+        {
+            "rtstyle.name": "any",
+            "rtstyle.part": part,
+            "rtstyle.size": size,
+            "rtstyle.credit": "VGG-19: K. Simonyan, A. Zisserman, CC BY 4.0",
+            "rtstyle.training": json.dumps(training, sort_keys=True),
+            "rtstyle.content_hash": content_hash(model),
+        },
+    )
+    return write_model(model, path)
+
+
+_AXES = {
+    **PICTURE_AXES,
+    "painting": PICTURE_AXES["image"],
+    "statistics": {0: "styles"},
+}
+_REGION_AXES = {
+    **PICTURE_AXES,
+    "statistics": {1: "styles"},
+    "weights": {1: "styles", 2: "height", 3: "width"},
+}
+
+
+def _ports(
+    part: str, net: nn.Module, numbers: int
+) -> tuple[list[str], list[str], tuple[Tensor, ...]]:
+    """Return the names of inputs and outputs, and an example."""
+    picture = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    one = torch.ones(1)
+    if part == "style":
+        return ["painting"], ["statistics"], (picture,)
+    if isinstance(net, RegionsNet):
+        weights = torch.full((1, 2, 64, 64), 0.5)
+        names = ["image", "statistics", "strength", "weights"]
+        return names, ["stylized"], (picture, torch.zeros(1, 2, numbers), one, weights)
+    names = ["image", "statistics", "strength"]
+    return names, ["stylized"], (picture, torch.zeros(1, numbers), one)

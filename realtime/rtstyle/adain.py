@@ -1,0 +1,260 @@
+"""Painting like any picture: statistics of a painting, and models that take them.
+
+Huang and Belongie 2017. A painting is encoded once, by the `style` file of a size, into a small
+vector; the `content` file paints pictures with it. Vectors are kept on disk under a hash of the
+painting's bytes and of the network, so that a second run starts at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtstyle import styles
+from rtstyle.color import match_colors
+from rtstyle.devices import cache_folder, cpu_count
+from rtstyle.engines import Engine, EngineOptions
+from rtstyle.engines.base import read_model
+from rtstyle.errors import EngineError, SourceError, StyleError, UsageError
+from rtstyle.frame import Image
+from rtstyle.mixture import Mixture, as_mixture, parse_style, parse_sweep
+
+Statistics: TypeAlias = NDArray[np.float32]
+"""What the networks take of a painting: (M,) numbers, M by size."""
+
+STYLE_SIDE = 256
+"""Rows or columns, whichever is less, at which a painting is encoded: as in training."""
+LONGEST = 4
+"""A painting's long side counts for at most this many of its short sides."""
+SHORTEST = 32
+SCALES = (0.25, 4.0)
+"""Least and largest `style_scale`."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Model:
+    """A model file, with the statistics of K styles (K, M) if it paints like any picture."""
+
+    path: Path
+    statistics: Statistics | None = None
+
+    def feeds(
+        self,
+        engine: Engine,
+        strength: float,
+        size: tuple[int, int],
+        weights: NDArray[np.float32] | None = None,
+    ) -> dict[str, NDArray[Any]] | None:
+        """Return what the engine takes besides a picture of `size`, (rows, columns).
+
+        `weights` is (K, H, W), summing to 1; by default the first style has the whole picture.
+        """
+        if self.statistics is None:
+            return None
+        found: dict[str, NDArray[Any]] = {"strength": np.full(1, strength, np.float32)}
+        if "weights" not in engine.extras:
+            return {**found, "statistics": self.statistics[:1]}
+        if weights is None:
+            weights = np.zeros((len(self.statistics), *size), np.float32)
+            weights[0] = 1
+        return {**found, "statistics": self.statistics[None], "weights": weights[None]}
+
+
+def resolve(style: str, size: str, scale: float = 1.0, colours_of: Image | None = None) -> Model:
+    """Return the model of one style: built-in, .onnx, a picture or a blend.
+
+    `scale` (`SCALES`) enlarges the painting, and with it the strokes. With `colours_of`, a
+    picture, each painting takes on its colours first. Encodes pictures that were not seen before.
+    Raises `StyleError`, `UsageError` or `EngineError`.
+    """
+    parsed = parse_style(style)
+    if isinstance(parsed, str):
+        if colours_of is not None:
+            raise UsageError(
+                f"The trained style {parsed} has colours of its own.",
+                "--match-color changes the picture that is the style.",
+                "Use --keep-color, or name a picture file.",
+            )
+        if scale != 1.0:
+            raise UsageError(
+                f"The trained style {parsed} has one scale.", "", "--style-scale is for pictures."
+            )
+        return Model(styles.find_model(parsed, size))
+    return Model(
+        styles.find_any("content", size).path, blend(parsed, size, scale, colours_of)[None]
+    )
+
+
+def resolve_regions(
+    names: Sequence[str], size: str, scale: float = 1.0, colours_of: Image | None = None
+) -> Model:
+    """Return the model that paints regions, one style each; see `resolve`."""
+    vectors = [blend(as_mixture(name), size, scale, colours_of) for name in names]
+    return Model(styles.find_any("regions", size).path, np.stack(vectors))
+
+
+def resolve_sweep(sweep: str, size: str, scale: float = 1.0) -> tuple[Model, Model]:
+    """Return the models at both ends of `a.jpg..b.jpg`; they share the file. See `resolve`."""
+    path = styles.find_any("content", size).path
+    first, last = (Model(path, blend(end, size, scale)[None]) for end in parse_sweep(sweep))
+    return first, last
+
+
+def blend_models(first: Model, last: Model, at: float) -> Model:
+    """Return the model between two of one file: 0 is `first`, 1 is `last`."""
+    assert first.statistics is not None
+    assert last.statistics is not None
+    weight = np.float32(min(1.0, max(0.0, at)))
+    return Model(first.path, first.statistics + weight * (last.statistics - first.statistics))
+
+
+def blend(
+    mixture: Mixture, size: str, scale: float = 1.0, colours_of: Image | None = None
+) -> Statistics:
+    """Return the weighted mean of the statistics of pictures: (M,).
+
+    Equals the paper's interpolation of feature maps (equation 15), as AdaIN is linear in them.
+    """
+    total: NDArray[np.float32] = sum(
+        (
+            np.float32(weight) * encode(name, size, scale, colours_of)
+            for name, weight in mixture.parts
+        ),
+        start=np.zeros((), np.float32),
+    )
+    return total
+
+
+def encode(name: str, size: str, scale: float = 1.0, colours_of: Image | None = None) -> Statistics:
+    """Return the statistics of a picture file or of a built-in painting; see `resolve`.
+
+    Raises `StyleError` if it cannot be read, `UsageError` for a scale out of range.
+    """
+    if not SCALES[0] <= scale <= SCALES[1]:
+        raise UsageError(
+            f"A style scale of {scale} is out of range.", "", f"Use {SCALES[0]} to {SCALES[1]}."
+        )
+    if name in styles.load_manifest().styles:
+        if scale != 1.0 or colours_of is not None:
+            raise UsageError(
+                f"The painting of {name} ships at scale 1 and in its own colours only.",
+                "",
+                "Name a picture file.",
+            )
+        return built_in(name, size)
+    if colours_of is not None:
+        return encode_image(match_colors(read_painting(Path(name)), colours_of), size, scale)
+    try:
+        stat = Path(name).stat()
+        return _encode_file(name, size, scale, (stat.st_mtime_ns, stat.st_size))
+    except OSError as error:
+        raise StyleError(f"The picture {name} cannot be read.", str(error.strerror)) from error
+
+
+@lru_cache(maxsize=256)
+def _encode_file(name: str, size: str, scale: float, _version: tuple[int, int]) -> Statistics:
+    """Encode a file, or take its vector from the disk. `_version` tells changed files apart."""
+    network = styles.find_any("style", size)
+    content = Path(name).read_bytes()
+    key = hashlib.sha256(b"%b %f " % (network.sha256.encode(), scale) + content).hexdigest()
+    kept = cache_folder() / "paintings" / f"{key[:32]}.npy"
+    known = _load(kept)
+    if known is None:
+        known = encode_image(read_painting(Path(name)), size, scale)
+        _save(kept, known)
+    return known
+
+
+def encode_image(painting: Image, size: str, scale: float = 1.0) -> Statistics:
+    """Return the statistics of an (H, W, 3) uint8 RGB painting."""
+    return run_encoder(styles.find_any("style", size).path, painting, scale)
+
+
+def run_encoder(model: Path, painting: Image, scale: float = 1.0) -> Statistics:
+    """Run a `style` file on an (H, W, 3) uint8 RGB painting. Raises `EngineError`."""
+    from rtstyle.engines.onnxrt import open_session
+
+    session = open_session(read_model(model), EngineOptions(threads=cpu_count()))
+    try:
+        found = session.run(["statistics"], {"painting": prepare(painting, scale)[None]})[0]
+    except Exception as error:
+        raise EngineError("The painting cannot be encoded.", str(error)) from error
+    numbers: Statistics = np.asarray(found, np.float32)[0]
+    return numbers
+
+
+def read_painting(path: Path) -> Image:
+    """Read a picture of any kind as (H, W, 3) uint8 sRGB. Raises `StyleError`."""
+    from rtstyle.picture import read_picture
+
+    try:
+        return read_picture(path).rgb
+    except SourceError as error:
+        what = error.what.replace("photo", "picture")
+        todo = "Use a still picture as a style." if "animated" in what else error.todo
+        raise StyleError(what, error.why, todo) from error
+
+
+def prepare(painting: Image, scale: float = 1.0) -> Image:
+    """Scale an (H, W, 3) painting to a short side of `STYLE_SIDE` x `scale` pixels.
+
+    Strips longer than `LONGEST` short sides are scaled to that length, and no side is below
+    `SHORTEST`.
+    """
+    side = STYLE_SIDE * scale
+    height, width = painting.shape[:2]
+    factor = min(side / min(height, width), LONGEST * side / max(height, width))
+    rows, columns = (max(SHORTEST, round(n * factor)) for n in (height, width))
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(painting, (columns, rows), interpolation=method), np.uint8)
+
+
+def built_in(name: str, size: str) -> Statistics:
+    """Return the shipped statistics of a built-in painting. Raises `StyleError`."""
+    found = _built_in().get(f"{styles.any_size(size)}/{name}")
+    if found is None:
+        raise StyleError(
+            f"The painting of {name} is not there for size {size!r}.", "", "Name a picture file."
+        )
+    return found
+
+
+@lru_cache(maxsize=1)
+def _built_in() -> Mapping[str, Statistics]:
+    file = styles.load_manifest().paintings
+    if file is None:
+        return {}
+    with np.load(styles.checked(file)) as content:
+        return {key: np.asarray(content[key], np.float32) for key in content.files}
+
+
+def _load(path: Path) -> Statistics | None:
+    """Return a kept vector, or None if there is none that can be read."""
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.ndim == 1 and found.dtype == np.float32 else None
+
+
+def _save(path: Path, numbers: Statistics) -> None:
+    """Keep a vector. A cache that cannot be written costs time only, so it is no error."""
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.save(file, numbers)
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

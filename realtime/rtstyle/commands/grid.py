@@ -1,0 +1,51 @@
+"""`rtstyle grid`: one photo between four styles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtstyle.style_help import SCALE_HELP
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("grid", help="Paint a photo in all blends between four styles.")(grid)
+
+
+def grid(
+    photo: Annotated[Path, typer.Argument(help="The photo.")],
+    styles: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="A B C D",
+            help="Pictures or built-in styles: top left, top right, bottom left, bottom right.",
+        ),
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The picture to write.")],
+    steps: Annotated[int, typer.Option(help="Pictures in a row and in a column, 2 to 9.")] = 5,
+    size: Annotated[str, typer.Option(help="Network: fast or paper.")] = "fast",
+    strength: Annotated[float, typer.Option(help="0 (the photo) to 1 (the painting).")] = 1.0,
+    style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
+    keep_color: Annotated[
+        bool, typer.Option("--keep-color", help="Keep the colours of the photo.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output.")
+    ] = False,
+) -> None:
+    """Paint a photo in all blends between four styles."""
+    from rtstyle.blend_grid import blend_grid
+    from rtstyle.image import check_output
+    from rtstyle.picture import Picture, read_picture, write_picture
+
+    check_output(photo, output, overwrite=overwrite)
+    painted = blend_grid(
+        read_picture(photo).rgb, styles, steps=steps, size=size, strength=strength,
+        style_scale=style_scale, keep_color=keep_color, device=device,
+    )  # fmt: skip
+    write_picture(Picture(painted), output)
+    typer.echo(f"{output}  {painted.shape[1]}x{painted.shape[0]}")

@@ -1,0 +1,64 @@
+"""A mask that is a video: each frame of a clip gets the regions of its moment."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+from rtstyle.closing import Closing
+from rtstyle.errors import SourceError
+from rtstyle.frame import Frame, Image
+from rtstyle.picture import INPUT_SUFFIXES
+from rtstyle.sources import open_video
+
+KEPT = 8
+"""Mask frames that are kept: workers ask for them a little out of order."""
+
+
+def is_video(path: Path) -> bool:
+    """Tell a mask video from a mask picture, by its name."""
+    still = path.suffix.lower() in INPUT_SUFFIXES and path.suffix.lower() != ".gif"
+    return not (still and "%" not in path.name)
+
+
+class MovingMask(Closing):
+    """The frames of a mask video by time; the last one is held if it is shorter than the clip.
+
+    `start` is where the clip is cut, in seconds: the mask is taken from the same moment on.
+    `at` may be called from several threads, for frames a little out of order. Raises
+    `SourceError` if the video cannot be read.
+    """
+
+    def __init__(self, path: Path, start: float | None = None) -> None:
+        self._source = open_video(path, start, None)
+        self._source.open()
+        self._frames: Iterator[Frame] = iter(self._source)
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[float, Image] = OrderedDict()
+        self._next: Frame | None = next(self._frames, None)
+        self._origin: float | None = None
+        if self._next is None:
+            self._source.close()
+            raise SourceError(f"The mask {path} has no frame.", "", "Check the file.")
+        self._first = self._next.time
+
+    def at(self, frame: Frame) -> Image:
+        """Return the mask of a frame, (h, w, 3) uint8: the last one that is not later."""
+        with self._lock:
+            if self._origin is None:
+                self._origin = frame.time - self._first if frame.index == 0 else 0.0
+            # A thousandth of a second: time bases round differently.
+            moment = frame.time - self._origin + 1e-3
+            while self._next is not None and self._next.time <= moment:
+                self._kept[self._next.time] = self._next.image
+                self._next = next(self._frames, None)
+                if len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+            fitting = [time for time in self._kept if time <= moment]
+            return self._kept[max(fitting) if fitting else min(self._kept)]
+
+    def close(self) -> None:
+        """Close the video."""
+        self._source.close()

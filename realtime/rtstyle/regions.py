@@ -1,0 +1,147 @@
+"""Masks: which style has which part of a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtstyle.errors import SourceError, UsageError
+from rtstyle.frame import Image
+
+Weights: TypeAlias = NDArray[np.float32]
+"""(K, H, W), 0 to 1: how much of each of K styles a pixel has; they sum to 1."""
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+SHARE = 0.005
+"""A colour with at least this share of a mask is a region."""
+NEAR = 40.0
+"""Colours closer than this, in levels, are one region: JPEG and soft edges shift them."""
+FLAT, SAME = 0.8, 12.0
+"""A mask with less than this share within so many levels of its regions' colours is a gradient."""
+FEATHER = 0.008
+"""Softness of the edges: sigma as a share of the picture's rows."""
+SHAPE = 0.02
+"""A mask may differ from the picture in aspect by this share."""
+LOOK = 256
+"""Longest side at which a mask's colours are looked for."""
+
+
+def read_mask(path: Path) -> Image:
+    """Read a mask as (H, W, 3) uint8. Raises `SourceError`."""
+    from rtstyle.picture import read_picture
+
+    try:
+        return read_picture(path).rgb
+    except SourceError as error:
+        raise SourceError(error.what.replace("photo", "mask"), error.why, error.todo) from error
+
+
+def weigh(mask: Image, colours: NDArray[np.float32], height: int, width: int) -> Weights:
+    """Return the weights of K styles from a mask (h, w, 3) uint8, at another size.
+
+    `colours` is (K, 3): each pixel belongs to the nearest. Edges are softened by `FEATHER`.
+    Raises `UsageError` for a mask of another shape than the picture.
+    """
+    check_shape(mask, height, width)
+    nearest = nearest_colour(mask, colours)
+    sigma = max(1.0, FEATHER * height)
+    layers = np.empty((len(colours), height, width), np.float32)
+    for k in range(len(colours)):
+        one = (nearest == k).astype(np.float32)
+        scaled = cv2.resize(one, (width, height), interpolation=_method(mask, height))
+        layers[k] = cv2.GaussianBlur(scaled, (0, 0), sigma)
+    layers /= np.maximum(layers.sum(axis=0), 1e-6)
+    return layers
+
+
+def weigh_grey(mask: Image, height: int, width: int) -> Weights:
+    """Return the weights of two styles from the grey levels of a mask: black is the first."""
+    check_shape(mask, height, width)
+    grey = cv2.cvtColor(mask, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    second = cv2.resize(grey, (width, height), interpolation=_method(mask, height))
+    return np.stack([1 - second, second])
+
+
+def find_colours(mask: Image) -> tuple[NDArray[np.float32], float]:
+    """Return the colours of a mask's regions, (K, 3), dark to light, and the share they cover."""
+    step = max(1, max(mask.shape[:2]) // LOOK)
+    pixels = mask[::step, ::step].reshape(-1, 3)
+    values, counts = np.unique(pixels // 8, axis=0, return_counts=True)
+    found: list[NDArray[np.float32]] = []
+    for i in np.argsort(-counts, kind="stable"):
+        colour = values[i] * np.float32(8) + 4
+        if counts[i] < SHARE * len(pixels):
+            break
+        if all(np.abs(colour - other).max() >= NEAR for other in found):
+            found.append(colour)
+    colours = np.array(found, np.float32).reshape(-1, 3)
+    if not len(colours):
+        return colours, 0.0
+    distance = np.abs(pixels[:, None].astype(np.float32) - colours).max(axis=2).min(axis=1)
+    order = np.argsort(colours @ LUMA, kind="stable")
+    return colours[order], float((distance < SAME).mean())
+
+
+def even_greys(count: int) -> NDArray[np.float32]:
+    """Return `count` grey levels from black to white, (K, 3): the regions of a mask video."""
+    levels = np.linspace(0, 255, count, dtype=np.float32)
+    return np.repeat(levels[:, None], 3, axis=1)
+
+
+class StillMask:
+    """A mask picture for a number of styles; `weights` are kept for the last picture size.
+
+    Regions are the mask's flat colours, from dark to light; a gradient mixes two styles by its
+    grey levels. Raises `UsageError` unless there are as many regions as styles.
+    """
+
+    def __init__(self, mask: Image, styles: int) -> None:
+        self._mask, self._styles = mask, styles
+        self._colours, covered = find_colours(mask)
+        self._gradient = styles == 2 and covered < FLAT
+        if len(self._colours) != styles and not self._gradient:
+            regions = f"{len(self._colours)} region{'s' if len(self._colours) != 1 else ''}"
+            raise UsageError(
+                f"The mask has {regions}, but {styles} styles were given.",
+                "A region is one flat colour.",
+                "Give one --style for each region, dark to light.",
+            )
+        self._known: Weights | None = None
+
+    def weights(self, height: int, width: int) -> Weights:
+        """Return the weights for a picture of this size. Raises `UsageError` for its shape."""
+        known = self._known
+        if known is None or known.shape[1:] != (height, width):
+            if self._gradient:
+                known = weigh_grey(self._mask, height, width)
+            else:
+                known = weigh(self._mask, self._colours, height, width)
+            self._known = known
+        return known
+
+
+def nearest_colour(mask: Image, colours: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return the index of the nearest of (K, 3) colours for each pixel: (H, W)."""
+    distances = [np.square(mask.astype(np.float32) - colour).sum(axis=2) for colour in colours]
+    found: NDArray[np.intp] = np.argmin(np.stack(distances), axis=0)
+    return found
+
+
+def check_shape(mask: Image, height: int, width: int) -> None:
+    """Raise `UsageError` unless the mask has the aspect of the picture."""
+    wanted, found = width / height, mask.shape[1] / mask.shape[0]
+    # One pixel more or less is rounding, whatever share of a small side it is.
+    if abs(found * height - width) > max(1.5, SHAPE * width):
+        raise UsageError(
+            f"The mask is {mask.shape[1]}x{mask.shape[0]}, the picture {width}x{height}.",
+            f"Their aspects differ: {found:.2f} and {wanted:.2f}.",
+            "Give a mask of the picture's shape; it is scaled to its size.",
+        )
+
+
+def _method(mask: Image, height: int) -> int:
+    return cv2.INTER_AREA if mask.shape[0] > height else cv2.INTER_LINEAR

@@ -1,0 +1,10 @@
+"""Help of the options that concern styles: the same words in every command."""
+
+STYLE_HELP = (
+    'A built-in style, any picture file, a blend ("a.jpg:0.7,b.jpg:0.3"), or an .onnx file.'
+)
+REGIONS_HELP = " With --mask give one for each region."
+SIZE_HELP = "Network: fast, balanced or paper; for pictures fast or paper."
+SCALE_HELP = "Size of the strokes of a picture as style, 0.25 to 4."
+MASK_HELP = "Picture of flat colours: a region for each --style, dark to light."
+MATCH_HELP = "Give the style picture the colours of the content first."
