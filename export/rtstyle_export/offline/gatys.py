@@ -22,6 +22,9 @@ OPTIMIZERS = ("lbfgs", "adam")
 PATIENCE = 10
 """Closures over which the gain is compared with the tolerance."""
 
+FIRST = 0.02
+"""Mean change of a pixel, in -1 to 1, that the first step of L-BFGS tries."""
+
 Objective = Callable[[Tensor], tuple[Tensor, dict[str, float]]]
 """Maps a picture (1, 3, H, W) to the value to be lowered and its terms."""
 
@@ -56,7 +59,8 @@ class Method:
 class State:
     """Where an optimisation stands: all that going on exactly from here takes.
 
-    `pixels` and `best` are (1, 3, H, W); `values` holds the lowest value after each closure.
+    `pixels`, `best` and the `gradient` at `best` are (1, 3, H, W); `values` holds the lowest value
+    after each closure.
     """
 
     pixels: Tensor
@@ -64,6 +68,7 @@ class State:
     values: list[float] = field(default_factory=list)
     terms: dict[str, float] = field(default_factory=dict)
     optimizer: dict[str, Any] | None = None
+    gradient: Tensor | None = None
 
     @classmethod
     def at(cls, picture: Tensor) -> State:
@@ -83,7 +88,7 @@ class Descent:
         self.pixels = state.pixels.clone().contiguous().requires_grad_(True)
         self.best = state.best.clone()
         self.values, self.terms = list(state.values), dict(state.terms)
-        self._best_gradient: Tensor | None = None
+        self._best_gradient = state.gradient
         self._optimizer = self._make_optimizer()
         if state.optimizer is not None:
             self._optimizer.load_state_dict(state.optimizer)
@@ -93,8 +98,9 @@ class Descent:
         if method.optimizer == "adam":
             return torch.optim.Adam([self.pixels], lr=method.learning_rate)
         # One iteration a step: it goes on where it stopped, and can be watched and interrupted.
+        # `max_eval` also bounds the line search.
         return torch.optim.LBFGS(
-            [self.pixels], lr=1.0, max_iter=1, history_size=method.history,
+            [self.pixels], max_iter=1, max_eval=25, history_size=method.history,
             tolerance_grad=0.0, tolerance_change=0.0, line_search_fn="strong_wolfe",
         )  # fmt: skip
 
@@ -112,12 +118,28 @@ class Descent:
         """Do one iteration: one closure with Adam, most often one or two with L-BFGS."""
         before = len(self.values)
         try:
+            self._set_pace()
             self._optimizer.step(self._closure)  # type: ignore[arg-type]
         except _Spent:
             return
         if len(self.values) == before:
             # Not one trial point was new: L-BFGS has no direction left, so it starts afresh.
             self._restart()
+
+    def _set_pace(self) -> None:
+        """Let the first step of L-BFGS change pixels by `FIRST` on average.
+
+        PyTorch makes the changes of all pixels sum up to 1, which would cost several trials more.
+        """
+        if self.method.optimizer != "lbfgs":
+            return
+        pace = 1.0
+        if not self._optimizer.state:
+            self._closure()
+            assert self.pixels.grad is not None
+            total = float(self.pixels.grad.abs().sum())
+            pace = FIRST * self.pixels.numel() / min(max(total, 1e-12), 1.0)
+        self._optimizer.param_groups[0]["lr"] = pace
 
     def _restart(self) -> None:
         if not self._optimizer.state:
@@ -158,7 +180,7 @@ class Descent:
         """Return a copy of where the optimisation stands; take it between iterations."""
         return State(
             self.pixels.detach().clone(), self.best, list(self.values), dict(self.terms),
-            self._optimizer.state_dict(),
+            self._optimizer.state_dict(), self._best_gradient,
         )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ class GatysSpec:
         default_factory=lambda: {f"conv{block}_1": 0.2 for block in range(1, 6)}
     )
     content_weight: float = 1.0
-    style_weight: float = 20.0
+    style_weight: float = 5.0
     tv_weight: float = 0.5
     tv: str = "squared"
     gamma: float = 1.5

@@ -16,7 +16,7 @@ from rtstyle_export.offline.objective import GatysSpec
 from rtstyle_export.offline.pyramid import Outcome, Plan, Progress, paint
 from rtstyle_export.offline.subject import Subject, cover
 
-RATIOS = (0.4, 0.1, 0.025, 0.006)
+RATIOS = (0.01, 0.05, 0.2, 1.0, 5.0)
 """Content weights over style weights of figure 4, in the relative distances used here."""
 
 Layers = tuple[str, ...]
@@ -57,7 +57,8 @@ def balance_cell(photo: Image, painting: Image, ratio: float, method: Method) ->
 
 
 def _span(layers: Layers) -> str:
-    return layers[0] if len(layers) == 1 else f"{layers[0]} to {layers[-1]}"
+    # The whole list would not fit under a small picture.
+    return layers[0] if len(layers) == 1 else f"up to {layers[-1]}"
 
 
 def rows(

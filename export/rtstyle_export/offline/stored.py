@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ def save(pause: Pause, run: dict[str, Any], path: Path) -> None:
     data = {
         "kind": KIND, "run": run, "level": pause.level, "pixels": state.pixels, "best": state.best,
         "values": state.values, "terms": state.terms, "optimizer": state.optimizer,
+        "gradient": state.gradient,
     }  # fmt: skip
     pending = PendingFile(path)
     try:
@@ -78,7 +79,7 @@ def load(path: Path, run: dict[str, Any]) -> Pause:
         if data["kind"] != KIND:
             raise ValueError(data["kind"])
         found = data["run"]
-        state = State(*(data[k] for k in ("pixels", "best", "values", "terms", "optimizer")))
+        state = State(**{field.name: data[field.name] for field in fields(State)})
         pause = Pause(data["level"], state)
     except Exception as error:
         why = str(error).split("\n")[0]

@@ -21,6 +21,10 @@ from rtstyle_export.offline.objective import Region
 INITS = ("photo", "noise", "style")
 
 
+STYLE_SCALES = (0.1, 4.0)
+"""Least and largest `style_scale`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What is painted: `photo` (H, W, 3) uint8 or None for a texture, and the style of each region.
@@ -34,6 +38,14 @@ class Subject:
     styles: Sequence[Sequence[tuple[Image, float]]]
     guides: NDArray[np.float32] | None = None
     style_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        low, high = STYLE_SCALES
+        if not low <= self.style_scale <= high:
+            raise UsageError(
+                f"A style scale of {self.style_scale:g} is out of range.", "",
+                f"Use {low:g} to {high:g}.",
+            )  # fmt: skip
 
     def regions(self, height: int, width: int, device: torch.device) -> list[Region]:
         """Return the regions for a picture of this size."""

@@ -54,7 +54,9 @@ def still(
         ),
     ],
     method: Annotated[str, typer.Option(help="gatys (optimisation) or wct.")] = "gatys",
-    size: Annotated[int, typer.Option(help="Long side in pixels, at most the photo's.", min=16)] = 512,
+    size: Annotated[
+        int, typer.Option(help="Long side in pixels, at most the photo's.", min=16)
+    ] = 512,
     mask: Annotated[
         Path | None,
         typer.Option(
@@ -69,7 +71,7 @@ def still(
         typer.Option(help="luminance (paint only light and dark) or match (recolour the style)."),
     ] = None,
     content_weight: Annotated[float | None, typer.Option(help="Default 1.")] = None,
-    style_weight: Annotated[float | None, typer.Option(help="Default 20.")] = None,
+    style_weight: Annotated[float | None, typer.Option(help="Default 5.")] = None,
     content_layers: Annotated[
         str | None, typer.Option(help="Such as conv4_2 or relu2_2:0.5,relu4_2. Default conv4_2.")
     ] = None,
