@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtstyle.commands.bench_johnson import johnson
 from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
     group.callback()(bench)
     group.command("live", help="Measure a clip as a camera, painted live.")(live)
+    group.command("johnson", help="Compare with Gatys' optimisation, as the paper does.")(johnson)
     app.add_typer(group, name="bench", help="Measure speed and memory on this machine.")
 
 
