@@ -49,6 +49,9 @@ def test_every_file_is_whole_and_says_what_it_is() -> None:
             assert (props["rtstyle.name"], props["rtstyle.size"]) == (style.name, size)
             assert props["rtstyle.painting"] == style.painting
             assert file.training["steps"] > 0
+    for file in load_manifest().wct.values():
+        assert file.problem() == ""
+        listed.add(file.path.name)
     assert {path.name for path in folder.glob("*.onnx")} == listed
 
 

@@ -213,9 +213,9 @@ class TestExport:
             runs_below(tmp_path)
 
 
-def command(*words: object) -> int:
+def command(*words: object, name: str = "train-wct") -> int:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["rtstyle", "train-wct", *map(str, words)])
+        patch.setattr("sys.argv", ["rtstyle", name, *map(str, words)])
         try:
             cli.main()
         except SystemExit as end:
@@ -249,3 +249,13 @@ def test_bad_options_are_one_line(
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_a_folder_of_levels_is_exported(
+    place: Path, exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [place / "runs", "--out", place / "mine", "--photos", place / "photos"]
+    weights = ["--vgg-weights", place / "vgg19.safetensors"]
+    assert command(*words, *weights, name="export") == 0
+    assert "100.0000% within 1 level" in capsys.readouterr().out
+    assert (place / "mine" / "wct-decoder-2.onnx").is_file()

@@ -95,7 +95,6 @@ class WctModels(Closing):
     def __init__(self, folder: Path | None = None, device: str = "cpu", threads: int = 0) -> None:
         self.folder = folder
         self.levels = available(folder)
-        # One run at a time, over arrays of hundreds of megabytes: keeping none is as quick.
         self._options = EngineOptions(device=device, threads=threads or cpu_count())
         self._sessions: dict[tuple[str, ...], Any] = {}
         self._encoder: onnx.ModelProto | None = None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from rtstyle.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from rtstyle_export.parity import Parity
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +20,10 @@ def register(app: typer.Typer) -> None:
 
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(help="What `rtstyle train` or `train-adain` wrote.")
+        Path,
+        typer.Argument(
+            help="What `rtstyle train` or `train-adain` wrote, or the folder of train-wct."
+        ),
     ],
     out: Annotated[
         Optional[Path],  # noqa: UP045 - Typer reads it at run time on Python 3.10
@@ -37,7 +43,7 @@ def export(
     licence: Annotated[str, typer.Option(help="Its licence.")] = "",
     vgg_weights: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="For train-adain: the local file of VGG-19 that it was trained with."),
+        typer.Option(help="For train-adain and -wct: the local file of VGG-19 of the training."),
     ] = None,
     paintings: Annotated[
         Optional[Path],  # noqa: UP045
@@ -48,23 +54,19 @@ def export(
     ] = False,
 ) -> None:
     """Write one ONNX file per style: uint8 RGB pictures of any size in and out."""
+    if checkpoint.is_dir():
+        export_levels(checkpoint, out, photos, vgg_weights, manifest=manifest)
+        return
     try:
         from rtstyle_export.adain_export import export_adain
         from rtstyle_export.export_job import Exported, export_checkpoint, parity_photos
         from rtstyle_export.onnx_writer import Credits
-        from rtstyle_export.parity import Parity
         from rtstyle_export.train.checkpoint import Checkpoint
         from rtstyle_export.train.config import AdainConfig
     except ImportError as error:
         raise MissingExtraError(
             "Exporting needs PyTorch.", str(error), "pip install 'rtstyle[train]'"
         ) from error
-
-    def tell(path: Path, parity: Parity) -> None:
-        typer.echo(
-            f"{path}  parity on {parity.pictures} pictures ({parity.device}): "
-            f"{parity.within_one:.4%} within 1 level, largest {parity.largest}"
-        )
 
     def show(item: Exported) -> None:
         tell(item.path, item.parity)
@@ -85,3 +87,35 @@ def export(
         on_file=show,
     )
     typer.echo("Use it: rtstyle video in.mp4 out.mp4 --style FILE.onnx")
+
+
+def tell(path: Path, parity: Parity) -> None:
+    """Print the parity report of one file."""
+    typer.echo(
+        f"{path}  parity on {parity.pictures} pictures ({parity.device}): "
+        f"{parity.within_one:.4%} within 1 level, largest {parity.largest}"
+    )
+
+
+def export_levels(
+    folder: Path,
+    out: Path | None,
+    photos: Path | None,
+    vgg_weights: Path | None,
+    *,
+    manifest: bool,
+) -> None:
+    """Write the encoder of WCT and the decoder of each level below `folder`."""
+    try:
+        from rtstyle_export.export_job import parity_photos
+        from rtstyle_export.wct_export import export_wct
+    except ImportError as error:
+        raise MissingExtraError(
+            "Exporting needs PyTorch.", str(error), "pip install 'rtstyle[train]'"
+        ) from error
+
+    export_wct(
+        folder, out or folder, pictures=parity_photos(photos), vgg_weights=vgg_weights,
+        manifest=manifest, on_file=tell,
+    )  # fmt: skip
+    typer.echo("Use them: rtstyle still photo.jpg out.png --style painting.jpg --method wct")
