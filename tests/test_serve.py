@@ -92,7 +92,7 @@ def test_config_lists_the_styles(server: Running) -> None:
 
 
 def test_thumbnails_are_shipped_small_or_painted(server: Running) -> None:
-    from rtstyle.serve.catalogue import SHIPPED
+    from rtstyle.serve.thumbnail import SHIPPED
 
     shipped = list(SHIPPED.glob("*.webp"))
     assert sum(path.stat().st_size for path in shipped) < 400_000
@@ -103,7 +103,7 @@ def test_thumbnails_are_shipped_small_or_painted(server: Running) -> None:
 
 
 def test_every_built_in_style_has_a_thumbnail() -> None:
-    from rtstyle.serve.catalogue import SHIPPED
+    from rtstyle.serve.thumbnail import SHIPPED
 
     manifest = Path(__file__).parents[1] / "pretrained" / "manifest.json"
     names = json.loads(manifest.read_text())["styles"]
@@ -482,10 +482,10 @@ def test_an_engine_that_raises_is_told_and_the_others_go_on(
 ) -> None:
     paint = server.lobby.bank.paint
 
-    def fails_for_mosaic(image: Any, style: str, size: str) -> Any:
+    def fails_for_mosaic(image: Any, style: str, size: str, strength: float) -> Any:
         if style == "mosaic":
             raise EngineError("The model broke.", "A test did it.")
-        return paint(image, style, size)
+        return paint(image, style, size, strength)
 
     monkeypatch.setattr(server.lobby.bank, "paint", fails_for_mosaic)
 

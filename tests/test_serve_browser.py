@@ -52,6 +52,13 @@ def server(pretrained_folder: Path) -> Iterator[Running]:
         yield it
 
 
+@pytest.fixture
+def gallery(pretrained_folder: Path) -> Iterator[Running]:
+    """A server of a test's own, for pictures that it hangs there."""
+    with serving(Options(port=0, style="invert", camera="test", min_fps=0)) as it:
+        yield it
+
+
 @pytest.fixture(scope="module")
 def launch() -> Iterator[Callable[..., Any]]:
     """Starts browsers: `launch(*arguments)`."""
@@ -82,6 +89,14 @@ def browser(launch: Callable[..., Any], clip: Path) -> Any:
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-video-capture={clip}",
     )
+
+
+@pytest.fixture
+def wall(browser: Any, gallery: Running) -> Iterator[Any]:
+    """The page of `gallery`."""
+    with open_page(browser, gallery.url) as page:
+        page.locator(".work").nth(1).wait_for()
+        yield page
 
 
 @pytest.fixture
@@ -229,11 +244,105 @@ def test_the_page_has_names_for_all_it_offers(page: Any) -> None:
     assert page.get_by_role("slider", name="Strength").is_visible()
 
 
+DROP = """
+([name, bytes, kinds]) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+    for (const kind of kinds) document.getElementById("frame").dispatchEvent(
+        new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
+}"""
+
+
+def drop(page: Any, name: str, content: bytes, *kinds: str) -> None:
+    page.evaluate(DROP, [name, list(content), kinds or ("dragover", "drop")])
+
+
+def flat(*rgb: int) -> bytes:
+    """A picture of one colour: what is painted like it becomes that colour."""
+    return bytes(cv2.imencode(".png", np.full((48, 64, 3), rgb[::-1], np.uint8))[1])
+
+
+def shows(page: Any, *rgb: int) -> bool:
+    return bool(np.abs(np.median(pixels(page), axis=(0, 1)) - rgb).max() < 30)
+
+
+def test_a_dropped_picture_is_painted_like_and_blended(wall: Any, gallery: Running) -> None:
+    start(wall)
+    until(lambda: is_negative(wall), "the negative", wall)
+    dropping = wall.locator("html[data-dropping]")
+    drop(wall, "my red cat.png", flat(200, 30, 30), "dragover")
+    assert dropping.count() == 1
+    drop(wall, "my red cat.png", flat(200, 30, 30), "drop")
+    until(lambda: shows(wall, 200, 30, 30), "red", wall)
+    assert dropping.count() == 0
+    assert wall.get_by_role("radio", name="my red cat").is_checked()
+    assert wall.locator("#title").inner_text() == "my red cat"
+    assert "hangs in the gallery" in wall.locator("#adding").inner_text()
+
+    wall.keyboard.press("x")
+    # What has no painting cannot be blended.
+    assert wall.get_by_role("checkbox", name="Painting of invert").is_disabled()
+    wall.get_by_role("checkbox", name="Painting of mosaic").check(force=True)
+    until(lambda: shows(wall, 110, 35, 115), "half red, half blue", wall)
+    slider = wall.get_by_role("slider", name="my red cat")
+    slider.focus()
+    wall.keyboard.press("Home")
+    until(lambda: shows(wall, 20, 40, 200), "blue", wall)
+    assert wall.locator("#artist").inner_text() == "A blend, 0 : 100"
+    [red] = [e.name for e in gallery.lobby.catalogue.entries.values() if e.title == "my red cat"]
+    wall.keyboard.press("End")
+    until(lambda: settings(gallery)["style"] == {red: 0.667, "mosaic": 0.333}, "two thirds", wall)
+    # Back to one: the one that weighs most.
+    wall.get_by_role("checkbox", name="Blend").uncheck(force=True)
+    until(lambda: settings(gallery)["style"] == red, "red alone", wall)
+    assert wall.locator("#mix").is_hidden()
+
+
+def test_a_refused_picture_is_told_in_a_line(browser: Any, gallery: Running) -> None:
+    with open_page(browser, gallery.url, allow="400") as page:
+        page.locator(".work").nth(1).wait_for()
+        drop(page, "notes.txt", b"some text")
+        line = page.locator("#adding.failed")
+        line.wait_for()
+        assert line.inner_text().startswith("notes.txt is no picture")
+        page.locator("#picture").set_input_files(
+            {"name": "green.png", "mimeType": "image/png", "buffer": flat(20, 180, 40)}
+        )
+        page.get_by_role("radio", name="green, your picture").wait_for()
+        assert page.get_by_role("radio", name="green, your picture").is_checked()
+        assert line.count() == 0
+
+
+def test_pictures_of_others_come_and_go(wall: Any, browser: Any, gallery: Running) -> None:
+    start(wall)
+    with open_page(browser, gallery.url) as other:
+        other.locator(".work").nth(1).wait_for()
+        drop(other, "theirs.png", flat(9, 9, 90))
+        other.get_by_role("radio", name="theirs").wait_for()
+    wall.get_by_role("radio", name="theirs").check(force=True)
+    until(lambda: shows(wall, 9, 9, 90), "their picture", wall)
+    catalogue = gallery.lobby.catalogue
+    [name] = [e.name for e in catalogue.entries.values() if e.title == "theirs"]
+    [session] = gallery.lobby.sessions.values()
+    session._loop.call_soon_threadsafe(catalogue.take_down, name)
+    # The page goes on with the style that the server begins with.
+    until(lambda: settings(gallery)["style"] == "invert", "the first style", wall)
+    until(lambda: is_negative(wall), "the negative", wall)
+    assert wall.get_by_role("radio", name="theirs").count() == 0
+
+
 @pytest.mark.parametrize("width", [320, 390, 768, 1280, 1920])
-def test_the_page_fits(page: Any, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 800})
-    page.locator(".work").first.wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+def test_the_page_fits(wall: Any, width: int) -> None:
+    wall.set_viewport_size({"width": width, "height": 800})
+    assert wall.evaluate("document.documentElement.scrollWidth") <= width
+    # Nor does a long name of a picture make it wider.
+    drop(wall, f"{'long' * 20}.png", flat(1, 2, 3))
+    wall.get_by_role("radio", name="longlong").wait_for()
+    wall.keyboard.press("x")
+    wall.get_by_role("checkbox", name="Painting of mosaic").check(force=True)
+    wall.locator("#mix").wait_for()
+    assert wall.evaluate("document.documentElement.scrollWidth") <= width
+    assert wall.locator(".work").nth(1).bounding_box()["width"] < 150
 
 
 def test_a_snapshot_is_a_png_of_the_picture(page: Any, tmp_path: Path) -> None:

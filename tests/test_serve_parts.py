@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -141,10 +142,10 @@ def test_sizes_that_no_camera_gives_are_refused(rows: int, columns: int) -> None
         steady_shape(rows, columns, (0, 0))
 
 
-def test_a_style_that_is_not_ready_holds_nobody_up(pretrained_folder: object) -> None:
+def test_a_style_that_is_not_ready_holds_nobody_up(tmp_path: Path) -> None:
     frame = np.full((96, 128, 3), 200, np.uint8)
     with StyleBank() as bank:
-        picture = LivePicture(bank, Painter(), Catalogue("invert", "fast"))
+        picture = LivePicture(bank, Painter(), Catalogue("invert", "fast", tmp_path))
         image, painted = picture(frame)
         assert not painted
         assert picture.warming

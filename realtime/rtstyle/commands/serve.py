@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtstyle.errors import MissingExtraError
+from rtstyle.style_help import STYLE_HELP
 
 if TYPE_CHECKING:
     from rtstyle.serve.server import Running
@@ -25,7 +26,7 @@ def serve(
         str, typer.Option(help="Address to listen on; other than loopback needs a token.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: any free one.", min=0, max=65535)] = 8765,
-    style: Annotated[str, typer.Option(help="Shown first: a name, or an .onnx file.")] = "mosaic",
+    style: Annotated[str, typer.Option(help=f"Shown first. {STYLE_HELP}")] = "mosaic",
     size: Annotated[str, typer.Option(help="Network: fast, balanced or paper.")] = "fast",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
     camera: Annotated[
@@ -67,6 +68,7 @@ def serve(
     from rtstyle.serve.guard import is_loopback
     from rtstyle.serve.server import Options, open_browser
     from rtstyle.serve.server import serve as run
+    from rtstyle.serve.settings import as_query
 
     # aiortc reports every lost packet as if it were news.
     for library in ("aiortc", "aioice"):
@@ -90,7 +92,7 @@ def serve(
 
     def started(running: Running) -> None:
         typer.echo(f"rtstyle serves {running.url}")
-        link = f"{running.address}/obs?style={running.lobby.catalogue.first}"
+        link = f"{running.address}/obs?style={as_query(running.lobby.catalogue.first)}"
         typer.echo(f"for OBS: {link}" + (f"&token={options.token}" if options.token else ""))
         if options.secure and certificate is None:
             typer.echo("The certificate is our own: the browser will warn once.", err=True)

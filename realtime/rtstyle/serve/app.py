@@ -1,4 +1,4 @@
-"""The routes: the page and its files, offers, thumbnails, the camera, health and metrics."""
+"""The routes: the page and its files, offers, pictures, the camera, health and metrics."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from starlette.staticfiles import StaticFiles
 from rtstyle import __version__
 from rtstyle.errors import RtstyleError, SourceError, StyleError, UsageError
 from rtstyle.serve.camera import CameraHub
-from rtstyle.serve.guard import Guard, RefusedError
+from rtstyle.serve.catalogue import Entry
+from rtstyle.serve.guard import PICTURES, Guard, RefusedError
 from rtstyle.serve.lobby import FullError, Lobby
 from rtstyle.serve.metrics import CONTENT_TYPE, Metrics
 from rtstyle.serve.mjpeg import MjpegResponse
 from rtstyle.serve.peer import check_offer
-from rtstyle.serve.settings import check_settings, parse_object, read_query
+from rtstyle.serve.settings import as_json, check_settings, parse_object, read_query
+from rtstyle.serve.uploads import Uploads
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,16 +41,25 @@ class Site:
 
     def __init__(self, lobby: Lobby, hub: CameraHub) -> None:
         self.lobby, self.hub, self.metrics = lobby, hub, Metrics(lobby, hub)
+        self.uploads = Uploads(lobby)
 
     async def config(self, _: Request) -> Response:
         """Tell the page what there is to choose from."""
         catalogue = self.lobby.catalogue
-        styles = [
-            {"name": e.name, "title": e.title, "artist": e.artist, "year": e.year}
-            for e in catalogue.entries.values()
-        ]
-        first = {"style": catalogue.first, "size": catalogue.size}
-        return JSONResponse({"version": __version__, "styles": styles, **first})
+        return JSONResponse(
+            {
+                "version": __version__,
+                "styles": [public(entry) for entry in catalogue.entries.values()],
+                "style": as_json(catalogue.first),
+                "size": catalogue.size,
+                "pictures": catalogue.takes_pictures,
+                "gallery": catalogue.revision,
+            }
+        )
+
+    async def picture(self, request: Request) -> Response:
+        """Take a picture as a style: its bytes in, its entry out."""
+        return JSONResponse(public(await self.uploads.take(request)))
 
     async def offer(self, request: Request) -> Response:
         """Open a session: an offer with settings in, the answer out."""
@@ -56,7 +67,8 @@ class Site:
             raise HTTPException(415, "An offer is application/json.")
         body = parse_object(await request.body())
         sdp = check_offer(body.get("sdp"))
-        settings = check_settings(body.get("settings", {}), self.lobby.catalogue)
+        catalogue = self.lobby.catalogue
+        settings = check_settings(body.get("settings", {}), catalogue, catalogue.mixable)
         session, reply = await self.lobby.enter(sdp, settings)
         return JSONResponse({"type": "answer", "sdp": reply, "session": session.id})
 
@@ -80,7 +92,8 @@ class Site:
 
     async def stream(self, request: Request) -> ASGIApp:
         """Send the server's camera, painted, as MJPEG."""
-        settings = read_query(request.query_params, self.lobby.catalogue)
+        catalogue = self.lobby.catalogue
+        settings = read_query(request.query_params, catalogue, catalogue.mixable)
         return Streamed(self.hub, settings)
 
     async def camera(self, _: Request) -> Response:
@@ -107,6 +120,12 @@ class Site:
         """End all streams and sessions."""
         await self.hub.close()
         await self.lobby.close()
+
+
+def public(entry: Entry) -> dict[str, Any]:
+    """Return what a page is told of a style: all but what the bank knows it by."""
+    names = ("name", "title", "artist", "year", "mixes", "picture")
+    return {name: getattr(entry, name) for name in names}
 
 
 class Streamed:
@@ -172,6 +191,7 @@ def build_app(
         Route("/obs", page("obs.html")),
         Route("/favicon.ico", page("icon.svg")),
         Route("/api/config", site.config),
+        Route(PICTURES, site.picture, methods=["POST"]),
         Route("/api/offer", site.offer, methods=["POST"]),
         Route("/api/session/{session}/leave", site.leave, methods=["POST"]),
         Route("/api/camera", site.camera),

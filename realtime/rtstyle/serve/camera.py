@@ -150,7 +150,8 @@ class CameraHub:
                 viewer.show(jpeg)
 
         def failed(error: Exception) -> None:
-            self.problem = describe(error)
+            picture.tell(error)
+            self.problem = picture.problem
 
         self._channels[key] = Channel(picture, lobby.painter.join(work, failed), viewers)
         lobby.guests += 1

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 65_536
-"""Bytes of the largest request body."""
+"""Bytes of the largest request body, but for a picture."""
+MAX_PICTURE = 20_000_000
+"""Bytes of the largest picture that is sent as a style."""
+PICTURES = "/api/pictures"
+"""The one path that takes so much."""
 COOKIE = "rtstyle"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -87,8 +91,9 @@ class Guard:
             self._check_origin(headers)
             if await self._check_token(scope, headers, send):
                 return
-            check_length(headers)
-            await self._app(scope, bounded(receive), send)
+            limit = MAX_PICTURE if scope["path"] == PICTURES else MAX_BODY
+            check_length(headers, limit)
+            await self._app(scope, bounded(receive, limit), send)
         except RefusedError as refusal:
             person = "text/html" in headers.get("accept", "")
             await reply(send, refusal.status, refusal.message, plain=person)
@@ -210,26 +215,33 @@ def single_headers(raw: Collection[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def check_length(headers: dict[str, str]) -> None:
-    """Raise `RefusedError` for a body that says of itself that it is too long."""
+def check_length(headers: dict[str, str], limit: int) -> None:
+    """Raise `RefusedError` for a body that says of itself that it is longer than `limit`."""
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length[:12]) > MAX_BODY:
-        raise RefusedError(413, f"A request has at most {MAX_BODY} bytes.")
+    if not length.isdecimal() or int(length[:12]) > limit:
+        raise too_long(limit)
 
 
-def bounded(receive: Receive) -> Receive:
-    """Return a `receive` that raises `RefusedError` once the body is too long."""
+def bounded(receive: Receive, limit: int) -> Receive:
+    """Return a `receive` that raises `RefusedError` once the body is longer than `limit`."""
     total = 0
 
     async def limited() -> Message:
         nonlocal total
         message = await receive()
         total += len(message.get("body", b""))
-        if total > MAX_BODY:
-            raise RefusedError(413, f"A request has at most {MAX_BODY} bytes.")
+        if total > limit:
+            raise too_long(limit)
         return message
 
     return limited
+
+
+def too_long(limit: int) -> RefusedError:
+    """Return the refusal of a body longer than `limit` bytes."""
+    if limit == MAX_PICTURE:
+        return RefusedError(413, f"A picture has at most {MAX_PICTURE // 1_000_000} MB.")
+    return RefusedError(413, f"A request has at most {limit} bytes.")
 
 
 def with_headers(send: Send) -> Send:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from statistics import median
@@ -16,6 +17,7 @@ from rtstyle.frame import Image
 from rtstyle.look import Look
 from rtstyle.serve.catalogue import Catalogue
 from rtstyle.serve.painter import Painter
+from rtstyle.serve.settings import Style, as_json, names_in
 from rtstyle.studio import Studio
 
 MAX_PIXELS = 640 * 480
@@ -34,9 +36,10 @@ class LivePicture:
 
     def __init__(self, bank: StyleBank, painter: Painter, catalogue: Catalogue) -> None:
         self._bank, self._painter, self._catalogue = bank, painter, catalogue
-        look = Look(catalogue[catalogue.first].model, catalogue.size)
+        look = Look(catalogue.model_of(catalogue.first), catalogue.size)
         self._studio = Studio(bank, look)
-        self._names = {entry.model: entry.name for entry in catalogue.entries.values()}
+        # What the page calls the models that may be in the studio's looks.
+        self._asked: dict[str, Style] = {look.style: catalogue.first}
         self._shape = (0, 0)
         self._begun = False
         self._lock = threading.Lock()
@@ -53,15 +56,23 @@ class LivePicture:
         """Take settings from `check_settings`. Raises `UsageError`."""
         settings = dict(settings)
         if "style" in settings:
-            settings["style"] = self._catalogue[settings["style"]].model
+            settings["style"] = self._model_of(settings["style"])
             self.problem = ""
         self._studio.change(**settings)
+
+    def _model_of(self, style: Style) -> str:
+        """Return the bank's name of a style, and remember that of the page."""
+        model, studio = self._catalogue.model_of(style), self._studio
+        kept = (studio.look.style, studio.shown.style)
+        # Replaced, not changed: the painter's thread may be reading.
+        self._asked = {name: self._asked[name] for name in kept} | {model: style}
+        return model
 
     def settings(self) -> dict[str, Any]:
         """Return what was last asked for, as the page names it."""
         look = self._studio.look
         return {
-            "style": self._names[look.style],
+            "style": as_json(self._asked[look.style]),
             "strength": look.strength,
             "keep_color": look.keep_color,
             "mirror": look.mirror,
@@ -70,8 +81,12 @@ class LivePicture:
 
     @property
     def shown(self) -> str:
-        """Name of the style in the last painted frame."""
-        return self._names[self._studio.shown.style]
+        """Name of the style in the last painted frame, or the names of those in the blend."""
+        return "+".join(names_in(self._asked[self._studio.shown.style]))
+
+    def tell(self, error: Exception) -> None:
+        """Make an error the `problem`, without the folder of the pictures."""
+        self.problem = describe(error).replace(f"{self._catalogue.folder}{os.sep}", "")
 
     def note_latency(self, seconds: float) -> None:
         """Take in the time that one frame took."""
@@ -106,7 +121,8 @@ class LivePicture:
         painted = studio(image)
         self._begun, self.warming = True, studio.look.model != studio.shown.model
         if studio.problem is not None:
-            self.problem, studio.problem = describe(studio.problem), None
+            self.tell(studio.problem)
+            studio.problem = None
         return painted, studio.shown.strength > 0
 
     def _ready(self) -> bool:
@@ -117,7 +133,7 @@ class LivePicture:
             if self._bank.ready(*look.model, shape):
                 return True
         except RtstyleError as error:
-            self.problem = describe(error)
+            self.tell(error)
             return False
         self._bank.prepare([look.model], shape)
         return False

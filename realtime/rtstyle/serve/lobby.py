@@ -61,6 +61,10 @@ class Lobby:
         """How many have frames painted."""
         return len(self.sessions) + self.guests
 
+    def make_ready(self, model: str) -> None:
+        """Prepare a style in the background for pictures of the usual size."""
+        self.bank.prepare([(model, self.catalogue.size)], self.painter.usual)
+
     def admit(self) -> None:
         """Make sure that there is room for one more. Raises `FullError`."""
         if why := self._refusal():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rtstyle.closing import Closing
 from rtstyle.controller import SCALES, RateController, Rung
+from rtstyle.look import Look
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,6 +28,8 @@ MEASURED = 60
 """Paintings whose median time tells what the machine can carry."""
 BESIDE = 1.25
 """How much longer a painting takes once video is decoded and encoded beside it, roughly."""
+USUAL = (480, 640)
+"""Rows and columns of most cameras; models are made warm for it."""
 SMALLEST_SCALE = 0.5
 """Below this share of the rows a painting is a smear; rather fewer frames, or fewer clients."""
 
@@ -64,6 +67,11 @@ class Painter(Closing):
     def rung(self) -> Rung:
         """The working resolution that holds the rate for all who are here."""
         return self._controller.rung
+
+    @property
+    def usual(self) -> tuple[int, int]:
+        """Rows and columns at which the pictures of most cameras are painted now."""
+        return Look(height=self.rung.height(USUAL[0])).working_size(*USUAL)
 
     @property
     def seconds(self) -> float | None:

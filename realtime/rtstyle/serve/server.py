@@ -20,7 +20,6 @@ import uvicorn
 
 from rtstyle.bank import StyleBank
 from rtstyle.errors import UsageError
-from rtstyle.look import Look
 from rtstyle.pipeline import one_opencv_thread
 from rtstyle.serve.app import Site, build_app
 from rtstyle.serve.camera import CameraHub
@@ -28,12 +27,10 @@ from rtstyle.serve.catalogue import Catalogue
 from rtstyle.serve.certificate import own_address, self_signed
 from rtstyle.serve.guard import is_loopback, is_unspecified
 from rtstyle.serve.lobby import MAX_CLIENTS, MIN_FPS, SILENCE, Lobby
-from rtstyle.serve.painter import TARGET_FPS, Painter
+from rtstyle.serve.painter import TARGET_FPS, USUAL, Painter
 from rtstyle.styles import DEFAULT_STYLE
 
 PORT = 8765
-USUAL = (480, 640)
-"""Rows and columns of most cameras; models are made warm for it."""
 WARM_UP = 8
 """Paintings at the start, which also measure the machine."""
 MIN_TOKEN = 16
@@ -157,7 +154,8 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
     """Bind, open the models and measure the machine; `stack` frees all of it."""
     # First of all, as it takes no time and fails most often.
     listener = stack.enter_context(contextlib.closing(bind(options.host, options.port)))
-    catalogue = Catalogue(options.style, options.size)
+    pictures = tempfile.TemporaryDirectory(prefix="rtstyle-", ignore_cleanup_errors=True)
+    catalogue = Catalogue(options.style, options.size, Path(stack.enter_context(pictures)))
     stack.enter_context(one_opencv_thread())
     bank = stack.enter_context(StyleBank(device=options.device, capacity=len(catalogue) + 4))
     painter = Painter(options.size, options.target_fps)
@@ -245,7 +243,7 @@ def certificates(options: Options, stack: ExitStack) -> tuple[Path | None, Path 
 
 def warm_up(bank: StyleBank, painter: Painter, catalogue: Catalogue) -> None:
     """Open the first style, measure the machine with it, and start to open the others."""
-    first = catalogue[catalogue.first].model
+    first = catalogue.model_of(catalogue.first)
     picture = np.random.default_rng(0).integers(0, 256, (*USUAL, 3), np.uint8)
     bank.paint(picture, first, catalogue.size)
     for _ in range(WARM_UP):
@@ -253,9 +251,10 @@ def warm_up(bank: StyleBank, painter: Painter, catalogue: Catalogue) -> None:
         bank.paint(picture, first, catalogue.size)
         painter.measure(time.monotonic() - began)
     painter.settle()
-    usual = Look(height=painter.rung.height(USUAL[0])).working_size(*USUAL)
-    models = [(entry.model, catalogue.size) for entry in catalogue.entries.values()]
-    bank.prepare(models, usual, urgent=False)
+    models = [entry.model for entry in catalogue.entries.values()]
+    # One painting warms the network for any: the first picture that is sent comes in at once.
+    models += [catalogue.model_of(((name, 1.0),)) for name in sorted(catalogue.mixable)[:1]]
+    bank.prepare([(model, catalogue.size) for model in models], painter.usual, urgent=False)
 
 
 def open_browser(url: str) -> None:

@@ -16,7 +16,7 @@ from aiortc import RTCDataChannel
 from aiortc.mediastreams import MediaStreamError
 
 from rtstyle.errors import RtstyleError
-from rtstyle.serve.live import LivePicture, describe, steady_shape
+from rtstyle.serve.live import LivePicture, steady_shape
 from rtstyle.serve.painter import Painter, Seat
 from rtstyle.serve.peer import PaintedTrack, answer, open_peer
 from rtstyle.serve.settings import read_message
@@ -135,7 +135,8 @@ class Session:
             return
         self.heard_at = now
         try:
-            self.picture.change(read_message(message, self.picture.styles))
+            styles = self.picture.styles
+            self.picture.change(read_message(message, styles, styles.mixable))
         except RtstyleError as error:
             self._send({"type": "error", "error": str(error)})
 
@@ -166,6 +167,7 @@ class Session:
             "warming": self.picture.warming,
             "problem": self.picture.problem,
             "settings": self.picture.settings(),
+            "gallery": self.picture.styles.revision,
         }
 
     def _paint(self, arrived: Arrived) -> bool:
@@ -183,4 +185,4 @@ class Session:
     def _failed(self, error: Exception) -> None:
         if not self.picture.problem:
             log.error("painting failed: %s", error)
-        self.picture.problem = describe(error)
+        self.picture.tell(error)

@@ -1,20 +1,31 @@
-"""What a page may change: JSON from outside, checked, becomes settings of a `Look`."""
+"""What a page may change: JSON from outside, checked, becomes settings of a `LivePicture`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from rtstyle.errors import UsageError
 
 MAX_MESSAGE = 4096
 """Characters of the longest message that a page may send over its data channel."""
+MOST = 4
+"""Styles in a blend."""
+HEAVIEST = 1_000_000.0
+"""Largest weight; only what weights are to each other counts."""
 
 SWITCHES = ("keep_color", "mirror", "split")
 
+Blend: TypeAlias = tuple[tuple[str, float], ...]
+"""Names of styles, in order, with shares that sum to 1."""
+Style: TypeAlias = str | Blend
+"""What a picture is painted in: one style by its name, or a blend."""
 
-def read_message(message: object, styles: Collection[str]) -> dict[str, Any]:
+
+def read_message(
+    message: object, styles: Collection[str], mixable: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the settings in a message of the data channel; an empty object is a sign of life.
 
     Raises `UsageError` for what is too long, no JSON object, or no setting.
@@ -23,7 +34,7 @@ def read_message(message: object, styles: Collection[str]) -> dict[str, Any]:
         raise UsageError("A message is text.")
     if len(message) > MAX_MESSAGE:
         raise UsageError(f"A message has at most {MAX_MESSAGE} characters.")
-    return check_settings(parse_object(message), styles)
+    return check_settings(parse_object(message), styles, mixable)
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
@@ -38,17 +49,20 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     return value
 
 
-def check_settings(settings: object, styles: Collection[str]) -> dict[str, Any]:
-    """Return `settings` for `Look`, every value of the right type and range.
+def check_settings(
+    settings: object, styles: Collection[str], mixable: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return `settings` for `LivePicture.change`, every value of the right type and range.
 
-    `styles` are the names that may be chosen. Raises `UsageError`.
+    `styles` are the names that may be chosen, `mixable` those that may be blended. Raises
+    `UsageError`.
     """
     if not isinstance(settings, Mapping):
         raise UsageError("Settings are a JSON object.")
     checked: dict[str, Any] = {}
     for name, value in settings.items():
         if name == "style":
-            checked[name] = check_style(value, styles)
+            checked[name] = check_style(value, styles, mixable)
         elif name == "strength":
             checked[name] = check_strength(value)
         elif name in SWITCHES:
@@ -61,10 +75,12 @@ def check_settings(settings: object, styles: Collection[str]) -> dict[str, Any]:
     return checked
 
 
-def read_query(query: Mapping[str, str], styles: Collection[str]) -> dict[str, Any]:
+def read_query(
+    query: Mapping[str, str], styles: Collection[str], mixable: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the settings in the query of `/obs`: `style=wave&strength=0.8&mirror=1`.
 
-    Raises `UsageError`.
+    A blend is `style=wave:0.7,mosaic:0.3`. Raises `UsageError`.
     """
     # The page numbers its attempts, so that none comes out of a cache.
     settings: dict[str, Any] = {name: value for name, value in query.items() if name != "n"}
@@ -73,25 +89,77 @@ def read_query(query: Mapping[str, str], styles: Collection[str]) -> dict[str, A
             settings[name] = {"1": True, "true": True, "0": False, "false": False}.get(
                 settings[name], settings[name]
             )
+    if ":" in settings.get("style", ""):
+        parts = (part.partition(":") for part in settings["style"].split(","))
+        settings["style"] = {name: read_number(text, "A weight") for name, _, text in parts}
     if "strength" in settings:
-        try:
-            settings["strength"] = float(settings["strength"])
-        except ValueError as error:
-            raise UsageError("strength is a number from 0 to 1.") from error
-    return check_settings(settings, styles)
+        settings["strength"] = read_number(settings["strength"], "strength")
+    return check_settings(settings, styles, mixable)
 
 
-def check_style(value: object, styles: Collection[str]) -> str:
-    """Return a style's name. Never a path: only names that the server listed are taken."""
+def read_number(text: str, what: str) -> float:
+    """Return a number in a query. Raises `UsageError`."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError(f"{what} is a number.") from error
+
+
+def check_style(value: object, styles: Collection[str], mixable: Collection[str]) -> Style:
+    """Return a style. Never a path: only names that the server listed are taken."""
+    if isinstance(value, Mapping):
+        return check_blend(value, mixable)
     if not isinstance(value, str) or value not in styles:
-        raise UsageError("There is no such style.", "", f"There are {', '.join(styles)}.")
+        raise UsageError("There is no such style.", "", "Reload the page to see those there are.")
     return value
+
+
+def check_blend(weights: Mapping[str, object], mixable: Collection[str]) -> Blend:
+    """Return a blend of listed names. One of the same shares is always the same value."""
+    if len(weights) > MOST:
+        raise UsageError(f"A blend has at most {MOST} styles.")
+    if any(name not in mixable for name in weights):
+        raise UsageError("There is no such style to blend.")
+    numbers = {name: check_weight(value) for name, value in weights.items()}
+    whole = sum(numbers.values())
+    if whole <= 0:
+        raise UsageError("The weights of a blend sum to more than zero.")
+    shares = ((name, round(numbers[name] / whole, 3)) for name in sorted(numbers))
+    return tuple((name, share) for name, share in shares if share)
+
+
+def check_weight(value: object) -> float:
+    """Return a number from 0 to `HEAVIEST`."""
+    if not is_number(value) or not 0.0 <= value <= HEAVIEST:  # type: ignore[operator]
+        raise UsageError(f"A weight is a number from 0 to {HEAVIEST:.0f}.")
+    return float(value)  # type: ignore[arg-type]
 
 
 def check_strength(value: object) -> float:
     """Return a number from 0 to 1."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
     # The comparison is false for NaN as well.
-    if not number or not 0.0 <= value <= 1.0:  # type: ignore[operator]
+    if not is_number(value) or not 0.0 <= value <= 1.0:  # type: ignore[operator]
         raise UsageError("strength is a number from 0 to 1.")
     return float(value)  # type: ignore[arg-type]
+
+
+def is_number(value: object) -> bool:
+    """Tell whether this is a number of JSON, which true and false are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def names_in(style: Style) -> tuple[str, ...]:
+    """Return the names of the styles in a style."""
+    return (style,) if isinstance(style, str) else tuple(name for name, _ in style)
+
+
+def as_json(style: Style) -> str | dict[str, float]:
+    """Return a style as a page takes and gives it."""
+    return style if isinstance(style, str) else dict(style)
+
+
+def as_query(style: Style) -> str:
+    """Return a style as the address of `/obs` takes it."""
+    if isinstance(style, str):
+        return style
+    return ",".join(f"{name}:{share:g}" for name, share in style)

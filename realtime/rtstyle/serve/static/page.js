@@ -4,6 +4,7 @@ import { Connection, Refused } from "./connection.js";
 import { askForCamera, countCameras, explain } from "./camera.js";
 import { Figures } from "./figures.js";
 import { Settings } from "./settings.js";
+import { Pictures } from "./pictures.js";
 import { Recorder, snapshot } from "./capture.js";
 import { listenToKeys } from "./keys.js";
 
@@ -59,6 +60,7 @@ async function start() {
     return;
   }
   show("starting", "Stretching the canvas", "");
+  await refresh();
   await connect();
 }
 
@@ -95,7 +97,10 @@ function lost() {
     return;
   }
   show("starting", "Connecting again", `Attempt ${attempt} of ${RETRIES}.`);
-  setTimeout(() => { if (wanted && camera) connect(); }, 700 * 2 ** attempt);
+  setTimeout(async () => {
+    await refresh();
+    if (wanted && camera) connect();
+  }, 700 * 2 ** attempt);
 }
 
 function stop() {
@@ -110,12 +115,18 @@ function stop() {
   figures.stop();
 }
 
+// What hangs on the server may have changed: others add pictures, too many go, it starts anew.
+async function refresh() {
+  try { await settings.load(); } catch { /* the connection will tell */ }
+}
+
 let lastProblem = "";
 
 function report(status) {
   at("warming").hidden = !status.warming;
   frame.dataset.shown = status.shown;
   figures.server(status);
+  if (status.gallery !== settings.gallery.revision) refresh();
   if (status.problem && status.problem !== lastProblem) say(status.problem);
   lastProblem = status.problem;
 }
@@ -177,21 +188,29 @@ at("flip").addEventListener("click", async () => {
 at("help").addEventListener("click", () => at("keys").showModal());
 
 listenToKeys(at("keys-on"), {
-  n: () => settings.step(1),
-  p: () => settings.step(-1),
+  n: () => settings.gallery.step(1),
+  p: () => settings.gallery.step(-1),
   "+": () => settings.strengthen(5),
   "-": () => settings.strengthen(-5),
   c: () => settings.toggle("keep_color"),
   m: () => settings.toggle("mirror"),
   o: () => settings.toggle("split"),
+  x: () => settings.gallery.toggleBlend(),
+  a: () => { if (settings.gallery.takesPictures) at("picture").click(); },
   s: () => at("snapshot").click(),
   r: () => at("record").click(),
   f: () => at("full").click(),
   "?": () => at("keys").showModal(),
-  digit: (number) => settings.choose(number - 1),
+  digit: (number) => settings.gallery.choose(number - 1),
 }, speak);
 
 // A closed tab frees its place at once; the server would notice by itself a little later.
 addEventListener("pagehide", () => { connection?.close(); });
 
-settings.load().catch((error) => show("error", "The server did not answer", error.message));
+settings.load().then(() => {
+  if (!settings.gallery.takesPictures) return;
+  new Pictures(at("picture"), at("adding"), async (entry) => {
+    await settings.load();
+    settings.gallery.add(entry.name);
+  }, speak);
+}).catch((error) => show("error", "The server did not answer", error.message));
