@@ -308,8 +308,8 @@ def test_a_refused_picture_is_told_in_a_line(browser: Any, gallery: Running) -> 
         page.locator("#picture").set_input_files(
             {"name": "green.png", "mimeType": "image/png", "buffer": flat(20, 180, 40)}
         )
-        page.get_by_role("radio", name="green, your picture").wait_for()
-        assert page.get_by_role("radio", name="green, your picture").is_checked()
+        page.get_by_role("radio", name="green, added here").wait_for()
+        assert page.get_by_role("radio", name="green, added here").is_checked()
         assert line.count() == 0
 
 

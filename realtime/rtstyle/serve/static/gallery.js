@@ -199,7 +199,7 @@ export class Gallery {
 }
 
 function credit(style, between) {
-  const said = style.picture ? ["your picture"] : [style.artist, style.year];
+  const said = style.picture ? ["added here"] : [style.artist, style.year];
   return said.filter(Boolean).join(between);
 }
 

@@ -44,7 +44,7 @@ export class Pictures {
       this.speak(`Sending ${file.name}`);
       const entry = await this.#send(file);
       await this.taken(entry);
-      this.#say(`${entry.title} hangs in the gallery.`);
+      this.#say(`${entry.title} hangs in the gallery, for all who have this page.`);
     } catch (error) {
       this.#say(error.message, true);
     }
