@@ -18,6 +18,7 @@ from rtstyle_export import functional  # noqa: E402
 from rtstyle_export.data import to_tensor  # noqa: E402
 from rtstyle_export.offline import memory, pyramid, stored  # noqa: E402
 from rtstyle_export.offline.gatys import Descent, Method, State, noise, to_image  # noqa: E402
+from rtstyle_export.offline.johnson_bench import Line, measure  # noqa: E402
 from rtstyle_export.offline.network import Network, check_layers  # noqa: E402
 from rtstyle_export.offline.objective import GatysLoss, GatysSpec, Region  # noqa: E402
 from rtstyle_export.offline.reconstruct import rows  # noqa: E402
@@ -450,3 +451,22 @@ def test_sheet_of_reconstructions_has_a_row_for_each_kind() -> None:
 def test_image_round_trip() -> None:
     image = picture()
     assert np.array_equal(to_image(to_tensor(image)), image)
+
+
+# ---- the speed table
+
+
+def test_speed_table_multiplies_what_was_measured() -> None:
+    from rtstyle.commands.bench_johnson import seconds_table, speedup_table
+
+    shown: list[str] = []
+    painters = {"paper": np.copy, "fast": np.copy}
+    lines = measure([64], painters, closures=1, runs=1, progress=shown.append)
+    line = lines[0]
+    assert line.speedup("fast", 500) == pytest.approx(500 * line.closure / line.networks["fast"])
+    assert line.to_json()["speedup"]["paper"]["100"] == line.speedup("paper", 100)
+    assert shown == ["paper at 64 px", "fast at 64 px", "1 closures at 64 px"]
+    fixed = [Line(256, 0.5, 3, {"paper": 0.25, "fast": 0.01})]
+    assert list(seconds_table(fixed).columns[2].cells) == ["~50.0"]
+    assert list(speedup_table(fixed).columns[3].cells) == ["1000 x"]
+    assert list(speedup_table(fixed).columns[-1].cells) == ["1057 x"]

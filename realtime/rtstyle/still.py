@@ -133,13 +133,12 @@ def check_target(source: Path, output: Path, state: Path, *, overwrite: bool, re
     check_output(source, output, overwrite=overwrite or (resume and state.is_file()))
 
 
-def conclude(outcome: Outcome | None, output: Path, painted: bool = True) -> None:
+def conclude(outcome: Outcome | None, output: Path) -> None:
     """Tell how a run ended; exit with 130 if it was stopped."""
     if outcome is not None and outcome.pause is None:
         height, width = outcome.image.shape[:2]
         typer.echo(f"{output}  {width}x{height}  objective {outcome.values[-1]:.4f}")
         return
-    kept = f"{output} is the best so far." if painted else "Nothing was painted yet."
     then = " The same command with --resume goes on." if outcome is not None else ""
-    typer.echo(f"Stopped. {kept}{then}")
+    typer.echo(f"Stopped. {output} is the best so far.{then}")
     raise typer.Exit(130)

@@ -117,8 +117,9 @@ def run(
                 network, subject, size, plan, start=start, report=watch, stop=lambda: flag.raised
             )
     except KeyboardInterrupt:
-        if watch.last is not None:
-            write(watch.last.picture())
+        if watch.last is None:
+            raise
+        write(watch.last.picture())
         return None
     write(outcome.image)
     if outcome.pause is not None:
