@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-import numpy as np
 import typer
 
 from rtstyle.errors import MissingExtraError, UsageError
@@ -121,6 +120,7 @@ def suit_colors(
 def grey(image: Image) -> Image:
     """Return the luminance of (H, W, 3) uint8 RGB in three equal channels."""
     import cv2
+    import numpy as np
 
     light = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.cvtColor(light, cv2.COLOR_GRAY2RGB), np.uint8)
