@@ -533,3 +533,14 @@ class TestCommands:
             assert sheet.width > 3 * 64
         assert run("grid", photo, red, green, "mosaic", red, out, "--steps", 3)[0] == 2
         assert run("grid", photo, red, green, "mosaic", out)[0] == 2
+
+
+def test_engines_are_compared_on_models_with_a_map_as_input() -> None:
+    from rtstyle.devices import blank_extra, candidates, measure
+    from rtstyle.engines import EngineOptions, open_engine
+
+    model = styles.find_any("content", "paper").path.read_bytes()
+    with open_engine(model, CPU) as engine:
+        shapes = {name: value.shape for name, value in blank_extra(engine, 24, 32).items()}
+    assert shapes == {"statistics": (1, 1, 6), "strength": (1,), "weights": (1, 1, 24, 32)}
+    assert len(measure(model, candidates("cpu"), EngineOptions(threads=1))) == 2

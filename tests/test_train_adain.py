@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from safetensors.torch import save_file  # noqa: E402
+from adain_runs import make, random_vgg19  # noqa: E402
 from training import write_pictures  # noqa: E402
 
 from rtstyle import cli  # noqa: E402
@@ -17,10 +17,9 @@ from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle_export.data import read_picture, to_tensor  # noqa: E402
 from rtstyle_export.losses import AdainLoss  # noqa: E402
 from rtstyle_export.networks.adain import STYLE_LAYERS, painting_statistics  # noqa: E402
-from rtstyle_export.train.adain import AdainTrainer, Pairs  # noqa: E402
+from rtstyle_export.train.adain import Pairs  # noqa: E402
 from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.train.config import AdainConfig  # noqa: E402
-from rtstyle_export.vgg import layer_names  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -29,34 +28,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("adain")
     write_pictures(folder / "photos", 3, 0)
     write_pictures(folder / "paintings", 2, 1)
-    generator, state, channels = torch.Generator().manual_seed(0), {}, 3
-    names = layer_names("vgg19")
-    for index, name in enumerate(names[: names.index("conv4_1") + 1]):
-        if name.startswith("conv"):
-            width = (64, 128, 256, 512)[int(name[4]) - 1]
-            scale = (2 / (9 * channels)) ** 0.5
-            weight = torch.randn(width, channels, 3, 3, generator=generator) * scale
-            state[f"features.{index}.weight"] = weight
-            state[f"features.{index}.bias"] = torch.zeros(width)
-            channels = width
-    save_file(state, folder / "vgg19.safetensors")
+    random_vgg19(folder / "vgg19.safetensors")
     return folder
-
-
-def make(place: Path, run: str, **options: object) -> AdainTrainer:
-    given = {"size": "fast", "steps": 4, "batch": 1, "crop": 64, "margin": 8, "scaled_on": 2}
-    teacher = options.pop("teacher", None)
-    init_from = options.pop("init_from", None)
-    config = AdainConfig(**{**given, **options})  # type: ignore[arg-type]
-    return AdainTrainer(
-        config,
-        place / "photos",
-        place / "paintings",
-        place / run,
-        vgg_weights=place / "vgg19.safetensors",
-        teacher=teacher,  # type: ignore[arg-type]
-        init_from=init_from,  # type: ignore[arg-type]
-    )
 
 
 def test_pairs_are_a_function_of_their_number(place: Path) -> None:

@@ -166,7 +166,7 @@ def measure_style(net: nn.Module, file: Path, pictures: Sequence[NDArray[np.uint
         with torch.no_grad():
             wanted = net(torch.from_numpy(batch)).numpy()
         found = session.run(["statistics"], {"painting": batch})[0]
-        difference = np.abs(found - wanted) / (CLOSE * wanted.std())
+        difference = np.abs(found - wanted) / (CLOSE * max(float(wanted.std()), CLOSE))
         close += int((difference <= 1).sum())
         values += wanted.size
         worst = max(worst, float(difference.max()))

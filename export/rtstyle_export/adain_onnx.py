@@ -115,25 +115,33 @@ def to_picture(painted: Tensor) -> Tensor:
 
 
 def halved(net: nn.Module) -> None:
-    """Round the large weights of `net` to half precision, as they are stored, in place."""
+    """Round the large weights of `net` to half precision, as they are stored, in place.
+
+    Those beyond its range, as of filters that hardly ever fire, stay as they are.
+    """
     with torch.no_grad():
         for weight in net.parameters():
-            if weight.numel() >= HALF_FROM:
-                weight.copy_(weight.half().float())
+            rounded = weight.half().float()
+            if weight.numel() >= HALF_FROM and bool(torch.isfinite(rounded).all()):
+                weight.copy_(rounded)
 
 
 def store_halved(model: onnx.ModelProto) -> None:
-    """Store large float32 weights as float16 with a cast behind each, in place.
+    """Store the weights that `halved` has rounded as float16 with a cast behind each, in place.
 
-    Exact for weights that `halved` has rounded; engines cast once, as they load the file.
+    Engines cast once, as they load the file.
     """
     casts = []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
         if values.dtype != np.float32 or values.size < HALF_FROM:
             continue
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if not np.array_equal(half.astype(np.float32), values):
+            continue
         name, stored = tensor.name, f"{tensor.name}.half"
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+        tensor.CopyFrom(numpy_helper.from_array(half, stored))
         casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
     for node in reversed(casts):
         model.graph.node.insert(0, node)

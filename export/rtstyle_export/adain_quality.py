@@ -56,7 +56,8 @@ class Judge:
     def features(self, picture: Picture) -> Features:
         """Return the activations of a picture at the four layers."""
         with torch.no_grad():
-            return self._encoder(to_tensor(picture))
+            found: Features = self._encoder(to_tensor(picture))
+            return found
 
     def style(self, found: Features, painting: Features, where: Tensor | None = None) -> float:
         """Distance of channel statistics; `where` (H, W) in 0 to 1 picks a part of the picture."""

@@ -153,7 +153,7 @@ def measure(
         for one in choices:
             try:
                 engine = stack.enter_context(open_candidate(model, one, options))
-                engine.run(noise, blank_extra(engine))
+                engine.run(noise, blank_extra(engine, height, width))
             except EngineError as error:
                 failure = error
             else:
@@ -164,7 +164,7 @@ def measure(
                 break
             for one, engine in engines.items():
                 start = time.perf_counter()
-                engine.run(noise, blank_extra(engine))
+                engine.run(noise, blank_extra(engine, height, width))
                 times[one] = min(times.get(one, np.inf), time.perf_counter() - start)
     if not times:
         raise failure
@@ -180,12 +180,19 @@ def fastest(times: Mapping[Candidate, float]) -> Candidate:
     return best
 
 
-def blank_extra(engine: Engine) -> dict[str, NDArray[Any]]:
-    """Return ones for the further inputs of a model, to try it out."""
+def blank_extra(engine: Engine, height: int, width: int) -> dict[str, NDArray[Any]]:
+    """Return ones for the further inputs of a model, to try it out on a picture of that size."""
     return {
-        name: np.ones([max(size, 1) for size in port.shape], port.dtype)
-        for name, port in engine.extras.items()
+        name: np.ones(_blank(p.shape, height, width), p.dtype) for name, p in engine.extras.items()
     }
+
+
+def _blank(shape: tuple[int, ...], height: int, width: int) -> list[int]:
+    """Fill in what may vary: maps, as masks are, have the size of the picture."""
+    filled = [max(size, 1) for size in shape]
+    if len(shape) == 4 and shape[2:] == (-1, -1):
+        filled[2:] = [height, width]
+    return filled
 
 
 def _memory_key(device: str, model_bytes: int, options: EngineOptions) -> str:

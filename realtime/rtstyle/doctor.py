@@ -166,7 +166,7 @@ def engines() -> Iterator[Check]:
         try:
             with open_candidate(content, one, EngineOptions(threads=1, precision="auto")) as engine:
                 noise = np.zeros((1, 32, 32, 3), np.uint8)
-                engine.run(noise, devices.blank_extra(engine))
+                engine.run(noise, devices.blank_extra(engine, 32, 32))
                 yield Check("engines", str(one), True, engine.precision)
         except (RtstyleError, ImportError) as error:
             why = error.why or error.what if isinstance(error, RtstyleError) else str(error)

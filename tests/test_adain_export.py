@@ -1,0 +1,174 @@
+"""Export of networks for any style: parity, storage in half precision, regions, the manifest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from adain_runs import make, random_vgg19  # noqa: E402
+from models import identity_model, write_pretrained  # noqa: E402
+from PIL import Image as Pil  # noqa: E402
+from training import write_pictures  # noqa: E402
+
+from rtstyle import cli, styles  # noqa: E402
+from rtstyle.errors import TrainingError  # noqa: E402
+from rtstyle.stylizer import Stylizer  # noqa: E402
+from rtstyle_export.adain_onnx import (  # noqa: E402
+    ContentNet,
+    FoldedContentNet,
+    RegionsNet,
+    halved,
+    store_halved,
+)
+from rtstyle_export.functional import (  # noqa: E402
+    adain,
+    channel_statistics,
+    regional_adain,
+    regional_statistics,
+)
+from rtstyle_export.networks.adain import FastAdain  # noqa: E402
+from rtstyle_export.networks.realtime import RealTimeSpec  # noqa: E402
+
+SMALL = RealTimeSpec(stem=4, body=8, blocks=1, tail=4, border=8)
+
+
+class TestRegions:
+    def test_statistics_of_halves(self) -> None:
+        x = torch.randn(1, 3, 64, 64) * 2 + 1
+        weights = torch.zeros(1, 2, 64, 64)
+        weights[:, 0, :, :32], weights[:, 1, :, 32:] = 1, 1
+        mean, std = regional_statistics(x, weights, prior=0.0)
+        for k, half in enumerate((x[..., :32], x[..., 32:])):
+            wanted = channel_statistics(half)
+            assert torch.allclose(mean[:, :, k], wanted[0], atol=1e-4)
+            assert torch.allclose(std[:, :, k], wanted[1], atol=1e-4)
+
+    def test_one_region_is_plain_adain(self) -> None:
+        x, ones = torch.randn(2, 3, 16, 16), torch.ones(2, 1, 16, 16)
+        mean, std = torch.randn(2, 3), torch.rand(2, 3) + 0.5
+        found = regional_adain(x, ones, mean[:, :, None], std[:, :, None])
+        assert torch.allclose(found, adain(x, mean, std), atol=1e-4)
+
+    def test_each_region_gets_the_statistics_of_its_style(self) -> None:
+        x = torch.randn(1, 4, 64, 64)
+        weights = torch.zeros(1, 2, 64, 64)
+        weights[:, 0, :40], weights[:, 1, 40:] = 1, 1
+        mean, std = torch.randn(1, 4, 2), torch.rand(1, 4, 2) + 0.5
+        painted = regional_adain(x, weights, mean, std)
+        for k, part in enumerate((painted[:, :, :40], painted[:, :, 40:])):
+            found = channel_statistics(part)
+            assert torch.allclose(found[0], mean[:, :, k], atol=0.02)
+            assert torch.allclose(found[1], std[:, :, k], atol=0.02)
+
+    def test_an_empty_region_stays_finite(self) -> None:
+        weights = torch.zeros(1, 2, 8, 8)
+        weights[:, 0] = 1
+        found = regional_adain(torch.randn(1, 2, 8, 8), weights, *torch.rand(2, 1, 2, 2))
+        assert torch.isfinite(found).all()
+
+
+class TestForms:
+    def picture(self, height: int = 37, width: int = 50) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
+        return torch.randint(0, 256, (1, height, width, 3), generator=generator, dtype=torch.uint8)
+
+    def test_the_folded_form_is_the_same_function(self) -> None:
+        net = FastAdain(SMALL).eval()
+        numbers = torch.randn(1, sum(net.sizes)) * 0.3
+        for strength in (0.0, 0.4, 1.0):
+            given = (self.picture(), numbers, torch.tensor([strength]))
+            with torch.no_grad():
+                wanted, found = ContentNet(net)(*given), FoldedContentNet(net)(*given)
+            assert (wanted.int() - found.int()).abs().max() <= 1
+
+    def test_one_region_is_the_plain_network(self) -> None:
+        net = FastAdain(SMALL).eval()
+        numbers, one = torch.randn(1, sum(net.sizes)) * 0.3, torch.ones(1)
+        with torch.no_grad():
+            wanted = ContentNet(net)(self.picture(), numbers, one)
+            whole = torch.ones(1, 1, 37, 50)
+            found = RegionsNet(net)(self.picture(), numbers[:, None], one, whole)
+        assert (wanted.int() - found.int()).abs().max() <= 1
+
+    def test_halved_weights_are_stored_exactly(self) -> None:
+        import onnx
+        from onnx import helper, numpy_helper
+
+        layer = torch.nn.Linear(100, 100)
+        halved(layer)
+        kept = layer.weight.detach().numpy().copy()
+        graph = helper.make_graph(
+            [helper.make_node("MatMul", ["x", "w"], ["y"])],
+            "g",
+            [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 100])],
+            [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 100])],
+            [numpy_helper.from_array(kept, "w")],
+        )
+        model = helper.make_model(graph)
+        store_halved(model)
+        onnx.checker.check_model(model)
+        assert model.graph.initializer[0].data_type == onnx.TensorProto.FLOAT16
+        stored = numpy_helper.to_array(model.graph.initializer[0]).astype(np.float32)
+        np.testing.assert_array_equal(stored, kept)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("adain-export")
+    write_pictures(folder / "photos", 2, 0)
+    write_pictures(folder / "paintings", 2, 1)
+    random_vgg19(folder / "vgg19.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("size", ["fast", "paper"])
+def test_export(
+    size: str,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = make(place, f"run-{size}", size=size, steps=1)
+    run.save()
+    out = tmp_path / "styles"
+    write_pretrained(out, {"identity": {"fast": identity_model()}})
+    data = json.loads((out / "manifest.json").read_text())
+    painting = sorted((place / "paintings").iterdir())[0]
+    data["styles"]["identity"]["painting"] = painting.name
+    (out / "manifest.json").write_text(json.dumps(data))
+    arguments = [
+        *("rtstyle", "export", run.path, "--out", out, "--manifest"),
+        *("--vgg-weights", place / "vgg19.safetensors"),
+        *("--photos", place / "photos", "--paintings", place / "paintings"),
+    ]
+    monkeypatch.setattr("sys.argv", [str(a) for a in arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    assert "100.0000% within 1 level" in capsys.readouterr().out
+    monkeypatch.setenv("RTSTYLE_STYLES", str(out))
+    assert styles.find_any("content", size).training["steps"] == 0
+    photo = np.asarray(Pil.open(sorted((place / "photos").iterdir())[0]).convert("RGB"))
+    half = np.zeros((*photo.shape[:2], 3), np.uint8)
+    half[:, photo.shape[1] // 2 :] = 255
+    names = [str(painting), "identity:1"]
+    for style, mask in ((names[0], None), (names[1], None), (names, half)):
+        with Stylizer(style, size, mask=mask, device="cpu") as stylize:
+            assert stylize(photo).shape == photo.shape
+
+
+def test_another_kind_of_checkpoint_is_told(place: Path) -> None:
+    from rtstyle_export.adain_export import adain_config
+    from rtstyle_export.train.checkpoint import Checkpoint
+    from rtstyle_export.train.config import TrainConfig
+
+    config = TrainConfig(styles=("a",), paintings=("a.jpg",))
+    with pytest.raises(TrainingError, match="johnson"):
+        adain_config(Checkpoint(config, 0, {}, None, 0.0, {}))
