@@ -20,6 +20,7 @@ from rtstyle.errors import TrainingError
 from rtstyle_export.adain_onnx import (
     PARTS,
     RegionsNet,
+    encoder_hash,
     export_form,
     halved,
     reference_form,
@@ -102,8 +103,11 @@ def export_adain(
     encoder, pair = load_pair(checkpoint, vgg_weights)
     facts = training_facts(checkpoint)
     numbers = 1024 if isinstance(pair, PaperPair) else sum(pair.net.sizes)
-    files = {}
-    for part in PARTS if isinstance(pair, FastPair) else PARTS[:2]:
+    files: dict[str, Path] = {}
+    shared = None if isinstance(pair, FastPair) else shared_style(out, encoder)
+    if shared is not None:
+        files["style"] = shared
+    for part in parts_of(pair, shared is not None):
         file = out / f"any-{size}-{part}.onnx"
         fresh = file.with_name(f".{file.name}.new")
         form = export_form(part, encoder, pair)
@@ -122,6 +126,22 @@ def export_adain(
         if paintings is not None:
             keep_paintings(out, paintings, size, files["style"])
     return list(files.values())
+
+
+def parts_of(pair: Any, shared: bool) -> tuple[str, ...]:
+    """Return the files that a network needs; the paper's paints regions with its content file."""
+    if isinstance(pair, FastPair):
+        return PARTS
+    return ("content",) if shared else ("style", "content")
+
+
+def shared_style(folder: Path, encoder: Encoder) -> Path | None:
+    """Return the style file of `fast` in `folder` if it has the same encoder and serves both."""
+    path = folder / "any-fast-style.onnx"
+    if not path.is_file():
+        return None
+    meta = open_session(read_model(path), EngineOptions()).get_modelmeta().custom_metadata_map
+    return path if meta.get("rtstyle.encoder") == encoder_hash(encoder) else None
 
 
 def measure(
@@ -164,12 +184,12 @@ def measure_style(net: nn.Module, file: Path, pictures: Sequence[NDArray[np.uint
     for picture in pictures:
         batch = np.array(picture[None])
         with torch.no_grad():
-            wanted = net(torch.from_numpy(batch)).numpy()
-        found = session.run(["statistics"], {"painting": batch})[0]
-        difference = np.abs(found - wanted) / (CLOSE * max(float(wanted.std()), CLOSE))
-        close += int((difference <= 1).sum())
-        values += wanted.size
-        worst = max(worst, float(difference.max()))
+            vectors = [vector.numpy() for vector in net(torch.from_numpy(batch))]
+        for wanted, found in zip(vectors, session.run(None, {"painting": batch}), strict=True):
+            difference = np.abs(found - wanted) / (CLOSE * max(float(wanted.std()), CLOSE))
+            close += int((difference <= 1).sum())
+            values += wanted.size
+            worst = max(worst, float(difference.max()))
     return Parity("cpu", len(pictures), close / values, int(np.ceil(worst)) if worst > 1 else 0)
 
 
@@ -188,7 +208,7 @@ def keep_paintings(folder: Path, paintings: Path, size: str, style: Path) -> Non
         with np.load(path) as content:
             known = {key: content[key] for key in content.files}
     for name, painting in find_paintings(folder, paintings):
-        numbers = adain.run_encoder(style, adain.read_painting(painting))
+        numbers = adain.run_encoder(style, size, adain.read_painting(painting))
         known[f"{size}/{name}"] = numbers
     partial = path.with_name(".any-paintings.tmp.npz")
     np.savez_compressed(partial, **cast(Any, known))

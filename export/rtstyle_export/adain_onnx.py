@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rtstyle_export.networks.adain import (
+    WIDTHS,
     Encoder,
     FastAdain,
     FastPair,
@@ -34,20 +36,23 @@ HALF_FROM = 4096
 
 
 class StyleNet(nn.Module):
-    """A painting to its statistics: (N, H, W, 3) uint8 RGB, sides from 32, to (N, M) float32."""
+    """A painting to its statistics: (N, H, W, 3) uint8 RGB, sides from 32, to (N, M) float32.
+
+    That of `fast` also gives those for `paper`, which then needs no encoder of its own.
+    """
 
     def __init__(self, encoder: Encoder, pair: FastPair | PaperPair) -> None:
         super().__init__()
         self.encoder, self.pair = encoder, pair
 
-    def forward(self, painting: Tensor) -> Tensor:
-        """Return the vector that the content network takes."""
+    def forward(self, painting: Tensor) -> tuple[Tensor, ...]:
+        """Return the vector that the content network takes, of `fast` both."""
         x = painting.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
         found = painting_statistics(self.encoder(x))
+        deepest = found[:, -2 * WIDTHS[-1] :]
         if isinstance(self.pair, FastPair):
-            numbers: Tensor = self.pair.head(found)
-            return numbers
-        return self.pair.net.from_all(found)
+            return self.pair.head(found), deepest
+        return (deepest,)
 
 
 class ContentNet(nn.Module):
@@ -106,6 +111,14 @@ class RegionsNet(nn.Module):
         """Return the painted picture, uint8."""
         x = image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
         return to_picture(self.net.regional(x, statistics, strength, weights))
+
+
+def encoder_hash(encoder: Encoder) -> str:
+    """SHA-256 of an encoder's weights."""
+    digest = hashlib.sha256()
+    for weight in encoder.parameters():
+        digest.update(weight.detach().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def to_picture(painted: Tensor) -> Tensor:
@@ -176,7 +189,7 @@ def write_part(
 
     `net` is its `export_form`, `numbers` the length M of the statistics.
     """
-    inputs, outputs, example = _ports(part, net, numbers)
+    inputs, outputs, example = _ports(net, numbers)
     axes = _REGION_AXES if isinstance(net, RegionsNet) else _AXES
     model = trace(net, example, inputs, outputs, axes)
     store_halved(model)
@@ -191,6 +204,7 @@ def write_part(
             "rtstyle.credit": "VGG-19: K. Simonyan, A. Zisserman, CC BY 4.0",
             "rtstyle.training": json.dumps(training, sort_keys=True),
             "rtstyle.content_hash": content_hash(model),
+            "rtstyle.encoder": encoder_hash(net.encoder) if isinstance(net, StyleNet) else "",
         },
     )
     return write_model(model, path)
@@ -200,6 +214,7 @@ _AXES = {
     **PICTURE_AXES,
     "painting": PICTURE_AXES["image"],
     "statistics": {0: "styles"},
+    "paper": {0: "styles"},
 }
 _REGION_AXES = {
     **PICTURE_AXES,
@@ -208,14 +223,13 @@ _REGION_AXES = {
 }
 
 
-def _ports(
-    part: str, net: nn.Module, numbers: int
-) -> tuple[list[str], list[str], tuple[Tensor, ...]]:
+def _ports(net: nn.Module, numbers: int) -> tuple[list[str], list[str], tuple[Tensor, ...]]:
     """Return the names of inputs and outputs, and an example."""
     picture = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
     one = torch.ones(1)
-    if part == "style":
-        return ["painting"], ["statistics"], (picture,)
+    if isinstance(net, StyleNet):
+        both = isinstance(net.pair, FastPair)
+        return ["painting"], ["statistics", "paper"] if both else ["statistics"], (picture,)
     if isinstance(net, RegionsNet):
         weights = torch.full((1, 2, 64, 64), 0.5)
         names = ["image", "statistics", "strength", "weights"]

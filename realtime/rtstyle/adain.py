@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -166,7 +167,8 @@ def _encode_file(name: str, size: str, scale: float, _version: tuple[int, int]) 
     """Encode a file, or take its vector from the disk. `_version` tells changed files apart."""
     network = styles.find_any("style", size)
     content = Path(name).read_bytes()
-    key = hashlib.sha256(b"%b %f " % (network.sha256.encode(), scale) + content).hexdigest()
+    title = f"{network.sha256} {network.size} {scale:f} ".encode()
+    key = hashlib.sha256(title + content).hexdigest()
     kept = cache_folder() / "paintings" / f"{key[:32]}.npy"
     known = _load(kept)
     if known is None:
@@ -177,16 +179,21 @@ def _encode_file(name: str, size: str, scale: float, _version: tuple[int, int]) 
 
 def encode_image(painting: Image, size: str, scale: float = 1.0) -> Statistics:
     """Return the statistics of an (H, W, 3) uint8 RGB painting."""
-    return run_encoder(styles.find_any("style", size).path, painting, scale)
+    return run_encoder(styles.find_any("style", size).path, size, painting, scale)
 
 
-def run_encoder(model: Path, painting: Image, scale: float = 1.0) -> Statistics:
-    """Run a `style` file on an (H, W, 3) uint8 RGB painting. Raises `EngineError`."""
+def run_encoder(model: Path, size: str, painting: Image, scale: float = 1.0) -> Statistics:
+    """Run a `style` file on an (H, W, 3) uint8 RGB painting. Raises `EngineError`.
+
+    One file may serve two sizes: it then has an output named after the other.
+    """
     from rtstyle.engines.onnxrt import open_session
 
     session = open_session(read_model(model), EngineOptions(threads=cpu_count()))
     try:
-        found = session.run(["statistics"], {"painting": prepare(painting, scale)[None]})[0]
+        names = {port.name for port in session.get_outputs()}
+        output = size if size in names else "statistics"
+        found = session.run([output], {"painting": prepare(painting, scale)[None]})[0]
     except Exception as error:
         raise EngineError("The painting cannot be encoded.", str(error)) from error
     numbers: Statistics = np.asarray(found, np.float32)[0]
@@ -221,7 +228,9 @@ def prepare(painting: Image, scale: float = 1.0) -> Image:
 
 def built_in(name: str, size: str) -> Statistics:
     """Return the shipped statistics of a built-in painting. Raises `StyleError`."""
-    found = _built_in().get(f"{styles.any_size(size)}/{name}")
+    file = styles.load_manifest().paintings
+    known = {} if file is None else _read_paintings(file.path, file.sha256)
+    found = known.get(f"{styles.any_size(size)}/{name}")
     if found is None:
         raise StyleError(
             f"The painting of {name} is not there for size {size!r}.", "", "Name a picture file."
@@ -229,13 +238,17 @@ def built_in(name: str, size: str) -> Statistics:
     return found
 
 
-@lru_cache(maxsize=1)
-def _built_in() -> Mapping[str, Statistics]:
-    file = styles.load_manifest().paintings
-    if file is None:
-        return {}
-    with np.load(styles.checked(file)) as content:
-        return {key: np.asarray(content[key], np.float32) for key in content.files}
+@lru_cache(maxsize=4)
+def _read_paintings(path: Path, sha256: str) -> Mapping[str, Statistics]:
+    """Read the shipped statistics, by size/name. Raises `StyleError` for an altered file."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StyleError(f"{path} cannot be read.", str(error.strerror)) from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise StyleError(f"{path} is refused.", "Its sha256 differs.", "Reinstall rtstyle.")
+    with np.load(BytesIO(content)) as found:
+        return {key: np.asarray(found[key], np.float32) for key in found.files}
 
 
 def _load(path: Path) -> Statistics | None:

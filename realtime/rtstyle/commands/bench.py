@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtstyle.commands.bench_johnson import johnson
+from rtstyle.bench.johnson import johnson
 from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
