@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from PIL import Image as Pil
 from typer.main import get_command
 
 from rtstyle import Stylizer
@@ -49,7 +50,10 @@ def test_every_file_is_whole_and_says_what_it_is() -> None:
             assert (props["rtstyle.name"], props["rtstyle.size"]) == (style.name, size)
             assert props["rtstyle.painting"] == style.painting
             assert file.training["steps"] > 0
-    for file in load_manifest().wct.values():
+    networks = load_manifest().any
+    assert set(networks) == {"fast", "paper"}
+    parts = [file for files in networks.values() for file in files.values()]
+    for file in (*parts, *load_manifest().wct.values()):
         assert file.problem() == ""
         listed.add(file.path.name)
     assert {path.name for path in folder.glob("*.onnx")} == listed
@@ -111,3 +115,26 @@ def test_the_readme_names_only_commands_and_options_that_exist() -> None:
             assert option in known | {"--nproc-per-node"}, (name, option)
     for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text):
         assert (ROOT / path).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("size", ["fast", "paper"])
+def test_any_picture_is_a_style(size: str, tmp_path: Path) -> None:
+    photo, painting = (frame[::4, ::4].copy() for frame in sample_frames(2))
+    path = tmp_path / "painting.png"
+    Pil.fromarray(painting[..., ::-1].copy()).save(path)
+    for style in (str(path), "scream:1", f"{path}:0.5,wave:0.5"):
+        with Stylizer(style, size) as stylize:
+            painted = stylize(photo)
+        assert painted.shape == photo.shape
+        assert painted.std() > 10
+        assert abs(painted.astype(int) - photo).mean() > 5
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("side", [1, 16, 33])
+def test_flat_dark_and_bright_frames_do_not_explode(level: int, side: int) -> None:
+    flat = np.full((side, side, 3), level, np.uint8)
+    with Stylizer("wave:1", "fast") as stylize:
+        painted = stylize(flat)
+    assert painted.shape == flat.shape
+    assert (np.ptp(painted.reshape(-1, 3), axis=0) < 200).all()
