@@ -80,7 +80,7 @@ class TestForms:
 
     def test_the_folded_form_is_the_same_function(self) -> None:
         net = FastAdain(SMALL).eval()
-        numbers = torch.randn(1, sum(net.sizes)) * 0.3
+        numbers = torch.randn(1, net.numbers) * 0.3
         for strength in (0.0, 0.4, 1.0):
             given = (self.picture(), numbers, torch.tensor([strength]))
             with torch.no_grad():
@@ -89,7 +89,7 @@ class TestForms:
 
     def test_one_region_is_the_plain_network(self) -> None:
         net = FastAdain(SMALL).eval()
-        numbers, one = torch.randn(1, sum(net.sizes)) * 0.3, torch.ones(1)
+        numbers, one = torch.randn(1, net.numbers) * 0.3, torch.ones(1)
         with torch.no_grad():
             wanted = ContentNet(net)(self.picture(), numbers, one)
             whole = torch.ones(1, 1, 37, 50)

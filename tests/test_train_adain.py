@@ -119,7 +119,7 @@ def test_the_quick_encoder_is_the_same(place: Path) -> None:
         # Winograd rounds a little more; a wrong border would be as large as the values.
         assert float(difference.max()) < 0.01 * float(wanted.max()), layer
         assert float(difference[..., 0].max()) < 0.01 * float(wanted.max()), layer
-    assert painting_statistics(plain).shape == (1, 1920)
+    assert painting_statistics(picture, plain).shape == (1, 1926)
 
 
 def command(*words: object) -> int:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from rtstyle import adain
 from rtstyle.engines import EngineOptions, open_engine
@@ -43,11 +43,9 @@ def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder
     """Return the encoder and the `FastPair` or `PaperPair` of a checkpoint, as they are stored."""
     config = adain_config(checkpoint)
     vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
-    state = {f"features.{k}": v for k, v in vgg.features.state_dict().items()}
     count = sum(key.startswith(SCALES) for key in checkpoint.model)
     scales = [checkpoint.model[f"{SCALES}{i}"] for i in range(count)]
-    mean, std = cast(Tensor, vgg.mean), cast(Tensor, vgg.std)
-    encoder = Encoder(state, scales, mean.flatten().tolist(), std.flatten().tolist())
+    encoder = Encoder.of(vgg, scales)
     pair = FastPair() if config.size == "fast" else PaperPair(encoder)
     pair.load_state_dict(without_scales(checkpoint.model), strict=False)
     for net in (encoder, pair):
@@ -102,7 +100,7 @@ def export_adain(
     size = adain_config(checkpoint).size
     encoder, pair = load_pair(checkpoint, vgg_weights)
     facts = training_facts(checkpoint)
-    numbers = 1024 if isinstance(pair, PaperPair) else sum(pair.net.sizes)
+    numbers = pair.net.numbers
     files: dict[str, Path] = {}
     shared = None if isinstance(pair, FastPair) else shared_style(out, encoder)
     if shared is not None:

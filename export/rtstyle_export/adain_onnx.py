@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rtstyle_export.networks.adain import (
-    WIDTHS,
+    COLOURS,
+    COLOURS_EPS,
     Encoder,
     FastAdain,
     FastPair,
     PaperAdain,
     PaperPair,
+    mix,
     painting_statistics,
 )
 from rtstyle_export.networks.realtime import fold_upsample
@@ -48,11 +50,9 @@ class StyleNet(nn.Module):
     def forward(self, painting: Tensor) -> tuple[Tensor, ...]:
         """Return the vector that the content network takes, of `fast` both."""
         x = painting.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
-        found = painting_statistics(self.encoder(x))
-        deepest = found[:, -2 * WIDTHS[-1] :]
-        if isinstance(self.pair, FastPair):
-            return self.pair.head(found), deepest
-        return (deepest,)
+        found = painting_statistics(x, self.encoder(x))
+        paper = found[:, -PaperAdain.numbers :]
+        return (self.pair.head(found), paper) if isinstance(self.pair, FastPair) else (paper,)
 
 
 class ContentNet(nn.Module):
@@ -95,7 +95,9 @@ class FoldedContentNet(nn.Module):
         y = F.pixel_shuffle(self.out(y), 2)
         # The rings of both folded steps, 2 and 1 pixels wide, go in the one crop at the end.
         first = b + 3
-        return to_picture(y[:, :, first : first + h, first : first + w])
+        y = y[:, :, first : first + h, first : first + w]
+        mean, std = statistics[:, -COLOURS:, None, None].chunk(2, dim=1)
+        return to_picture(mix(y, F.instance_norm(y, eps=COLOURS_EPS) * std + mean, strength))
 
 
 class RegionsNet(nn.Module):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -46,11 +46,8 @@ class Judge:
 
     def __init__(self, photos: Sequence[Picture], vgg_weights: Path | None = None) -> None:
         vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
-        state = {f"features.{k}": v for k, v in vgg.features.state_dict().items()}
-        mean = cast(Tensor, vgg.mean).flatten().tolist()
-        std = cast(Tensor, vgg.std).flatten().tolist()
-        scales = mean_activations(Encoder(state, None, mean, std), map(to_tensor, photos))
-        self._encoder = Encoder(state, scales, mean, std)
+        scales = mean_activations(Encoder.of(vgg), map(to_tensor, photos))
+        self._encoder = Encoder.of(vgg, scales)
         self._encoder.accelerate()
 
     def features(self, picture: Picture) -> Features:

@@ -68,9 +68,7 @@ def load_encoder(deepest: Checkpoint, vgg_weights: Path | None) -> Encoder:
     """Return the encoder that the run of the deepest level was trained with."""
     name = layer(cast(WctConfig, deepest.config).level)
     vgg = load_vgg("vgg19", [name], vgg_weights)
-    state = {f"features.{k}": v for k, v in vgg.features.state_dict().items()}
-    mean, std = (cast(Tensor, x).flatten().tolist() for x in (vgg.mean, vgg.std))
-    return Encoder(state, scales_of(deepest.model), mean, std, name).eval()
+    return Encoder.of(vgg, scales_of(deepest.model), name).eval()
 
 
 def training_facts(run: Checkpoint) -> dict[str, Any]:

@@ -20,14 +20,18 @@ from rtstyle_export.functional import (
 )
 from rtstyle_export.networks.layers import upsample_nearest
 from rtstyle_export.networks.realtime import STRIDE, RealTimeSpec
-from rtstyle_export.vgg import CAFFE_MEAN, layer_names
+from rtstyle_export.vgg import CAFFE_MEAN, VGG, layer_names
 from rtstyle_export.winograd import accelerate
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """Where the paper compares statistics; the last is also where content is compared and AdaIN is."""
 WIDTHS = (64, 128, 256, 512)
-STATISTICS = 2 * sum(WIDTHS)
-"""Length of the vector of all means and standard deviations of a painting."""
+COLOURS = 6
+"""Numbers for a painting's colours: mean and standard deviation of R, G and B, in -1 to 1."""
+STATISTICS = 2 * sum(WIDTHS) + COLOURS
+"""Length of `painting_statistics`: means and standard deviations of four layers and of RGB."""
+COLOURS_EPS = 2.5e-3
+"""Added to the variance of a painted colour, so that the noise of a flat picture stays noise."""
 FAST_ADAIN = RealTimeSpec(stem=16, body=48, blocks=3, tail=16, border=24)
 
 
@@ -63,6 +67,15 @@ class Encoder(nn.Module):
         self.register_buffer("std", torch.tensor(tuple(std)).view(1, 3, 1, 1))
         self.requires_grad_(False)
         self.quick = False
+
+    @classmethod
+    def of(
+        cls, vgg: VGG, scales: Sequence[Tensor] | None = None, last: str = STYLE_LAYERS[-1]
+    ) -> Encoder:
+        """Return the encoder with the weights and the input range of a loss network."""
+        state = {f"features.{key}": value for key, value in vgg.features.state_dict().items()}
+        mean, std = (cast(Tensor, x).flatten().tolist() for x in (vgg.mean, vgg.std))
+        return cls(state, scales, mean, std, last)
 
     def prepared(self, image: Tensor) -> Tensor:
         """Map RGB in -1 to 1 to what the first layer takes."""
@@ -197,30 +210,53 @@ def mix(identity: Tensor, style: Tensor, strength: Tensor) -> Tensor:
     return identity + weight * (style - identity)
 
 
+def recolour(painted: Tensor, colours: Tensor, strength: Tensor) -> Tensor:
+    """Give pictures (N, 3, H, W) the painting's mean and standard deviation of R, G and B.
+
+    AdaIN of the pixels: exact, where a decoder only comes near. `colours` is (N, 6),
+    `strength` (N,) in 0 to 1.
+    """
+    mean, std = colours.chunk(2, dim=1)
+    return mix(painted, adain(painted, mean, std, COLOURS_EPS), strength)
+
+
+def regional_recolour(
+    painted: Tensor, colours: Tensor, strength: Tensor, weights: Tensor
+) -> Tensor:
+    """`recolour` by regions: `colours` (N, K, 6), `weights` (N, K, H, W), summing to 1."""
+    mean, std = colours.transpose(1, 2).chunk(2, dim=1)
+    return mix(painted, regional_adain(painted, weights, mean, std, COLOURS_EPS), strength)
+
+
 class PaperAdain(nn.Module):
-    """The network of the paper; only the decoder is trained."""
+    """The network of the paper with `recolour` at its end; only the decoder is trained.
+
+    A painting's statistics are those of relu4_1, 512 means and as many standard deviations, and
+    its colours: `numbers` in all.
+    """
 
     stride = 8
+    numbers = 2 * WIDTHS[-1] + COLOURS
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, PaperDecoder()
 
     def statistics(self, painting: Tensor) -> Tensor:
-        """Return the mean and standard deviation of relu4_1 of (N, 3, H, W): (N, 1024)."""
-        return torch.cat(channel_statistics(self.encoder(painting)["relu4_1"]), dim=1)
+        """Return what the network takes of (N, 3, H, W) in -1 to 1: (N, `numbers`)."""
+        return self.from_all(painting_statistics(painting, self.encoder(painting)))
 
     def target(self, content: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
         """AdaIN of relu4_1 features, mixed with the features themselves (equation 14)."""
-        mean, std = statistics.chunk(2, dim=1)
+        mean, std = statistics[:, :-COLOURS].chunk(2, dim=1)
         return mix(content, adain(content, mean, std), strength)
 
     def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
-        """Paint (N, 3, H, W) in -1 to 1; `statistics` (N, 1024), `strength` (N,) in 0 to 1."""
+        """Paint (N, 3, H, W) in -1 to 1; `strength` is (N,) in 0 to 1."""
         h, w = image.shape[-2:]
         features = self.encoder(self.padded(image))["relu4_1"]
         painted: Tensor = self.decoder(self.target(features, statistics, strength))
-        return painted[:, :, :h, :w]
+        return recolour(painted[:, :, :h, :w], statistics[:, -COLOURS:], strength)
 
     def padded(self, image: Tensor) -> Tensor:
         """Extend (N, C, H, W), H and W over `stride`, at its edges to a multiple of `stride`."""
@@ -230,18 +266,19 @@ class PaperAdain(nn.Module):
     def regional(
         self, image: Tensor, statistics: Tensor, strength: Tensor, weights: Tensor
     ) -> Tensor:
-        """`forward` with K styles: `statistics` (N, K, 1024), `weights` (N, K, H, W), sum 1."""
+        """`forward` with K styles: `weights` (N, K, H, W), summing to 1."""
         h, w = image.shape[-2:]
         content = self.encoder(self.padded(image))["relu4_1"]
         share = F.avg_pool2d(self.padded(weights), self.stride)
-        mean, std = statistics.transpose(1, 2).chunk(2, dim=1)
+        deep, colours = statistics[..., :-COLOURS], statistics[..., -COLOURS:]
+        mean, std = deep.transpose(1, 2).chunk(2, dim=1)
         target = mix(content, regional_adain(content, share, mean, std), strength)
         painted: Tensor = self.decoder(target)
-        return painted[:, :, :h, :w]
+        return regional_recolour(painted[:, :, :h, :w], colours, strength, weights)
 
     def from_all(self, statistics: Tensor) -> Tensor:
-        """Take those of relu4_1 out of `painting_statistics`."""
-        return statistics[:, -2 * WIDTHS[-1] :]
+        """Take what this network needs out of `painting_statistics`."""
+        return statistics[:, -self.numbers :]
 
 
 class ModulatedNorm(nn.Module):
@@ -265,8 +302,9 @@ class ModulatedNorm(nn.Module):
 class FastAdain(nn.Module):
     """Our network for CPUs: 2 C numbers of the painting for each of its norms of C channels.
 
-    `StyleHead` makes them from the painting's VGG statistics, once per painting. At strength 0
-    the learned `identity` takes their place, which is trained to give the photo back.
+    `StyleHead` makes them from the painting's VGG statistics, once per painting; the painting's
+    colours for `recolour` follow, `numbers` in all. At strength 0 the learned `identity` takes
+    the place of the former, which is trained to give the photo back.
     """
 
     stride = STRIDE
@@ -276,6 +314,7 @@ class FastAdain(nn.Module):
         self.spec = spec
         widths = [spec.stem, spec.body, *[spec.body] * (2 * spec.blocks), spec.tail]
         self.sizes = [2 * width for width in widths]
+        self.numbers = sum(self.sizes) + COLOURS
         self.stem = nn.Conv2d(12, spec.stem, 3, padding=1, bias=False)
         self.down = nn.Conv2d(spec.stem, spec.body, 3, stride=2, padding=1, bias=False)
         self.blocks = nn.ModuleList(
@@ -288,19 +327,20 @@ class FastAdain(nn.Module):
         self.identity = nn.Parameter(torch.zeros(1, sum(self.sizes)))
 
     def modulations(self, statistics: Tensor, strength: Tensor) -> list[Tensor]:
-        """Split (N, M) numbers, mixed with `identity` by `strength` (N,), layer by layer."""
-        mixed = mix(self.identity.expand_as(statistics), statistics, strength)
-        return list(torch.split(mixed, self.sizes, dim=1))
+        """Mix (..., `numbers`) with `identity` by `strength` (N,), and split it by layer."""
+        own = statistics[..., :-COLOURS]
+        mixed = mix(self.identity.expand_as(own), own, strength)
+        return list(torch.split(mixed, self.sizes, dim=-1))
 
     def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
-        """Paint (N, 3, H, W) in -1 to 1; `statistics` (N, M), `strength` (N,) in 0 to 1."""
+        """Paint (N, 3, H, W) in -1 to 1; `statistics` (N, `numbers`), `strength` (N,) in 0 to 1."""
         b, (h, w) = self.spec.border, image.shape[-2:]
         m = self.modulations(statistics, strength)
         y = self.body(self.padded(image), lambda i, x: self.norms[i](x, m[i]))
         scale, shift = m[-1][:, :, None, None].chunk(2, dim=1)
         y = F.relu(self.up(upsample_nearest(y)) * (1 + scale) + shift)
         painted: Tensor = self.out(upsample_nearest(y))[:, :, b : b + h, b : b + w]
-        return painted
+        return recolour(painted, statistics[:, -COLOURS:], strength)
 
     def padded(self, image: Tensor) -> Tensor:
         """Extend (N, C, H, W) by the border and to a multiple of `stride`."""
@@ -320,10 +360,9 @@ class FastAdain(nn.Module):
     def regional(
         self, image: Tensor, statistics: Tensor, strength: Tensor, weights: Tensor
     ) -> Tensor:
-        """`forward` with K styles: `statistics` (N, K, M), `weights` (N, K, H, W), sum 1."""
+        """`forward` with K styles: `weights` (N, K, H, W), summing to 1."""
         b, (h, w) = self.spec.border, image.shape[-2:]
-        mixed = mix(self.identity.expand_as(statistics), statistics, strength)
-        m = torch.split(mixed, self.sizes, dim=2)
+        m = self.modulations(statistics, strength)
         half = F.avg_pool2d(self.padded(weights), 2)
         quarter = F.avg_pool2d(half, 2)
 
@@ -337,26 +376,30 @@ class FastAdain(nn.Module):
         flat = half.flatten(2)
         y = F.relu(y * ((1 + scale) @ flat).view_as(y) + (shift @ flat).view_as(y))
         painted: Tensor = self.out(upsample_nearest(y))[:, :, b : b + h, b : b + w]
-        return painted
+        return regional_recolour(painted, statistics[..., -COLOURS:], strength, weights)
 
 
 class StyleHead(nn.Module):
-    """Maps VGG statistics of a painting (N, `STATISTICS`) to the numbers of a `FastAdain`."""
+    """Maps `painting_statistics` (N, `STATISTICS`) to the numbers of a `FastAdain`.
+
+    `outputs` are made of those of VGG; the colours follow as they are.
+    """
 
     def __init__(self, outputs: int, hidden: int = 256) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(STATISTICS)
-        self.first = nn.Linear(STATISTICS, hidden)
+        self.norm = nn.LayerNorm(STATISTICS - COLOURS)
+        self.first = nn.Linear(STATISTICS - COLOURS, hidden)
         self.second = nn.Linear(hidden, hidden)
         self.last = nn.Linear(hidden, outputs)
 
     def forward(self, statistics: Tensor) -> Tensor:
-        """Return (N, outputs)."""
+        """Return (N, outputs + `COLOURS`)."""
+        deep, colours = statistics[:, :-COLOURS], statistics[:, -COLOURS:]
         # The logarithm: activations of neighbouring filters differ by orders of magnitude.
-        x = self.norm(statistics.clamp_min(0).add(1e-3).log())
+        x = self.norm(deep.clamp_min(0).add(1e-3).log())
         y: Tensor = self.last(F.relu(self.second(F.relu(self.first(x)))))
         # Adam moves every weight by the learning rate, and all of them act on each output at once.
-        return 0.1 * y
+        return torch.cat([0.1 * y, colours.to(y)], dim=1)
 
 
 class FastPair(nn.Module):
@@ -386,7 +429,10 @@ class PaperPair(nn.Module):
         return painted
 
 
-def painting_statistics(features: dict[str, Tensor]) -> Tensor:
-    """Join mean and standard deviation of all `STYLE_LAYERS`: (N, `STATISTICS`)."""
+def painting_statistics(painting: Tensor, features: dict[str, Tensor]) -> Tensor:
+    """Join mean and standard deviation of all `STYLE_LAYERS` and of RGB: (N, `STATISTICS`).
+
+    `painting` is (N, 3, H, W) in -1 to 1, `features` what VGG-19 makes of it.
+    """
     parts = [part for layer in STYLE_LAYERS for part in channel_statistics(features[layer])]
-    return torch.cat(parts, dim=1)
+    return torch.cat([*parts, *channel_statistics(painting)], dim=1)

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
+from rtstyle_export.functional import channel_statistics
 from rtstyle_export.losses import AdainLoss
 from rtstyle_export.networks.adain import (
     STYLE_LAYERS,
@@ -102,8 +103,7 @@ class AdainTrainer(Loop):
         return mean_activations(encoder, pictures)
 
     def _encoder(self, scales: Sequence[Tensor] | None) -> Encoder:
-        mean, std = cast(Tensor, self._vgg.mean), cast(Tensor, self._vgg.std)
-        return Encoder(self._state, scales, mean.flatten().tolist(), std.flatten().tolist())
+        return Encoder.of(self._vgg, scales)
 
     def _loss_network(self) -> VGG:
         mean, std = cast(Tensor, self._vgg.mean), cast(Tensor, self._vgg.std)
@@ -173,7 +173,8 @@ class AdainTrainer(Loop):
         window = self.window(generator)
         with self.autocast():
             style = self.loss.statistics(painting)
-            statistics = torch.cat([part for pair in style.values() for part in pair], dim=1)
+            parts = [part for pair in style.values() for part in pair]
+            statistics = torch.cat([*parts, *channel_statistics(painting)], dim=1)
             target = self.loss.target(window(photo), style, strength)
             raw, unstable = self._paint(photo, statistics, strength, generator)
             total, report = self.loss(window(raw), target, style, strength)
@@ -210,7 +211,7 @@ class AdainTrainer(Loop):
         with torch.no_grad():
             for path in self.paintings[:: max(1, len(self.paintings) // PREVIEWS)][:PREVIEWS]:
                 painting = to_tensor(read_picture(path, 256)).to(self.device)
-                statistics = painting_statistics(self.loss.vgg(painting))
+                statistics = painting_statistics(painting, self.loss.vgg(painting))
                 shown = self.net(photo.to(self.device), statistics, torch.ones(1).to(self.device))
                 found[path.stem] = ((shown[0].float().cpu() + 1) / 2).clamp(0, 1)
         self.net.train()

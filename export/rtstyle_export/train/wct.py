@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -67,16 +66,10 @@ class WctTrainer(Loop):
         own = folder / "checkpoint.pt"
         known = own if own.exists() else init_from
         vgg = load_vgg("vgg19", [layer(config.level)], vgg_weights)
-        state = {f"features.{k}": v for k, v in vgg.features.state_dict().items()}
-        mean, std = (cast(Tensor, x).flatten().tolist() for x in (vgg.mean, vgg.std))
-
-        def encoder(scales: Sequence[Tensor] | None) -> Encoder:
-            return Encoder(state, scales, mean, std, layer(config.level))
-
-        plain = encoder(None)
+        plain = Encoder.of(vgg, None, layer(config.level))
         self.scales = self._scales(plain, Checkpoint.load(known).model if known else {})
         super().__init__(config, folder, machine, init_from=init_from)
-        self.encoder = encoder(self.scales).to(self.device)
+        self.encoder = Encoder.of(vgg, self.scales, layer(config.level)).to(self.device)
         if self.device.type == "cpu" and self.dtype is torch.float32:
             self.encoder.accelerate()
 

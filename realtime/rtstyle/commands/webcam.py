@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from rtstyle.errors import UsageError
+from rtstyle.style_help import STYLE_HELP
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -39,7 +40,7 @@ def webcam(
             "in real time, or `test`. See `rtstyle cameras`."
         ),
     ] = "0",
-    style: Annotated[str, typer.Option(help="A style's name, or an .onnx file.")] = "mosaic",
+    style: Annotated[str, typer.Option(help=STYLE_HELP)] = "mosaic",
     size: Annotated[
         str, typer.Option(help="Network: auto (by measurement), fast, balanced or paper.")
     ] = "auto",
