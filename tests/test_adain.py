@@ -231,7 +231,7 @@ class TestRecolour:
         painting = photo(64, 1) * 0.3 + 0.2
         statistics = painting_statistics(painting, Encoder(state)(painting))
         with torch.no_grad():
-            found = pair.eval()(photo(64), statistics, torch.ones(1))
+            found = pair.eval()(photo(64), statistics[:, None], torch.ones(1), torch.ones(1, 1))
             weights = torch.ones(1, 1, 64, 64)
             numbers = pair.head(statistics) if kind == "fast" else pair.net.from_all(statistics)
             same = pair.net.regional(photo(64), numbers[:, None], torch.ones(1), weights)

@@ -16,7 +16,7 @@ from rtstyle import cli  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle_export.data import read_picture, to_tensor  # noqa: E402
 from rtstyle_export.losses import AdainLoss  # noqa: E402
-from rtstyle_export.networks.adain import STYLE_LAYERS, painting_statistics  # noqa: E402
+from rtstyle_export.networks.adain import STYLE_LAYERS, blend, by_layer, painting_statistics  # noqa: E402
 from rtstyle_export.train.adain import Pairs  # noqa: E402
 from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.train.config import AdainConfig  # noqa: E402
@@ -42,12 +42,40 @@ def test_pairs_are_a_function_of_their_number(place: Path) -> None:
 
 
 @pytest.mark.parametrize("size", ["fast", "paper"])
-def test_the_loss_falls(place: Path, size: str) -> None:
-    run = make(place, f"falls-{size}", size=size, steps=12, warmup=1, stability_weight=0.0,
+def test_one_pair_is_learnt(place: Path, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make(place, f"falls-{size}", size=size, steps=16, warmup=1, stability_weight=0.0,
                unpainted=0.0, learning_rate=1e-3)  # fmt: skip
+    monkeypatch.setattr(run, "dataset", lambda pair=run.dataset()[0]: [pair] * 16)
     totals: list[float] = []
     run.run(lambda progress: totals.append(progress.losses["total"]))
-    assert sum(totals[-3:]) < 0.9 * sum(totals[:3])
+    assert sum(totals[-3:]) < 0.5 * sum(totals[:3])
+
+
+def test_blends_lie_between_their_paintings(place: Path) -> None:
+    run = make(place, "shares", blended=0.5, batch=2)
+    shares = torch.cat([run._shares(2, torch.Generator().manual_seed(i)) for i in range(200)])
+    assert torch.allclose(shares.sum(dim=1), torch.ones(400))
+    assert 0.4 < float((shares[:, 0] < 1).float().mean()) < 0.6
+    known = torch.stack([run._statistics(torch.full((1, 3, 64, 64), x)) for x in (0.0, 0.8)], dim=1)
+    mixed = blend(known, torch.tensor([[0.25, 0.75]]))
+    assert torch.allclose(mixed[:, -6:-3], torch.full((1, 3), 0.6), atol=1e-5)
+    for layer, (mean, _) in by_layer(mixed).items():
+        ends = [by_layer(known[:, k])[layer][0] for k in range(2)]
+        assert torch.allclose(mean, 0.25 * ends[0] + 0.75 * ends[1], atol=1e-4), layer
+
+
+@pytest.mark.parametrize("size", ["fast", "paper"])
+def test_a_blend_wants_the_statistics_between(place: Path, size: str) -> None:
+    """With the share of the own painting drawn as 0, the target is the batch's other painting."""
+    run = make(place, f"blend-{size}", size=size, batch=2, unpainted=0.0, stability_weight=0.0)
+    data, generators = run.dataset(), [torch.Generator().manual_seed(5) for _ in range(2)]
+    photos, paintings = (torch.stack(x) for x in zip(data[0], data[1], strict=True))
+    found = []
+    for own, order in ((0.0, [0, 1]), (1.0, [1, 0])):
+        shares = torch.tensor([[own, 1 - own]] * 2)
+        run._shares = lambda *_, shares=shares: shares  # type: ignore[method-assign]
+        found.append(run.losses([photos, paintings[order]], generators.pop())[0])
+    assert torch.allclose(*found, rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", ["fast", "paper"])
@@ -97,13 +125,14 @@ def test_the_loss_is_zero_where_it_should_be(place: Path) -> None:
     run = make(place, "zero", size="paper")
     assert isinstance(run.loss, AdainLoss)
     photo = to_tensor(read_picture(place / "photos" / "0.png", 64))
-    style = run.loss.statistics(photo)
+    style = by_layer(run._statistics(photo))
     assert list(style) == list(STYLE_LAYERS)
     target = run.loss.target(photo, style, torch.ones(1))
     terms = run.loss.terms(photo, target, style, torch.ones(1))
     assert float(terms["content"]) == pytest.approx(0, abs=1e-5)
     assert float(terms["style"]) == pytest.approx(0, abs=1e-5)
-    other = run.loss.statistics(to_tensor(read_picture(place / "paintings" / "1.png", 64)))
+    painting = to_tensor(read_picture(place / "paintings" / "1.png", 64))
+    other = by_layer(run._statistics(painting))
     assert float(run.loss.terms(photo, target, other, torch.ones(1))["style"]) > 0.01
     assert float(run.loss.terms(photo, target, other, torch.zeros(1))["style"]) == 0
 

@@ -138,12 +138,6 @@ class AdainLoss(nn.Module):
         super().__init__()
         self.vgg, self.spec, self.layers = vgg, spec, tuple(layers)
 
-    def statistics(self, painting: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Mean and standard deviation of paintings (N, 3, H, W) in -1 to 1, by layer."""
-        with torch.no_grad():
-            found = self.vgg(painting)
-        return {layer: channel_statistics(found[layer]) for layer in self.layers}
-
     def target(
         self, photo: Tensor, style: Mapping[str, tuple[Tensor, Tensor]], strength: Tensor
     ) -> Tensor:

@@ -410,9 +410,15 @@ class FastPair(nn.Module):
         self.net = FastAdain(spec)
         self.head = StyleHead(sum(self.net.sizes))
 
-    def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
-        """Paint (N, 3, H, W); `statistics` is `painting_statistics`, (N, `STATISTICS`)."""
-        painted: Tensor = self.net(image, self.head(statistics), strength)
+    def forward(
+        self, image: Tensor, statistics: Tensor, strength: Tensor, shares: Tensor
+    ) -> Tensor:
+        """Paint (N, 3, H, W) like a blend of K paintings each.
+
+        `statistics` (N, K, `STATISTICS`) are `painting_statistics`; `shares` (N, K) sum to 1.
+        """
+        numbers = self.head(statistics.flatten(0, 1)).view(*shares.shape, -1)
+        painted: Tensor = self.net(image, blend(numbers, shares), strength)
         return painted
 
 
@@ -423,10 +429,18 @@ class PaperPair(nn.Module):
         super().__init__()
         self.net = PaperAdain(encoder)
 
-    def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
-        """Paint (N, 3, H, W); `statistics` is `painting_statistics`, (N, `STATISTICS`)."""
-        painted: Tensor = self.net(image, self.net.from_all(statistics), strength)
+    def forward(
+        self, image: Tensor, statistics: Tensor, strength: Tensor, shares: Tensor
+    ) -> Tensor:
+        """Paint (N, 3, H, W) like a blend of K paintings each, as `FastPair` does."""
+        numbers = self.net.from_all(blend(statistics, shares))
+        painted: Tensor = self.net(image, numbers, strength)
         return painted
+
+
+def blend(statistics: Tensor, shares: Tensor) -> Tensor:
+    """Mix K paintings' numbers (N, K, C) by `shares` (N, K), which sum to 1: (N, C)."""
+    return (statistics * shares[..., None].to(statistics)).sum(dim=1)
 
 
 def painting_statistics(painting: Tensor, features: dict[str, Tensor]) -> Tensor:
@@ -436,3 +450,9 @@ def painting_statistics(painting: Tensor, features: dict[str, Tensor]) -> Tensor
     """
     parts = [part for layer in STYLE_LAYERS for part in channel_statistics(features[layer])]
     return torch.cat([*parts, *channel_statistics(painting)], dim=1)
+
+
+def by_layer(statistics: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Undo `painting_statistics` but for RGB: mean and standard deviation (N, C) by layer."""
+    parts = iter(statistics.split([width for width in WIDTHS for _ in range(2)] + [COLOURS], dim=1))
+    return {layer: (next(parts), next(parts)) for layer in STYLE_LAYERS}

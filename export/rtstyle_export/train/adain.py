@@ -13,13 +13,14 @@ from torch.utils.data import Dataset
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
-from rtstyle_export.functional import channel_statistics
 from rtstyle_export.losses import AdainLoss
 from rtstyle_export.networks.adain import (
     STYLE_LAYERS,
     Encoder,
     FastPair,
     PaperPair,
+    blend,
+    by_layer,
     mean_activations,
     normalised,
     painting_statistics,
@@ -165,22 +166,34 @@ class AdainTrainer(Loop):
         part, below = torch.rand(2, count, generator=generator)
         return torch.where(part < self.config.unpainted, below, torch.ones(())).to(self.device)
 
+    def _shares(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw how much of a blend of two each picture's own painting is: (count, 2)."""
+        part, own = torch.rand(2, count, generator=generator)
+        own = torch.where(part < self.config.blended, own, torch.ones(()))
+        return torch.stack([own, 1 - own], dim=1).to(self.device)
+
+    def _statistics(self, painting: Tensor) -> Tensor:
+        with torch.no_grad():
+            return painting_statistics(painting, self.loss.vgg(painting))
+
     def losses(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Perceptual, stability and distillation loss of a photo and a painting each."""
         config = self.config
         photo, painting = (x.to(self.device, memory_format=torch.channels_last) for x in batch)
         strength = self._strength(photo.shape[0], generator)
+        shares = self._shares(photo.shape[0], generator)
         window = self.window(generator)
         with self.autocast():
-            style = self.loss.statistics(painting)
-            parts = [part for pair in style.values() for part in pair]
-            statistics = torch.cat([*parts, *channel_statistics(painting)], dim=1)
+            # The other painting of a blend is that of the batch's next photo.
+            known = self._statistics(painting)
+            styles = torch.stack([known, known.roll(1, dims=0)], dim=1), shares
+            style = by_layer(blend(*styles))
             target = self.loss.target(window(photo), style, strength)
-            raw, unstable = self._paint(photo, statistics, strength, generator)
+            raw, unstable = self._paint(photo, *styles, strength, generator)
             total, report = self.loss(window(raw), target, style, strength)
             if self.teacher is not None:
                 with torch.no_grad():
-                    shown = self.teacher(photo, statistics, strength).float().clamp(-1, 1)
+                    shown = self.teacher(photo, styles[0], strength, shares).float().clamp(-1, 1)
                 distance = (raw.clamp(-1, 1) - shown).square().mean()
                 total = total + config.loss.distil_weight * distance
                 report["distil"] = distance.detach()
@@ -190,15 +203,21 @@ class AdainTrainer(Loop):
         return total, report
 
     def _paint(
-        self, photo: Tensor, statistics: Tensor, strength: Tensor, generator: torch.Generator
+        self,
+        photo: Tensor,
+        statistics: Tensor,
+        shares: Tensor,
+        strength: Tensor,
+        generator: torch.Generator,
     ) -> tuple[Tensor, Tensor | None]:
         """Paint photos; return that, and the stability loss if it is asked for."""
         config = self.config
         if not config.stability_weight:
-            return self.model(photo, statistics, strength).float(), None
+            return self.model(photo, statistics, strength, shares).float(), None
         change = draw_change(photo.shape, config.perturbation, generator).to(self.device)
         changed = change.light(change.move(photo), generator)
-        both = self.model(torch.cat([photo, changed]), statistics.repeat(2, 1), strength.repeat(2))
+        twice = (torch.cat([x, x]) for x in (statistics, strength, shares))
+        both = self.model(torch.cat([photo, changed]), *twice)
         raw, again = both.float().chunk(2)
         reach = config.perturbation.scale * (config.crop + config.margin) / 2
         unknown = config.perturbation.shift + math.ceil(reach)
@@ -210,9 +229,9 @@ class AdainTrainer(Loop):
         found = {}
         with torch.no_grad():
             for path in self.paintings[:: max(1, len(self.paintings) // PREVIEWS)][:PREVIEWS]:
-                painting = to_tensor(read_picture(path, 256)).to(self.device)
-                statistics = painting_statistics(painting, self.loss.vgg(painting))
-                shown = self.net(photo.to(self.device), statistics, torch.ones(1).to(self.device))
+                known = self._statistics(to_tensor(read_picture(path, 256)).to(self.device))
+                one = torch.ones(1, 1).to(self.device)
+                shown = self.net(photo.to(self.device), known[:, None], one[0], one)
                 found[path.stem] = ((shown[0].float().cpu() + 1) / 2).clamp(0, 1)
         self.net.train()
         return found

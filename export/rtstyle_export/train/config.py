@@ -115,7 +115,8 @@ class AdainConfig(RunConfig):
     """A run of networks for any style (Huang and Belongie 2017).
 
     `scaled_on` photos decide the normalisation of VGG-19 (Gatys et al. 2016). A share `unpainted`
-    of the pictures is trained with a strength below 1.
+    of the pictures is trained with a strength below 1, a share `blended` with a blend of their
+    painting and that of the batch's next picture: with their own alone in batches of one.
     """
 
     kind: ClassVar[str] = "adain"
@@ -124,6 +125,7 @@ class AdainConfig(RunConfig):
     learning_rate: float = 5e-4
     scaled_on: int = 64
     unpainted: float = 0.25
+    blended: float = 0.25
     loss: AdainLossSpec = field(default_factory=AdainLossSpec)
 
     def problems(self) -> list[tuple[bool, str]]:
@@ -132,6 +134,7 @@ class AdainConfig(RunConfig):
             (self.size not in ADAIN_SIZES, f"the size is one of {', '.join(ADAIN_SIZES)}"),
             (self.scaled_on < 1, "scaled-on must be at least 1"),
             (not 0 <= self.unpainted <= 1, "unpainted must lie between 0 and 1"),
+            (not 0 <= self.blended <= 1, "blended must lie between 0 and 1"),
             *RunConfig.problems(self),
         ]
 

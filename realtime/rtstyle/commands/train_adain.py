@@ -28,6 +28,9 @@ def train_adain(
     ] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
     seed: Annotated[int, typer.Option()] = 0,
+    blended: Annotated[
+        float | None, typer.Option(help="Share of the pictures painted like a blend of two, 0..1.")
+    ] = None,
     content_weight: Annotated[float | None, typer.Option()] = None,
     style_weight: Annotated[float | None, typer.Option()] = None,
     tv_weight: Annotated[float | None, typer.Option(help="Total variation.")] = None,
@@ -82,6 +85,7 @@ def train_adain(
         margin=margin,
         learning_rate=learning_rate,
         stability_weight=stability_weight,
+        blended=blended,
     )
     config = AdainConfig(
         size=size,
