@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from media import write_clip
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
 from rtstyle import adain, cli, styles
 from rtstyle.bank import StyleBank
+from rtstyle.color import Colours
 from rtstyle.devices import cache_folder
 from rtstyle.errors import RtstyleError, SourceError, StyleError, UsageError
 from rtstyle.frame import Frame, Image
@@ -191,8 +193,8 @@ class TestEncoding:
             adain.encode("mosaic", "fast", 2.0)
 
     def test_colours_of_the_content(self, red: str) -> None:
-        content = painting((30, 40, 150), 10)
-        found = adain.encode(red, "fast", colours_of=content)
+        wanted = Colours.of(painting((30, 40, 150), 10))
+        found = adain.encode(red, "fast", colours=wanted)
         np.testing.assert_allclose(found[:3], [30, 40, 150], atol=2)
 
 
@@ -479,6 +481,71 @@ class TestLive:
         middle = (colour_of(image) + np.array([200, 60, 60])) / 2
         np.testing.assert_allclose(colour_of(painted), middle, atol=3)
 
+    def test_a_mask_divides_the_live_picture(self, red: str, green: str) -> None:
+        mask, image = np.zeros((64, 96, 3), np.uint8), noise(64, 96)
+        mask[:, 48:] = 255
+        with StyleBank(device=CPU) as bank:
+            look = Look(red, "fast", regions=(red, green))
+            studio = Studio(bank, look, mask=StillMask(mask, 2))
+            painted = studio(image)
+            np.testing.assert_allclose(colour_of(painted[:, :40]), [200, 60, 60], atol=12)
+            np.testing.assert_allclose(colour_of(painted[:, 56:]), [60, 180, 60], atol=12)
+            studio.change(height=32)
+            bank.prepare([studio.look.model], (32, 48))
+            assert bank.wait_idle(30)
+            small = studio(image)
+            assert studio.shown.height == 32
+            np.testing.assert_allclose(colour_of(small[:, 56:]), [60, 180, 60], atol=12)
+            studio.change(style=green, regions=())
+            assert bank.wait_idle(30)
+            for _ in range(2):
+                whole = studio(image)
+                assert bank.wait_idle(30)
+            np.testing.assert_allclose(colour_of(whole[:, :40]), [60, 180, 60], atol=12)
+
+    def test_one_style_paints_what_is_white_in_a_mask(self, red: str) -> None:
+        mask, image = np.zeros((64, 96, 3), np.uint8), noise(64, 96)
+        mask[:, 48:] = 255
+        with StyleBank(device=CPU) as bank:
+            painted = Studio(bank, Look(red, "fast"), mask=StillMask(mask, 2))(image)
+            np.testing.assert_array_equal(painted[:, :40], image[:, :40])
+            np.testing.assert_allclose(colour_of(painted[:, 56:]), [200, 60, 60], atol=12)
+            # Both the mask and the person count.
+            studio = Studio(
+                bank,
+                Look(red, "fast", only="background"),
+                mask=StillMask(mask, 2),
+                segmenter=lambda image: mask[:, :, 0],
+            )
+            # Soft edges overlap.
+            np.testing.assert_array_equal(studio(image)[:, :40], image[:, :40])
+            np.testing.assert_array_equal(studio(image)[:, 56:], image[:, 56:])
+
+    def test_pictures_have_the_scale_of_the_bank(self, red: str) -> None:
+        with StyleBank(device=CPU, style_scale=0.25) as bank:
+            for style in (red, f"{red}:1"):
+                found = bank.resolve(style, "fast").statistics
+                assert found is not None
+                np.testing.assert_allclose(found[0], adain.encode(red, "fast", 0.25))
+                assert np.abs(found[0] - adain.encode(red, "fast")).max() > 1
+            # Built-in paintings ship at one scale.
+            mixed = bank.resolve(f"{red}:1,mosaic:1", "fast").statistics
+            wanted = (adain.encode(red, "fast") + adain.encode("mosaic", "fast")) / 2
+            assert mixed is not None
+            np.testing.assert_allclose(mixed[0], wanted, rtol=1e-5)
+        with pytest.raises(UsageError, match="out of range"):
+            StyleBank(style_scale=9)
+
+    def test_pictures_take_on_the_colours_of_a_frame(self, red: str) -> None:
+        image = painting((30, 40, 150), 10)
+        with StyleBank(device=CPU) as bank:
+            studio = Studio(bank, Look(red, "fast"), match_color=True)
+            np.testing.assert_allclose(colour_of(studio(image)), [30, 40, 150], atol=3)
+            assert studio.matched
+            np.testing.assert_allclose(colour_of(studio(noise(64, 64))), [30, 40, 150], atol=3)
+            studio.match(False)
+            np.testing.assert_allclose(colour_of(studio(image)), [200, 60, 60], atol=3)
+
 
 class TestCommands:
     @pytest.fixture
@@ -544,3 +611,31 @@ def test_engines_are_compared_on_models_with_a_map_as_input() -> None:
         shapes = {name: value.shape for name, value in blank_extra(engine, 24, 32).items()}
     assert shapes == {"statistics": (1, 1, 6), "strength": (1,), "weights": (1, 1, 24, 32)}
     assert len(measure(model, candidates("cpu"), EngineOptions(threads=1))) == 2
+
+    def test_webcam_with_a_mask(
+        self, red: str, green: str, tmp_path: Path, run: Callable[..., tuple[int, str]]
+    ) -> None:
+        clip, mask = write_clip(tmp_path / "clip.mp4", frames=6, rate=100), tmp_path / "m.png"
+        halves = np.zeros((64, 96, 3), np.uint8)
+        halves[:, 48:] = 255
+        write(mask, halves)
+        words = ["webcam", "--camera", clip, "--no-window", "--device", "cpu"]
+        regions = ["--style", red, "--style", green, "--mask", mask, "--style-scale", 2]
+        out = tmp_path / "out.mp4"
+        code, said = run(*words, *regions, "--match-color", "--record", out)
+        assert code == 0, said
+        assert "red | green" in said
+        assert out.is_file()
+        for bad, message in (
+            (["--style", red, "--style", green], "2 styles were given, but no mask"),
+            (["--style", red, "--style", green, "--style", red, "--mask", mask], "3 styles"),
+            (["--style", red, "--mask", write(mask.with_name("s.png"), halves[:, 20:])], "aspects"),
+            (["--style", red, "--mask", tmp_path / "none.png"], "none.png"),
+            (["--style", "mosaic", "--match-color"], "--match-color is for pictures"),
+            (["--style", "mosaic", "--style-scale", 2], "one scale"),
+            (["--style", red, "--style-scale", 9], "out of range"),
+        ):
+            code, said = run(*words, *bad)
+            assert code == 2, bad
+            assert message in said
+            assert said.count("\n") == 1

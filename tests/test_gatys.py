@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 from training import vgg_state  # noqa: E402
 
-from rtstyle.color import match_colors  # noqa: E402
+from rtstyle.color import Colours, match_colors  # noqa: E402
 from rtstyle.errors import UsageError  # noqa: E402
 from rtstyle_export import functional  # noqa: E402
 from rtstyle_export.data import to_tensor  # noqa: E402
@@ -419,7 +419,7 @@ def test_matched_colours_have_the_mean_and_covariance_of_the_content() -> None:
     style = rng.integers(60, 200, (40, 50, 3)).astype(np.uint8)
     mixing = np.array([[0.3, 0.1, 0], [0, 0.2, 0.1], [0.1, 0, 0.3]])
     content = (rng.integers(0, 256, (30, 30, 3)) @ mixing + 60).clip(0, 255).astype(np.uint8)
-    matched = match_colors(style, content).reshape(-1, 3).astype(float)
+    matched = match_colors(style, Colours.of(content)).reshape(-1, 3).astype(float)
     wanted = content.reshape(-1, 3).astype(float)
     np.testing.assert_allclose(matched.mean(0), wanted.mean(0), atol=0.2)
     np.testing.assert_allclose(np.cov(matched.T), np.cov(wanted.T), rtol=0.02, atol=2)
@@ -428,13 +428,13 @@ def test_matched_colours_have_the_mean_and_covariance_of_the_content() -> None:
 def test_matching_flat_colours_stays_finite() -> None:
     flat = np.full((8, 8, 3), 90, np.uint8)
     content = picture()
-    assert np.ptp(match_colors(flat, content).reshape(-1, 3), axis=0).max() == 0
-    assert (match_colors(content, flat) == 90).all()
+    assert np.ptp(match_colors(flat, Colours.of(content)).reshape(-1, 3), axis=0).max() == 0
+    assert (match_colors(content, Colours.of(flat)) == 90).all()
 
 
 def test_matching_the_own_colours_changes_nothing() -> None:
     image = picture()
-    assert np.abs(match_colors(image, image).astype(int) - image).max() <= 1
+    assert np.abs(match_colors(image, Colours.of(image)).astype(int) - image).max() <= 1
 
 
 def test_sheet_of_reconstructions_has_a_row_for_each_kind() -> None:

@@ -45,7 +45,8 @@ def test_pairs_are_a_function_of_their_number(place: Path) -> None:
 def test_one_pair_is_learnt(place: Path, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make(place, f"falls-{size}", size=size, steps=16, warmup=1, stability_weight=0.0,
                unpainted=0.0, learning_rate=1e-3)  # fmt: skip
-    monkeypatch.setattr(run, "dataset", lambda pair=run.dataset()[0]: [pair] * 16)
+    pairs = [run.dataset()[0]] * 16
+    monkeypatch.setattr(run, "dataset", lambda: pairs)
     totals: list[float] = []
     run.run(lambda progress: totals.append(progress.losses["total"]))
     assert sum(totals[-3:]) < 0.5 * sum(totals[:3])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle import styles
-from rtstyle.color import match_colors
+from rtstyle.color import Colours, match_colors
 from rtstyle.devices import cache_folder, cpu_count
 from rtstyle.engines import Engine, EngineOptions
 from rtstyle.engines.base import read_model
@@ -32,6 +32,9 @@ from rtstyle.mixture import Mixture, as_mixture, parse_style, parse_sweep
 
 Statistics: TypeAlias = NDArray[np.float32]
 """What the networks take of a painting: (M,) numbers, M by size."""
+
+Styles: TypeAlias = str | tuple[str, ...]
+"""A style as `--style` takes it, or one for each region of a mask."""
 
 STYLE_SIDE = 256
 """Rows or columns, whichever is less, at which a painting is encoded: as in training."""
@@ -71,16 +74,19 @@ class Model:
         return {**found, "statistics": self.statistics[None], "weights": weights[None]}
 
 
-def resolve(style: str, size: str, scale: float = 1.0, colours_of: Image | None = None) -> Model:
-    """Return the model of one style: built-in, .onnx, a picture or a blend.
+def resolve(style: Styles, size: str, scale: float = 1.0, colours: Colours | None = None) -> Model:
+    """Return the model of one style, built-in, .onnx, a picture or a blend, or of K regions.
 
-    `scale` (`SCALES`) enlarges the painting, and with it the strokes. With `colours_of`, a
-    picture, each painting takes on its colours first. Encodes pictures that were not seen before.
+    `scale` (`SCALES`) enlarges the painting, and with it the strokes. With `colours` each painting
+    takes these on first. Encodes pictures that were not seen before.
     Raises `StyleError`, `UsageError` or `EngineError`.
     """
+    if not isinstance(style, str):
+        vectors = [blend(as_mixture(name), size, scale, colours) for name in style]
+        return Model(styles.find_any("regions", size).path, np.stack(vectors))
     parsed = parse_style(style)
     if isinstance(parsed, str):
-        if colours_of is not None:
+        if colours is not None:
             raise UsageError(
                 f"The trained style {parsed} has colours of its own.",
                 "--match-color changes the picture that is the style.",
@@ -91,17 +97,7 @@ def resolve(style: str, size: str, scale: float = 1.0, colours_of: Image | None 
                 f"The trained style {parsed} has one scale.", "", "--style-scale is for pictures."
             )
         return Model(styles.find_model(parsed, size))
-    return Model(
-        styles.find_any("content", size).path, blend(parsed, size, scale, colours_of)[None]
-    )
-
-
-def resolve_regions(
-    names: Sequence[str], size: str, scale: float = 1.0, colours_of: Image | None = None
-) -> Model:
-    """Return the model that paints regions, one style each; see `resolve`."""
-    vectors = [blend(as_mixture(name), size, scale, colours_of) for name in names]
-    return Model(styles.find_any("regions", size).path, np.stack(vectors))
+    return Model(styles.find_any("content", size).path, blend(parsed, size, scale, colours)[None])
 
 
 def resolve_sweep(sweep: str, size: str, scale: float = 1.0) -> tuple[Model, Model]:
@@ -120,59 +116,65 @@ def blend_models(first: Model, last: Model, at: float) -> Model:
 
 
 def blend(
-    mixture: Mixture, size: str, scale: float = 1.0, colours_of: Image | None = None
+    mixture: Mixture, size: str, scale: float = 1.0, colours: Colours | None = None
 ) -> Statistics:
     """Return the weighted mean of the statistics of pictures: (M,).
 
     Equals the paper's interpolation of feature maps (equation 15), as AdaIN is linear in them.
     """
     total: NDArray[np.float32] = sum(
-        (
-            np.float32(weight) * encode(name, size, scale, colours_of)
-            for name, weight in mixture.parts
-        ),
+        (np.float32(weight) * encode(name, size, scale, colours) for name, weight in mixture.parts),
         start=np.zeros((), np.float32),
     )
     return total
 
 
-def encode(name: str, size: str, scale: float = 1.0, colours_of: Image | None = None) -> Statistics:
+def encode(name: str, size: str, scale: float = 1.0, colours: Colours | None = None) -> Statistics:
     """Return the statistics of a picture file or of a built-in painting; see `resolve`.
 
     Raises `StyleError` if it cannot be read, `UsageError` for a scale out of range.
     """
-    if not SCALES[0] <= scale <= SCALES[1]:
-        raise UsageError(
-            f"A style scale of {scale} is out of range.", "", f"Use {SCALES[0]} to {SCALES[1]}."
-        )
+    check_scale(scale)
     if name in styles.load_manifest().styles:
-        if scale != 1.0 or colours_of is not None:
+        if scale != 1.0 or colours is not None:
             raise UsageError(
                 f"The painting of {name} ships at scale 1 and in its own colours only.",
                 "",
                 "Name a picture file.",
             )
         return built_in(name, size)
-    if colours_of is not None:
-        return encode_image(match_colors(read_painting(Path(name)), colours_of), size, scale)
     try:
         stat = Path(name).stat()
-        return _encode_file(name, size, scale, (stat.st_mtime_ns, stat.st_size))
+        return _encode_file(name, size, scale, colours, (stat.st_mtime_ns, stat.st_size))
     except OSError as error:
         raise StyleError(f"The picture {name} cannot be read.", str(error.strerror)) from error
 
 
+def check_scale(scale: float) -> float:
+    """Return `scale`. Raises `UsageError` out of `SCALES`."""
+    if not SCALES[0] <= scale <= SCALES[1]:
+        raise UsageError(
+            f"A style scale of {scale} is out of range.", "", f"Use {SCALES[0]} to {SCALES[1]}."
+        )
+    return scale
+
+
 @lru_cache(maxsize=256)
-def _encode_file(name: str, size: str, scale: float, _version: tuple[int, int]) -> Statistics:
+def _encode_file(
+    name: str, size: str, scale: float, colours: Colours | None, _version: tuple[int, int]
+) -> Statistics:
     """Encode a file, or take its vector from the disk. `_version` tells changed files apart."""
     network = styles.find_any("style", size)
     content = Path(name).read_bytes()
-    title = f"{network.sha256} {network.size} {scale:f} ".encode()
+    title = f"{network.sha256} {network.size} {scale:f} {colours or ''}".encode()
     key = hashlib.sha256(title + content).hexdigest()
     kept = cache_folder() / "paintings" / f"{key[:32]}.npy"
     known = _load(kept)
     if known is None:
-        known = encode_image(read_painting(Path(name)), size, scale)
+        painting = read_painting(Path(name))
+        if colours is not None:
+            painting = match_colors(painting, colours)
+        known = encode_image(painting, size, scale)
         _save(kept, known)
     return known
 

@@ -12,13 +12,15 @@ import numpy as np
 
 from rtstyle import adain
 from rtstyle.closing import Closing
+from rtstyle.color import Colours
 from rtstyle.engines import Engine, open_engine
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
-from rtstyle.mixture import is_network, parse_style
+from rtstyle.mixture import as_mixture, is_network, parse_style
+from rtstyle.regions import Weights
 
-Model: TypeAlias = tuple[str, str]
-"""Style (whatever `--style` takes) and network size."""
+Model: TypeAlias = tuple[adain.Styles, str]
+"""Style, or one for each region of a mask, and network size."""
 Shape: TypeAlias = tuple[int, int]
 """Rows and columns of the pictures that a model works on."""
 
@@ -36,6 +38,8 @@ class StyleBank(Closing):
     `prepare` opens models in a background thread and runs each once, so that `paint` is quick
     from the first frame on. `paint` may be called from several threads; pictures then wait for
     each other, as one picture already uses every core. `threads` counts CPU threads (0: all).
+    `style_scale` enlarges the strokes of pictures as styles. Built-in paintings, and what they are
+    blended with, are of scale 1 and in their own colours. Raises `UsageError` for a bad scale.
     """
 
     def __init__(
@@ -45,7 +49,10 @@ class StyleBank(Closing):
         threads: int = 0,
         precision: str = "auto",
         capacity: int = CAPACITY,
+        style_scale: float = 1.0,
     ) -> None:
+        self._scale = adain.check_scale(style_scale)
+        self._colours: Colours | None = None
         self._options = {"device": device, "threads": threads, "precision": precision}
         self._capacity = max(1, capacity)
         # Pictures as styles share one engine: only the statistics that it is fed differ.
@@ -63,7 +70,7 @@ class StyleBank(Closing):
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def engine(self, style: str, size: str) -> Engine:
+    def engine(self, style: adain.Styles, size: str) -> Engine:
         """Return the engine of a model, opened now if need be.
 
         Raises `StyleError`, `UsageError`, `DeviceError` or `EngineError`.
@@ -83,26 +90,43 @@ class StyleBank(Closing):
                     self._warm = {item for item in self._warm if item[0] != old}
         return engine
 
-    def resolve(self, style: str, size: str) -> adain.Model:
+    def resolve(self, style: adain.Styles, size: str) -> adain.Model:
         """Return the file of a style and what it is fed; a new picture is encoded now."""
         key = (style, size)
         with self._changed:
             if key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-        model = adain.resolve(style, size)
+            colours = self._colours
+        parts = paintings_of(style)
+        if parts and not any(map(is_network, parts)):
+            model = adain.resolve(style, size, self._scale, colours)
+        else:
+            model = adain.resolve(style, size)
         with self._changed:
+            if colours != self._colours:
+                return model  # `match` came between: not to be remembered.
             self._known[key] = model
-            self._encoded.update((name, size) for name in paintings_of(style))
+            self._encoded.update((name, size) for name in parts)
             if len(self._known) > KNOWN:
                 self._known.popitem(last=False)
         return model
 
-    def mixes(self, style: str, size: str) -> bool:
+    def match(self, image: Image | None) -> None:
+        """Give pictures as styles the colours of (H, W, 3) uint8 `image`, None: their own.
+
+        From now on. Gatys et al. 2016b, section 3.1.
+        """
+        with self._changed:
+            self._colours = None if image is None else Colours.of(image)
+            self._known.clear()
+            self._encoded.clear()
+
+    def mixes(self, style: adain.Styles, size: str) -> bool:
         """Tell whether the network of a style mixes in the strength itself, in its features."""
         return self.resolve(style, size).statistics is not None
 
-    def ready(self, style: str, size: str, shape: Shape) -> bool:
+    def ready(self, style: adain.Styles, size: str, shape: Shape) -> bool:
         """Tell whether `paint` will be quick for this model and picture size.
 
         A new blend of paintings that are encoded is mixed now, in less than a millisecond: a
@@ -119,7 +143,7 @@ class StyleBank(Closing):
         with self._changed:
             return self._is_warm(key)
 
-    def _is_at_hand(self, style: str, size: str) -> bool:
+    def _is_at_hand(self, style: adain.Styles, size: str) -> bool:
         """Tell whether all paintings of a blend are encoded."""
         try:
             parts = paintings_of(style)
@@ -154,15 +178,22 @@ class StyleBank(Closing):
                 self._thread.start()
             self._changed.notify_all()
 
-    def paint(self, image: Image, style: str, size: str, strength: float = 1.0) -> Image:
+    def paint(
+        self,
+        image: Image,
+        style: adain.Styles,
+        size: str,
+        strength: float = 1.0,
+        weights: Weights | None = None,
+    ) -> Image:
         """Run a model on an (H, W, 3) uint8 RGB picture and return the same shape.
 
-        Opens the model first if it is not ready. `strength` counts only where the style `mixes`.
-        Raises as `engine` does.
+        Opens the model first if it is not ready. `strength` counts only where the style `mixes`,
+        `weights` (K, H, W) only with styles for K regions. Raises as `engine` does.
         """
         engine, model = self.engine(style, size), self.resolve(style, size)
         height, width = image.shape[:2]
-        feeds = model.feeds(engine, strength, (height, width))
+        feeds = model.feeds(engine, strength, (height, width), weights)
         with self._running:
             painted: Image = engine.run(np.ascontiguousarray(image)[None], feeds)[0]
         with self._changed:
@@ -223,7 +254,9 @@ class StyleBank(Closing):
             return self._current
 
 
-def paintings_of(style: str) -> list[str]:
+def paintings_of(style: adain.Styles) -> list[str]:
     """Return the pictures and built-in paintings that a style is mixed of; none for a network."""
+    if not isinstance(style, str):
+        return [name for one in style for name, _ in as_mixture(one).parts]
     found = parse_style(style)
     return [] if isinstance(found, str) else [name for name, _ in found.parts]

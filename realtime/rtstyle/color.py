@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +23,35 @@ def with_chroma_of(source: Image, painted: Image) -> Image:
     return np.asarray(cv2.cvtColor(colours, cv2.COLOR_YCrCb2RGB), np.uint8)
 
 
-def match_colors(style: Image, content: Image) -> Image:
-    """Return `style` with the mean and the covariance of the colours of `content`.
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """Mean (3,) and covariance (3, 3) of a picture's R, G and B, in levels of 0 to 255.
 
-    Both are (H, W, 3) uint8 RGB, of any sizes; values that leave the RGB cube saturate. Gatys et
-    al. 2016b ("Preserving Color in Neural Artistic Style Transfer"), section 3.1, equations 3 and
-    4, with symmetric square roots. Colours that `style` does not vary in stay unvaried.
+    Plain numbers, so that what was made of them can be kept under them.
     """
-    found, target = (x.reshape(-1, 3).astype(np.float64) for x in (style, content))
-    mean, scatter = found.mean(axis=0), np.cov(found, rowvar=False, bias=True)
-    matrix = _matrix_power(np.cov(target, rowvar=False, bias=True), 0.5)
-    matrix = matrix @ _matrix_power(scatter, -0.5)
-    moved = (found - mean) @ matrix.T + target.mean(axis=0)
+
+    mean: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, image: Image) -> Colours:
+        """Measure those of an (H, W, 3) uint8 RGB picture."""
+        pixels = image.reshape(-1, 3).astype(np.float64)
+        covariance = np.cov(pixels, rowvar=False, bias=True)
+        return cls(tuple(pixels.mean(axis=0).tolist()), tuple(map(tuple, covariance.tolist())))
+
+
+def match_colors(style: Image, wanted: Colours) -> Image:
+    """Return `style`, (H, W, 3) uint8 RGB, with the colours of another picture.
+
+    Values that leave the RGB cube saturate. Gatys et al. 2016b ("Preserving Color in Neural
+    Artistic Style Transfer"), section 3.1, equations 3 and 4, with symmetric square roots. Colours
+    that `style` does not vary in stay unvaried.
+    """
+    own = Colours.of(style)
+    matrix = _matrix_power(np.array(wanted.covariance), 0.5)
+    matrix = matrix @ _matrix_power(np.array(own.covariance), -0.5)
+    moved = (style.reshape(-1, 3) - np.array(own.mean)) @ matrix.T + np.array(wanted.mean)
     return np.asarray(np.rint(moved).clip(0, 255).reshape(style.shape), np.uint8)
 
 

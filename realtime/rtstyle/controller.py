@@ -51,11 +51,14 @@ LADDER = (Rung("balanced", 1.0), *(Rung("fast", scale) for scale in SCALES))
 """The default ladder, from the best to the quickest."""
 
 
-def choose_ladder(style: str, size: str) -> tuple[tuple[Rung, ...], int]:
-    """Return what the controller may choose from, and where it begins: most can hold `fast`."""
+def choose_ladder(styles: Sequence[str], size: str) -> tuple[tuple[Rung, ...], int]:
+    """Return what the controller may choose from, and where it begins: most can hold `fast`.
+
+    `styles` are one, or those of a mask's regions.
+    """
     from rtstyle.styles import load_manifest
 
-    if size == "auto" and style in load_manifest().styles:
+    if size == "auto" and len(styles) == 1 and styles[0] in load_manifest().styles:
         return LADDER, LADDER.index(Rung("fast", 1.0))
     return tuple(Rung("fast" if size == "auto" else size, scale) for scale in SCALES), 0
 

@@ -22,6 +22,7 @@ KEYS = (
     Key(("-", "_"), "-", "weaker"),
     Key(("[", "]"), "[ ]", "less, more of the style before"),
     Key(("c",), "c", "keep the camera's colours"),
+    Key(("k",), "k", "pictures in the camera's colours"),
     Key(("b",), "b", "paint all, background, person"),
     Key(("m",), "m", "mirror"),
     Key(("o",), "o", "split with the original"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rtstyle.bank import Shape, StyleBank
 from rtstyle.errors import RtstyleError
-from rtstyle.look import ONLY
+from rtstyle.look import ONLY, Look
 from rtstyle.mixture import as_mixture, mixture, parse_style
 from rtstyle.picture import Picture, write_picture
 from rtstyle.pipeline import Progress
@@ -58,6 +58,7 @@ class LiveSession:
             "c": lambda: self.toggle("keep_color", "colours of the camera", "colours of the style"),
             "]": lambda: self.mix(BLEND_STEP),
             "[": lambda: self.mix(-BLEND_STEP),
+            "k": self.match,
             "m": lambda: self.toggle("mirror", "mirrored", "not mirrored"),
             "o": lambda: self.toggle("split", "split with the original", "no split"),
             "b": self.next_region,
@@ -105,7 +106,7 @@ class LiveSession:
         self._mixed = min(1.0, max(0.0, round(self._mixed + step, 2)))
         ends = ((self._base, 1 - self._mixed), (self._before, self._mixed))
         parts = [(n, w * share) for name, w in ends for n, share in as_mixture(name).parts]
-        self.studio.change(style=str(mixture(parts)) if self._mixed else self._base)
+        self.studio.change(style=str(mixture(parts)) if self._mixed else self._base, regions=())
         names = [f"{Path(name).stem} {weight:.0%}" for name, weight in ends]
         self.say(" + ".join(names))
 
@@ -118,7 +119,7 @@ class LiveSession:
         if style != self._base:
             self._before = self._base
         self._base, self._mixed = style, 0.0
-        self.studio.change(style=style)
+        self.studio.change(style=style, regions=())
 
     def turn(self, step: int) -> None:
         """Go `step` styles on, round and round."""
@@ -136,6 +137,12 @@ class LiveSession:
         value = not getattr(self.studio.look, name)
         self.studio.change(**{name: value})
         self.say(on if value else off)
+
+    def match(self) -> None:
+        """Give pictures the colours of the camera as it is now, or their own again."""
+        on = not self.studio.matched
+        self.studio.match(on)
+        self.say("pictures in the camera's colours" if on else "pictures in their own colours")
 
     def next_region(self) -> None:
         """Paint everything, the background or the person, in turn."""
@@ -207,9 +214,9 @@ class LiveSession:
     def hud(self) -> list[str]:
         """Return the lines that the window shows over the picture."""
         shown, wanted = self.studio.shown, self.studio.look
-        style = shown_name(shown.style)
-        if wanted.style != shown.style:
-            style += f" > {shown_name(wanted.style)}"
+        style = shown_names(shown)
+        if wanted.model[0] != shown.model[0]:
+            style += f" > {shown_names(wanted)}"
         rows = f", {shown.height} rows" if shown.height else ""
         flags = [f"{shown.strength:.0%}"] if shown.strength < 1 else []
         flags += [name for name in ("mirror", "split") if getattr(shown, name)]
@@ -249,3 +256,8 @@ def shown_name(style: str) -> str:
         f"{Path(name).stem} {float(weight):.0%}" if colon else Path(weight).stem
         for name, colon, weight in parts
     )
+
+
+def shown_names(look: Look) -> str:
+    """Return the style of a look, or those of its regions, as the window shows them."""
+    return " | ".join(map(shown_name, look.regions or (look.style,)))

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from rtstyle import styles
+from rtstyle.adain import Styles
 from rtstyle.color import blend, blend_linear, resize, with_chroma_of
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
@@ -22,7 +23,8 @@ class Look:
 
     `strength` is 0 (the camera) to 1 (the painting). `height` is the number of rows at which the
     network works; the result is scaled back to the size of the frame. None: the frame's own rows.
-    `split` leaves the right half as it came. `only` paints the person or what is behind.
+    `split` leaves the right half as it came. `only` paints the person or what is behind. With
+    `regions`, styles for the regions of a mask, `style` is not used.
 
     Raises `UsageError` for a value out of range. Whether the style exists is not looked at here.
     """
@@ -35,6 +37,7 @@ class Look:
     split: bool = False
     height: int | None = None
     only: Only = "all"
+    regions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.strength <= 1.0:
@@ -47,9 +50,9 @@ class Look:
             )
 
     @property
-    def model(self) -> tuple[str, str]:
-        """The style and size, which name one model."""
-        return self.style, self.size
+    def model(self) -> tuple[Styles, str]:
+        """The style, or those of the regions, and the size: they name one model."""
+        return self.regions or self.style, self.size
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """Return rows and columns at which the network sees a frame; never more than it has."""

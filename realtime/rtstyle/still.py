@@ -110,11 +110,12 @@ def suit_colors(
         raise UsageError(
             f"Colours cannot be kept by {keep_color!r}.", "", f"Use {' or '.join(KEEP_COLOR)}."
         )
-    from rtstyle.color import match_colors
+    from rtstyle.color import Colours, match_colors
 
     if keep_color == "luminance":
         photo, styles = grey(photo), [[(grey(p), w) for p, w in mix] for mix in styles]
-    return photo, [[(match_colors(p, photo), w) for p, w in mix] for mix in styles]
+    wanted = Colours.of(photo)
+    return photo, [[(match_colors(p, wanted), w) for p, w in mix] for mix in styles]
 
 
 def grey(image: Image) -> Image:

@@ -16,6 +16,7 @@ from rtstyle.controller import RateController
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
 from rtstyle.look import Look, finish
+from rtstyle.regions import StillMask
 
 Segmenter = Callable[[Image], Image]
 """Maps (H, W, 3) uint8 RGB to (H, W) uint8, 255 on a person."""
@@ -28,6 +29,9 @@ class Studio:
     ready; until then the old one goes on, so the picture never stands still. A style that cannot
     be had leaves the picture as it is, and its error in `problem`. A `controller` chooses network
     size and height from the time that painting took. While `frozen` the last picture is repeated.
+    `mask` lies over the picture as it is shown: it divides a look with `regions`, or, where the
+    first look has none, tells what is painted. With `match_color` pictures as styles take on the
+    colours of the first frame.
     """
 
     def __init__(
@@ -37,11 +41,17 @@ class Studio:
         *,
         segmenter: Segmenter | None = None,
         controller: RateController | None = None,
+        mask: StillMask | None = None,
+        match_color: bool = False,
     ) -> None:
         self._bank, self._segmenter, self._controller = bank, segmenter, controller
         self._lock = threading.Lock()
         self._wanted = self._shown = look or Look()
         self._begun = False
+        self._regions = mask if self._wanted.regions else None
+        self._part = None if self._wanted.regions else mask
+        self.matched = False
+        self._match: bool | None = match_color or None
         self.problem: RtstyleError | None = None
         self.frozen = False
         self.last: Image | None = None
@@ -65,11 +75,22 @@ class Studio:
             self._wanted = replace(self._wanted, **settings)
             return self._wanted
 
+    def match(self, on: bool) -> None:
+        """Give pictures as styles the colours of the next frame, or their own again.
+
+        That frame waits until the present style is encoded anew.
+        """
+        self._match = on
+
     def __call__(self, image: Image) -> Image:
         """Paint (H, W, 3) uint8 RGB; returns a picture of the same size, not to be written to."""
         last = self.last
         if self.frozen and last is not None and last.shape == image.shape:
             return last
+        match, self._match = self._match, None
+        if match is not None:
+            self._bank.match(image if match else None)
+            self.matched = match
         began = time.perf_counter()
         look = self._settle(image.shape[0], image.shape[1])
         self.last = self._paint(image, look)
@@ -82,7 +103,10 @@ class Studio:
         if look.strength == 0.0:
             return source.copy()
         rows, columns = look.working_size(image.shape[0], image.shape[1])
-        painted = self._bank.paint(resize(source, rows, columns), *look.model, look.strength)
+        divided = look.regions and self._regions
+        weights = divided.weights(rows, columns) if divided else None
+        small = resize(source, rows, columns)
+        painted = self._bank.paint(small, *look.model, look.strength, weights)
         mask = self._mask(source, look)
         if self._bank.mixes(*look.model):
             look = replace(look, strength=1.0)
@@ -90,10 +114,15 @@ class Studio:
 
     def _mask(self, source: Image, look: Look) -> Image | None:
         """Return where to paint, None for everywhere."""
-        if look.only == "all" or self._segmenter is None:
-            return None
-        person = self._segmenter(source)
-        return person if look.only == "person" else 255 - person
+        where: Image | None = None
+        if look.only != "all" and self._segmenter is not None:
+            person = self._segmenter(source)
+            where = person if look.only == "person" else 255 - person
+        if self._part is not None:
+            part = self._part.weights(source.shape[0], source.shape[1])[1]
+            where = np.rint(part * np.float32(255) if where is None else part * where)
+            where = where.astype(np.uint8)
+        return where
 
     def _adapt(self, seconds: float, look: Look, rows: int) -> None:
         """Let the controller judge the frame, and ask for what it chooses."""
@@ -116,14 +145,15 @@ class Studio:
                 try:
                     if not self._bank.ready(*wanted.model, shape):
                         self._bank.prepare([wanted.model], shape)
-                        wanted = replace(
-                            wanted, style=shown.style, size=shown.size, height=shown.height
-                        )
+                        wanted = replace(wanted, **model_of(shown))
                 except RtstyleError as error:
                     self.problem = error
-                    wanted = self._wanted = replace(
-                        wanted, style=shown.style, size=shown.size, height=shown.height
-                    )
+                    wanted = self._wanted = replace(wanted, **model_of(shown))
             self._begun = True
             self._shown = wanted
             return wanted
+
+
+def model_of(look: Look) -> dict[str, Any]:
+    """Return the settings of a look that choose its model and the pictures it works on."""
+    return {name: getattr(look, name) for name in ("style", "regions", "size", "height")}

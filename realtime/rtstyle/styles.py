@@ -229,7 +229,7 @@ def checked(file: StyleFile) -> Path:
     return file.path
 
 
-def names_with(style: str) -> list[str]:
-    """Return the built-in names, and `style` before them if it is none of them."""
+def names_with(*given: str) -> list[str]:
+    """Return the built-in names, and before them those given that are none of them."""
     names = list(style_names())
-    return names if style in names else [style, *names]
+    return [*(style for style in given if style not in names), *names]

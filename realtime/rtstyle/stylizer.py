@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from rtstyle import styles
-from rtstyle.adain import Model, blend_models, resolve, resolve_regions, resolve_sweep
+from rtstyle.adain import Model, blend_models, resolve, resolve_sweep
 from rtstyle.closing import Closing
-from rtstyle.color import blend, blend_linear, resize, with_chroma_of
+from rtstyle.color import Colours, blend, blend_linear, resize, with_chroma_of
 from rtstyle.engines import Engine, open_engine
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
@@ -78,16 +78,12 @@ class Stylizer(Closing):
         if sweep is not None:
             self._ends = resolve_sweep(sweep, size, style_scale)
             self.model = self._ends[0]
-        elif len(names) == 1:
-            self._open = partial(resolve, names[0], size, style_scale)
-            self.model = self._open()
         else:
-            self._open = partial(resolve_regions, names, size, style_scale)
+            one = names[0] if len(names) == 1 else tuple(names)
+            self._open = partial(resolve, one, size, style_scale)
             self.model = self._open()
-        if match_color and (sweep is not None or self.model.statistics is None):
-            raise UsageError(
-                "--match-color is for pictures as styles.", "", "Use --keep-color for others."
-            )
+        if match_color:
+            check_match(None if sweep is not None else self.model)
         self.match_color, self._matched = match_color, not match_color
         self._matching = threading.Lock()
         self.regions = len(names)
@@ -136,7 +132,7 @@ class Stylizer(Closing):
 
         Gatys et al. 2016b, section 3.1: the style is recoloured before it is encoded.
         """
-        self.model = self._open(colours_of=image)
+        self.model = self._open(colours=Colours.of(image))
         self._matched = True
 
     def scale(self, image: Image) -> Image:
@@ -208,6 +204,14 @@ def check_styles(names: Sequence[str], sweep: bool, regional: bool) -> None:
             f"{len(names)} styles were given, but no mask.",
             "",
             'Add --mask, or blend them: --style "a.jpg:0.5,b.jpg:0.5".',
+        )
+
+
+def check_match(model: Model | None) -> None:
+    """Raise `UsageError` unless the colours of this model's styles can be changed."""
+    if model is None or model.statistics is None:
+        raise UsageError(
+            "--match-color is for pictures as styles.", "", "Use --keep-color for others."
         )
 
 

@@ -454,5 +454,6 @@ def painting_statistics(painting: Tensor, features: dict[str, Tensor]) -> Tensor
 
 def by_layer(statistics: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
     """Undo `painting_statistics` but for RGB: mean and standard deviation (N, C) by layer."""
-    parts = iter(statistics.split([width for width in WIDTHS for _ in range(2)] + [COLOURS], dim=1))
+    widths = [width for width in WIDTHS for _ in range(2)]
+    parts = iter(torch.split(statistics, [*widths, COLOURS], dim=1))
     return {layer: (next(parts), next(parts)) for layer in STYLE_LAYERS}

@@ -145,7 +145,7 @@ def measure(
     from rtstyle.studio import Studio
     from rtstyle.styles import names_with
 
-    ladder, start = choose_ladder(style, size)
+    ladder, start = choose_ladder([style], size)
     with StyleBank(device=device) as bank:
         controller = RateController(target, ladder, start)
         studio = Studio(bank, Look(style, ladder[start].size), controller=controller)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtstyle.errors import MissingExtraError
-from rtstyle.style_help import STYLE_HELP
+from rtstyle.style_help import SCALE_HELP, STYLE_HELP
 
 if TYPE_CHECKING:
     from rtstyle.serve.server import Running
@@ -28,6 +28,9 @@ def serve(
     port: Annotated[int, typer.Option(help="0: any free one.", min=0, max=65535)] = 8765,
     style: Annotated[str, typer.Option(help=f"Shown first. {STYLE_HELP}")] = "mosaic",
     size: Annotated[str, typer.Option(help="Network: fast, balanced or paper.")] = "fast",
+    style_scale: Annotated[
+        float, typer.Option(help=SCALE_HELP + " Built-in ones keep theirs.")
+    ] = 1.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
     camera: Annotated[
         str, typer.Option(help="This machine's camera, for /obs: index, URL, file or `test`.")
@@ -79,6 +82,7 @@ def serve(
         port=port,
         style=style,
         size=size,
+        style_scale=style_scale,
         device=device,
         camera=camera,
         max_clients=max_clients,

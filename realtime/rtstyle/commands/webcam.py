@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from rtstyle.errors import UsageError
-from rtstyle.style_help import STYLE_HELP
+from rtstyle.style_help import MASK_HELP, MATCH_HELP, REGIONS_HELP, SCALE_HELP, STYLE_HELP
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
     from rtstyle.bank import StyleBank
-    from rtstyle.controller import Rung
     from rtstyle.live import LiveSession
     from rtstyle.look import Look, Only
     from rtstyle.pipeline import Report
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.video_file import SoundInput
     from rtstyle.sources.base import Source
-    from rtstyle.studio import Studio
 
 DEFAULT_RATE = 30.0
 
@@ -40,7 +38,9 @@ def webcam(
             "in real time, or `test`. See `rtstyle cameras`."
         ),
     ] = "0",
-    style: Annotated[str, typer.Option(help=STYLE_HELP)] = "mosaic",
+    style: Annotated[
+        list[str] | None, typer.Option(help=STYLE_HELP + REGIONS_HELP, show_default="mosaic")
+    ] = None,
     size: Annotated[
         str, typer.Option(help="Network: auto (by measurement), fast, balanced or paper.")
     ] = "auto",
@@ -52,6 +52,11 @@ def webcam(
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Keep the colours of the camera.")
     ] = False,
+    match_color: Annotated[
+        bool, typer.Option("--match-color", help=MATCH_HELP + " (of the first picture)")
+    ] = False,
+    style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
+    mask: Annotated[Path | None, typer.Option(help=MASK_HELP, show_default=False)] = None,
     only: Annotated[str, typer.Option(help="Paint all, background or person.")] = "all",
     height: Annotated[
         int | None,
@@ -80,39 +85,56 @@ def webcam(
 ) -> None:
     """Paint a camera live. In the window `?` lists the keys; `q` or Ctrl-C ends it."""
     width, rows = read_resolution(resolution)
-    from rtstyle.adain import resolve
-    from rtstyle.controller import choose_ladder
+    from rtstyle.adain import check_scale, resolve
+    from rtstyle.bank import StyleBank
+    from rtstyle.controller import RateController, choose_ladder
     from rtstyle.look import Look
+    from rtstyle.segment import PersonSegmenter
     from rtstyle.sinks.pending import check_folder
     from rtstyle.sinks.recorder import RecorderSink
     from rtstyle.sources import open_camera
-    from rtstyle.styles import names_with
+    from rtstyle.studio import Studio
+    from rtstyle.styles import DEFAULT_STYLE, names_with
+    from rtstyle.stylizer import check_match, check_styles, open_mask
 
+    names = style or [DEFAULT_STYLE]
     check_folder(folder)
-    ladder, start = choose_ladder(style, size)
+    check_styles(names, False, mask is not None)
+    ladder, start = choose_ladder(names, size)
     look = Look(
-        style, ladder[start].size, strength, keep_color, mirror,
-        height=height, only=cast("Only", only),
+        names[0], ladder[start].size, strength, keep_color, mirror,
+        height=height, only=cast("Only", only), regions=tuple(names) if len(names) > 1 else (),
     )  # fmt: skip
-    resolve(style, look.size)
+    model = resolve(*look.model, check_scale(style_scale))
+    if match_color:
+        check_match(model)
+    divided = open_mask(mask, len(names)) if mask else None
     with ExitStack() as stack:
         source = stack.enter_context(
             open_camera(camera, width=width, height=rows, rate=fps, loop=loop)
         )
+        if divided:
+            divided.weights(source.height, source.width)
         rate = hold_rate(target_fps, source.rate)
         recorder = RecorderSink(record, rate=rate, sound=open_microphone(stack) if mic else None)
         # Now, so that a name that cannot be is told before anything takes time.
         stack.callback(recorder.abort)
         recorder.open()
-        studio, bank = open_studio(stack, look, device, float(rate), ladder, start)
-        from rtstyle.live import LiveSession
+        bank = stack.enter_context(StyleBank(device=device, style_scale=style_scale))
+        controller = RateController(float(rate), ladder, start) if height is None else None
+        studio = Studio(
+            bank, look, segmenter=stack.enter_context(PersonSegmenter()), controller=controller,
+            mask=divided, match_color=match_color,
+        )  # fmt: skip
+        from rtstyle.live import LiveSession, shown_names
         from rtstyle.pipeline import LATEST, Pipeline
 
-        session = LiveSession(studio, bank, names_with(style), recorder, folder=folder)
+        session = LiveSession(studio, bank, names_with(*names), recorder, folder=folder)
         virtual = (source.width, source.height, rate) if virtual_camera else None
         sinks = [recorder, *open_shown(window, virtual, session, stack)]
         engine = warm_up(bank, look, source)
-        typer.echo(f"{source.describe()}  |  {style} on {engine}, {float(rate):g} FPS", err=True)
+        what = f"{shown_names(look)} on {engine}, {float(rate):g} FPS"
+        typer.echo(f"{source.describe()}  |  {what}", err=True)
         report = Pipeline(
             source, studio, sinks, policy=LATEST, limit=frames,
             max_rate=float(rate) if target_fps else None, progress=session.progress,
@@ -120,21 +142,6 @@ def webcam(
     typer.echo(summary(report))
     for path in recorder.paths:
         typer.echo(f"recorded {path}")
-
-
-def open_studio(
-    stack: ExitStack, look: Look, device: str, rate: float, ladder: tuple[Rung, ...], start: int
-) -> tuple[Studio, StyleBank]:
-    """Return what paints, and its models. With a height given there is nothing to choose."""
-    from rtstyle.bank import StyleBank
-    from rtstyle.controller import RateController
-    from rtstyle.segment import PersonSegmenter
-    from rtstyle.studio import Studio
-
-    controller = RateController(rate, ladder, start) if look.height is None else None
-    bank = stack.enter_context(StyleBank(device=device))
-    segmenter = stack.enter_context(PersonSegmenter())
-    return Studio(bank, look, segmenter=segmenter, controller=controller), bank
 
 
 def warm_up(bank: StyleBank, look: Look, source: Source) -> str:

@@ -18,6 +18,7 @@ from types import FrameType
 import numpy as np
 import uvicorn
 
+from rtstyle.adain import check_scale
 from rtstyle.bank import StyleBank
 from rtstyle.errors import UsageError
 from rtstyle.pipeline import one_opencv_thread
@@ -50,6 +51,7 @@ class Options:
     port: int = PORT
     style: str = DEFAULT_STYLE
     size: str = "fast"
+    style_scale: float = 1.0
     device: str = "auto"
     camera: str = "0"
     max_clients: int = MAX_CLIENTS
@@ -68,6 +70,7 @@ class Options:
             raise UsageError(f"To serve on {self.host} a token is needed.")
         if (self.certificate is None) != (self.key is None):
             raise UsageError("--certificate and --key go together.")
+        check_scale(self.style_scale)
         if self.max_clients < 1:
             raise UsageError("--max-clients is 1 or more.")
 
@@ -157,7 +160,10 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
     pictures = tempfile.TemporaryDirectory(prefix="rtstyle-", ignore_cleanup_errors=True)
     catalogue = Catalogue(options.style, options.size, Path(stack.enter_context(pictures)))
     stack.enter_context(one_opencv_thread())
-    bank = stack.enter_context(StyleBank(device=options.device, capacity=len(catalogue) + 4))
+    bank = StyleBank(
+        device=options.device, capacity=len(catalogue) + 4, style_scale=options.style_scale
+    )
+    stack.enter_context(bank)
     painter = Painter(options.size, options.target_fps)
     warm_up(bank, painter, catalogue)
     stack.enter_context(painter)
