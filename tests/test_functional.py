@@ -53,6 +53,22 @@ def test_total_variation_of_a_ramp() -> None:
     torch.testing.assert_close(functional.total_variation(ramp), torch.tensor([0.01]))
 
 
+def test_a_lattice_is_told_from_texture() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ramp = torch.linspace(-1, 1, 150).repeat(1, 3, 140, 1)
+    noise = torch.randn(1, 3, 140, 150, generator=generator) * 0.1
+    grid = torch.zeros(1, 3, 140, 150)
+    grid[..., 3::8] = 0.1
+    # A line of eight: mean 1/8, so the mean square about it is 0.01 (1/8 - 1/64).
+    assert float(functional.lattice(grid)) == pytest.approx(0.01 * (1 / 8 - 1 / 64), rel=0.05)
+    assert float(functional.lattice(ramp)) < 1e-5
+    # Means of 64 values each.
+    assert float(functional.lattice(noise)) == pytest.approx(0.01 / 64, rel=0.2)
+    assert float(functional.lattice(grid, 7)) < 0.1 * float(functional.lattice(grid))
+    stack = torch.cat([grid, ramp])
+    assert functional.lattice(stack)[0] == functional.lattice(grid)[0]
+
+
 def test_out_of_range_counts_only_the_excess() -> None:
     image = torch.tensor([-1.5, -1.0, 0.0, 2.0]).view(1, 1, 2, 2)
     torch.testing.assert_close(functional.out_of_range(image), torch.tensor([(0.25 + 1.0) / 4]))

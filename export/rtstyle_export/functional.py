@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -44,6 +45,23 @@ def total_variation(image: Tensor) -> Tensor:
     rows = (image[:, :, 1:] - image[:, :, :-1]).square().mean(dim=(1, 2, 3))
     columns = (image[:, :, :, 1:] - image[:, :, :, :-1]).square().mean(dim=(1, 2, 3))
     return rows + columns
+
+
+def lattice(image: Tensor, period: int = 8) -> Tensor:
+    """How much of a grid of this period, in pixels, lies over (N, C, H, W): (N,).
+
+    Decoders that upsample draw such grids (Odena et al. 2016, "Deconvolution and Checkerboard
+    Artifacts"). Without the local mean, pixels with the same place in the grid are averaged over
+    windows of 8 x 8 periods: texture goes out, a grid stays. The mean square of what is left.
+    Pictures are at least one window in size; what is beyond whole windows does not count.
+    """
+    half = period // 2
+    high = image - F.avg_pool2d(image, 2 * half + 1, 1, half, count_include_pad=False)
+    count, channels, height, width = image.shape
+    rows, columns = height // (8 * period), width // (8 * period)
+    whole = high[:, :, : rows * 8 * period, : columns * 8 * period]
+    folded = whole.reshape(count, channels, rows, 8, period, columns, 8, period).mean(dim=(3, 6))
+    return folded.square().mean(dim=(1, 2, 3, 4, 5))
 
 
 def total_variation_absolute(image: Tensor) -> Tensor:

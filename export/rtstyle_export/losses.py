@@ -13,6 +13,7 @@ from rtstyle_export.functional import (
     channel_statistics,
     content_distance,
     gram_matrix,
+    lattice,
     out_of_range,
     statistics_distance,
     style_distance,
@@ -118,12 +119,14 @@ class AdainLossSpec:
     """Weights of the objective of Huang and Belongie 2017, in relative squared distances.
 
     `relu4_1` is where content is compared; `distil_weight` is that of the mean squared difference
-    to what the paper's network paints, for the small one.
+    to what the paper's network paints, for the small one; `lattice_weight` that of a grid of eight
+    pixels, the stride of both networks or a multiple.
     """
 
     content_weight: float = 1.0
     style_weight: float = 4.0
     tv_weight: float = 0.2
+    lattice_weight: float = 50.0
     range_weight: float = 10.0
     distil_weight: float = 2.0
 
@@ -168,6 +171,7 @@ class AdainLoss(nn.Module):
             "content": content_distance(found[self.layers[-1]], target),
             "style": style_term,
             "tv": total_variation(image),
+            "lattice": lattice(image),
         }
 
     def forward(
@@ -184,6 +188,7 @@ class AdainLoss(nn.Module):
             spec.content_weight * terms["content"]
             + spec.style_weight * terms["style"]
             + spec.tv_weight * terms["tv"]
+            + spec.lattice_weight * terms["lattice"]
             + spec.range_weight * out_of_range(raw)
         ).mean()
         return total, {name: value.detach().mean() for name, value in terms.items()}

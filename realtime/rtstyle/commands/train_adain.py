@@ -34,6 +34,9 @@ def train_adain(
     content_weight: Annotated[float | None, typer.Option()] = None,
     style_weight: Annotated[float | None, typer.Option()] = None,
     tv_weight: Annotated[float | None, typer.Option(help="Total variation.")] = None,
+    lattice_weight: Annotated[
+        float | None, typer.Option(help="Weight of grids of eight pixels.")
+    ] = None,
     distil_weight: Annotated[
         float | None, typer.Option(help="Weight of the difference to --teacher's painting.")
     ] = None,
@@ -76,6 +79,7 @@ def train_adain(
         content_weight=content_weight,
         style_weight=style_weight,
         tv_weight=tv_weight,
+        lattice_weight=lattice_weight,
         distil_weight=distil_weight,
     )
     options = given(
