@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
+from training import vgg19_state, write_pictures
 
 from rtstyle_export.train.adain import AdainTrainer
 from rtstyle_export.train.config import AdainConfig
-from rtstyle_export.vgg import layer_names
 
 
-def random_vgg19(path: Path) -> None:
-    """Write random weights of VGG-19 up to conv4_1."""
-    generator, state, channels = torch.Generator().manual_seed(0), {}, 3
-    names = layer_names("vgg19")
-    for index, name in enumerate(names[: names.index("conv4_1") + 1]):
-        if name.startswith("conv"):
-            width = (64, 128, 256, 512)[int(name[4]) - 1]
-            scale = (2 / (9 * channels)) ** 0.5
-            weight = torch.randn(width, channels, 3, 3, generator=generator) * scale
-            state[f"features.{index}.weight"] = weight
-            state[f"features.{index}.bias"] = torch.zeros(width)
-            channels = width
-    save_file(state, path)
+def material(folder: Path) -> Path:
+    """Fill a folder with photos, paintings and random VGG-19 weights up to conv4_1."""
+    write_pictures(folder / "photos", 3, 0)
+    write_pictures(folder / "paintings", 2, 1)
+    save_file(vgg19_state("conv4_1"), folder / "vgg19.safetensors")
+    return folder
 
 
 def make(place: Path, run: str, **options: object) -> AdainTrainer:

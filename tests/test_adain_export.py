@@ -11,10 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from adain_runs import make, random_vgg19  # noqa: E402
+from adain_runs import make, material  # noqa: E402
 from models import identity_model, write_pretrained  # noqa: E402
 from PIL import Image as Pil  # noqa: E402
-from training import write_pictures  # noqa: E402
 
 from rtstyle import cli, styles  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
@@ -120,11 +119,7 @@ class TestForms:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("adain-export")
-    write_pictures(folder / "photos", 2, 0)
-    write_pictures(folder / "paintings", 2, 1)
-    random_vgg19(folder / "vgg19.safetensors")
-    return folder
+    return material(tmp_path_factory.mktemp("adain-export"))
 
 
 @pytest.mark.parametrize("size", ["fast", "paper"])

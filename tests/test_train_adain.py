@@ -9,8 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from adain_runs import make, random_vgg19  # noqa: E402
-from training import write_pictures  # noqa: E402
+from adain_runs import make, material  # noqa: E402
 
 from rtstyle import cli  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
@@ -24,12 +23,7 @@ from rtstyle_export.train.config import AdainConfig  # noqa: E402
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with photos, paintings and random VGG-19 weights up to conv4_1."""
-    folder = tmp_path_factory.mktemp("adain")
-    write_pictures(folder / "photos", 3, 0)
-    write_pictures(folder / "paintings", 2, 1)
-    random_vgg19(folder / "vgg19.safetensors")
-    return folder
+    return material(tmp_path_factory.mktemp("adain"))
 
 
 def test_pairs_are_a_function_of_their_number(place: Path) -> None:

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from safetensors.torch import save_file  # noqa: E402
-from training import write_pictures  # noqa: E402
+from training import vgg19_state, write_pictures  # noqa: E402
 
 from rtstyle import cli, styles  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
@@ -30,20 +30,6 @@ from rtstyle_export.wct_export import export_wct, runs_below  # noqa: E402
 from rtstyle_export.wct_onnx import load_run  # noqa: E402
 
 
-def vgg19(last: str) -> dict[str, torch.Tensor]:
-    generator, state, channels = torch.Generator().manual_seed(0), {}, 3
-    names = layer_names("vgg19")
-    for index, name in enumerate(names[: names.index(last) + 1]):
-        if name.startswith("conv"):
-            width = (64, 128, 256, 512, 512)[int(name[4]) - 1]
-            scale = (2 / (9 * channels)) ** 0.5
-            weight = torch.randn(width, channels, 3, 3, generator=generator) * scale
-            state[f"features.{index}.weight"] = weight
-            state[f"features.{index}.bias"] = torch.zeros(width)
-            channels = width
-    return state
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Small networks gain nothing by more, and lose much on a busy machine."""
@@ -58,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photos and random VGG-19 weights up to conv3_1."""
     folder = tmp_path_factory.mktemp("wct-train")
     write_pictures(folder / "photos", 3, 0)
-    save_file(vgg19("conv3_1"), folder / "vgg19.safetensors")
+    save_file(vgg19_state("conv3_1"), folder / "vgg19.safetensors")
     return folder
 
 
@@ -84,7 +70,7 @@ class TestNetworks:
 
     @pytest.mark.parametrize("level", [1, 2, 3])
     def test_a_decoder_gives_the_picture_its_size_back(self, level: int) -> None:
-        encoder = Encoder(vgg19("conv3_1"), last=layer(level))
+        encoder = Encoder(vgg19_state("conv3_1"), last=layer(level))
         found = encoder(torch.zeros(1, 3, 48, 32))
         assert list(found) == [layer(each) for each in range(1, level + 1)]
         assert WctDecoder(level)(found[layer(level)]).shape == (1, 3, 48, 32)

@@ -111,6 +111,8 @@ class TestJob:
     def test_pictures_in_and_out(self, clip: Path, tmp_path: Path) -> None:
         paint(clip, tmp_path / "frames", end=0.2)
         assert len(names(tmp_path / "frames")) == 5
+        report = paint(clip, tmp_path / "p_%03d.png", end=0.2)
+        assert report.bytes == sum(p.stat().st_size for p in tmp_path.glob("p_*.png")) > 0
         report = paint(tmp_path / "frames" / "%05d.png", tmp_path / "out.gif")
         assert report.frames == len(decode(tmp_path / "out.gif")) == 5
 

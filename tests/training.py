@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from rtstyle_export.losses import LossSpec
 from rtstyle_export.train.config import TrainConfig
+from rtstyle_export.vgg import layer_names
 
 SHALLOW = LossSpec(
     content_layers={"relu2_2": 1.0}, style_layers={"relu1_2": 0.5, "relu2_2": 0.5}, tv_weight=0.1
@@ -26,6 +27,21 @@ def vgg_state(seed: int = 0) -> dict[str, torch.Tensor]:
         weight = torch.randn(c_out, c_in, 3, 3, generator=generator) * scale
         state[f"features.{index}.weight"] = weight
         state[f"features.{index}.bias"] = torch.zeros(c_out)
+    return state
+
+
+def vgg19_state(last: str) -> dict[str, torch.Tensor]:
+    """He-initialised VGG-19 weights up to the layer `last`."""
+    generator, state, channels = torch.Generator().manual_seed(0), {}, 3
+    names = layer_names("vgg19")
+    for index, name in enumerate(names[: names.index(last) + 1]):
+        if name.startswith("conv"):
+            width = (64, 128, 256, 512, 512)[int(name[4]) - 1]
+            scale = (2 / (9 * channels)) ** 0.5
+            weight = torch.randn(width, channels, 3, 3, generator=generator) * scale
+            state[f"features.{index}.weight"] = weight
+            state[f"features.{index}.bias"] = torch.zeros(width)
+            channels = width
     return state
 
 

@@ -244,17 +244,10 @@ def summarize(
         frames=report.frames_out,
         fps=report.steady_fps,
         seconds=report.seconds,
-        bytes=size_of(path),
+        bytes=path.stat().st_size if path.is_file() else sink.written,
         width=painter.width,
         height=painter.height,
         stopped=report.stopped,
         notes=notes,
         pipeline=report,
     )
-
-
-def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of the files of a folder; 0 if there is nothing."""
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-    return path.stat().st_size if path.is_file() else 0

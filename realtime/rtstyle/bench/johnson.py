@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtstyle.bench.options import JsonFile
 from rtstyle.errors import UsageError
 from rtstyle.still import missing_torch
 
@@ -31,12 +31,7 @@ def johnson(
     closures: Annotated[int, typer.Option(help="Closures to time at each side.", min=1)] = 3,
     runs: Annotated[int, typer.Option(help="Runs of every network.", min=1)] = 5,
     device: Annotated[str, typer.Option(help="Of the networks: auto, cpu, ...")] = "auto",
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json", help="Write the figures as JSON; - is standard output.", show_default=False
-        ),
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Compare Gatys' optimisation with one pass through a network, as table 1 of the paper does.
 

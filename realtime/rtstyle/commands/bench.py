@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtstyle.bench.johnson import johnson
+from rtstyle.bench.options import JsonFile
 from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,12 +48,7 @@ def bench(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
     frames: Annotated[int, typer.Option(help="Length of the clip, at most 132.")] = 132,
     runs: Annotated[int, typer.Option(help="Runs of every case; their median counts.")] = 3,
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json", help="Write the figures as JSON; - is standard output.", show_default=False
-        ),
-    ] = None,
+    json_file: JsonFile = None,
     plot: Annotated[
         Path | None, typer.Option(help="Write a picture (.png).", show_default=False)
     ] = None,
@@ -82,12 +78,7 @@ def live(
     target_fps: Annotated[float, typer.Option(help="Rate of the camera, and to hold.")] = 30.0,
     resolution: Annotated[str, typer.Option(help="Size of the clip.")] = "640x480",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json", help="Write the figures as JSON; - is standard output.", show_default=False
-        ),
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Play a clip as a camera for minutes, then change the style a dozen times.
 
