@@ -21,6 +21,7 @@ from rtstyle_export.functional import (
     adain,
     channel_statistics,
     content_distance,
+    lattice,
     statistics_distance,
 )
 from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, mean_activations
@@ -34,11 +35,13 @@ Features: TypeAlias = dict[str, Tensor]
 @dataclass(frozen=True, slots=True)
 class Distances:
     """Of a painted photo: `style` to the painting (mean and standard deviation, mean over four
-    layers), `content` of relu4_1 to the photo's, `target` of relu4_1 to the AdaIN target."""
+    layers), `content` of relu4_1 to the photo's, `target` of relu4_1 to the AdaIN target; `grid`
+    see `grid`."""
 
     style: float
     content: float
     target: float
+    grid: float
 
 
 class Judge:
@@ -76,7 +79,17 @@ class Judge:
             self.style(found, painting),
             float(content_distance(found["relu4_1"], own)),
             float(content_distance(found["relu4_1"], target)),
+            grid(painted),
         )
+
+
+def grid(picture: Picture) -> float:
+    """How much of a grid of 8 pixels is in a picture of at least 72x72: 1 is none, on average.
+
+    Its `lattice` over the mean of those of 7 and 9 pixels, which no network draws.
+    """
+    here, below, above = (float(lattice(to_tensor(picture), period)) for period in (8, 7, 9))
+    return 2 * here / max(below + above, 1e-12)
 
 
 def cut_out(features: Tensor, where: Tensor) -> Tensor:
