@@ -23,6 +23,7 @@ from rtstyle_export.adain_onnx import (
     encoder_hash,
     export_form,
     halved,
+    quantized,
     reference_form,
     write_part,
 )
@@ -48,6 +49,8 @@ def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder
     encoder = Encoder.of(vgg, scales)
     pair = FastPair() if config.size == "fast" else PaperPair(encoder)
     pair.load_state_dict(without_scales(checkpoint.model), strict=False)
+    if isinstance(pair, PaperPair):
+        quantized(pair.net.decoder)
     for net in (encoder, pair):
         halved(net)
     return encoder.eval(), pair.eval()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,8 +34,8 @@ from rtstyle_export.networks.realtime import fold_upsample
 from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace, write_model
 
 PARTS = ("style", "content", "regions")
-HALF_FROM = 4096
-"""Weights of at least this many values are stored in half precision."""
+SMALL_FROM = 4096
+"""Weights of at least this many values are stored in fewer bytes."""
 
 
 class StyleNet(nn.Module):
@@ -137,28 +138,62 @@ def halved(net: nn.Module) -> None:
     with torch.no_grad():
         for weight in net.parameters():
             rounded = weight.half().float()
-            if weight.numel() >= HALF_FROM and bool(torch.isfinite(rounded).all()):
+            if weight.numel() >= SMALL_FROM and bool(torch.isfinite(rounded).all()):
                 weight.copy_(rounded)
 
 
-def store_halved(model: onnx.ModelProto) -> None:
-    """Store the weights that `halved` has rounded as float16 with a cast behind each, in place.
+def quantized(net: nn.Module) -> None:
+    """Round the large convolutions of `net` to 8 bits for each output channel, in place.
 
-    Engines cast once, as they load the file.
+    As they are stored: a whole number from -127 to 127 times the channel's `_scales`.
     """
-    casts = []
+    with torch.no_grad():
+        for conv in net.modules():
+            if isinstance(conv, nn.Conv2d) and conv.weight.numel() >= SMALL_FROM:
+                values = conv.weight.numpy()
+                scales = _scales(values)
+                conv.weight.copy_(torch.from_numpy(np.rint(values / scales) * scales))
+
+
+def _scales(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Steps of 8-bit weights (C, ...) for each channel: (C, 1, ...).
+
+    Of 11 bits, so that 127 steps are exact and lead back to the same scale.
+    """
+    axes = tuple(range(1, weight.ndim))
+    largest = np.maximum(np.abs(weight).max(axis=axes, keepdims=True), 1e-12)
+    mantissa, exponent = np.frexp(largest / 127)
+    return np.asarray(np.ldexp(np.ceil(mantissa * 2048) / 2048, exponent), np.float32)
+
+
+def store_small(model: onnx.ModelProto) -> None:
+    """Store rounded weights in the fewest bytes that keep their values, in place.
+
+    Those of `quantized` as int8 with a cast and a scale behind each, those of `halved` as float16
+    with a cast. Engines do this once, as they load the file.
+    """
+    before: list[onnx.NodeProto] = []
+    scales: list[onnx.TensorProto] = []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < HALF_FROM:
+        if values.dtype != np.float32 or values.size < SMALL_FROM:
             continue
+        name, stored = tensor.name, f"{tensor.name}.stored"
+        steps = _scales(values)
+        whole = np.rint(values / steps).clip(-127, 127).astype(np.int8)
         with np.errstate(over="ignore"):
             half = values.astype(np.float16)
-        if not np.array_equal(half.astype(np.float32), values):
-            continue
-        name, stored = tensor.name, f"{tensor.name}.half"
-        tensor.CopyFrom(numpy_helper.from_array(half, stored))
-        casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
-    for node in reversed(casts):
+        if values.ndim == 4 and np.array_equal(whole * steps, values):
+            tensor.CopyFrom(numpy_helper.from_array(whole, stored))
+            scales.append(numpy_helper.from_array(steps, f"{name}.scale"))
+            cast = helper.make_node("Cast", [stored], [f"{name}.whole"], to=TensorProto.FLOAT)
+            scale = helper.make_node("Mul", [f"{name}.whole", f"{name}.scale"], [name])
+            before += [cast, scale]
+        elif np.array_equal(half.astype(np.float32), values):
+            tensor.CopyFrom(numpy_helper.from_array(half, stored))
+            before.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
+    model.graph.initializer.extend(scales)
+    for node in reversed(before):
         model.graph.node.insert(0, node)
 
 
@@ -194,7 +229,7 @@ def write_part(
     inputs, outputs, example = _ports(net, numbers)
     axes = _REGION_AXES if isinstance(net, RegionsNet) else _AXES
     model = trace(net, example, inputs, outputs, axes)
-    store_halved(model)
+    store_small(model)
     model.producer_name = "rtstyle"
     model.doc_string = f"AdaIN, size {size}: {part}."
     helper.set_model_props(

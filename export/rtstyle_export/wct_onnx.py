@@ -16,7 +16,7 @@ from onnx import helper
 from torch import Tensor, nn
 
 from rtstyle.errors import TrainingError
-from rtstyle_export.adain_onnx import halved, store_halved, to_picture
+from rtstyle_export.adain_onnx import halved, store_small, to_picture
 from rtstyle_export.networks.adain import Encoder
 from rtstyle_export.networks.wct import LEVELS, WctDecoder, layer
 from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace, write_model
@@ -117,7 +117,7 @@ def _write(
 ) -> str:
     halved(net)
     model = trace(net.eval(), example, inputs, outputs, axes)
-    store_halved(model)
+    store_small(model)
     model.producer_name = "rtstyle"
     model.doc_string = f"Universal style transfer (Li et al. 2017): {part}."
     helper.set_model_props(
