@@ -638,6 +638,7 @@ def test_a_port_in_use_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
         (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
         (["--token", "short"], "16 characters"),
         (["--target-fps", "0"], "target of 0 FPS"),
+        (["--style-scale", "9"], "scale of 9"),
         (["--certificate", "a.pem"], "--key"),
         (["--certificate", "a.pem", "--key", "b.pem"], "a.pem"),
     ],

@@ -491,3 +491,16 @@ def test_without_the_token_no_picture_is_taken_and_at_the_end_none_is_left(
         assert server.lobby.catalogue[str(server.lobby.catalogue.first)].title == "mine"
     assert not folder.exists()
     assert mine.exists()
+
+
+def test_the_strokes_of_pictures_are_scaled(pretrained_folder: Path, tmp_path: Path) -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[::2] = 200
+    mine = tmp_path / "mine.png"
+    Pil.fromarray(stripes).save(mine)
+    with serving(Options(port=0, style=str(mine), style_scale=0.25)) as server:
+        model = server.lobby.catalogue.model_of(server.lobby.catalogue.first)
+        found = server.lobby.bank.resolve(model, "fast").statistics
+        assert found is not None
+        np.testing.assert_allclose(found[0], adain.encode(model, "fast", 0.25))
+        assert np.abs(found[0] - adain.encode(model, "fast")).max() > 1

@@ -76,6 +76,8 @@ def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "content_weight": config.loss.content_weight,
         "style_weight": config.loss.style_weight,
         "tv_weight": config.loss.tv_weight,
+        "lattice_weight": config.loss.lattice_weight,
+        "blended": config.blended if config.batch > 1 else 0.0,
         "distil_weight": config.loss.distil_weight if "distil" in checkpoint.metrics else 0.0,
         "stability_weight": config.stability_weight,
         "seconds": round(checkpoint.seconds),
