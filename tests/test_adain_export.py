@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -98,7 +99,6 @@ class TestForms:
 
     @pytest.mark.parametrize("bits", [8, 16])
     def test_rounded_weights_are_stored_exactly(self, bits: int) -> None:
-        import onnx
         from onnx import helper, numpy_helper
         from onnx.reference import ReferenceEvaluator
 
@@ -162,6 +162,10 @@ def test_export(
     assert "100.0000% within 1 level" in capsys.readouterr().out
     monkeypatch.setenv("RTSTYLE_STYLES", str(out))
     assert styles.find_any("content", size).training["steps"] == 0
+    weights = onnx.load(out / f"any-{size}-content.onnx").graph.initializer
+    # The paper's encoder has 8 large convolutions in half precision, its decoder 8 in 8 bits.
+    types = [weight.data_type for weight in weights]
+    assert types.count(onnx.TensorProto.INT8) == (8 if size == "paper" else 0)
     photo = np.asarray(Pil.open(sorted((place / "photos").iterdir())[0]).convert("RGB"))
     half = np.zeros((*photo.shape[:2], 3), np.uint8)
     half[:, photo.shape[1] // 2 :] = 255

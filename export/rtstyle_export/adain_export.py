@@ -49,10 +49,11 @@ def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder
     encoder = Encoder.of(vgg, scales)
     pair = FastPair() if config.size == "fast" else PaperPair(encoder)
     pair.load_state_dict(without_scales(checkpoint.model), strict=False)
+    halved(encoder)
     if isinstance(pair, PaperPair):
         quantized(pair.net.decoder)
-    for net in (encoder, pair):
-        halved(net)
+    else:
+        halved(pair)
     return encoder.eval(), pair.eval()
 
 
