@@ -482,10 +482,10 @@ def test_an_engine_that_raises_is_told_and_the_others_go_on(
 ) -> None:
     paint = server.lobby.bank.paint
 
-    def fails_for_mosaic(image: Any, style: str, size: str, strength: float) -> Any:
+    def fails_for_mosaic(image: Any, style: str, *rest: Any) -> Any:
         if style == "mosaic":
             raise EngineError("The model broke.", "A test did it.")
-        return paint(image, style, size, strength)
+        return paint(image, style, *rest)
 
     monkeypatch.setattr(server.lobby.bank, "paint", fails_for_mosaic)
 
