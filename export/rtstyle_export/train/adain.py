@@ -78,7 +78,6 @@ class AdainTrainer(Loop):
         self.config = config
         self.photos, self.paintings = list_pictures(photos), list_pictures(paintings)
         self._vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
-        self._state = {f"features.{k}": v for k, v in self._vgg.features.state_dict().items()}
         known = folder / "checkpoint.pt" if (folder / "checkpoint.pt").exists() else init_from
         self.scales = self._scales(Checkpoint.load(known) if known else None)
         self._teacher_file = teacher
@@ -110,7 +109,8 @@ class AdainTrainer(Loop):
         mean, std = cast(Tensor, self._vgg.mean), cast(Tensor, self._vgg.std)
         r, g, b = mean.flatten().tolist()
         s, t, u = std.flatten().tolist()
-        vgg = VGG("vgg19", STYLE_LAYERS, normalised(self._state, self.scales), (r, g, b), (s, t, u))
+        state = {f"features.{k}": v for k, v in self._vgg.features.state_dict().items()}
+        vgg = VGG("vgg19", STYLE_LAYERS, normalised(state, self.scales), (r, g, b), (s, t, u))
         vgg.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self._quick:
             vgg.features = cast(nn.Sequential, accelerate(vgg.features))
