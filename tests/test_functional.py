@@ -36,6 +36,24 @@ def test_gram_matrix_stays_float32_for_half_precision() -> None:
     gram = functional.gram_matrix(features)
     assert gram.dtype is torch.float32
     torch.testing.assert_close(gram, torch.full((1, 2, 2), 300.0**2 / 2))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert functional.gram_matrix(features.bfloat16()).dtype is torch.float32
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradient_of_the_gram_matrix(layout: torch.memory_format) -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 3, 4, 5, generator=generator).to(memory_format=layout)
+    weights = torch.randn(2, 3, 3, generator=generator)
+    found = []
+    for gram in (
+        functional.gram_matrix,
+        lambda x: x.flatten(2) @ x.flatten(2).transpose(1, 2) / (3 * 4 * 5),
+    ):
+        x = features.clone().requires_grad_()
+        found += torch.autograd.grad((weights * gram(x)).sum(), x)
+    torch.testing.assert_close(*found)
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_distances_are_relative() -> None:

@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def gram_matrix(features: Tensor) -> Tensor:
     """Gram matrix of (N, C, H, W) features, divided by C H W: (N, C, C), symmetric.
 
-    Johnson et al. 2016, equation 3. Always in float32.
+    Johnson et al. 2016, equation 3. Always in float32. Differentiable once; the gradient is
+    channels last, as are the features of `rtstyle_export.winograd`: a sum of both is one pass.
     """
+    gram: Tensor = _gram(features)
+    return gram
+
+
+def _pixels(features: Tensor) -> Tensor:
+    """Features (N, C, H, W) as rows of pixels (N, H W, C) in float32: no copy if channels last."""
     n, c, h, w = features.shape
-    flat = features.float().reshape(n, c, h * w)
-    return flat @ flat.transpose(1, 2) / (c * h * w)
+    return features.float().permute(0, 2, 3, 1).reshape(n, h * w, c)
+
+
+def _full_precision(features: Tensor) -> torch.autocast:
+    """Autocast would compute products in half precision even of float32."""
+    return torch.autocast(features.device.type, enabled=False)
+
+
+class _Gram(torch.autograd.Function):
+    """Gram matrices whose gradient takes one product, not the two of a general F F^T."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        flat = _pixels(features)
+        with _full_precision(features):
+            gram: Tensor = flat.transpose(1, 2) @ flat / (flat.shape[1] * flat.shape[2])
+        return gram
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors
+        n, c, h, w = features.shape
+        both = (grad + grad.transpose(1, 2)) / (c * h * w)
+        with _full_precision(features):
+            flat: Tensor = _pixels(features) @ both
+        return flat.view(n, h, w, c).permute(0, 3, 1, 2).to(features.dtype)
+
+
+_gram: Any = _Gram.apply
 
 
 def content_distance(features: Tensor, target: Tensor) -> Tensor:
