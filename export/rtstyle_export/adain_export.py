@@ -22,8 +22,6 @@ from rtstyle_export.adain_onnx import (
     RegionsNet,
     encoder_hash,
     export_form,
-    halved,
-    quantized,
     reference_form,
     write_part,
 )
@@ -31,6 +29,7 @@ from rtstyle_export.data import list_pictures
 from rtstyle_export.manifest_writer import edit_manifest, file_entry
 from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, FastPair, PaperPair
 from rtstyle_export.parity import Parity, compare
+from rtstyle_export.storage import halved, quantized
 from rtstyle_export.train.adain import SCALES, without_scales
 from rtstyle_export.train.checkpoint import Checkpoint
 from rtstyle_export.train.config import AdainConfig

@@ -11,11 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import torch
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,10 +29,9 @@ from rtstyle_export.networks.adain import (
 )
 from rtstyle_export.networks.realtime import fold_upsample
 from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace, write_model
+from rtstyle_export.storage import store_small
 
 PARTS = ("style", "content", "regions")
-SMALL_FROM = 4096
-"""Weights of at least this many values are stored in fewer bytes."""
 
 
 class StyleNet(nn.Module):
@@ -128,73 +124,6 @@ def to_picture(painted: Tensor) -> Tensor:
     """Turn (N, 3, H, W) in -1 to 1 into (N, H, W, 3) uint8."""
     scaled = (painted.clamp(-1, 1) + 1) * 127.5
     return scaled.permute(0, 2, 3, 1).round().to(torch.uint8)
-
-
-def halved(net: nn.Module) -> None:
-    """Round the large weights of `net` to half precision, as they are stored, in place.
-
-    Those beyond its range, as of filters that hardly ever fire, stay as they are.
-    """
-    with torch.no_grad():
-        for weight in net.parameters():
-            rounded = weight.half().float()
-            if weight.numel() >= SMALL_FROM and bool(torch.isfinite(rounded).all()):
-                weight.copy_(rounded)
-
-
-def quantized(net: nn.Module) -> None:
-    """Round the large convolutions of `net` to 8 bits for each output channel, in place.
-
-    As they are stored: a whole number from -127 to 127 times the channel's `_scales`.
-    """
-    with torch.no_grad():
-        for conv in net.modules():
-            if isinstance(conv, nn.Conv2d) and conv.weight.numel() >= SMALL_FROM:
-                values = conv.weight.numpy()
-                scales = _scales(values)
-                conv.weight.copy_(torch.from_numpy(np.rint(values / scales) * scales))
-
-
-def _scales(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Steps of 8-bit weights (C, ...) for each channel: (C, 1, ...).
-
-    Of 11 bits, so that 127 steps are exact and lead back to the same scale.
-    """
-    axes = tuple(range(1, weight.ndim))
-    largest = np.maximum(np.abs(weight).max(axis=axes, keepdims=True), 1e-12)
-    mantissa, exponent = np.frexp(largest / 127)
-    return np.asarray(np.ldexp(np.ceil(mantissa * 2048) / 2048, exponent), np.float32)
-
-
-def store_small(model: onnx.ModelProto) -> None:
-    """Store rounded weights in the fewest bytes that keep their values, in place.
-
-    Those of `quantized` as int8 with a cast and a scale behind each, those of `halved` as float16
-    with a cast. Engines do this once, as they load the file.
-    """
-    before: list[onnx.NodeProto] = []
-    scales: list[onnx.TensorProto] = []
-    for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < SMALL_FROM:
-            continue
-        name, stored = tensor.name, f"{tensor.name}.stored"
-        steps = _scales(values)
-        whole = np.rint(values / steps).clip(-127, 127).astype(np.int8)
-        with np.errstate(over="ignore"):
-            half = values.astype(np.float16)
-        if values.ndim == 4 and np.array_equal(whole * steps, values):
-            tensor.CopyFrom(numpy_helper.from_array(whole, stored))
-            scales.append(numpy_helper.from_array(steps, f"{name}.scale"))
-            cast = helper.make_node("Cast", [stored], [f"{name}.whole"], to=TensorProto.FLOAT)
-            scale = helper.make_node("Mul", [f"{name}.whole", f"{name}.scale"], [name])
-            before += [cast, scale]
-        elif np.array_equal(half.astype(np.float32), values):
-            tensor.CopyFrom(numpy_helper.from_array(half, stored))
-            before.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
-    model.graph.initializer.extend(scales)
-    for node in reversed(before):
-        model.graph.node.insert(0, node)
 
 
 def export_form(part: str, encoder: Encoder, pair: FastPair | PaperPair) -> nn.Module:

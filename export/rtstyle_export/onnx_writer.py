@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import warnings
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from rtstyle_export.networks.realtime import FoldedRealTimeNet, RealTimeNet
+from rtstyle_export.storage import halved, store_small
 
 OPSET = 17
 PICTURE_AXES = {name: {0: "batch", 1: "height", 2: "width"} for name in ("image", "stylized")}
@@ -55,6 +57,13 @@ def exportable(net: nn.Module) -> nn.Module:
     """Wrap a one-style network for export, in its cheapest equal form."""
     folded = FoldedRealTimeNet(net) if isinstance(net, RealTimeNet) else net
     return PictureNet(folded).eval()
+
+
+def stored_form(net: nn.Module) -> nn.Module:
+    """Return what the file of a one-style network holds: large weights are in half precision."""
+    stored = exportable(copy.deepcopy(net))
+    halved(stored)
+    return stored
 
 
 def content_hash(model: onnx.ModelProto) -> str:
@@ -113,10 +122,12 @@ def write_onnx(
     """Export a one-style network to `path` and return the SHA-256 of the file.
 
     `net` maps (N, 3, H, W) in -1 to 1 to the same shape. `training` goes into the metadata as
-    JSON. What was at `path` is replaced only once the new file is complete and checked.
+    JSON. What was at `path` is replaced only once the new file is complete and checked. Weights
+    are stored in half precision, which halves the file; engines compute with them in fp32.
     """
     example = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
-    model = trace(exportable(net), (example,), ["image"], ["stylized"], PICTURE_AXES)
+    model = trace(stored_form(net), (example,), ["image"], ["stylized"], PICTURE_AXES)
+    store_small(model)
     model.producer_name = "rtstyle"
     model.doc_string = f"{name}, size {size}: uint8 NHWC RGB in and out."
     onnx.helper.set_model_props(

@@ -16,10 +16,11 @@ from onnx import helper
 from torch import Tensor, nn
 
 from rtstyle.errors import TrainingError
-from rtstyle_export.adain_onnx import halved, store_small, to_picture
+from rtstyle_export.adain_onnx import to_picture
 from rtstyle_export.networks.adain import Encoder
 from rtstyle_export.networks.wct import LEVELS, WctDecoder, layer
 from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace, write_model
+from rtstyle_export.storage import halved, store_small
 from rtstyle_export.train.checkpoint import Checkpoint
 from rtstyle_export.train.config import WctConfig
 from rtstyle_export.train.wct import SCALES, scales_of

@@ -44,8 +44,8 @@ class RealTimeSpec:
     border: int = 16
 
 
-FAST = RealTimeSpec(stem=16, body=32, blocks=2, tail=16)
-BALANCED = RealTimeSpec(stem=16, body=48, blocks=3, tail=16, border=24)
+FAST = RealTimeSpec(stem=16, body=32, blocks=2, tail=16, border=8)
+BALANCED = RealTimeSpec(stem=16, body=48, blocks=3, tail=16, border=12)
 
 
 class ResidualBlock(nn.Module):
