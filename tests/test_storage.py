@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from rtstyle.engines import read_model
+from rtstyle.errors import EngineError
+from rtstyle.styles import load_manifest
 
 torch = pytest.importorskip("torch")
-onnx = pytest.importorskip("onnx")
 
-from onnx import helper, numpy_helper  # noqa: E402
-from onnx.reference import ReferenceEvaluator  # noqa: E402
-
-from rtstyle_export.storage import halved, quantized, store_small  # noqa: E402
+from rtstyle_export.manifest_writer import edit_manifest, file_entry, rewriting  # noqa: E402
+from rtstyle_export.storage import (  # noqa: E402
+    halved,
+    lacks_weights,
+    make_whole,
+    quantized,
+    share,
+    store_small,
+)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -41,3 +55,102 @@ def test_rounded_weights_are_stored_exactly(bits: int) -> None:
     assert model.graph.initializer[0].data_type == types[bits]
     found = ReferenceEvaluator(model).run(None, {"x": np.zeros(1, np.float32)})[0]
     np.testing.assert_array_equal(found, kept)
+
+
+def adds(weight: np.ndarray, path: Path) -> bytes:
+    """A file whose model adds `weight` to its input."""
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, weight.shape)],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path.read_bytes()
+
+
+def run(model: str | bytes) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": np.zeros(1, np.float32)})[0]
+
+
+class TestSharing:
+    @pytest.fixture
+    def weight(self) -> np.ndarray:
+        return np.random.default_rng(0).normal(size=(90, 100)).astype(np.float32)
+
+    @pytest.fixture
+    def files(self, tmp_path: Path, weight: np.ndarray) -> tuple[Path, Path]:
+        """A file that shares its weight, and its donor."""
+        taker, donor = tmp_path / "taker.onnx", tmp_path / "donor.onnx"
+        adds(weight, taker)
+        adds(weight, donor)
+        assert share(taker, donor)
+        return taker, donor
+
+    def test_a_file_gives_up_what_its_donor_holds(
+        self, files: tuple[Path, Path], weight: np.ndarray
+    ) -> None:
+        taker, donor = files
+        assert taker.stat().st_size < 500 < donor.stat().st_size
+        assert lacks_weights(taker)
+        np.testing.assert_array_equal(run(read_model(taker)), weight)
+        np.testing.assert_array_equal(run(str(taker)), weight)  # as ONNX itself reads it
+        make_whole(taker)
+        assert not lacks_weights(taker)
+        donor.unlink()
+        np.testing.assert_array_equal(run(taker.read_bytes()), weight)
+
+    def test_other_weights_stay(self, tmp_path: Path, weight: np.ndarray) -> None:
+        before = adds(weight, tmp_path / "one.onnx")
+        adds(weight + 1, tmp_path / "other.onnx")
+        assert not share(tmp_path / "one.onnx", tmp_path / "other.onnx")
+        assert (tmp_path / "one.onnx").read_bytes() == before
+
+    def test_a_missing_or_short_donor_is_told(self, files: tuple[Path, Path]) -> None:
+        taker, donor = files
+        content = donor.read_bytes()
+        donor.write_bytes(content[:1000])
+        with pytest.raises(EngineError, match="too short"):
+            read_model(taker)
+        donor.unlink()
+        with pytest.raises(EngineError, match=r"lacks .*donor\.onnx"):
+            read_model(taker)
+
+    def test_a_model_cannot_read_elsewhere(self, files: tuple[Path, Path]) -> None:
+        taker, _ = files
+        model = onnx.load(taker, load_external_data=False)
+        model.graph.initializer[0].external_data[0].value = "../donor.onnx"
+        taker.write_bytes(model.SerializeToString())
+        with pytest.raises(EngineError, match="no plain file name"):
+            read_model(taker)
+
+    def test_a_donor_that_differs_is_refused(self, files: tuple[Path, Path]) -> None:
+        taker, donor = files
+        with edit_manifest(taker.parent) as data:
+            data["any"] = {"fast": {"content": file_entry(taker, {}, donor)}}
+        file = load_manifest(taker.parent).any["fast"]["content"]
+        assert file.problem() == ""
+        donor.write_bytes(donor.read_bytes() + b" ")
+        assert "donor.onnx" in file.problem()
+
+    def test_a_donor_may_be_rewritten(
+        self, files: tuple[Path, Path], weight: np.ndarray, tmp_path: Path
+    ) -> None:
+        taker, donor = files
+        with edit_manifest(tmp_path) as data:
+            data["any"] = {"fast": {"content": file_entry(taker, {"steps": 3}, donor)}}
+        with rewriting(donor):
+            graph = onnx.load(donor)
+            graph.doc_string = "moves every weight"
+            donor.write_bytes(graph.SerializeToString())
+        assert lacks_weights(taker)
+        np.testing.assert_array_equal(run(read_model(taker)), weight)
+        with rewriting(donor):
+            adds(weight + 1, donor)
+        assert not lacks_weights(taker)
+        np.testing.assert_array_equal(run(read_model(taker)), weight)
+        file = load_manifest(tmp_path).any["fast"]["content"]
+        assert (file.problem(), file.donor, file.training) == ("", None, {"steps": 3})

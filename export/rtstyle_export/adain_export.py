@@ -29,11 +29,14 @@ from rtstyle_export.data import list_pictures
 from rtstyle_export.manifest_writer import edit_manifest, file_entry
 from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, FastPair, PaperPair
 from rtstyle_export.parity import Parity, compare
-from rtstyle_export.storage import halved, quantized
+from rtstyle_export.storage import halved, lacks_weights, quantized, share
 from rtstyle_export.train.adain import SCALES, without_scales
 from rtstyle_export.train.checkpoint import Checkpoint
 from rtstyle_export.train.config import AdainConfig
 from rtstyle_export.vgg import load_vgg
+
+DONOR = "wct-encoder.onnx"
+"""The file that holds the weights of VGG-19 for the others beside it."""
 
 CLOSE = 1e-3
 """Largest difference of statistics, as a share of their standard deviation."""
@@ -98,8 +101,9 @@ def export_adain(
     """Write `any-SIZE-PART.onnx` into folder `out`.
 
     Each file is compared with the network on `pictures`, (H, W, 3) uint8, and refused if it
-    differs too much; with `manifest` the files are entered into `out`/manifest.json, and the
-    statistics of those built-in paintings that lie in the folder `paintings` are kept beside.
+    differs too much; with `manifest` the files are entered into `out`/manifest.json, leave the
+    weights of VGG-19 to the encoder that lies there for WCT, and the statistics of those built-in
+    paintings that lie in the folder `paintings` are kept beside.
     """
     checkpoint = Checkpoint.load(path)
     size = adain_config(checkpoint).size
@@ -107,6 +111,7 @@ def export_adain(
     facts = training_facts(checkpoint)
     numbers = pair.net.numbers
     files: dict[str, Path] = {}
+    donor = out / DONOR
     shared = None if isinstance(pair, FastPair) else shared_style(out, encoder)
     if shared is not None:
         files["style"] = shared
@@ -116,6 +121,8 @@ def export_adain(
         form = export_form(part, encoder, pair)
         try:
             write_part(part, form, fresh, size=size, numbers=numbers, training=facts)
+            if manifest and donor.exists():
+                share(fresh, donor)
             parity = measure(part, reference_form(part, encoder, pair), fresh, pictures, numbers)
             parity.require()
             fresh.replace(file)
@@ -200,7 +207,10 @@ def enter(folder: Path, size: str, files: dict[str, Path], facts: dict[str, Any]
     """Enter the files of a size into the manifest."""
     with edit_manifest(folder) as data:
         entry = data.setdefault("any", {})
-        entry[size] = {part: file_entry(file, facts) for part, file in files.items()}
+        entry[size] = {
+            part: file_entry(file, facts, folder / DONOR if lacks_weights(file) else None)
+            for part, file in files.items()
+        }
 
 
 def keep_paintings(folder: Path, paintings: Path, size: str, style: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rtstyle_export.onnx_writer import Credits
+from rtstyle_export.storage import make_whole, share
 
 # Artist, title and year of the paintings that the built-in styles were trained on. Every artist
 # died before 1954; the works are in the public domain.
@@ -52,15 +53,38 @@ def add_to_manifest(
         entry["files"][size] = file_entry(file, training)
 
 
-def file_entry(file: Path, training: dict[str, Any]) -> dict[str, Any]:
-    """Return what the manifest says of a file."""
-    content = file.read_bytes()
-    return {
-        "path": file.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
-        "training": training,
-    }
+def file_entry(file: Path, training: dict[str, Any], donor: Path | None = None) -> dict[str, Any]:
+    """Return what the manifest says of a file and of its `donor`, if weights of it lie there."""
+    entry = {**_place(file), "bytes": file.stat().st_size, "training": training}
+    return entry if donor is None else {**entry, "donor": _place(donor)}
+
+
+def _place(file: Path) -> dict[str, str]:
+    return {"path": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
+@contextmanager
+def rewriting(donor: Path) -> Iterator[None]:
+    """Let the file `donor` change: those that take weights from it have them again afterwards."""
+    path = donor.with_name("manifest.json")
+    entries: list[dict[str, Any]] = []
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8")).get("any", {})
+        entries = [file for parts in known.values() for file in parts.values()]
+    takers = sorted({e["path"] for e in entries if e.get("donor", {}).get("path") == donor.name})
+    for name in takers:
+        make_whole(donor.with_name(name))
+    try:
+        yield
+    finally:
+        fresh = {name: share(donor.with_name(name), donor) for name in takers}
+        with edit_manifest(donor.parent) as data:
+            for parts in data.get("any", {}).values():
+                for part, entry in parts.items():
+                    if entry["path"] in fresh:
+                        file = donor.with_name(entry["path"])
+                        of = donor if fresh[entry["path"]] else None
+                        parts[part] = file_entry(file, entry["training"], of)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from rtstyle_export.networks.realtime import FoldedRealTimeNet, RealTimeNet
-from rtstyle_export.storage import halved, store_small
+from rtstyle_export.storage import halved, replace_file, store_small
 
 OPSET = 17
 PICTURE_AXES = {name: {0: "batch", 1: "height", 2: "width"} for name in ("image", "stylized")}
@@ -100,13 +100,7 @@ def write_model(model: onnx.ModelProto, path: Path) -> str:
     """Check a model and write it to `path`, replaced only once all is written; its SHA-256."""
     onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString(deterministic=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, data)
     return hashlib.sha256(data).hexdigest()
 
 

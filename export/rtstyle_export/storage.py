@@ -1,6 +1,8 @@
-"""Weights in fewer bytes: rounded to half precision or 8 bits, and stored so in ONNX files."""
+"""Weights in fewer bytes: in half precision or 8 bits, or only once for several ONNX files."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -8,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
+
+from rtstyle.engines.base import read_model
 
 SMALL_FROM = 4096
 """Weights of at least this many values are stored in fewer bytes."""
@@ -78,3 +82,48 @@ def store_small(model: onnx.ModelProto) -> None:
     model.graph.initializer.extend(scales)
     for node in reversed(before):
         model.graph.node.insert(0, node)
+
+
+def share(path: Path, donor: Path) -> bool:
+    """Take out of the file `path` what large weights the file `donor` beside it holds too.
+
+    They become ONNX external data at their place in `donor`, which must not change from then on.
+    Returns whether there were any.
+    """
+    model, content = onnx.load(path, load_external_data=False), donor.read_bytes()
+    found = False
+    for tensor in model.graph.initializer:
+        offset = content.find(tensor.raw_data) if len(tensor.raw_data) >= SMALL_FROM else -1
+        if offset >= 0:
+            place = {"location": donor.name, "offset": offset, "length": len(tensor.raw_data)}
+            for key, value in place.items():
+                tensor.external_data.add(key=key, value=str(value))
+            tensor.data_location = TensorProto.EXTERNAL
+            tensor.ClearField("raw_data")
+            found = True
+    if found:
+        replace_file(path, model.SerializeToString(deterministic=True))
+        onnx.checker.check_model(str(path))
+    return found
+
+
+def lacks_weights(path: Path) -> bool:
+    """Tell whether weights of a file lie in another one; see `share`."""
+    tensors = onnx.load(path, load_external_data=False).graph.initializer
+    return any(tensor.data_location == TensorProto.EXTERNAL for tensor in tensors)
+
+
+def make_whole(path: Path) -> None:
+    """Undo `share`. Raises `EngineError` if the donor is not there."""
+    replace_file(path, read_model(path))
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that what was there stays until all of it is written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from rtstyle.errors import TrainingError
 from rtstyle.wct_models import WctModels
 from rtstyle.wct_stylizer import extend
-from rtstyle_export.manifest_writer import edit_manifest, file_entry
+from rtstyle_export.manifest_writer import edit_manifest, file_entry, rewriting
 from rtstyle_export.networks.adain import Encoder
 from rtstyle_export.networks.wct import LEVELS, WctDecoder, layer
 from rtstyle_export.parity import Parity, compare
@@ -76,17 +77,24 @@ def export_wct(
     runs = [run for run, _ in loaded]
     same_encoder(runs)
     encoder = load_encoder(runs[-1], vgg_weights)
-    files = {"encoder": out / "wct-encoder.onnx"}
-    write_encoder(encoder, files["encoder"])
+    out.mkdir(parents=True, exist_ok=True)
     facts = {"encoder": {"scaled_on": cast(WctConfig, runs[-1].config).scaled_on}}
-    for run, decoder in loaded:
-        part = f"decoder-{decoder.level}"
-        files[part], facts[part] = out / f"wct-{part}.onnx", training_facts(run)
-        write_decoder(decoder, files[part], facts[part])
-        parity = measure(encoder, decoder, out, pictures)
-        parity.require()
-        if on_file is not None:
-            on_file(files[part], parity)
+    # What is there already stays until every file has been compared.
+    with tempfile.TemporaryDirectory(dir=out, prefix=".wct-") as name:
+        fresh = {"encoder": Path(name) / "wct-encoder.onnx"}
+        write_encoder(encoder, fresh["encoder"])
+        for run, decoder in loaded:
+            part = f"decoder-{decoder.level}"
+            fresh[part], facts[part] = Path(name) / f"wct-{part}.onnx", training_facts(run)
+            write_decoder(decoder, fresh[part], facts[part])
+            parity = measure(encoder, decoder, Path(name), pictures)
+            parity.require()
+            if on_file is not None:
+                on_file(out / fresh[part].name, parity)
+        files = {part: out / file.name for part, file in fresh.items()}
+        with rewriting(files["encoder"]):
+            for part, file in fresh.items():
+                file.replace(files[part])
     if manifest:
         with edit_manifest(out) as data:
             data["wct"] = {part: file_entry(file, facts[part]) for part, file in files.items()}

@@ -28,7 +28,10 @@ FOLDER_VARIABLE = "RTSTYLE_STYLES"
 
 @dataclass(frozen=True, slots=True)
 class StyleFile:
-    """One model file of a style. `training` holds its training figures, as JSON values."""
+    """One model file of a style. `training` holds its training figures, as JSON values.
+
+    `donor` is the file beside it that holds some of its weights, if there is one, and its sha256.
+    """
 
     style: str
     size: str
@@ -36,16 +39,25 @@ class StyleFile:
     sha256: str
     bytes: int
     training: Mapping[str, Any]
+    donor: tuple[Path, str] | None = None
 
     def problem(self) -> str:
         """Say in a few words what is wrong with the file, or return an empty string."""
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            return f"cannot be read: {error.strerror}"
-        if hashlib.sha256(content).hexdigest() != self.sha256:
-            return "its sha256 differs from the manifest's"
+        if why := _difference(self.path, self.sha256):
+            return why
+        if self.donor is not None and (why := _difference(*self.donor)):
+            return f"{self.donor[0].name}, which holds some of its weights: {why}"
         return ""
+
+
+def _difference(path: Path, sha256: str) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if hashlib.sha256(content).hexdigest() != sha256:
+        return "its sha256 differs from the manifest's"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +153,24 @@ def _parse_style(folder: Path, name: str, entry: Mapping[str, Any]) -> Style:
 
 
 def _parse_file(folder: Path, name: str, size: str, entry: Mapping[str, Any]) -> StyleFile:
+    path, sha256 = _parse_place(folder, entry)
+    return StyleFile(
+        style=name,
+        size=size,
+        path=path,
+        sha256=sha256,
+        bytes=int(entry["bytes"]),
+        training=dict(entry.get("training") or {}),
+        donor=_parse_place(folder, entry["donor"]) if "donor" in entry else None,
+    )
+
+
+def _parse_place(folder: Path, entry: Mapping[str, Any]) -> tuple[Path, str]:
     relative = str(entry["path"])
     # A manifest must not reach out of its own folder.
     if Path(relative).name != relative:
         raise ValueError(f"{relative!r} is no plain file name")
-    return StyleFile(
-        style=name,
-        size=size,
-        path=folder / relative,
-        sha256=str(entry["sha256"]).lower(),
-        bytes=int(entry["bytes"]),
-        training=dict(entry.get("training") or {}),
-    )
+    return folder / relative, str(entry["sha256"]).lower()
 
 
 def style_names() -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rtstyle.engines.external import embedded
 from rtstyle.errors import EngineError
 
 Batch: TypeAlias = NDArray[np.uint8]
@@ -78,11 +79,11 @@ class Engine(Protocol):
 
 
 def read_model(model: Path | bytes) -> bytes:
-    """Return the bytes of a model file. Raises `EngineError` if it cannot be read."""
+    """Return a model file with all its weights. Raises `EngineError` if it cannot be read."""
     if isinstance(model, bytes):
         return model
     try:
-        return model.read_bytes()
+        return embedded(model.read_bytes(), model.parent)
     except OSError as error:
         raise EngineError(f"The model file {model} cannot be read.", str(error.strerror)) from error
 
