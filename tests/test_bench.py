@@ -473,6 +473,17 @@ def test_a_file_is_measured_as_it_is(pretrained_folder: Path) -> None:
     suite.check(settings)
 
 
+def test_a_picture_is_measured_by_its_own_targets(tmp_path: Path) -> None:
+    settings = command.make_settings("mosaic:1,invert:2", None, None, "auto", 132, 3)
+    assert (settings.sizes, settings.network_only) == (("fast",), ("paper",))
+    row = make_row("video", "fast", (640, 480), 16.0)
+    figures = list(suite.rate_figures([row], settings.fps_targets))
+    assert (figures[0].value, figures[0].target) == (2 * 16.0, 15)
+    assert next(suite.rate_figures([row])).target == 40
+    with pytest.raises(StyleError, match=r"no\.jpg"):
+        command.make_settings(str(tmp_path / "no.jpg"), None, None, "auto", 132, 3)
+
+
 # scripts/bench_peers
 
 

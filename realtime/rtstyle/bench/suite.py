@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rtstyle import styles
+from rtstyle import adain, styles
 from rtstyle.bench import runner
 from rtstyle.bench.clips import SAMPLE_FRAMES, check_clip, prepare_clip, repeat_clip
 from rtstyle.bench.figures import Figure, efficiency, growth, medians, percentile, slowest
 from rtstyle.errors import UsageError
+from rtstyle.mixture import parse_style
 
 DEFAULT_RESOLUTIONS = ((640, 480), (1280, 720))
 DEFAULT_SIZES = ("fast", "balanced")
@@ -31,6 +32,8 @@ FPS_TARGETS: Mapping[tuple[str, int, int], float] = {
     ("balanced", 640, 480): 20,
     ("fast", 1280, 720): 15,
 }
+# The same for a picture as the style.
+PICTURE_FPS_TARGETS: Mapping[tuple[str, int, int], float] = {("fast", 640, 480): 15}
 EFFICIENCY_TARGET = 0.9
 PEAK_TARGET = {(640, 480): 700.0}
 GROWTH_TARGET = 0.05
@@ -56,6 +59,12 @@ class Settings:
     runs: int = 3
     starts: int = 5
     longer: int = 10
+
+    @property
+    def fps_targets(self) -> Mapping[tuple[str, int, int], float]:
+        """Wanted frames a second of whole clips, by size, width and height."""
+        trained = isinstance(parse_style(self.style), str)
+        return FPS_TARGETS if trained else PICTURE_FPS_TARGETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,7 @@ def check(settings: Settings) -> None:
     for width, height in settings.resolutions:
         check_clip(width, height, settings.frames)
     for size in (*settings.sizes, *settings.network_only):
-        styles.find_model(settings.style, size)
+        adain.resolve(settings.style, size)
 
 
 def run(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Result:
@@ -123,7 +132,7 @@ def run(settings: Settings, progress: Callable[[str], None] = lambda _: None) ->
         for number in range(settings.runs):
             bench.one_round(f"run {number + 1} of {settings.runs}: ")
         rows = list(bench.rows())
-        figures = [*rate_figures(rows), *bench.growth(rows), *bench.starts()]
+        figures = [*rate_figures(rows, settings.fps_targets), *bench.growth(rows), *bench.starts()]
     return Result(settings, engine, rows, figures)
 
 
@@ -282,15 +291,17 @@ def make_row(
     )
 
 
-def rate_figures(rows: Sequence[Row]) -> Iterator[Figure]:
-    """Return the figures that the rows hold, with their targets.
+def rate_figures(
+    rows: Sequence[Row], targets: Mapping[tuple[str, int, int], float] = FPS_TARGETS
+) -> Iterator[Figure]:
+    """Return the figures that the rows hold, with their targets; `targets` are frames a second.
 
     The network alone is never held against a target for a whole clip.
     """
     for row in rows:
         if row.kind != "video":
             continue
-        target = FPS_TARGETS.get((row.size, row.width, row.height))
+        target = targets.get((row.size, row.width, row.height))
         yield Figure(f"decode to encode, {row.label}", row.fps, "FPS", target)
         name = f"share of the slowest stage ({slowest(row.stages)}) alone, {row.label}"
         yield Figure(name, efficiency(row.fps, row.stages), "", EFFICIENCY_TARGET)

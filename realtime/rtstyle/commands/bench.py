@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     context: typer.Context,
-    style: Annotated[str, typer.Option(help="A style, or an .onnx file.")] = "mosaic",
+    style: Annotated[str, typer.Option(help="A style, a picture, or an .onnx file.")] = "mosaic",
     size: Annotated[
         list[str] | None,
         typer.Option(
@@ -154,13 +154,15 @@ def make_settings(
     """Turn the options into settings; what was not given depends on what the style has."""
     from rtstyle import styles
     from rtstyle.bench import suite
+    from rtstyle.mixture import parse_style
 
     network_only: tuple[str, ...] = ()
     if style.lower().endswith(".onnx"):
         # A file is one network, whatever its size is called.
         sizes = ["file"]
     elif not sizes:
-        has = styles.find_style(style).sizes
+        trained = isinstance(parse_style(style), str)
+        has = styles.find_style(style).sizes if trained else styles.ANY_SIZES
         sizes = [size for size in suite.DEFAULT_SIZES if size in has] or list(has[:1])
         network_only = tuple(size for size in suite.DEFAULT_NETWORK_ONLY if size in has)
     return suite.Settings(
