@@ -19,6 +19,7 @@ from PIL import Image as Pil  # noqa: E402
 from rtstyle import cli, styles  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle.stylizer import Stylizer  # noqa: E402
+from rtstyle_export.adain_export import adain_config, load_pair  # noqa: E402
 from rtstyle_export.adain_onnx import (  # noqa: E402
     ContentNet,
     FoldedContentNet,
@@ -32,6 +33,10 @@ from rtstyle_export.functional import (  # noqa: E402
 )
 from rtstyle_export.networks.adain import FastAdain  # noqa: E402
 from rtstyle_export.networks.realtime import RealTimeSpec  # noqa: E402
+from rtstyle_export.storage import lacks_weights  # noqa: E402
+from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
+from rtstyle_export.train.config import TrainConfig  # noqa: E402
+from rtstyle_export.wct_onnx import write_encoder  # noqa: E402
 
 SMALL = RealTimeSpec(stem=4, body=8, blocks=1, tail=4, border=8)
 
@@ -116,6 +121,8 @@ def test_export(
     painting = sorted((place / "paintings").iterdir())[0]
     data["styles"]["identity"]["painting"] = painting.name
     (out / "manifest.json").write_text(json.dumps(data))
+    encoder, _ = load_pair(Checkpoint.load(run.path), place / "vgg19.safetensors")
+    write_encoder(encoder, out / "wct-encoder.onnx")
     arguments = [
         *("rtstyle", "export", run.path, "--out", out, "--manifest"),
         *("--vgg-weights", place / "vgg19.safetensors"),
@@ -128,6 +135,11 @@ def test_export(
     assert "100.0000% within 1 level" in capsys.readouterr().out
     monkeypatch.setenv("RTSTYLE_STYLES", str(out))
     assert styles.find_any("content", size).training["steps"] == 0
+    # VGG-19 is in the encoder's file already.
+    style = styles.find_any("style", size)
+    assert lacks_weights(style.path)
+    assert style.donor is not None
+    assert style.donor[0] == out / "wct-encoder.onnx"
     weights = onnx.load(out / f"any-{size}-content.onnx").graph.initializer
     # The paper's encoder has 8 large convolutions in half precision, its decoder 8 in 8 bits.
     types = [weight.data_type for weight in weights]
@@ -142,10 +154,6 @@ def test_export(
 
 
 def test_another_kind_of_checkpoint_is_told(place: Path) -> None:
-    from rtstyle_export.adain_export import adain_config
-    from rtstyle_export.train.checkpoint import Checkpoint
-    from rtstyle_export.train.config import TrainConfig
-
     config = TrainConfig(styles=("a",), paintings=("a.jpg",))
     with pytest.raises(TrainingError, match="johnson"):
         adain_config(Checkpoint(config, 0, {}, None, 0.0, {}))

@@ -28,6 +28,24 @@ from rtstyle_export.storage import (  # noqa: E402
 )
 
 
+def adding(weight: np.ndarray) -> onnx.ModelProto:
+    """A model that adds `weight` to its input."""
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, weight.shape)],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def write(weight: np.ndarray, path: Path) -> bytes:
+    """Write `adding(weight)`; return the file's bytes."""
+    path.write_bytes(adding(weight).SerializeToString())
+    return path.read_bytes()
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 def test_rounded_weights_are_stored_exactly(bits: int) -> None:
     layer = torch.nn.Conv2d(16, 40, 3, bias=False)
@@ -41,34 +59,13 @@ def test_rounded_weights_are_stored_exactly(bits: int) -> None:
     kept = layer.weight.detach().numpy().copy()
     (quantized if bits == 8 else halved)(layer)
     np.testing.assert_array_equal(layer.weight.detach().numpy(), kept)
-    graph = helper.make_graph(
-        [helper.make_node("Add", ["x", "w"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])],
-        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, kept.shape)],
-        [numpy_helper.from_array(kept, "w")],
-    )
-    model = helper.make_model(graph)
+    model = adding(kept)
     store_small(model)
     onnx.checker.check_model(model)
     types = {8: onnx.TensorProto.INT8, 16: onnx.TensorProto.FLOAT16}
     assert model.graph.initializer[0].data_type == types[bits]
     found = ReferenceEvaluator(model).run(None, {"x": np.zeros(1, np.float32)})[0]
     np.testing.assert_array_equal(found, kept)
-
-
-def adds(weight: np.ndarray, path: Path) -> bytes:
-    """A file whose model adds `weight` to its input."""
-    graph = helper.make_graph(
-        [helper.make_node("Add", ["x", "w"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])],
-        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, weight.shape)],
-        [numpy_helper.from_array(weight, "w")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    path.write_bytes(model.SerializeToString())
-    return path.read_bytes()
 
 
 def run(model: str | bytes) -> np.ndarray:
@@ -85,8 +82,8 @@ class TestSharing:
     def files(self, tmp_path: Path, weight: np.ndarray) -> tuple[Path, Path]:
         """A file that shares its weight, and its donor."""
         taker, donor = tmp_path / "taker.onnx", tmp_path / "donor.onnx"
-        adds(weight, taker)
-        adds(weight, donor)
+        write(weight, taker)
+        write(weight, donor)
         assert share(taker, donor)
         return taker, donor
 
@@ -104,8 +101,8 @@ class TestSharing:
         np.testing.assert_array_equal(run(taker.read_bytes()), weight)
 
     def test_other_weights_stay(self, tmp_path: Path, weight: np.ndarray) -> None:
-        before = adds(weight, tmp_path / "one.onnx")
-        adds(weight + 1, tmp_path / "other.onnx")
+        before = write(weight, tmp_path / "one.onnx")
+        write(weight + 1, tmp_path / "other.onnx")
         assert not share(tmp_path / "one.onnx", tmp_path / "other.onnx")
         assert (tmp_path / "one.onnx").read_bytes() == before
 
@@ -149,7 +146,7 @@ class TestSharing:
         assert lacks_weights(taker)
         np.testing.assert_array_equal(run(read_model(taker)), weight)
         with rewriting(donor):
-            adds(weight + 1, donor)
+            write(weight + 1, donor)
         assert not lacks_weights(taker)
         np.testing.assert_array_equal(run(read_model(taker)), weight)
         file = load_manifest(tmp_path).any["fast"]["content"]
