@@ -116,6 +116,12 @@ class TestSharing:
         with pytest.raises(EngineError, match=r"lacks .*donor\.onnx"):
             read_model(taker)
 
+    def test_a_truncated_file_is_told(self, files: tuple[Path, Path]) -> None:
+        taker, _ = files
+        taker.write_bytes(taker.read_bytes()[:-20])
+        with pytest.raises(EngineError, match="cannot be loaded"):
+            read_model(taker)
+
     def test_a_model_cannot_read_elsewhere(self, files: tuple[Path, Path]) -> None:
         taker, _ = files
         model = onnx.load(taker, load_external_data=False)

@@ -83,9 +83,15 @@ def read_model(model: Path | bytes) -> bytes:
     if isinstance(model, bytes):
         return model
     try:
-        return embedded(model.read_bytes(), model.parent)
+        content = model.read_bytes()
     except OSError as error:
         raise EngineError(f"The model file {model} cannot be read.", str(error.strerror)) from error
+    try:
+        return embedded(content, model.parent)
+    except EngineError:
+        raise
+    except Exception as error:
+        raise damaged(error) from error
 
 
 def check_batch(image: Batch) -> Batch:
