@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rtstyle import cli, doctor, styles
-from rtstyle.doctor import Check, works
+from rtstyle.doctor import Check, built_in_styles, works
 from rtstyle.engines import open_engine
 
 
@@ -91,6 +91,25 @@ def test_damaged_style_fails_the_command(
     [wrong] = [c for c in report["checks"] if c["group"] == "styles" and c["ok"] is False]
     assert wrong["name"] == "mosaic"
     assert "sha256" in wrong["detail"]
+
+
+def test_a_damaged_network_for_any_picture_is_told(
+    tmp_path: Path, pretrained_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "styles"
+    shutil.copytree(pretrained_folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    entry = next(iter(manifest["styles"]["mosaic"]["files"].values()))
+    donor = {"path": "donor.onnx", "sha256": "0" * 64}
+    manifest["any"] = {"fast": {"content": entry}, "paper": {"content": {**entry, "donor": donor}}}
+    manifest["wct"] = {"encoder": entry}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    monkeypatch.setenv(styles.FOLDER_VARIABLE, str(folder))
+    found = {check.name: check for check in built_in_styles()}
+    assert found["any picture, fast"].ok
+    assert found["any picture, wct"].ok
+    assert found["any picture, paper"].ok is False
+    assert "donor.onnx" in found["any picture, paper"].detail
 
 
 def test_the_printed_report(

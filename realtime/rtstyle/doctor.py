@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import metadata
@@ -257,10 +257,19 @@ def built_in_styles() -> Iterator[Check]:
     if not manifest.styles:
         yield Check("styles", "styles", False, "none", "Reinstall rtstyle.", needed=True)
     for style in manifest.styles.values():
-        wrong = [f"{f.path.name}: {why}" for f in style.files.values() if (why := f.problem())]
-        detail = "; ".join(wrong) or ", ".join(style.sizes)
-        todo = "Reinstall rtstyle." if wrong else ""
-        yield Check("styles", style.name, not wrong, detail, todo, needed=True)
+        yield style_check(style.name, style.files.values(), ", ".join(style.sizes))
+    paintings = [] if manifest.paintings is None else [manifest.paintings]
+    for size, parts in manifest.any.items():
+        yield style_check(f"any picture, {size}", [*parts.values(), *paintings], ", ".join(parts))
+    if manifest.wct:
+        yield style_check("any picture, wct", manifest.wct.values(), ", ".join(manifest.wct))
+
+
+def style_check(name: str, files: Iterable[styles.StyleFile], detail: str) -> Check:
+    """Hold files against the sha256 of the manifest; `detail` tells what they are."""
+    wrong = [f"{file.path.name}: {why}" for file in files if (why := file.problem())]
+    todo = "Reinstall rtstyle." if wrong else ""
+    return Check("styles", name, not wrong, "; ".join(wrong) or detail, todo, needed=True)
 
 
 def live() -> Iterator[Check]:
