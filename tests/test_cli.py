@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as Pil
 
 from rtstyle import cli
-from rtstyle.errors import SourceError
+from rtstyle.errors import RtstyleError, SourceError
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -167,3 +167,9 @@ def test_commands_of_the_package_are_all_registered() -> None:
     folder = Path(cli.__file__).with_name("commands")
     modules = {p.stem for p in folder.glob("*.py")} - {"__init__"}
     assert modules <= set(cli.COMMAND_MODULES)
+
+
+def test_an_error_is_one_line_of_whole_sentences() -> None:
+    error = RtstyleError("It failed.", "Invalid data\n found", "Try again")
+    assert str(error) == "It failed. Invalid data found. Try again"
+    assert str(RtstyleError("Only this")) == "Only this"

@@ -80,8 +80,7 @@ def print_version() -> None:
 def print_error(error: RtstyleError) -> None:
     """Print what happened, why and what to do on standard error, as one line."""
     typer.secho("error: ", err=True, fg="red", bold=True, nl=False)
-    parts = (error.what, error.why, error.todo)
-    typer.echo(" ".join(" ".join(part.split()) for part in parts if part), err=True)
+    typer.echo(str(error), err=True)
 
 
 def main() -> None:

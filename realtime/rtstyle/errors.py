@@ -18,7 +18,14 @@ class RtstyleError(Exception):
 
     def __init__(self, what: str, why: str = "", todo: str = "") -> None:
         self.what, self.why, self.todo = what, why, todo
-        super().__init__(" ".join(part for part in (what, why, todo) if part))
+        super().__init__(sentences(what, why, todo))
+
+
+def sentences(*parts: str) -> str:
+    """Join parts into one line. Causes from other libraries have no stop at their end."""
+    lines = [line for part in parts if (line := " ".join(part.split()))]
+    stopped = [line if line[-1] in ".!?:;" else f"{line}." for line in lines[:-1]]
+    return " ".join([*stopped, *lines[-1:]])
 
 
 class UsageError(RtstyleError):
