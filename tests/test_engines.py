@@ -274,3 +274,14 @@ def test_ctrl_c_is_safe_after_an_engine_is_closed() -> None:
         [sys.executable, "-c", code, here], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
+
+
+def test_openvino_is_imported_without_its_converter() -> None:
+    code = """
+import sys
+import rtstyle.engines.ov, openvino
+assert "openvino.tools.ovc" not in sys.modules
+assert not hasattr(openvino, "nonsense")
+assert openvino.convert_model.__module__.startswith("openvino.tools.ovc")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

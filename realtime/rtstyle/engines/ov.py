@@ -15,7 +15,6 @@ from queue import LifoQueue
 from typing import Any, TypeAlias
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from rtstyle.closing import Closing
@@ -29,6 +28,7 @@ from rtstyle.engines.base import (
     first_line,
     not_a_style,
 )
+from rtstyle.engines.ov_quick import ov
 from rtstyle.errors import DeviceError, EngineError
 
 KEPT_SIZES = 4
