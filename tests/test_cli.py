@@ -173,3 +173,9 @@ def test_an_error_is_one_line_of_whole_sentences() -> None:
     error = RtstyleError("It failed.", "Invalid data\n found", "Try again")
     assert str(error) == "It failed. Invalid data found. Try again"
     assert str(RtstyleError("Only this")) == "Only this"
+
+
+def test_a_command_line_loads_its_own_command_only() -> None:
+    assert cli.modules_for(["train-adain", "a", "b"]) == ("train_adain",)
+    for arguments in ([], ["--help"], ["vidoe", "video"]):
+        assert cli.modules_for(arguments) == cli.COMMAND_MODULES
