@@ -33,11 +33,19 @@ class ConditionalInstanceNorm2d(nn.Module):
 
 
 class ConditionalConv2d(nn.Module):
-    """A stride-1 convolution, zero padded to keep the size, with one kernel per style."""
+    """A stride-1 convolution, by default zero padded to keep the size, with a kernel per style."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, styles: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        styles: int = 1,
+        padding: int | None = None,
+    ) -> None:
         super().__init__()
         self.kernel = kernel
+        self.padding = kernel // 2 if padding is None else padding
         reference = nn.Conv2d(in_channels, out_channels, kernel)
         # Three dimensions: as a stack of kernels it could not be moved to channels_last.
         self.weight = nn.Parameter(reference.weight.detach().flatten(1).repeat(styles, 1, 1))
@@ -50,8 +58,8 @@ class ConditionalConv2d(nn.Module):
         return chosen.reshape(-1, chosen.shape[-1] // self.kernel**2, self.kernel, self.kernel)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, out_channels, H, W); `style` is (N,) int64."""
-        pad = self.kernel // 2
+        """Map (N, C, H, W) to (N, out_channels, H, W) if padded; `style` is (N,) int64."""
+        pad = self.padding
         if self.weight.shape[0] == 1:
             return F.conv2d(x, self.kernels(0), self.bias[0], padding=pad)
         # One group per picture applies each picture's own kernel in a single call.
@@ -60,7 +68,7 @@ class ConditionalConv2d(nn.Module):
         out = F.conv2d(
             x.reshape(1, n * c, h, w), weight, self.bias[style].flatten(), padding=pad, groups=n
         )
-        return out.reshape(n, -1, h, w)
+        return out.reshape(n, -1, *out.shape[-2:])
 
 
 def select_style(module: nn.Module, index: int) -> None:

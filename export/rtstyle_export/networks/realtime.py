@@ -31,10 +31,10 @@ STRIDE = 4
 
 @dataclass(frozen=True, slots=True)
 class RealTimeSpec:
-    """Widths of a `RealTimeNet`: stem and tail at half, body at a quarter resolution.
+    """Widths of a network: stem and tail at half, body at a quarter resolution.
 
-    `border` pixels are added around the picture and cut off again: enough to keep what the zero
-    padding of the convolutions does out of sight.
+    `border` pixels are added around the picture. The convolutions of a `RealTimeNet` eat them up,
+    where those of a `FastAdain` are padded with zeros and need them to keep that out of sight.
     """
 
     stem: int
@@ -43,51 +43,61 @@ class RealTimeSpec:
     tail: int
     border: int = 16
 
+    @property
+    def eaten(self) -> int:
+        """Pixels at each side that the unpadded convolutions of a `RealTimeNet` take away."""
+        return 8 * self.blocks + 7
 
-FAST = RealTimeSpec(stem=16, body=32, blocks=2, tail=16, border=8)
-BALANCED = RealTimeSpec(stem=16, body=48, blocks=3, tail=16, border=12)
+
+FAST = RealTimeSpec(stem=16, body=32, blocks=2, tail=16, border=24)
+BALANCED = RealTimeSpec(stem=16, body=48, blocks=3, tail=16, border=32)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with instance norm around an identity; no ReLU after the sum.
+    """Two unpadded 3x3 convolutions with instance norm around an identity; no ReLU after the sum.
 
     Gross and Wilber 2016 ("Training and investigating residual nets"), as in Johnson et al.
     """
 
     def __init__(self, channels: int, styles: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(channels, channels, 3, bias=False)
         self.norm1 = ConditionalInstanceNorm2d(channels, styles)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, bias=False)
         self.norm2 = ConditionalInstanceNorm2d(channels, styles)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """Map (N, C, H, W) to the same shape."""
+        """Map (N, C, H, W) to (N, C, H - 4, W - 4)."""
         y = F.relu(self.norm1(self.conv1(x), style))
-        return torch.add(x, self.norm2(self.conv2(y), style))
+        return torch.add(x[:, :, 2:-2, 2:-2], self.norm2(self.conv2(y), style))
 
 
 class RealTimeNet(nn.Module):
     """The `fast` and `balanced` networks.
 
     Input and output are (N, 3, H, W) RGB in -1 to 1 for any H, W >= 1; the output is not clamped.
-    The picture is padded at its edges by `spec.border` pixels, and up to a multiple of 4, and the
-    result cropped, so that the zero padding of the convolutions stays out of sight.
+    The picture is extended at its edges by `spec.border` pixels, and up to a multiple of 4. No
+    convolution is padded, so that nothing of the border shows: a flat picture stays flat.
     """
 
     def __init__(self, spec: RealTimeSpec, styles: int = 1) -> None:
         super().__init__()
+        if spec.border < spec.eaten:
+            raise ValueError(f"a border of {spec.border} pixels; {spec.eaten} are eaten")
         self.spec, self.styles = spec, styles
-        self.stem = nn.Conv2d(12, spec.stem, 3, padding=1, bias=False)
+        self.stem = nn.Conv2d(12, spec.stem, 3, bias=False)
         self.stem_norm = ConditionalInstanceNorm2d(spec.stem, styles)
-        self.down = nn.Conv2d(spec.stem, spec.body, 3, stride=2, padding=1, bias=False)
+        self.down = nn.Conv2d(spec.stem, spec.body, 3, stride=2, bias=False)
         self.down_norm = ConditionalInstanceNorm2d(spec.body, styles)
         self.blocks = nn.ModuleList(ResidualBlock(spec.body, styles) for _ in range(spec.blocks))
-        self.up = nn.Conv2d(spec.body, spec.tail, 3, padding=1)
-        self.out = ConditionalConv2d(spec.tail, 3, 3, styles)
+        self.up = nn.Conv2d(spec.body, spec.tail, 3)
+        self.out = ConditionalConv2d(spec.tail, 3, 3, styles, padding=0)
 
     def encode(self, x: Tensor, style: Tensor) -> Tensor:
-        """Map a padded picture (N, 3, H, W) to features (N, body, H/4, W/4)."""
+        """Map an extended picture (N, 3, H, W) to features (N, body, h, w).
+
+        h = H / 4 - 2 - 4 `spec.blocks`, and w likewise.
+        """
         y = F.relu(self.stem_norm(self.stem(F.pixel_unshuffle(x, 2)), style))
         y = F.relu(self.down_norm(self.down(y), style))
         for block in self.blocks:
@@ -98,20 +108,28 @@ class RealTimeNet(nn.Module):
         """Paint (N, 3, H, W); `style` is (N,) int64 and may be left out with one style."""
         if style is None:
             style = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
+        y = F.relu(self.up(upsample_nearest(self.encode(self.extended(x), style))))
+        return self.cropped(self.out(upsample_nearest(y), style), x)
+
+    def extended(self, x: Tensor) -> Tensor:
+        """Extend (N, 3, H, W) by the border and up to a multiple of `STRIDE`."""
         b, (h, w) = self.spec.border, x.shape[-2:]
-        padded = F.pad(x, (b, b + -(w + 2 * b) % STRIDE, b, b + -(h + 2 * b) % STRIDE), "replicate")
-        y = F.relu(self.up(upsample_nearest(self.encode(padded, style))))
-        y = self.out(upsample_nearest(y), style)
-        painted: Tensor = y[:, :, b : b + h, b : b + w]
-        return painted
+        extra = (b, b + -(w + 2 * b) % STRIDE, b, b + -(h + 2 * b) % STRIDE)
+        return F.pad(x, extra, "replicate")
+
+    def cropped(self, y: Tensor, x: Tensor) -> Tensor:
+        """Cut what was painted of the extended picture to the place and size of `x`."""
+        first, (h, w) = self.spec.border - self.spec.eaten, x.shape[-2:]
+        return y[:, :, first : first + h, first : first + w]
 
 
-def fold_upsample(weight: Tensor, bias: Tensor) -> nn.Conv2d:
-    """Fold "nearest x2, then zero-padded 3x3 convolution" into one 2x2 convolution.
+def fold_upsample(weight: Tensor, bias: Tensor, padding: int = 1) -> nn.Conv2d:
+    """Fold "nearest x2, then 3x3 convolution" into one 2x2 convolution.
 
-    `weight` is (O, I, 3, 3), `bias` (O,). Returns a convolution from I to 4 O channels with
-    padding 1. It works on the (H+1) x (W+1) grid of pixel corners; a depth-to-space of 2 after it
-    gives (2H+2) x (2W+2) pixels whose inside, without the outermost ring, equals the original.
+    `weight` is (O, I, 3, 3), `bias` (O,). Returns a convolution from I to 4 O channels on the grid
+    of pixel corners, to be followed by a depth-to-space of 2. With `padding` 1 that gives
+    (2H+2) x (2W+2) pixels whose inside, without the outermost ring, equals the original padded
+    with zeros; with `padding` 0 it gives the original without padding, (2H-2) x (2W-2).
     """
     out_channels, in_channels = weight.shape[:2]
 
@@ -124,7 +142,7 @@ def fold_upsample(weight: Tensor, bias: Tensor) -> nn.Conv2d:
     folded = torch.stack(
         [halves(halves(weight, 2, p), 3, q) for p in (0, 1) for q in (0, 1)], dim=1
     )
-    conv = nn.Conv2d(in_channels, 4 * out_channels, 2, padding=1)
+    conv = nn.Conv2d(in_channels, 4 * out_channels, 2, padding=padding)
     with torch.no_grad():
         conv.weight.copy_(folded.reshape(4 * out_channels, in_channels, 2, 2))
         assert conv.bias is not None
@@ -139,16 +157,11 @@ class FoldedRealTimeNet(nn.Module):
         super().__init__()
         self.net = net
         assert net.up.bias is not None
-        self.up = fold_upsample(net.up.weight.detach(), net.up.bias.detach())
-        self.out = fold_upsample(net.out.kernels(0).detach(), net.out.bias.detach()[0])
+        self.up = fold_upsample(net.up.weight.detach(), net.up.bias.detach(), padding=0)
+        self.out = fold_upsample(net.out.kernels(0).detach(), net.out.bias.detach()[0], padding=0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Paint (N, 3, H, W) in -1 to 1."""
-        b, (h, w) = self.net.spec.border, x.shape[-2:]
-        padded = F.pad(x, (b, b + -(w + 2 * b) % STRIDE, b, b + -(h + 2 * b) % STRIDE), "replicate")
-        y = self.net.encode(padded, torch.zeros(1, dtype=torch.int64))
+        y = self.net.encode(self.net.extended(x), torch.zeros(1, dtype=torch.int64))
         y = F.relu(F.pixel_shuffle(self.up(y), 2))
-        y = F.pixel_shuffle(self.out(y), 2)
-        # The rings of both folded steps, 2 and 1 pixels wide, go in the one crop at the end.
-        first = b + 3
-        return y[:, :, first : first + h, first : first + w]
+        return self.net.cropped(F.pixel_shuffle(self.out(y), 2), x)
