@@ -157,3 +157,8 @@ class TestSharing:
         np.testing.assert_array_equal(run(read_model(taker)), weight)
         file = load_manifest(tmp_path).any["fast"]["content"]
         assert (file.problem(), file.donor, file.training) == ("", None, {"steps": 3})
+
+    def test_rewriting_a_file_that_nobody_shares_writes_no_manifest(self, tmp_path: Path) -> None:
+        with rewriting(tmp_path / "donor.onnx"):
+            (tmp_path / "donor.onnx").write_bytes(b"x")
+        assert not (tmp_path / "manifest.json").exists()

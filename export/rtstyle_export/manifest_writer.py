@@ -72,6 +72,9 @@ def rewriting(donor: Path) -> Iterator[None]:
         known = json.loads(path.read_text(encoding="utf-8")).get("any", {})
         entries = [file for parts in known.values() for file in parts.values()]
     takers = sorted({e["path"] for e in entries if e.get("donor", {}).get("path") == donor.name})
+    if not takers:
+        yield
+        return
     for name in takers:
         make_whole(donor.with_name(name))
     try:
