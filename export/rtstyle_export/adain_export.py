@@ -73,6 +73,7 @@ def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "steps": checkpoint.step,
         "batch": config.batch,
         "crop": config.crop,
+        "optimizer": config.optimizer,
         "learning_rate": config.learning_rate,
         "seed": config.seed,
         "loss_network": "vgg19",

@@ -35,6 +35,7 @@ def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "batch": config.batch,
         "crop": config.crop,
         "style_size": config.style_size,
+        "optimizer": config.optimizer,
         "learning_rate": config.learning_rate,
         "seed": config.seed,
         "styles_in_run": len(config.styles),

@@ -75,7 +75,7 @@ def load_encoder(deepest: Checkpoint, vgg_weights: Path | None) -> Encoder:
 def training_facts(run: Checkpoint) -> dict[str, Any]:
     """What of the training goes into the metadata: no paths, only figures."""
     config = cast(WctConfig, run.config)
-    names = ("level", "batch", "crop", "learning_rate", "seed", "feature_weight")
+    names = ("level", "batch", "crop", "optimizer", "learning_rate", "seed", "feature_weight")
     facts: dict[str, Any] = {name: getattr(config, name) for name in names}
     final = {name: round(value, 5) for name, value in run.metrics.items()}
     return {**facts, "steps": run.step, "seconds": round(run.seconds), "final": final}

@@ -16,6 +16,12 @@ from rtstyle_export.stability import Perturbation
 C = TypeVar("C", bound="RunConfig")
 
 ADAIN_SIZES = ("paper", "fast")
+OPTIMIZERS = ("soap", "adam")
+
+
+def _read(data: dict[str, Any]) -> dict[str, Any]:
+    """Undo what JSON made of a `RunConfig`; before SOAP every run used Adam."""
+    return {"optimizer": "adam", **data, "perturbation": Perturbation(**data["perturbation"])}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +32,8 @@ class RunConfig:
     `margin` pixels more than that in each direction, and the square lies anywhere within: else it
     learns to draw the frame that the loss network sees at its border. Large crops count for more
     than large batches: instance norm sees the statistics of whole pictures later on, and networks
-    trained on small crops paint whole pictures flat and grey.
+    trained on small crops paint whole pictures flat and grey. `optimizer` is one of `OPTIMIZERS`,
+    see `soap`.
     """
 
     kind: ClassVar[str] = ""
@@ -36,6 +43,7 @@ class RunConfig:
     batch: int = 2
     crop: int = 256
     margin: int = 24
+    optimizer: str = "adam"
     learning_rate: float = 2e-3
     warmup: int = 40
     seed: int = 0
@@ -49,6 +57,7 @@ class RunConfig:
             (self.batch < 1, "batch must be at least 1"),
             (self.crop < 64 or self.crop % 4 > 0, "crop must be a multiple of 4, at least 64"),
             (self.margin < 0 or self.margin % 4 > 0, "margin must be a multiple of 4, at least 0"),
+            (self.optimizer not in OPTIMIZERS, f"the optimizer is one of {', '.join(OPTIMIZERS)}"),
             (not 0 < self.learning_rate < 1, "learning-rate must lie between 0 and 1"),
             (self.stability_weight < 0, "stability-weight must not be negative"),
         ]
@@ -66,7 +75,7 @@ class RunConfig:
     @classmethod
     def from_json(cls: type[C], data: dict[str, Any]) -> C:
         """Undo `to_json`."""
-        return cls(**{**data, "perturbation": Perturbation(**data["perturbation"])})
+        return cls(**_read(data))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +92,7 @@ class TrainConfig(RunConfig):
     styles: tuple[str, ...]
     paintings: tuple[str, ...]
     size: str = "balanced"
+    optimizer: str = "soap"
     style_size: int = 320
     loss_network: str = "vgg16"
     loss: LossSpec = field(default_factory=LossSpec)
@@ -100,7 +110,7 @@ class TrainConfig(RunConfig):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrainConfig:
         """Undo `to_json`."""
-        data = {**data, "perturbation": Perturbation(**data["perturbation"])}
+        data = _read(data)
         data["styles"], data["paintings"] = tuple(data["styles"]), tuple(data["paintings"])
         data["loss"] = LossSpec(**data["loss"])
         return cls(**data)
@@ -141,7 +151,7 @@ class AdainConfig(RunConfig):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> AdainConfig:
         """Undo `to_json`."""
-        data = {**data, "perturbation": Perturbation(**data["perturbation"])}
+        data = _read(data)
         data["loss"] = AdainLossSpec(**data["loss"])
         return cls(**data)
 

@@ -20,6 +20,7 @@ from rtstyle.errors import TrainingError
 from rtstyle_export.data import Stretch
 from rtstyle_export.train.checkpoint import Checkpoint
 from rtstyle_export.train.config import RunConfig
+from rtstyle_export.train.soap import Soap
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ class Loop(ABC):
             self.initialise(Checkpoint.load(init_from))
         self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         trained = [value for value in self.net.parameters() if value.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, lr=config.learning_rate)
+        kinds = {"soap": Soap, "adam": torch.optim.Adam}
+        self.optimizer = kinds[config.optimizer](trained, lr=config.learning_rate)
         if restored is not None and restored.optimizer is not None:
             self.optimizer.load_state_dict(restored.optimizer)
         self.model: nn.Module = self.net

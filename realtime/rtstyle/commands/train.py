@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -39,53 +39,54 @@ def train(
         ),
     ],
     name: Annotated[
-        Optional[list[str]],  # noqa: UP045 - Typer reads it at run time on Python 3.10
+        list[str] | None,
         typer.Option("--name", help="Name of the style; once per painting. Default: file name."),
     ] = None,
     size: Annotated[str, typer.Option(help="fast, balanced or paper.")] = "balanced",
-    steps: Annotated[Optional[int], typer.Option(help="Steps in all.")] = None,  # noqa: UP045
-    batch: Annotated[Optional[int], typer.Option(help="Photos a step.")] = None,  # noqa: UP045
-    crop: Annotated[Optional[int], typer.Option(help="Side of the crops, pixels.")] = None,  # noqa: UP045
+    steps: Annotated[int | None, typer.Option(help="Steps in all.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Photos a step.")] = None,
+    crop: Annotated[int | None, typer.Option(help="Side of the crops, pixels.")] = None,
     margin: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(help="Pixels painted beyond the crop, against frames at the border."),
     ] = None,
     style_size: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(help="Short side of the painting, pixels: larger gives larger strokes."),
     ] = None,
-    learning_rate: Annotated[Optional[float], typer.Option()] = None,  # noqa: UP045
+    optimizer: Annotated[str | None, typer.Option(help="soap or adam.")] = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
     seed: Annotated[int, typer.Option()] = 0,
-    content_weight: Annotated[Optional[float], typer.Option()] = None,  # noqa: UP045
-    style_weight: Annotated[Optional[float], typer.Option()] = None,  # noqa: UP045
-    tv_weight: Annotated[Optional[float], typer.Option(help="Total variation.")] = None,  # noqa: UP045
+    content_weight: Annotated[float | None, typer.Option()] = None,
+    style_weight: Annotated[float | None, typer.Option()] = None,
+    tv_weight: Annotated[float | None, typer.Option(help="Total variation.")] = None,
     stability_weight: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option(help="Weight of the loss against flicker; 0 switches it off."),
     ] = None,
     content_layers: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="Such as relu3_3 or relu2_2:0.5,relu3_3:1."),
     ] = None,
-    style_layers: Annotated[Optional[str], typer.Option()] = None,  # noqa: UP045
+    style_layers: Annotated[str | None, typer.Option()] = None,
     loss_network: Annotated[str, typer.Option(help="vgg16 or vgg19.")] = "vgg16",
     vgg_weights: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Local safetensors file; default: torchvision's download."),
     ] = None,
     init_from: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Checkpoint of another style of the same size to start from."),
     ] = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Folder of the run; default runs/NAME-SIZE."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     workers: Annotated[int, typer.Option(help="Processes that read photos.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0: all.")] = 0,
-    preview: Annotated[Optional[Path], typer.Option(help="Photo of the previews.")] = None,  # noqa: UP045
+    preview: Annotated[Path | None, typer.Option(help="Photo of the previews.")] = None,
     preview_every: Annotated[int, typer.Option(min=1)] = 200,
     save_every: Annotated[int, typer.Option(min=1)] = 100,
 ) -> None:
@@ -122,6 +123,7 @@ def train(
         crop=crop,
         margin=margin,
         style_size=style_size,
+        optimizer=optimizer,
         learning_rate=learning_rate,
         stability_weight=stability_weight,
     )

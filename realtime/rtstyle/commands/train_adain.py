@@ -26,6 +26,7 @@ def train_adain(
     margin: Annotated[
         int | None, typer.Option(help="Pixels painted beyond the crop, against frames.")
     ] = None,
+    optimizer: Annotated[str | None, typer.Option(help="soap or adam.")] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
     seed: Annotated[int, typer.Option()] = 0,
     blended: Annotated[
@@ -87,6 +88,7 @@ def train_adain(
         batch=batch,
         crop=crop,
         margin=margin,
+        optimizer=optimizer,
         learning_rate=learning_rate,
         stability_weight=stability_weight,
         blended=blended,

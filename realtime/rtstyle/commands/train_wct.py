@@ -32,6 +32,7 @@ def train_wct(
     steps: Annotated[int | None, typer.Option(help="Steps in all, of each level.")] = None,
     batch: Annotated[int | None, typer.Option(help="Photos a step.")] = None,
     crop: Annotated[int | None, typer.Option(help="Side of the crops, pixels.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="soap or adam.")] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
     feature_weight: Annotated[
         float | None, typer.Option(help="Weight of the feature loss (the paper's lambda).")
@@ -72,6 +73,7 @@ def train_wct(
         steps=steps,
         batch=batch,
         crop=crop,
+        optimizer=optimizer,
         learning_rate=learning_rate,
         feature_weight=feature_weight,
     )
