@@ -38,7 +38,7 @@ from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.train.config import TrainConfig  # noqa: E402
 from rtstyle_export.wct_onnx import write_encoder  # noqa: E402
 
-SMALL = RealTimeSpec(stem=4, body=8, blocks=1, tail=4, border=8)
+SMALL = RealTimeSpec(stem=4, body=8, blocks=1, tail=4, border=16)
 
 
 class TestRegions:
@@ -98,6 +98,41 @@ class TestForms:
             whole = torch.ones(1, 1, 37, 50)
             found = RegionsNet(net)(self.picture(), numbers[:, None], one, whole)
         assert (wanted.int() - found.int()).abs().max() <= 1
+
+
+class TestBorders:
+    def test_a_flat_picture_has_no_frame(self) -> None:
+        net = FastAdain(SMALL).eval()
+        flat = torch.full((1, 64, 64, 3), 90, dtype=torch.uint8)
+        with torch.no_grad():
+            found = ContentNet(net)(flat, torch.randn(1, net.numbers) * 0.3, torch.ones(1))
+        # Nearest upsampling repeats with the stride; nothing else may differ.
+        assert torch.equal(found, found[:, 8:12, 8:12].repeat(1, 16, 16, 1))
+
+    @pytest.mark.parametrize(("norm", "step"), [(-2, 4), (-1, 2)], ids=["quarter", "half"])
+    def test_regions_lie_where_their_weights_are(self, norm: int, step: int) -> None:
+        """Only one norm tells the regions apart: the picture must change at its step."""
+        net, edge = FastAdain(SMALL).eval(), 24 + step
+        with torch.no_grad():
+            for conv in (net.up, net.out):
+                conv.weight.zero_()
+                conv.bias.zero_()
+                conv.weight[:, 0, 1, 1] = 1
+            for conv in (net.stem, net.down, *net.blocks):
+                conv.weight.zero_()
+        parts = [torch.zeros(1, 2, size) for size in net.sizes]
+        width = net.sizes[norm] // 2
+        parts[norm][:, 1, width:] = 0.5  # the shifts of the second region
+        numbers = torch.cat([*parts, torch.zeros(1, 2, 6)], dim=2)
+        weights = torch.zeros(1, 2, 64, 64)
+        weights[:, 0, :, :edge], weights[:, 1, :, edge:] = 1, 1
+        image, found = torch.rand(1, 3, 64, 64), []
+        # Before the colours, which are set by region, too.
+        net.out.register_forward_hook(lambda _m, _i, y: found.append(net.spec.cropped(y, image)))
+        with torch.no_grad():
+            net.regional(image, numbers, torch.ones(1), weights)
+        change = (found[0][0, 0].diff(dim=1).abs().amax(0) > 0.1).nonzero().flatten()
+        assert change.tolist() == [edge - 1]
 
 
 @pytest.fixture(scope="module")

@@ -123,11 +123,11 @@ def test_batch_norm_serves_one_style_only() -> None:
 
 
 def test_folded_upsampling_equals_upsampling_then_convolution() -> None:
-    conv = nn.Conv2d(5, 7, 3, padding=1)
+    conv = nn.Conv2d(5, 7, 3)
     x = torch.randn(2, 5, 6, 9)
     wanted = conv(upsample_nearest(x))
     folded = F.pixel_shuffle(fold_upsample(conv.weight, conv.bias)(x), 2)
-    torch.testing.assert_close(folded[:, :, 1:-1, 1:-1], wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(folded, wanted, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (33, 50), (64, 64)])

@@ -79,20 +79,17 @@ class FoldedContentNet(nn.Module):
     def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
         """Return the painted picture, uint8."""
         x = image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
-        b, (h, w) = self.net.spec.border, x.shape[-2:]
+        spec = self.net.spec
         m = [part[:, :, None, None] for part in self.net.modulations(statistics, strength)]
 
         def norm(i: int, y: Tensor) -> Tensor:
             scale, shift = m[i].chunk(2, dim=1)
             return F.instance_norm(y) * (1 + scale) + shift
 
-        y = self.net.body(self.net.padded(x), norm)
+        y = self.net.body(spec.extended(x), norm)
         scale, shift = m[-1].chunk(2, dim=1)
         y = F.relu(F.pixel_shuffle(self.up(y), 2) * (1 + scale) + shift)
-        y = F.pixel_shuffle(self.out(y), 2)
-        # The rings of both folded steps, 2 and 1 pixels wide, go in the one crop at the end.
-        first = b + 3
-        y = y[:, :, first : first + h, first : first + w]
+        y = spec.cropped(F.pixel_shuffle(self.out(y), 2), x)
         mean, std = statistics[:, -COLOURS:, None, None].chunk(2, dim=1)
         return to_picture(mix(y, F.instance_norm(y, eps=COLOURS_EPS) * std + mean, strength))
 

@@ -32,7 +32,7 @@ STATISTICS = 2 * sum(WIDTHS) + COLOURS
 """Length of `painting_statistics`: means and standard deviations of four layers and of RGB."""
 COLOURS_EPS = 2.5e-3
 """Added to the variance of a painted colour, so that the noise of a flat picture stays noise."""
-FAST_ADAIN = RealTimeSpec(stem=16, body=48, blocks=3, tail=16, border=24)
+FAST_ADAIN = RealTimeSpec(stem=16, body=48, blocks=3, tail=16, border=32)
 
 
 class Encoder(nn.Module):
@@ -315,14 +315,13 @@ class FastAdain(nn.Module):
         widths = [spec.stem, spec.body, *[spec.body] * (2 * spec.blocks), spec.tail]
         self.sizes = [2 * width for width in widths]
         self.numbers = sum(self.sizes) + COLOURS
-        self.stem = nn.Conv2d(12, spec.stem, 3, padding=1, bias=False)
-        self.down = nn.Conv2d(spec.stem, spec.body, 3, stride=2, padding=1, bias=False)
+        self.stem = nn.Conv2d(12, spec.stem, 3, bias=False)
+        self.down = nn.Conv2d(spec.stem, spec.body, 3, stride=2, bias=False)
         self.blocks = nn.ModuleList(
-            nn.Conv2d(spec.body, spec.body, 3, padding=1, bias=False)
-            for _ in range(2 * spec.blocks)
+            nn.Conv2d(spec.body, spec.body, 3, bias=False) for _ in range(2 * spec.blocks)
         )
-        self.up = nn.Conv2d(spec.body, spec.tail, 3, padding=1)
-        self.out = nn.Conv2d(spec.tail, 3, 3, padding=1)
+        self.up = nn.Conv2d(spec.body, spec.tail, 3)
+        self.out = nn.Conv2d(spec.tail, 3, 3)
         self.norms = nn.ModuleList(ModulatedNorm(width) for width in widths[:-1])
         self.identity = nn.Parameter(torch.zeros(1, sum(self.sizes)))
 
@@ -334,49 +333,47 @@ class FastAdain(nn.Module):
 
     def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
         """Paint (N, 3, H, W) in -1 to 1; `statistics` (N, `numbers`), `strength` (N,) in 0 to 1."""
-        b, (h, w) = self.spec.border, image.shape[-2:]
         m = self.modulations(statistics, strength)
-        y = self.body(self.padded(image), lambda i, x: self.norms[i](x, m[i]))
+        y = self.body(self.spec.extended(image), lambda i, x: self.norms[i](x, m[i]))
         scale, shift = m[-1][:, :, None, None].chunk(2, dim=1)
         y = F.relu(self.up(upsample_nearest(y)) * (1 + scale) + shift)
-        painted: Tensor = self.out(upsample_nearest(y))[:, :, b : b + h, b : b + w]
+        painted = self.spec.cropped(self.out(upsample_nearest(y)), image)
         return recolour(painted, statistics[:, -COLOURS:], strength)
 
-    def padded(self, image: Tensor) -> Tensor:
-        """Extend (N, C, H, W) by the border and to a multiple of `stride`."""
-        b, (h, w) = self.spec.border, image.shape[-2:]
-        extra = (b, b + -(w + 2 * b) % STRIDE, b, b + -(h + 2 * b) % STRIDE)
-        return F.pad(image, extra, "replicate")
-
-    def body(self, padded: Tensor, norm: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """Map a padded picture to features at a quarter of its size; `norm(i, x)` is norm i."""
-        y = F.relu(norm(0, self.stem(F.pixel_unshuffle(padded, 2))))
+    def body(self, extended: Tensor, norm: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """Map an extended picture to features as `RealTimeNet.encode`; `norm(i, x)` is norm i."""
+        y = F.relu(norm(0, self.stem(F.pixel_unshuffle(extended, 2))))
         y = F.relu(norm(1, self.down(y)))
         for k in range(0, len(self.blocks), 2):
             z = F.relu(norm(2 + k, self.blocks[k](y)))
-            y = torch.add(y, norm(3 + k, self.blocks[k + 1](z)))
+            y = torch.add(y[:, :, 2:-2, 2:-2], norm(3 + k, self.blocks[k + 1](z)))
         return y
 
     def regional(
         self, image: Tensor, statistics: Tensor, strength: Tensor, weights: Tensor
     ) -> Tensor:
         """`forward` with K styles: `weights` (N, K, H, W), summing to 1."""
-        b, (h, w) = self.spec.border, image.shape[-2:]
         m = self.modulations(statistics, strength)
-        half = F.avg_pool2d(self.padded(weights), 2)
+        half = F.avg_pool2d(self.spec.extended(weights), 2)
         quarter = F.avg_pool2d(half, 2)
 
         def norm(i: int, x: Tensor) -> Tensor:
             layer = self.norms[i]
             assert isinstance(layer, ModulatedNorm)
-            return layer.regional(x, m[i], half if i == 0 else quarter)
+            return layer.regional(x, m[i], middle(half if i == 0 else quarter, x))
 
-        y = self.up(upsample_nearest(self.body(self.padded(image), norm)))
+        y = self.up(upsample_nearest(self.body(self.spec.extended(image), norm)))
         scale, shift = m[-1].transpose(1, 2).chunk(2, dim=1)
-        flat = half.flatten(2)
+        flat = middle(half, y).flatten(2)
         y = F.relu(y * ((1 + scale) @ flat).view_as(y) + (shift @ flat).view_as(y))
-        painted: Tensor = self.out(upsample_nearest(y))[:, :, b : b + h, b : b + w]
+        painted = self.spec.cropped(self.out(upsample_nearest(y)), image)
         return regional_recolour(painted, statistics[..., -COLOURS:], strength, weights)
+
+
+def middle(x: Tensor, like: Tensor) -> Tensor:
+    """Cut (N, C, H, W) alike on all sides to the height and width of `like`, an even difference."""
+    top, left = ((x.shape[i] - like.shape[i]) // 2 for i in (2, 3))
+    return x[:, :, top : top + like.shape[2], left : left + like.shape[3]]
 
 
 class StyleHead(nn.Module):

@@ -33,20 +33,34 @@ STRIDE = 4
 class RealTimeSpec:
     """Widths of a network: stem and tail at half, body at a quarter resolution.
 
-    `border` pixels are added around the picture. The convolutions of a `RealTimeNet` eat them up,
-    where those of a `FastAdain` are padded with zeros and need them to keep that out of sight.
+    Pictures are extended by `border` pixels at each side, which the unpadded convolutions eat up.
     """
 
     stem: int
     body: int
     blocks: int
     tail: int
-    border: int = 16
+    border: int = 24
+
+    def __post_init__(self) -> None:
+        if self.border < self.eaten:
+            raise ValueError(f"a border of {self.border} pixels; {self.eaten} are eaten")
 
     @property
     def eaten(self) -> int:
-        """Pixels at each side that the unpadded convolutions of a `RealTimeNet` take away."""
+        """Pixels at each side that the unpadded convolutions take away."""
         return 8 * self.blocks + 7
+
+    def extended(self, x: Tensor) -> Tensor:
+        """Extend (N, C, H, W) at its edges by the border and up to a multiple of `STRIDE`."""
+        b, (h, w) = self.border, x.shape[-2:]
+        extra = (b, b + -(w + 2 * b) % STRIDE, b, b + -(h + 2 * b) % STRIDE)
+        return F.pad(x, extra, "replicate")
+
+    def cropped(self, y: Tensor, x: Tensor) -> Tensor:
+        """Cut what was painted of the extended picture to the place and size of `x`."""
+        first, (h, w) = self.border - self.eaten, x.shape[-2:]
+        return y[:, :, first : first + h, first : first + w]
 
 
 FAST = RealTimeSpec(stem=16, body=32, blocks=2, tail=16, border=24)
@@ -82,8 +96,6 @@ class RealTimeNet(nn.Module):
 
     def __init__(self, spec: RealTimeSpec, styles: int = 1) -> None:
         super().__init__()
-        if spec.border < spec.eaten:
-            raise ValueError(f"a border of {spec.border} pixels; {spec.eaten} are eaten")
         self.spec, self.styles = spec, styles
         self.stem = nn.Conv2d(12, spec.stem, 3, bias=False)
         self.stem_norm = ConditionalInstanceNorm2d(spec.stem, styles)
@@ -108,28 +120,16 @@ class RealTimeNet(nn.Module):
         """Paint (N, 3, H, W); `style` is (N,) int64 and may be left out with one style."""
         if style is None:
             style = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
-        y = F.relu(self.up(upsample_nearest(self.encode(self.extended(x), style))))
-        return self.cropped(self.out(upsample_nearest(y), style), x)
-
-    def extended(self, x: Tensor) -> Tensor:
-        """Extend (N, 3, H, W) by the border and up to a multiple of `STRIDE`."""
-        b, (h, w) = self.spec.border, x.shape[-2:]
-        extra = (b, b + -(w + 2 * b) % STRIDE, b, b + -(h + 2 * b) % STRIDE)
-        return F.pad(x, extra, "replicate")
-
-    def cropped(self, y: Tensor, x: Tensor) -> Tensor:
-        """Cut what was painted of the extended picture to the place and size of `x`."""
-        first, (h, w) = self.spec.border - self.spec.eaten, x.shape[-2:]
-        return y[:, :, first : first + h, first : first + w]
+        y = F.relu(self.up(upsample_nearest(self.encode(self.spec.extended(x), style))))
+        return self.spec.cropped(self.out(upsample_nearest(y), style), x)
 
 
-def fold_upsample(weight: Tensor, bias: Tensor, padding: int = 1) -> nn.Conv2d:
+def fold_upsample(weight: Tensor, bias: Tensor) -> nn.Conv2d:
     """Fold "nearest x2, then 3x3 convolution" into one 2x2 convolution.
 
     `weight` is (O, I, 3, 3), `bias` (O,). Returns a convolution from I to 4 O channels on the grid
-    of pixel corners, to be followed by a depth-to-space of 2. With `padding` 1 that gives
-    (2H+2) x (2W+2) pixels whose inside, without the outermost ring, equals the original padded
-    with zeros; with `padding` 0 it gives the original without padding, (2H-2) x (2W-2).
+    of pixel corners, to be followed by a depth-to-space of 2. That gives the original without
+    padding, (2H-2) x (2W-2).
     """
     out_channels, in_channels = weight.shape[:2]
 
@@ -142,7 +142,7 @@ def fold_upsample(weight: Tensor, bias: Tensor, padding: int = 1) -> nn.Conv2d:
     folded = torch.stack(
         [halves(halves(weight, 2, p), 3, q) for p in (0, 1) for q in (0, 1)], dim=1
     )
-    conv = nn.Conv2d(in_channels, 4 * out_channels, 2, padding=padding)
+    conv = nn.Conv2d(in_channels, 4 * out_channels, 2)
     with torch.no_grad():
         conv.weight.copy_(folded.reshape(4 * out_channels, in_channels, 2, 2))
         assert conv.bias is not None
@@ -157,11 +157,11 @@ class FoldedRealTimeNet(nn.Module):
         super().__init__()
         self.net = net
         assert net.up.bias is not None
-        self.up = fold_upsample(net.up.weight.detach(), net.up.bias.detach(), padding=0)
-        self.out = fold_upsample(net.out.kernels(0).detach(), net.out.bias.detach()[0], padding=0)
+        self.up = fold_upsample(net.up.weight.detach(), net.up.bias.detach())
+        self.out = fold_upsample(net.out.kernels(0).detach(), net.out.bias.detach()[0])
 
     def forward(self, x: Tensor) -> Tensor:
         """Paint (N, 3, H, W) in -1 to 1."""
-        y = self.net.encode(self.net.extended(x), torch.zeros(1, dtype=torch.int64))
+        y = self.net.encode(self.net.spec.extended(x), torch.zeros(1, dtype=torch.int64))
         y = F.relu(F.pixel_shuffle(self.up(y), 2))
-        return self.net.cropped(F.pixel_shuffle(self.out(y), 2), x)
+        return self.net.spec.cropped(F.pixel_shuffle(self.out(y), 2), x)

@@ -99,7 +99,8 @@ class Soap(torch.optim.Optimizer):
 
 def _eigenvectors(covariance: Tensor) -> Tensor:
     # In float32 LAPACK gives up on the many zero eigenvalues of a first gradient.
-    return torch.linalg.eigh(covariance.double())[1].flip(1).to(covariance)
+    vectors: Tensor = torch.linalg.eigh(covariance.double())[1]
+    return vectors.flip(1).to(covariance)
 
 
 def _observe(gradient: Tensor, covariances: list[Tensor | None], memory: float) -> None:
