@@ -454,14 +454,24 @@ def test_help_names_the_options(
 ) -> None:
     assert run_command(monkeypatch, "--help") == 0
     out = capsys.readouterr().out
-    for option in ("--style", "--size", "--resolution", "--frames", "--runs", "--json", "--plot"):
+    for option in (
+        "--style",
+        "--size",
+        "--resolution",
+        "--frames",
+        "--runs",
+        "--json",
+        "--plot",
+        "--precision",
+    ):
         assert option in out
 
 
 def test_default_sizes_are_those_that_the_style_has() -> None:
     settings = command.make_settings("mosaic", None, None, "auto", 132, 3)
     assert settings == suite.Settings()
-    chosen = command.make_settings("mosaic", ["fast", "fast"], ["64x48"], "cpu", 9, 1)
+    chosen = command.make_settings("mosaic", ["fast", "fast"], ["64x48"], "cpu", 9, 1, "fp32")
+    assert chosen.precision == "fp32"
     assert (chosen.sizes, chosen.network_only) == (("fast",), ())
     assert (chosen.resolutions, chosen.device, chosen.frames) == (((64, 48),), "cpu", 9)
 

@@ -12,7 +12,7 @@ import pytest
 
 from rtstyle import cli, doctor, styles
 from rtstyle.doctor import Check, built_in_styles, works
-from rtstyle.engines import open_engine
+from rtstyle.engines import open_engine, ov
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,8 @@ def test_it_works_here(checks: dict[tuple[str, str], Check]) -> None:
 
 def test_both_cpu_engines_are_tried(checks: dict[tuple[str, str], Check]) -> None:
     assert checks["engines", "openvino:cpu"].ok
+    if ov.has_int8():
+        assert checks["engines", "openvino:cpu"].detail == "int8"
     assert checks["engines", "onnxruntime:cpu"].ok
     assert checks["codecs", "h264 encoder"].ok
 

@@ -16,6 +16,7 @@ from typer.main import get_command
 from rtstyle import Stylizer
 from rtstyle.adain import built_in
 from rtstyle.cli import build_app
+from rtstyle.engines import ov
 from rtstyle.errors import StyleError
 from rtstyle.samples import sample_frames
 from rtstyle.styles import FOLDER_VARIABLE, find_model, load_manifest
@@ -84,6 +85,25 @@ def test_styles_paint_a_real_frame(name: str, size: str) -> None:
     # The outermost rows and columns look like those farther in.
     for edge, inside in ((painted[:2], painted[8:12]), (painted[:, :2], painted[:, 8:12])):
         assert np.abs(edge.mean((0, 1)) - inside.mean((0, 1))).max() < 30
+
+
+@pytest.mark.skipif(not ov.has_int8(), reason="int8 is for x86 CPUs")
+@pytest.mark.parametrize("name", [*sorted(NAMED), "scream:1"])
+@pytest.mark.parametrize("size", ["fast", "balanced"])
+def test_int8_hardly_changes_pictures(name: str, size: str) -> None:
+    frame = next(sample_frames(3))[:240, :320].copy()
+    flat = np.zeros((61, 85, 3), np.uint8)
+    painted = {}
+    for precision in ("int8", "fp32"):
+        with Stylizer(name, size, device="openvino:cpu", precision=precision) as stylizer:
+            assert stylizer.engine.precision == precision
+            painted[precision] = stylizer(frame).astype(float)
+            even = stylizer(flat).astype(int)
+        # The flat picture stays flat, as no border shows.
+        assert np.ptp(even, axis=(0, 1)).max() <= 1
+    difference = painted["int8"] - painted["fp32"]
+    assert np.sqrt(np.mean(difference**2)) < 4
+    assert np.abs(difference.mean(axis=(0, 1))).max() < 2
 
 
 def test_running_never_loads_pytorch() -> None:

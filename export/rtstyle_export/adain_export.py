@@ -29,6 +29,7 @@ from rtstyle_export.data import list_pictures
 from rtstyle_export.manifest_writer import edit_manifest, file_entry
 from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, FastPair, PaperPair
 from rtstyle_export.parity import Parity, compare
+from rtstyle_export.ranges import Rounding, keep_ranges
 from rtstyle_export.storage import halved, lacks_weights, quantized, share
 from rtstyle_export.train.adain import SCALES, without_scales
 from rtstyle_export.train.checkpoint import Checkpoint
@@ -97,7 +98,7 @@ def export_adain(
     vgg_weights: Path | None = None,
     paintings: Path | None = None,
     manifest: bool = False,
-    on_file: Callable[[Path, Parity], None] | None = None,
+    on_file: Callable[[Path, Parity, Rounding | None], None] | None = None,
 ) -> list[Path]:
     """Write `any-SIZE-PART.onnx` into folder `out`.
 
@@ -121,17 +122,19 @@ def export_adain(
         fresh = file.with_name(f".{file.name}.new")
         form = export_form(part, encoder, pair)
         try:
-            write_part(part, form, fresh, size=size, numbers=numbers, training=facts)
+            feeds = content_feeds(form, files["style"], size, pictures) if part == "content" else []
+            write_part(part, form, fresh, size=size, numbers=numbers, training=facts, feeds=feeds)
             if manifest and donor.exists():
                 share(fresh, donor)
             parity = measure(part, reference_form(part, encoder, pair), fresh, pictures, numbers)
             parity.require()
+            rounding = keep_ranges(fresh, feeds) if feeds else None
             fresh.replace(file)
         finally:
             fresh.unlink(missing_ok=True)
         files[part] = file
         if on_file is not None:
-            on_file(file, parity)
+            on_file(file, parity, rounding)
     if manifest:
         enter(out, size, files, facts)
         if paintings is not None:
@@ -168,6 +171,24 @@ def measure(
             wanted = net(*(torch.from_numpy(np.array(v)) for v in (picture[None], *feeds.values())))
             pairs.append((engine.run(picture[None], feeds), wanted.numpy()))
         return compare(engine.device, pairs)
+
+
+def content_feeds(
+    net: nn.Module, style: Path, size: str, pictures: Sequence[NDArray[np.uint8]]
+) -> list[dict[str, NDArray[Any]]]:
+    """Feed each of `pictures` with three of them as the painting, for `measure_ranges`."""
+    vectors = [adain.run_encoder(style, size, picture)[None] for picture in pictures]
+    feeds: list[dict[str, NDArray[Any]]] = []
+    for number, picture in enumerate(pictures):
+        for shift in (0, 1, 3):
+            vector = vectors[(number + shift) % len(vectors)]
+            feed: dict[str, NDArray[Any]] = {"image": picture[None], "statistics": vector}
+            feed["strength"] = np.ones(1, np.float32)
+            if isinstance(net, RegionsNet):
+                feed["statistics"] = vector[None]
+                feed["weights"] = np.ones((1, 1, *picture.shape[:2]), np.float32)
+            feeds.append(feed)
+    return feeds
 
 
 def example_feeds(

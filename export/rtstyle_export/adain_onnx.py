@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from onnx import helper
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -27,9 +29,14 @@ from rtstyle_export.networks.adain import (
     mix,
     painting_statistics,
 )
-from rtstyle_export.networks.realtime import fold_upsample
-from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace, write_model
-from rtstyle_export.storage import store_small
+from rtstyle_export.networks.realtime import (
+    fold_unshuffle,
+    fold_upsample,
+    interleave,
+)
+from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace
+from rtstyle_export.ranges import add_ranges, measure_ranges
+from rtstyle_export.storage import store_small, write_model
 
 PARTS = ("style", "content", "regions")
 
@@ -66,32 +73,41 @@ class ContentNet(nn.Module):
 
 
 class FoldedContentNet(nn.Module):
-    """`ContentNet` of a `FastAdain` in its cheapest form; the same function."""
+    """`ContentNet` of a `FastAdain` in its cheapest form (see `FoldedRealTimeNet`)."""
 
     def __init__(self, net: FastAdain) -> None:
         super().__init__()
         self.net = net
+        self.stem = nn.Conv2d(3, net.spec.stem, 6, stride=2, bias=False)
         assert net.up.bias is not None
         assert net.out.bias is not None
         self.up = fold_upsample(net.up.weight.detach(), net.up.bias.detach())
         self.out = fold_upsample(net.out.weight.detach(), net.out.bias.detach())
+        with torch.no_grad():
+            self.stem.weight.copy_(fold_unshuffle(net.stem.weight / 127.5))
 
     def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
         """Return the painted picture, uint8."""
-        x = image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
-        spec = self.net.spec
+        spec, (h, w) = self.net.spec, image.shape[1:3]
+        x = spec.extended(image.permute(0, 3, 1, 2).float())
         m = [part[:, :, None, None] for part in self.net.modulations(statistics, strength)]
 
         def norm(i: int, y: Tensor) -> Tensor:
             scale, shift = m[i].chunk(2, dim=1)
             return F.instance_norm(y) * (1 + scale) + shift
 
-        y = self.net.body(spec.extended(x), norm)
-        scale, shift = m[-1].chunk(2, dim=1)
-        y = F.relu(F.pixel_shuffle(self.up(y), 2) * (1 + scale) + shift)
-        y = spec.cropped(F.pixel_shuffle(self.out(y), 2), x)
+        y = self.net.body(self.stem(x), norm)
+        # Of each pair of pixels that a row's convolution makes.
+        scale, shift = (part.repeat(1, 2, 1, 1) for part in m[-1].chunk(2, dim=1))
+        rows = (F.relu(up(y) * (1 + scale) + shift) for up in self.up)
+        y = interleave(*(row.permute(0, 2, 3, 1) for row in rows)).permute(0, 3, 1, 2)
+        y = interleave(*(out(y).permute(0, 2, 3, 1) for out in self.out))
+        first = spec.border - spec.eaten
+        y = y[:, first : first + h, first : first + w].permute(0, 3, 1, 2)
         mean, std = statistics[:, -COLOURS:, None, None].chunk(2, dim=1)
-        return to_picture(mix(y, F.instance_norm(y, eps=COLOURS_EPS) * std + mean, strength))
+        # Scale and shift tell the exporter how many channels there are.
+        even = F.instance_norm(y, weight=torch.ones(3), bias=torch.zeros(3), eps=COLOURS_EPS)
+        return to_picture(mix(y, even * std + mean, strength))
 
 
 class RegionsNet(nn.Module):
@@ -147,10 +163,12 @@ def write_part(
     size: str,
     numbers: int,
     training: dict[str, Any],
+    feeds: Sequence[Mapping[str, NDArray[Any]]] = (),
 ) -> str:
     """Write one of `PARTS` as ONNX to `path`; return the SHA-256 of the file.
 
-    `net` is its `export_form`, `numbers` the length M of the statistics.
+    `net` is its `export_form`, `numbers` the length M of the statistics. With `feeds`, the file
+    can run in int8, too.
     """
     inputs, outputs, example = _ports(net, numbers)
     axes = _REGION_AXES if isinstance(net, RegionsNet) else _AXES
@@ -170,6 +188,7 @@ def write_part(
             "rtstyle.encoder": encoder_hash(net.encoder) if isinstance(net, StyleNet) else "",
         },
     )
+    add_ranges(model, measure_ranges(model, feeds))
     return write_model(model, path)
 
 

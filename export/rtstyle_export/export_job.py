@@ -14,6 +14,7 @@ from rtstyle_export.data import list_pictures, read_picture
 from rtstyle_export.manifest_writer import add_to_manifest, credits_for
 from rtstyle_export.onnx_writer import Credits, write_onnx
 from rtstyle_export.parity import Parity, measure_parity
+from rtstyle_export.ranges import Rounding, keep_ranges, style_feeds
 from rtstyle_export.train.checkpoint import Checkpoint
 
 
@@ -25,6 +26,7 @@ class Exported:
     size: str
     path: Path
     parity: Parity
+    rounding: Rounding | None = None
 
 
 def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -77,6 +79,7 @@ def export_checkpoint(
     checkpoint = Checkpoint.load(path)
     config = checkpoint.johnson()
     pictures = parity_photos(photos)
+    feeds = style_feeds(pictures)
     facts = training_facts(checkpoint)
     done = []
     for name, painting in zip(config.styles, config.paintings, strict=True):
@@ -90,15 +93,18 @@ def export_checkpoint(
         fresh = file.with_name(f".{file.name}.new")
         net = checkpoint.network(name)
         try:
-            write_onnx(net, fresh, name=name, size=config.size, credit=given, training=facts)
+            write_onnx(
+                net, fresh, name=name, size=config.size, credit=given, training=facts, feeds=feeds
+            )
             parity = measure_parity(net, fresh, pictures)
             parity.require()
+            rounding = keep_ranges(fresh, feeds)
             fresh.replace(file)
         finally:
             fresh.unlink(missing_ok=True)
         if manifest:
             add_to_manifest(out, name, config.size, file, given, facts)
-        item = Exported(name, config.size, file, parity)
+        item = Exported(name, config.size, file, parity, rounding)
         done.append(item)
         if on_file is not None:
             on_file(item)

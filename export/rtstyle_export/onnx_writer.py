@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,10 +14,12 @@ from typing import Any, cast
 
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rtstyle_export.networks.realtime import FoldedRealTimeNet, RealTimeNet
-from rtstyle_export.storage import halved, replace_file, store_small
+from rtstyle_export.ranges import add_ranges, measure_ranges
+from rtstyle_export.storage import halved, store_small, write_model
 
 OPSET = 17
 PICTURE_AXES = {name: {0: "batch", 1: "height", 2: "width"} for name in ("image", "stylized")}
@@ -55,8 +57,8 @@ class Credits:
 
 def exportable(net: nn.Module) -> nn.Module:
     """Wrap a one-style network for export, in its cheapest equal form."""
-    folded = FoldedRealTimeNet(net) if isinstance(net, RealTimeNet) else net
-    return PictureNet(folded).eval()
+    whole = FoldedRealTimeNet(net) if isinstance(net, RealTimeNet) else PictureNet(net)
+    return whole.eval()
 
 
 def stored_form(net: nn.Module) -> nn.Module:
@@ -96,14 +98,6 @@ def trace(
     return onnx.load_from_string(buffer.getvalue())
 
 
-def write_model(model: onnx.ModelProto, path: Path) -> str:
-    """Check a model and write it to `path`, replaced only once all is written; its SHA-256."""
-    onnx.checker.check_model(model, full_check=True)
-    data = model.SerializeToString(deterministic=True)
-    replace_file(path, data)
-    return hashlib.sha256(data).hexdigest()
-
-
 def write_onnx(
     net: nn.Module,
     path: Path,
@@ -112,12 +106,14 @@ def write_onnx(
     size: str,
     credit: Credits,
     training: dict[str, Any],
+    feeds: Iterable[Mapping[str, NDArray[Any]]] = (),
 ) -> str:
     """Export a one-style network to `path` and return the SHA-256 of the file.
 
     `net` maps (N, 3, H, W) in -1 to 1 to the same shape. `training` goes into the metadata as
     JSON. What was at `path` is replaced only once the new file is complete and checked. Weights
-    are stored in half precision, which halves the file; engines compute with them in fp32.
+    are stored in half precision, which halves the file; engines compute with them in fp32. With
+    `feeds` (`rtstyle_export.ranges.style_feeds`), the file can run in int8, too.
     """
     example = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
     model = trace(stored_form(net), (example,), ["image"], ["stylized"], PICTURE_AXES)
@@ -138,4 +134,5 @@ def write_onnx(
             "rtstyle.content_hash": content_hash(model),
         },
     )
+    add_ranges(model, measure_ranges(model, feeds))
     return write_model(model, path)

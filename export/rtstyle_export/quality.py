@@ -38,9 +38,9 @@ def objective(
     return PerceptualLoss(vgg, spec, [to_tensor(painting)])
 
 
-def file_painter(model: Path) -> tuple[Painter, Callable[[], None]]:
+def file_painter(model: Path, precision: str = "fp32") -> tuple[Painter, Callable[[], None]]:
     """A painter that runs an ONNX file, and the function that frees it."""
-    engine = open_engine(model, "cpu", precision="fp32")
+    engine = open_engine(model, "cpu", precision=precision)
 
     def paint(image: Tensor) -> Tensor:
         pixels = ((image[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,14 @@ def lacks_weights(path: Path) -> bool:
 def make_whole(path: Path) -> None:
     """Undo `share`. Raises `EngineError` if the donor is not there."""
     replace_file(path, read_model(path))
+
+
+def write_model(model: onnx.ModelProto, path: Path) -> str:
+    """Check a model and write it to `path`, replaced only once all is written; its SHA-256."""
+    onnx.checker.check_model(model, full_check=True)
+    data = model.SerializeToString(deterministic=True)
+    replace_file(path, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def replace_file(path: Path, content: bytes) -> None:

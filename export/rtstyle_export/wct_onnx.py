@@ -19,8 +19,8 @@ from rtstyle.errors import TrainingError
 from rtstyle_export.adain_onnx import to_picture
 from rtstyle_export.networks.adain import Encoder
 from rtstyle_export.networks.wct import LEVELS, WctDecoder, layer
-from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace, write_model
-from rtstyle_export.storage import halved, store_small
+from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace
+from rtstyle_export.storage import halved, store_small, write_model
 from rtstyle_export.train.checkpoint import Checkpoint
 from rtstyle_export.train.config import WctConfig
 from rtstyle_export.train.wct import SCALES, scales_of

@@ -43,7 +43,7 @@ def blend_grid(
     rows = []
     with Stylizer(
         str(ends[0]), size, device=device, strength=strength, keep_color=keep_color,
-        style_scale=style_scale,
+        style_scale=style_scale, precision="fp32",
     ) as stylizer:  # fmt: skip
         path = stylizer.model.path
         for down in np.linspace(0, 1, steps):

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.engines import Engine, EngineOptions, open_candidate
+from rtstyle.engines.base import RANGES
 from rtstyle.errors import DeviceError, EngineError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "coreml", "directml", "gpu")
@@ -115,12 +116,12 @@ def open_best(model: bytes, device: str, options: EngineOptions) -> Engine:
     Raises what the last engine raised if none can be had.
     """
     choices = candidates(device)
-    if len(choices) > 1 and options.precision == "bf16":
-        # Only OpenVINO computes in bf16.
+    if len(choices) > 1 and options.precision in ("bf16", "int8"):
+        # Only OpenVINO computes in these.
         choices = tuple(one for one in choices if one.engine == "openvino")
     if len(choices) == 1:
         return open_candidate(model, choices[0], options)
-    key = _memory_key(device, len(model), options)
+    key = _memory_key(device, model, options)
     remembered = _recall(key)
     for one in choices:
         if str(one) == remembered:
@@ -195,7 +196,7 @@ def _blank(shape: tuple[int, ...], height: int, width: int) -> list[int]:
     return filled
 
 
-def _memory_key(device: str, model_bytes: int, options: EngineOptions) -> str:
+def _memory_key(device: str, model: bytes, options: EngineOptions) -> str:
     """Return what the choice depends on, as one short text."""
     versions = [f"{name} {_version(name)}" for name in _DISTRIBUTIONS]
     hardware = [Path(p).exists() for p in ("/dev/nvidiactl", "/dev/dri/renderD128")]
@@ -209,7 +210,8 @@ def _memory_key(device: str, model_bytes: int, options: EngineOptions) -> str:
         options.streams,
         options.precision,
         # Models within a factor of two of each other behave alike.
-        model_bytes.bit_length(),
+        len(model).bit_length(),
+        RANGES.encode() in model,
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from rtstyle import devices, styles
 from rtstyle.engines import EngineOptions, open_candidate
+from rtstyle.engines.base import RANGES
 from rtstyle.errors import RtstyleError
 
 LIBRARIES = (
@@ -175,28 +176,28 @@ def engines() -> Iterator[Check]:
 
 
 def trial_model() -> bytes:
-    """Return a tiny style model: one 3x3 mean filter, uint8 RGB in and out."""
+    """Return a tiny style model that may run in int8: one 3x3 mean filter, uint8 RGB in and out."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    weight = numpy_helper.from_array(np.eye(3, dtype=np.float32)[:, :, None, None] / 9, "point")
+    mean = np.tile(np.eye(3, dtype=np.float32)[:, :, None, None] / 9, (1, 1, 3, 3))
+    weight = numpy_helper.from_array(mean, "kernel")
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("Tile", ["point", "repeats"], ["kernel"]),
         helper.make_node("Conv", ["planes", "kernel"], ["mean"], pads=[1, 1, 1, 1]),
         helper.make_node("Round", ["mean"], ["whole"]),
         helper.make_node("Cast", ["whole"], ["bytes"], to=TensorProto.UINT8),
         helper.make_node("Transpose", ["bytes"], ["stylized"], perm=[0, 2, 3, 1]),
     ]
-    repeats = numpy_helper.from_array(np.array([1, 1, 3, 3], np.int64), "repeats")
     ports = [
         helper.make_tensor_value_info(name, TensorProto.UINT8, ["N", "H", "W", 3])
         for name in ("image", "stylized")
     ]
-    graph = helper.make_graph(nodes, "trial", ports[:1], ports[1:], [weight, repeats])
+    graph = helper.make_graph(nodes, "trial", ports[:1], ports[1:], [weight])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
+    helper.set_model_props(model, {RANGES: '{"float": [0, 255]}'})  # so that int8 is tried, too
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()
     return content

@@ -51,6 +51,7 @@ def stylize_image(
     mask: Path | None = None,
     match_color: bool = False,
     device: str = "auto",
+    precision: str = "fp32",
     quality: int = DEFAULT_QUALITY,
     overwrite: bool = False,
 ) -> ImageReport:
@@ -64,7 +65,7 @@ def stylize_image(
     check_output(source, output, overwrite=overwrite)
     with Stylizer(
         style, size, device=device, strength=strength, keep_color=keep_color, height=height,
-        style_scale=style_scale, mask=mask, match_color=match_color,
+        style_scale=style_scale, mask=mask, match_color=match_color, precision=precision,
     ) as stylizer:  # fmt: skip
         return paint_file(stylizer, source, output, quality=quality)
 

@@ -44,7 +44,7 @@ def contact_sheet(
     for style in chosen:
         if progress:
             progress(style.name)
-        with Stylizer(style.name, size, device=device) as stylize:
+        with Stylizer(style.name, size, device=device, precision="fp32") as stylize:
             cells.append(stylize(small))
         labels.append((style.name, f"{style.artist}, {style.title}, {style.year}".strip(", ")))
     return compose(cells, labels)

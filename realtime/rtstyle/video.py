@@ -63,6 +63,7 @@ def stylize_video(
     end: float | None = None,
     side_by_side: bool = False,
     device: str = "auto",
+    precision: str = "auto",
     encoder: str = "auto",
     audio: bool = True,
     overwrite: bool = False,
@@ -75,11 +76,11 @@ def stylize_video(
     `start` and `end` are seconds, `height` scales to that many rows, `side_by_side` puts the
     original to the left. `audio=False` leaves sound and subtitles out. `style`, `style_scale`,
     `match_color` (to the first frame) and `sweep`, which goes from one style to another over the
-    clip, are those of `Stylizer`; `mask` is a picture, or a video whose regions are even grey
-    levels from black to white. `stylizer` uses a model that is open already, and all that
-    concerns painting but a mask video is then its own. An existing file is replaced only with
-    `overwrite`, and only once the new one is whole; after Ctrl-C the report is `stopped` and what
-    was done is kept as partial. Raises `RtstyleError`s.
+    clip, `device` and `precision` are those of `Stylizer`; `mask` is a picture, or a video whose
+    regions are even grey levels from black to white. `stylizer` uses a model that is open
+    already, and all that concerns painting but a mask video is then its own. An existing file is
+    replaced only with `overwrite`, and only once the new one is whole; after Ctrl-C the report is
+    `stopped` and what was done is kept as partial. Raises `RtstyleError`s.
     """
     check_output(Path(source), Path(output), overwrite)
     with ExitStack() as stack:
@@ -95,7 +96,7 @@ def stylize_video(
             opened = open_stylizer(
                 style, size, device, strength, keep_color, height,
                 style_scale=style_scale, mask=still, sweep=sweep, regional=mask is not None,
-                match_color=match_color,
+                match_color=match_color, precision=precision,
             )  # fmt: skip
             stylizer = stack.enter_context(opened)
         moving = None

@@ -334,15 +334,19 @@ class FastAdain(nn.Module):
     def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
         """Paint (N, 3, H, W) in -1 to 1; `statistics` (N, `numbers`), `strength` (N,) in 0 to 1."""
         m = self.modulations(statistics, strength)
-        y = self.body(self.spec.extended(image), lambda i, x: self.norms[i](x, m[i]))
+        y = self.encode(self.spec.extended(image), lambda i, x: self.norms[i](x, m[i]))
         scale, shift = m[-1][:, :, None, None].chunk(2, dim=1)
         y = F.relu(self.up(upsample_nearest(y)) * (1 + scale) + shift)
         painted = self.spec.cropped(self.out(upsample_nearest(y)), image)
         return recolour(painted, statistics[:, -COLOURS:], strength)
 
-    def body(self, extended: Tensor, norm: Callable[[int, Tensor], Tensor]) -> Tensor:
+    def encode(self, extended: Tensor, norm: Callable[[int, Tensor], Tensor]) -> Tensor:
         """Map an extended picture to features as `RealTimeNet.encode`; `norm(i, x)` is norm i."""
-        y = F.relu(norm(0, self.stem(F.pixel_unshuffle(extended, 2))))
+        return self.body(self.stem(F.pixel_unshuffle(extended, 2)), norm)
+
+    def body(self, y: Tensor, norm: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """Map what the stem gives to features; see `encode`."""
+        y = F.relu(norm(0, y))
         y = F.relu(norm(1, self.down(y)))
         for k in range(0, len(self.blocks), 2):
             z = F.relu(norm(2 + k, self.blocks[k](y)))
@@ -362,7 +366,7 @@ class FastAdain(nn.Module):
             assert isinstance(layer, ModulatedNorm)
             return layer.regional(x, m[i], middle(half if i == 0 else quarter, x))
 
-        y = self.up(upsample_nearest(self.body(self.spec.extended(image), norm)))
+        y = self.up(upsample_nearest(self.encode(self.spec.extended(image), norm)))
         scale, shift = m[-1].transpose(1, 2).chunk(2, dim=1)
         flat = middle(half, y).flatten(2)
         y = F.relu(y * ((1 + scale) @ flat).view_as(y) + (shift @ flat).view_as(y))

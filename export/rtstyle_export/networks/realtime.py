@@ -3,11 +3,11 @@
 They keep the plan of Johnson et al. 2016 (down, residual blocks, up) and change what costs time:
 
 - Pixel unshuffle replaces full-resolution convolutions on the way in.
-- Only stride-1 convolutions of at least 16 channels, ReLU, instance norm and depth-to-space
-  remain: operators that every back end fuses and vectorises.
-- Each "nearest upsampling, then 3x3 convolution" is exported as one 2x2 convolution on the grid
-  of pixel corners followed by depth-to-space (`fold_upsample`): the same function with 16 instead
-  of 36 multiplications a channel pair. The shared kernel rules out the dot grid of a free
+- Only convolutions, ReLU, instance norm and copies of whole rows remain (`FoldedRealTimeNet`):
+  operators that every back end fuses and vectorises.
+- Each "nearest upsampling, then 3x3 convolution" is exported as two 2x2 convolutions on the grid
+  of pixel corners, one for even and one for odd rows (`fold_upsample`): the same function with 16
+  instead of 36 multiplications a channel pair. The shared kernel rules out the dot grid of a free
   sub-pixel convolution.
 """
 
@@ -110,7 +110,11 @@ class RealTimeNet(nn.Module):
 
         h = H / 4 - 2 - 4 `spec.blocks`, and w likewise.
         """
-        y = F.relu(self.stem_norm(self.stem(F.pixel_unshuffle(x, 2)), style))
+        return self.body(self.stem(F.pixel_unshuffle(x, 2)), style)
+
+    def body(self, y: Tensor, style: Tensor) -> Tensor:
+        """Map what the stem gives, (N, stem, H / 2 - 2, W / 2 - 2), to features; see `encode`."""
+        y = F.relu(self.stem_norm(y, style))
         y = F.relu(self.down_norm(self.down(y), style))
         for block in self.blocks:
             y = block(y, style)
@@ -124,12 +128,12 @@ class RealTimeNet(nn.Module):
         return self.spec.cropped(self.out(upsample_nearest(y), style), x)
 
 
-def fold_upsample(weight: Tensor, bias: Tensor) -> nn.Conv2d:
-    """Fold "nearest x2, then 3x3 convolution" into one 2x2 convolution.
+def fold_upsample(weight: Tensor, bias: Tensor) -> nn.ModuleList:
+    """Fold "nearest x2, then 3x3 convolution" into two 2x2 convolutions; see `interleave`.
 
-    `weight` is (O, I, 3, 3), `bias` (O,). Returns a convolution from I to 4 O channels on the grid
-    of pixel corners, to be followed by a depth-to-space of 2. That gives the original without
-    padding, (2H-2) x (2W-2).
+    `weight` is (O, I, 3, 3), `bias` (O,). Returns the convolutions from I to 2 O channels that make
+    the even and the odd rows of the result, pixel pairs side by side. Without padding, they map
+    h x w to (2h - 2) x (2w - 2).
     """
     out_channels, in_channels = weight.shape[:2]
 
@@ -139,29 +143,84 @@ def fold_upsample(weight: Tensor, bias: Tensor) -> nn.Conv2d:
         pair = (k0 + k1, k2) if phase == 0 else (k0, k1 + k2)
         return torch.stack(pair, dim)
 
-    folded = torch.stack(
-        [halves(halves(weight, 2, p), 3, q) for p in (0, 1) for q in (0, 1)], dim=1
-    )
-    conv = nn.Conv2d(in_channels, 4 * out_channels, 2)
-    with torch.no_grad():
-        conv.weight.copy_(folded.reshape(4 * out_channels, in_channels, 2, 2))
-        assert conv.bias is not None
-        conv.bias.copy_(bias.repeat_interleave(4))
-    return conv
+    rows = nn.ModuleList()
+    for phase in (0, 1):
+        conv = nn.Conv2d(in_channels, 2 * out_channels, 2)
+        with torch.no_grad():
+            conv.weight.copy_(
+                torch.cat([halves(halves(weight, 2, phase), 3, column) for column in (0, 1)])
+            )
+            assert conv.bias is not None
+            conv.bias.copy_(bias.repeat(2))
+        rows.append(conv)
+    return rows
+
+
+def unfold_upsample(even: Tensor, odd: Tensor) -> Tensor:
+    """Return the kernel (O, I, 3, 3) that `fold_upsample` made these two (2 O, I, 2, 2) of."""
+
+    def thirds(last: Tensor, first: Tensor, dim: int) -> Tensor:
+        k0, k2 = first.select(dim, 0), last.select(dim, 1)
+        return torch.stack([k0, last.select(dim, 0) - k0, k2], dim)
+
+    left, right = thirds(even, odd, 2).chunk(2)
+    return thirds(left, right, 3)
+
+
+def interleave(even: Tensor, odd: Tensor) -> Tensor:
+    """Join even and odd rows, (N, h, w, 2 C) each, to (N, 2 h, 2 w, C).
+
+    Whole rows are copied, several times as fast as depth-to-space moves single values.
+    """
+    n, h, w, c = even.shape
+    rows = torch.cat([even.reshape(n, h, 1, w * c), odd.reshape(n, h, 1, w * c)], dim=2)
+    return rows.reshape(n, 2 * h, 2 * w, c // 2)
+
+
+def fold_unshuffle(weight: Tensor) -> Tensor:
+    """Fold "pixel unshuffle by 2, then convolution": (O, 4 I, k, k) to (O, I, 2k, 2k), stride 2."""
+    o, i, k = weight.shape[0], weight.shape[1] // 4, weight.shape[2]
+    return weight.reshape(o, i, 2, 2, k, k).permute(0, 1, 4, 2, 5, 3).reshape(o, i, 2 * k, 2 * k)
+
+
+def unfold_unshuffle(weight: Tensor) -> Tensor:
+    """Undo `fold_unshuffle`: (O, I, 2k, 2k) to (O, 4 I, k, k)."""
+    o, i, k = weight.shape[0], weight.shape[1], weight.shape[2] // 2
+    return weight.reshape(o, i, k, 2, k, 2).permute(0, 1, 3, 5, 2, 4).reshape(o, 4 * i, k, k)
 
 
 class FoldedRealTimeNet(nn.Module):
-    """A one-style `RealTimeNet` in the form that is exported; the same function."""
+    """A one-style `RealTimeNet` in the form that is exported: pictures in and out, same function.
+
+    Only convolutions, norms and copies of whole rows are left. Bytes are laid out as pictures are
+    (NHWC) at both ends; the scale of the input lies in the first convolution, that of the output
+    in the last ones. The offset of the input would be a constant, which the first norm takes away.
+    """
 
     def __init__(self, net: RealTimeNet) -> None:
         super().__init__()
         self.net = net
+        self.stem = nn.Conv2d(3, net.spec.stem, 6, stride=2, bias=False)
         assert net.up.bias is not None
         self.up = fold_upsample(net.up.weight.detach(), net.up.bias.detach())
-        self.out = fold_upsample(net.out.kernels(0).detach(), net.out.bias.detach()[0])
+        self.out = fold_upsample(
+            net.out.kernels(0).detach() * 127.5, net.out.bias.detach()[0] * 127.5 + 127.5
+        )
+        with torch.no_grad():
+            self.stem.weight.copy_(fold_unshuffle(net.stem.weight / 127.5))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Paint (N, 3, H, W) in -1 to 1."""
-        y = self.net.encode(self.net.spec.extended(x), torch.zeros(1, dtype=torch.int64))
-        y = F.relu(F.pixel_shuffle(self.up(y), 2))
-        return self.net.spec.cropped(F.pixel_shuffle(self.out(y), 2), x)
+    def forward(self, image: Tensor) -> Tensor:
+        """Paint (N, H, W, 3) uint8."""
+        spec, style = self.net.spec, torch.zeros(1, dtype=torch.int64)
+        x = spec.extended(image.permute(0, 3, 1, 2).float())
+        y = self.net.body(self.stem(x), style)
+        y = interleave(*(F.relu(up(y)).permute(0, 2, 3, 1) for up in self.up))
+        y = y.permute(0, 3, 1, 2)
+        painted = interleave(*(to_bytes(out(y)) for out in self.out))
+        first, (h, w) = spec.border - spec.eaten, image.shape[1:3]
+        return painted[:, first : first + h, first : first + w]
+
+
+def to_bytes(y: Tensor) -> Tensor:
+    """Round (N, C, H, W) in 0 to 255 to (N, H, W, C) uint8."""
+    return y.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1)

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import Stretch
+from rtstyle_export.onnx_reader import checkpoint_of
 from rtstyle_export.train.checkpoint import Checkpoint
 from rtstyle_export.train.config import RunConfig
 from rtstyle_export.train.soap import Soap
@@ -103,7 +104,8 @@ class Loop(ABC):
         self.metrics: dict[str, float] = {}
         restored = self._restore() if self.path.exists() else None
         if restored is None and init_from is not None:
-            self.initialise(Checkpoint.load(init_from))
+            is_file = init_from.suffix == ".onnx"
+            self.initialise(checkpoint_of(init_from) if is_file else Checkpoint.load(init_from))
         self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         trained = [value for value in self.net.parameters() if value.requires_grad]
         kinds = {"soap": Soap, "adam": torch.optim.Adam}

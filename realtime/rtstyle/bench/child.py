@@ -29,7 +29,13 @@ Values = dict[str, Any]
 
 
 def network(
-    clip: str, style: str, size: str, device: str, frames: int = 132, seconds: float = 20.0
+    clip: str,
+    style: str,
+    size: str,
+    device: str,
+    precision: str = "auto",
+    frames: int = 132,
+    seconds: float = 20.0,
 ) -> Values:
     """Measure the network alone, with as many runs at once as the video job has.
 
@@ -38,7 +44,7 @@ def network(
     """
     images = [frame.image for frame in read_frames(clip, DISTINCT)]
     began = time.perf_counter()
-    with open_stylizer(style, size, device) as stylizer:
+    with open_stylizer(style, size, device, precision) as stylizer:
         first_times(stylizer.paint, images, 1, 1, seconds)
         first_times(stylizer.paint, images, stylizer.streams, stylizer.streams, seconds)
         warm = time.perf_counter()
@@ -57,7 +63,9 @@ def network(
         }
 
 
-def video(clip: str, output: str, style: str, size: str, device: str) -> Values:
+def video(
+    clip: str, output: str, style: str, size: str, device: str, precision: str = "auto"
+) -> Values:
     """Measure the video job from decoding to the finished file.
 
     `warm_up_s` lasts until the first frame is written; `fps` counts the frames after it, up to
@@ -73,6 +81,7 @@ def video(clip: str, output: str, style: str, size: str, device: str) -> Values:
         style,
         size=size,
         device=device,
+        precision=precision,
         overwrite=True,
         progress=lambda _: moments.append(time.perf_counter()),
     )
@@ -163,11 +172,11 @@ def first_times(
         return [spent for part in pool.map(work, range(streams)) for spent in part]
 
 
-def open_stylizer(style: str, size: str, device: str) -> Stylizer:
+def open_stylizer(style: str, size: str, device: str, precision: str) -> Stylizer:
     """Open the model just as the video job does."""
     from rtstyle import video
 
-    return video.open_stylizer(style, size, device, 1.0, False, None)
+    return video.open_stylizer(style, size, device, 1.0, False, None, precision=precision)
 
 
 def read_frames(clip: str, count: int) -> list[Frame]:

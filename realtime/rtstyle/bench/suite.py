@@ -55,6 +55,7 @@ class Settings:
     network_only: tuple[str, ...] = ()
     resolutions: tuple[Resolution, ...] = DEFAULT_RESOLUTIONS
     device: str = "auto"
+    precision: str = "auto"
     frames: int = SAMPLE_FRAMES
     runs: int = 3
     starts: int = 5
@@ -173,6 +174,7 @@ class _Bench:
             style=settings.style,
             size=size,
             device=settings.device,
+            precision=settings.precision,
             frames=frames,
             seconds=NETWORK_SECONDS,
         )
@@ -185,6 +187,7 @@ class _Bench:
             style=self.settings.style,
             size=size,
             device=self.settings.device,
+            precision=self.settings.precision,
         )
 
     def painted(self, size: str) -> Path:
@@ -254,7 +257,7 @@ class _Bench:
         self.progress("starting `rtstyle video` for one frame")
         output = self.folder / "first.mp4"
         options = ["--style", self.settings.style, "--size", size, "--end", "0.02", "--overwrite"]
-        options += ["--device", self.settings.device]
+        options += ["--device", self.settings.device, "--precision", self.settings.precision]
         name = f"first stylized frame, {size} {width}x{height}"
         yield self.start(name, ["video", str(clip), str(output), *options], FIRST_FRAME_TARGET)
 

@@ -10,6 +10,7 @@ import typer
 from rtstyle.bench.johnson import johnson
 from rtstyle.bench.options import JsonFile
 from rtstyle.errors import UsageError
+from rtstyle.style_help import PRECISION_HELP
 
 if TYPE_CHECKING:
     from rtstyle.bench.suite import Result, Settings
@@ -46,6 +47,7 @@ def bench(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
     frames: Annotated[int, typer.Option(help="Length of the clip, at most 132.")] = 132,
     runs: Annotated[int, typer.Option(help="Runs of every case; their median counts.")] = 3,
     json_file: JsonFile = None,
@@ -65,7 +67,7 @@ def bench(
         check_plot(plot)
     for path in (json_file, plot):
         check_place(path)
-    settings = make_settings(style, size, resolution, device, frames, runs)
+    settings = make_settings(style, size, resolution, device, frames, runs, precision)
     machine = describe_machine()
     result = suite.run(settings, progress=lambda text: typer.echo(text, err=True))
     show(result, machine, json_file, plot)
@@ -150,6 +152,7 @@ def make_settings(
     device: str,
     frames: int,
     runs: int,
+    precision: str = "auto",
 ) -> Settings:
     """Turn the options into settings; what was not given depends on what the style has."""
     from rtstyle import styles
@@ -171,6 +174,7 @@ def make_settings(
         network_only=tuple(size for size in network_only if size not in sizes),
         resolutions=tuple(map(parse_resolution, resolutions or ())) or suite.DEFAULT_RESOLUTIONS,
         device=device,
+        precision=precision,
         frames=frames,
         runs=runs,
     )

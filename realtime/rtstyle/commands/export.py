@@ -11,6 +11,7 @@ from rtstyle.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from rtstyle_export.parity import Parity
+    from rtstyle_export.ranges import Rounding
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +36,7 @@ def export(
     ] = None,
     photos: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Folder of photos for the parity report; default: bundled pictures."),
+        typer.Option(help="Folder of photos for report and int8; default: bundled pictures."),
     ] = None,
     title: Annotated[str, typer.Option(help="Title of the painting.")] = "",
     artist: Annotated[str, typer.Option(help="Its artist.")] = "",
@@ -69,7 +70,7 @@ def export(
         ) from error
 
     def show(item: Exported) -> None:
-        tell(item.path, item.parity)
+        tell(item.path, item.parity, item.rounding)
 
     if isinstance(Checkpoint.load(checkpoint).config, AdainConfig):
         export_adain(
@@ -89,12 +90,16 @@ def export(
     typer.echo("Use it: rtstyle video in.mp4 out.mp4 --style FILE.onnx")
 
 
-def tell(path: Path, parity: Parity) -> None:
+def tell(path: Path, parity: Parity, rounding: Rounding | None = None) -> None:
     """Print the parity report of one file."""
-    typer.echo(
+    report = (
         f"{path}  parity on {parity.pictures} pictures ({parity.device}): "
         f"{parity.within_one:.4%} within 1 level, largest {parity.largest}"
     )
+    if rounding is not None:
+        verdict = "" if rounding.holds else ", too much: it will run in fp32 only"
+        report += f"; int8 changes {rounding.rms:.1f} levels (rms, worst picture){verdict}"
+    typer.echo(report)
 
 
 def export_levels(

@@ -11,6 +11,7 @@ from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.style_help import (
     MASK_HELP,
     MATCH_HELP,
+    PRECISION_HELP,
     REGIONS_HELP,
     SCALE_HELP,
     SIZE_HELP,
@@ -45,6 +46,7 @@ def image(
         int | None, typer.Option(help="Scale to this many rows.", show_default=False)
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "fp32",
     quality: Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")] = 95,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing outputs.")
@@ -67,6 +69,7 @@ def image(
     with Stylizer(
         style or ["mosaic"], size, device=device, strength=strength, keep_color=keep_color,
         height=height, style_scale=style_scale, mask=mask, match_color=match_color,
+        precision=precision,
     ) as stylizer:  # fmt: skip
         for source, target in pairs:
             try:

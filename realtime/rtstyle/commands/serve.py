@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtstyle.errors import MissingExtraError
-from rtstyle.style_help import SCALE_HELP, STYLE_HELP
+from rtstyle.style_help import PRECISION_HELP, SCALE_HELP, STYLE_HELP
 
 if TYPE_CHECKING:
     from rtstyle.serve.server import Running
@@ -32,6 +32,7 @@ def serve(
         float, typer.Option(help=SCALE_HELP + " Built-in ones keep theirs.")
     ] = 1.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
     camera: Annotated[
         str, typer.Option(help="This machine's camera, for /obs: index, URL, file or `test`.")
     ] = "0",
@@ -84,6 +85,7 @@ def serve(
         size=size,
         style_scale=style_scale,
         device=device,
+        precision=precision,
         camera=camera,
         max_clients=max_clients,
         min_fps=min_fps,

@@ -16,6 +16,16 @@ def register(app: typer.Typer) -> None:
     app.command("train")(train)
 
 
+def find_start(name: str, size: str) -> Path:
+    """Return the file of `--init-from`. Raises `StyleError` for a name that is not built in."""
+    path = Path(name)
+    if path.suffix in (".pt", ".onnx") or path.is_file():
+        return path
+    from rtstyle.styles import find_model
+
+    return find_model(name, size)
+
+
 def parse_layers(text: str) -> dict[str, float]:
     """Read `relu1_2,relu3_3:2` as layers with weights, 1 where none is given."""
     layers = {}
@@ -75,8 +85,11 @@ def train(
         typer.Option(help="Local safetensors file; default: torchvision's download."),
     ] = None,
     init_from: Annotated[
-        Path | None,
-        typer.Option(help="Checkpoint of another style of the same size to start from."),
+        str | None,
+        typer.Option(
+            help="Start from another style of the same size: a built-in name, its .onnx file or "
+            "its checkpoint."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -136,10 +149,11 @@ def train(
         loss=LossSpec(**layers, **weights),  # type: ignore[arg-type]
         **options,  # type: ignore[arg-type]
     )
+    start = None if init_from is None else find_start(init_from, size)
     folder = out or Path("runs") / f"{names[0]}-{size}"
     done, trainer = run(
         lambda machine: Trainer(
-            config, photos, folder, machine, init_from=init_from, vgg_weights=vgg_weights
+            config, photos, folder, machine, init_from=start, vgg_weights=vgg_weights
         ),
         preview or list_pictures(photos)[0],
         device=device,

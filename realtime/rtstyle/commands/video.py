@@ -12,6 +12,7 @@ from rtstyle.errors import RtstyleError, SourceError, UsageError
 from rtstyle.style_help import (
     MASK_HELP,
     MATCH_HELP,
+    PRECISION_HELP,
     REGIONS_HELP,
     SCALE_HELP,
     SIZE_HELP,
@@ -82,6 +83,7 @@ def video(
         bool, typer.Option("--side-by-side", help="Show the original to the left.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
     encoder: Annotated[
         str, typer.Option(help="auto (hardware if it works), or FFmpeg's name of one.")
     ] = "auto",
@@ -111,6 +113,7 @@ def video(
         "keep_color": keep_color,
         "height": height,
         "device": device,
+        "precision": precision,
         "style_scale": style_scale,
         "sweep": style_sweep,
         "mask": mask,

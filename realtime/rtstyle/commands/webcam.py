@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from rtstyle.errors import UsageError
-from rtstyle.style_help import MASK_HELP, MATCH_HELP, REGIONS_HELP, SCALE_HELP, STYLE_HELP
+from rtstyle.style_help import (
+    MASK_HELP,
+    MATCH_HELP,
+    PRECISION_HELP,
+    REGIONS_HELP,
+    SCALE_HELP,
+    STYLE_HELP,
+)
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -65,6 +72,7 @@ def webcam(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
     resolution: Annotated[str, typer.Option(help="Asked of the camera.")] = "640x480",
     fps: Annotated[float, typer.Option(help="Asked of the camera.")] = DEFAULT_RATE,
     mirror: Annotated[bool, typer.Option("--mirror", help="Swap left and right.")] = False,
@@ -120,7 +128,9 @@ def webcam(
         # Now, so that a name that cannot be is told before anything takes time.
         stack.callback(recorder.abort)
         recorder.open()
-        bank = stack.enter_context(StyleBank(device=device, style_scale=style_scale))
+        bank = stack.enter_context(
+            StyleBank(device=device, precision=precision, style_scale=style_scale)
+        )
         controller = RateController(float(rate), ladder, start) if height is None else None
         studio = Studio(
             bank, look, segmenter=stack.enter_context(PersonSegmenter()), controller=controller,

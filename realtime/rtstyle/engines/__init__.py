@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Engine", "EngineOptions", "Input", "open_candidate", "open_engine"]
 
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
 
 def open_engine(
@@ -29,7 +29,8 @@ def open_engine(
     `device` is `auto` (the fastest that works here, measured once and remembered), a device of
     `rtstyle.devices.DEVICES`, or `engine:device` such as `onnxruntime:cpu`. `streams` is how many
     `run` calls may be under way at once; `threads` CPU threads (0: every core) are shared out
-    over them. `precision` is `auto`, `fp32` or `bf16`.
+    over them. `precision` is one of `PRECISIONS`; `auto` takes the quickest that file and device
+    can do.
 
     Raises `DeviceError` for a device that cannot be had, `EngineError` for a damaged model and
     `UsageError` for options out of range.

@@ -18,6 +18,13 @@ Batch: TypeAlias = NDArray[np.uint8]
 """RGB pictures: (N, H, W, 3), uint8, 0 to 255, C-contiguous."""
 
 
+RANGES = "rtstyle.ranges"
+"""Metadata of a model file: JSON, `{tensor: [lowest, highest]}` of features before convolutions."""
+
+MOVES = ("Transpose", "Reshape", "Concat", "Squeeze", "Unsqueeze", "Pad")
+"""Operators, of ONNX and OpenVINO alike, that move or repeat values: rounding comes before them."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """How an engine runs a model.
@@ -26,7 +33,8 @@ class EngineOptions:
     `auto`. `threads` is the number of CPU threads in all (0: every core the process may use).
     `streams` is how many `run` calls may be under way at once; the threads are shared out over
     them, so more streams give more frames a second at a longer latency for each.
-    `precision` is `fp32`, `bf16` or `auto` (bf16 where the device computes in it).
+    `precision` is `fp32`, `bf16`, `int8` (of files that hold their ranges, see
+    `rtstyle.engines.int8`) or `auto`, the quickest of these that file and device can do.
     """
 
     device: str = "cpu"

@@ -47,9 +47,11 @@ class OnnxRuntimeEngine(Closing):
     def __init__(self, model: bytes, options: EngineOptions) -> None:
         """Load `model`. Raises `DeviceError` or `EngineError`."""
         self.device, self.streams = options.device, options.streams
-        if options.precision == "bf16":
+        if options.precision in ("bf16", "int8"):
             raise DeviceError(
-                "ONNX Runtime does not run these models in bf16.", "", "Use --device openvino:cpu."
+                f"ONNX Runtime does not run these models in {options.precision}.",
+                "",
+                "Use --device openvino:cpu.",
             )
         self.precision = "fp32"
         self._session: ort.InferenceSession | None = open_session(model, options)

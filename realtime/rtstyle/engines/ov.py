@@ -8,6 +8,7 @@ last few sizes are kept.
 from __future__ import annotations
 
 import functools
+import platform
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from rtstyle.engines.base import (
     first_line,
     not_a_style,
 )
+from rtstyle.engines.int8 import quantize, read_ranges
 from rtstyle.engines.ov_quick import ov
 from rtstyle.errors import DeviceError, EngineError
 
@@ -63,7 +65,6 @@ class OpenVinoEngine(Closing):
         self.device, self.streams = options.device, options.streams
         self._core: ov.Core | None = shared_core()
         self._target = _target(self._core, options.device)
-        self.precision = _precision(self._core, self._target, options.precision)
         self._threads = options.threads
         try:
             self._model = self._core.read_model(model)
@@ -71,8 +72,29 @@ class OpenVinoEngine(Closing):
             raise damaged(error) from error
         self.extras: Mapping[str, Input] = _check_ports(self._model)
         self.metadata: Mapping[str, str] = _metadata(self._model)
+        self.precision = self._chosen(options.precision)
         self._lock = threading.Lock()
         self._compiled: OrderedDict[_Shapes, _Requests] = OrderedDict()
+
+    def _chosen(self, wanted: str) -> str:
+        """Return the precision for `wanted`, and prepare the model for int8."""
+        assert self._core is not None
+        if wanted == "int8" or (wanted == "auto" and self._target == "CPU" and has_int8()):
+            if self._target != "CPU" or not has_int8():
+                raise DeviceError(
+                    "This device does not compute in int8.",
+                    "It takes an x86 CPU.",
+                    "Use the precision fp32 or auto.",
+                )
+            if quantize(self._model, read_ranges(self.metadata)):
+                return "int8"
+            if wanted == "int8":
+                raise EngineError(
+                    "This style does not run in int8.",
+                    "Its file does not say in what ranges its features lie.",
+                    "Use the precision fp32 or auto, or export it again.",
+                )
+        return _precision(self._core, self._target, wanted)
 
     def run(self, image: Batch, extra: Mapping[str, NDArray[Any]] | None = None) -> Batch:
         """Run the model on (N, H, W, 3) uint8 RGB; see `Engine.run`.
@@ -151,9 +173,12 @@ def available_devices() -> tuple[str, ...]:
     return tuple(device for device, target in _DEVICES.items() if target in found)
 
 
-def has_bf16() -> bool:
-    """Tell whether OpenVINO computes in bf16 on this CPU."""
-    return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+@functools.cache
+def has_int8() -> bool:
+    """Tell whether int8 is quicker than fp32 on this CPU. ARM is not tried."""
+    core = shared_core()
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return x86 and "INT8" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _target(core: ov.Core, device: str) -> str:

@@ -102,7 +102,7 @@ class CameraHub:
 
     @property
     def is_open(self) -> bool:
-        """Whether the camera is held, or just being opened."""
+        """Whether the camera is held, or just being opened or closed."""
         return self._source is not None or self._opening.locked()
 
     @asynccontextmanager
@@ -215,16 +215,17 @@ class CameraHub:
             self._closer = self._loop.create_task(self._close_camera())
 
     async def _close_camera(self) -> None:
+        # Held to the end: who comes meanwhile would find the device busy.
         async with self._opening:
             source, thread = self._source, self._thread
             self._source = self._thread = None
-        if source is None or thread is None:
-            return
-        source.stop()
-        await asyncio.to_thread(thread.join, STOP_PATIENCE)
-        # A camera that hangs in its driver must not be closed under its feet.
-        if not thread.is_alive():
-            source.close()
+            if source is None or thread is None:
+                return
+            source.stop()
+            await asyncio.to_thread(thread.join, STOP_PATIENCE)
+            # A camera that hangs in its driver must not be closed under its feet.
+            if not thread.is_alive():
+                source.close()
 
     async def close(self) -> None:
         """End every stream and close the camera."""

@@ -53,6 +53,7 @@ class Options:
     size: str = "fast"
     style_scale: float = 1.0
     device: str = "auto"
+    precision: str = "auto"
     camera: str = "0"
     max_clients: int = MAX_CLIENTS
     min_fps: float = MIN_FPS
@@ -161,7 +162,10 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
     catalogue = Catalogue(options.style, options.size, Path(stack.enter_context(pictures)))
     stack.enter_context(one_opencv_thread())
     bank = StyleBank(
-        device=options.device, capacity=len(catalogue) + 4, style_scale=options.style_scale
+        device=options.device,
+        precision=options.precision,
+        capacity=len(catalogue) + 4,
+        style_scale=options.style_scale,
     )
     stack.enter_context(bank)
     painter = Painter(options.size, options.target_fps)

@@ -1,0 +1,91 @@
+"""Networks read back out of their files, and training that starts from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from models import network_model  # noqa: E402
+from training import small_config, write_painting, write_pictures, write_vgg  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
+
+from rtstyle.cli import build_app  # noqa: E402
+from rtstyle.engines import open_engine  # noqa: E402
+from rtstyle.errors import StyleError, TrainingError  # noqa: E402
+from rtstyle.samples import sample_frames  # noqa: E402
+from rtstyle.styles import FOLDER_VARIABLE, find_model  # noqa: E402
+from rtstyle_export.networks.johnson import build_network  # noqa: E402
+from rtstyle_export.onnx_reader import checkpoint_of  # noqa: E402
+from rtstyle_export.onnx_writer import Credits, PictureNet, write_onnx  # noqa: E402
+from rtstyle_export.train.checkpoint import Checkpoint, initial_weights  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _shipped_styles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(FOLDER_VARIABLE)
+
+
+@pytest.mark.parametrize("size", ["fast", "balanced", "paper"])
+def test_a_built_in_style_paints_the_same_once_read_back(size: str) -> None:
+    path = find_model("mosaic", size)
+    source = checkpoint_of(path)
+    assert (source.config.styles, source.johnson().size) == (("mosaic",), size)
+    assert source.step > 0
+    frame = next(sample_frames(1))[:96, :120].copy()[None]
+    with torch.no_grad():
+        found = PictureNet(source.network())(torch.from_numpy(frame)).numpy().astype(int)
+    with open_engine(path, "cpu", precision="fp32") as engine:
+        assert np.abs(found - engine.run(frame)).max() <= 1
+
+
+def test_weights_come_back_to_half_precision(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, path = build_network("fast"), tmp_path / "test-fast.onnx"
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn(parameter.shape) * 0.1)
+    write_onnx(net.eval(), path, name="test", size="fast", credit=Credits(), training={"steps": 7})
+    source = checkpoint_of(path)
+    assert source.step == 7
+    assert source.model.keys() == net.state_dict().keys()
+    for key, value in net.state_dict().items():
+        torch.testing.assert_close(source.model[key], value, atol=2e-3, rtol=1e-3)
+    start = initial_weights(source, small_config(Path("other.jpg")))
+    assert torch.equal(start["down.weight"], source.model["down.weight"])
+    assert torch.equal(start["stem_norm.weight"], source.model["stem_norm.weight"])
+
+
+@pytest.mark.parametrize("content", [b"nothing", b"", network_model(4)])
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "style.onnx"
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match=r"style\.onnx"):
+        checkpoint_of(path)
+    with pytest.raises(TrainingError, match=r"missing\.onnx"):
+        checkpoint_of(tmp_path / "missing.onnx")
+
+
+def test_training_starts_from_a_built_in_name(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos")
+    write_painting(tmp_path / "painting.png")
+    write_vgg(tmp_path)
+    words = [
+        "train", str(tmp_path / "painting.png"), str(tmp_path / "photos"), "--size", "fast",
+        "--steps", "1", "--batch", "1", "--crop", "64", "--style-size", "64",
+        "--content-layers", "relu2_2", "--style-layers", "relu1_2,relu2_2",
+        "--learning-rate", "1e-9", "--vgg-weights", str(tmp_path / "vgg16.safetensors"),
+        "--out", str(tmp_path / "out"), "--device", "cpu", "--precision", "fp32", "--init-from",
+    ]  # fmt: skip
+    wrong = CliRunner().invoke(build_app(), [*words, "mosiac"])
+    assert isinstance(wrong.exception, StyleError)
+    assert "mosaic" in str(wrong.exception)
+    assert not (tmp_path / "out").exists()
+    result = CliRunner().invoke(build_app(), [*words, "mosaic"])
+    assert result.exit_code == 0, result.output
+    trained = Checkpoint.load(tmp_path / "out" / "checkpoint.pt").model
+    for key, value in checkpoint_of(find_model("mosaic", "fast")).model.items():
+        torch.testing.assert_close(trained[key], value, atol=1e-6, rtol=0)
