@@ -9,6 +9,7 @@ from training import vgg19_state, write_pictures
 
 from rtstyle_export.train.adain import AdainTrainer
 from rtstyle_export.train.config import AdainConfig
+from rtstyle_export.train.loop import Machine
 
 
 def material(folder: Path) -> Path:
@@ -29,6 +30,8 @@ def make(place: Path, run: str, **options: object) -> AdainTrainer:
         place / "photos",
         place / "paintings",
         place / run,
+        # The same on every machine, also where `auto` would be bf16.
+        Machine("cpu", "fp32"),
         vgg_weights=place / "vgg19.safetensors",
         teacher=teacher,  # type: ignore[arg-type]
         init_from=init_from,  # type: ignore[arg-type]

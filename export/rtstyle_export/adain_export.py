@@ -31,8 +31,7 @@ from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, FastPair, Paper
 from rtstyle_export.parity import Parity, compare
 from rtstyle_export.ranges import Rounding, keep_ranges
 from rtstyle_export.storage import halved, lacks_weights, quantized, share
-from rtstyle_export.train.adain import SCALES, without_scales
-from rtstyle_export.train.checkpoint import Checkpoint
+from rtstyle_export.train.checkpoint import Checkpoint, scales_of, without_scales
 from rtstyle_export.train.config import AdainConfig
 from rtstyle_export.vgg import load_vgg
 
@@ -47,9 +46,7 @@ def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder
     """Return the encoder and the `FastPair` or `PaperPair` of a checkpoint, as they are stored."""
     config = adain_config(checkpoint)
     vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
-    count = sum(key.startswith(SCALES) for key in checkpoint.model)
-    scales = [checkpoint.model[f"{SCALES}{i}"] for i in range(count)]
-    encoder = Encoder.of(vgg, scales)
+    encoder = Encoder.of(vgg, scales_of(checkpoint.model))
     pair = FastPair() if config.size == "fast" else PaperPair(encoder)
     pair.load_state_dict(without_scales(checkpoint.model), strict=False)
     halved(encoder)
@@ -83,6 +80,7 @@ def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "tv_weight": config.loss.tv_weight,
         "lattice_weight": config.loss.lattice_weight,
         "blended": config.blended if config.batch > 1 else 0.0,
+        "order_weight": config.loss.order_weight,
         "distil_weight": config.loss.distil_weight if "distil" in checkpoint.metrics else 0.0,
         "stability_weight": config.stability_weight,
         "seconds": round(checkpoint.seconds),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rtstyle_export.functional import (
     adain,
@@ -114,13 +116,28 @@ class PerceptualLoss(nn.Module):
         return total, report
 
 
+Statistics: TypeAlias = Mapping[str, tuple[Tensor, Tensor]]
+"""Mean and standard deviation (N, C) by layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blends:
+    """What 2 N pictures are blends of, N photos twice: first with the larger share of the first.
+
+    `shares` (2 N, 2) sum to 1, `styles` are the statistics of the two, of 2 N pictures each.
+    """
+
+    shares: Tensor
+    styles: tuple[Statistics, Statistics]
+
+
 @dataclass(frozen=True, slots=True)
 class AdainLossSpec:
     """Weights of the objective of Huang and Belongie 2017, in relative squared distances.
 
     `relu4_1` is where content is compared; `distil_weight` is that of the mean squared difference
     to what the paper's network paints, for the small one; `lattice_weight` that of a grid of eight
-    pixels, the stride of both networks or a multiple.
+    pixels, the stride of both networks or a multiple; `order_weight` that of `order`.
     """
 
     content_weight: float = 1.0
@@ -129,6 +146,7 @@ class AdainLossSpec:
     lattice_weight: float = 50.0
     range_weight: float = 10.0
     distil_weight: float = 2.0
+    order_weight: float = 0.0
 
 
 class AdainLoss(nn.Module):
@@ -141,13 +159,15 @@ class AdainLoss(nn.Module):
         super().__init__()
         self.vgg, self.spec, self.layers = vgg, spec, tuple(layers)
 
-    def target(
-        self, photo: Tensor, style: Mapping[str, tuple[Tensor, Tensor]], strength: Tensor
-    ) -> Tensor:
-        """Return what the content layer shall show: AdaIN, mixed by `strength` (N,)."""
+    def target(self, photo: Tensor, style: Statistics, strength: Tensor) -> Tensor:
+        """Return what the content layer shall show: AdaIN, mixed by `strength` (N,).
+
+        There may be several styles and strengths for each photo: of the whole batch, in turn.
+        """
         deepest = self.layers[-1]
         with torch.no_grad():
             content = self.vgg(photo)[deepest]
+            content = torch.cat([content] * (len(strength) // len(content)))
             weight = strength.view(-1, 1, 1, 1)
             mixed: Tensor = content + weight * (adain(content, *style[deepest]) - content)
             return mixed
@@ -156,34 +176,59 @@ class AdainLoss(nn.Module):
         self,
         image: Tensor,
         target: Tensor,
-        style: Mapping[str, tuple[Tensor, Tensor]],
+        style: Statistics,
         strength: Tensor,
+        blends: Blends | None = None,
     ) -> dict[str, Tensor]:
-        """Unweighted terms of pictures (N, 3, H, W) in -1 to 1, each of shape (N,)."""
+        """Unweighted terms of pictures (N, 3, H, W) in -1 to 1, each of shape (N,) or, for `order`,
+        (N / 2,)."""
         found = self.vgg(image)
-        style_term = torch.zeros_like(strength)
-        for layer in self.layers:
-            mean, std = style[layer]
-            own = statistics_distance(channel_statistics(found[layer]), (mean, std))
-            size = (mean.square() + std.square()).mean(dim=1).clamp_min(1e-12)
-            style_term = style_term + strength * own / size / len(self.layers)
-        return {
+        shown = {layer: channel_statistics(found[layer]) for layer in self.layers}
+        terms = {
             "content": content_distance(found[self.layers[-1]], target),
-            "style": style_term,
+            "style": strength * self.distance(shown, style),
             "tv": total_variation(image),
             "lattice": lattice(image),
         }
+        if blends is not None:
+            # At a lower strength no style is meant to be reached.
+            terms["order"] = (strength == 1).chunk(2)[0] * self.order(shown, blends)
+        return terms
+
+    def distance(self, found: Statistics, style: Statistics) -> Tensor:
+        """Relative squared distance of statistics from those of a style, mean over layers: (N,)."""
+        parts = []
+        for layer in self.layers:
+            mean, std = style[layer]
+            size = (mean.square() + std.square()).mean(dim=1).clamp_min(1e-12)
+            parts.append(statistics_distance(found[layer], (mean, std)) / size)
+        return torch.stack(parts).mean(dim=0)
+
+    def order(self, found: Statistics, blends: Blends) -> Tensor:
+        """How far pictures fail to come nearer to a style as its share in them grows: (N,).
+
+        `found` are the statistics of 2 N pictures. Were they mixed exactly, a share w would lie at
+        (1 - w)^2 of the distance between the styles: of what a change of w makes, half is asked.
+        """
+        parts = []
+        for k, style in enumerate(blends.styles):
+            ideal = self.distance(blends.styles[1 - k], style) * (1 - blends.shares[:, k]).square()
+            rows = (x.chunk(2) for x in (ideal, self.distance(found, style)))
+            wanted, real = ((second - first) * (1 - 2 * k) for first, second in rows)
+            parts.append(F.relu(wanted / 2 - real))
+        return parts[0] + parts[1]
 
     def forward(
         self,
         raw: Tensor,
         target: Tensor,
-        style: Mapping[str, tuple[Tensor, Tensor]],
+        style: Statistics,
         strength: Tensor,
+        blends: Blends | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the objective of raw network output (mean over N) and its terms' means."""
         spec = self.spec
-        terms = self.terms(raw.clamp(-1, 1), target, style, strength)
+        terms = self.terms(raw.clamp(-1, 1), target, style, strength, blends)
         total = (
             spec.content_weight * terms["content"]
             + spec.style_weight * terms["style"]
@@ -191,4 +236,6 @@ class AdainLoss(nn.Module):
             + spec.lattice_weight * terms["lattice"]
             + spec.range_weight * out_of_range(raw)
         ).mean()
+        if blends is not None:
+            total = total + spec.order_weight * terms["order"].mean()
         return total, {name: value.detach().mean() for name, value in terms.items()}

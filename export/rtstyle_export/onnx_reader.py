@@ -1,21 +1,26 @@
-"""Reads a one-style network back out of its ONNX file, so that training can start from it."""
+"""Reads networks back out of their ONNX files, so that training can start from them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor
 
 from rtstyle.errors import TrainingError
+from rtstyle_export.networks.adain import FastPair, PaperDecoder, conv_indexes
 from rtstyle_export.networks.johnson import SIZES, build_network
 from rtstyle_export.networks.realtime import unfold_unshuffle, unfold_upsample
-from rtstyle_export.train.checkpoint import Checkpoint
-from rtstyle_export.train.config import TrainConfig
+from rtstyle_export.train.checkpoint import SCALES, Checkpoint
+from rtstyle_export.train.config import ADAIN_SIZES, AdainConfig, TrainConfig
+from rtstyle_export.vgg import VGG
 
 
 def checkpoint_of(path: Path) -> Checkpoint:
@@ -23,34 +28,87 @@ def checkpoint_of(path: Path) -> Checkpoint:
 
     Its weights are rounded as they are stored. Raises `TrainingError` for what is no such file.
     """
+    model, metadata = _load(path)
+    name, size = metadata.get("rtstyle.name", ""), metadata.get("rtstyle.size", "")
+
+    def read() -> dict[str, Tensor]:
+        if size not in SIZES:
+            raise ValueError(f"Its size is {size!r}.")
+        layers = _layers(model)
+        if size != "paper":
+            _unfold(layers, gain=127.5, offset=127.5)
+        weights = _fitting(layers, build_network(size).state_dict())
+        build_network(size).load_state_dict(weights)
+        return weights
+
+    weights = _understood(path, "style", read)
+    painting = metadata.get("rtstyle.painting") or name
+    config = TrainConfig(styles=(name,), paintings=(painting,), size=size)
+    return Checkpoint(config, _steps(metadata), weights, None, 0.0, {})
+
+
+def adain_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
+    """Return a network for any style as a checkpoint at step 0, to start others from.
+
+    `path` is its content file, beside which that of `fast` has its style file; `vgg` is the VGG-19
+    that it was trained with. Raises `TrainingError` for what is no such file.
+    """
+    model, metadata = _load(path)
+    size = metadata.get("rtstyle.size", "")
+
+    def read() -> dict[str, Tensor]:
+        if metadata.get("rtstyle.part") != "content" or size not in ADAIN_SIZES:
+            raise ValueError("It is not the content file of a network for any style.")
+        values = _constants(model)
+        if size == "paper":
+            decoder = _below(values, "net.decoder.")
+            PaperDecoder().load_state_dict(decoder)
+            weights = {f"net.decoder.{key}": value for key, value in decoder.items()}
+            return weights | _scales(_below(values, "net.encoder."), vgg)
+        layers = _layers(model)
+        _unfold(layers, gain=1.0, offset=0.0)
+        style = _constants(_load(path.with_name(path.name.replace("content", "style")))[0])
+        pair = FastPair()
+        wanted = {k: v for k, v in pair.net.state_dict().items() if k != "identity"}
+        weights = {f"net.{key}": value for key, value in _fitting(layers, wanted).items()}
+        weights["net.identity"] = torch.tensor(values["net.identity"])
+        weights |= {f"head.{key}": value for key, value in _below(style, "pair.head.").items()}
+        pair.load_state_dict(weights)
+        return weights | _scales(_below(style, "encoder."), vgg)
+
+    weights = _understood(path, "network for any style", read)
+    return Checkpoint(AdainConfig(size=size), _steps(metadata), weights, None, 0.0, {})
+
+
+def _load(path: Path) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """Read a file and its metadata."""
     try:
         model = onnx.load(path)
     except Exception as error:
         raise TrainingError(f"{path} cannot be read.", str(error).split("\n")[0]) from error
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    name, size = metadata.get("rtstyle.name", ""), metadata.get("rtstyle.size", "")
+    return model, {entry.key: entry.value for entry in model.metadata_props}
+
+
+def _understood(path: Path, kind: str, read: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return what `read` makes of a file, or say that it is of another kind."""
     try:
-        if size not in SIZES:
-            raise ValueError(f"Its size is {size!r}.")
-        weights = _network_weights(_layers(model), size)
-        build_network(size).load_state_dict(weights)
+        return read()
     except (ValueError, KeyError, RuntimeError) as error:
         why = f"It has no layer {error}." if isinstance(error, KeyError) else str(error)
         raise TrainingError(
             f"Training cannot start from {path}.",
-            f"It is no style that this version of rtstyle exported. {why.splitlines()[0]}",
-            "Name a built-in style, another file, or a checkpoint.",
+            f"It is no {kind} that this version of rtstyle exported. {why.splitlines()[0]}",
+            "Name a built-in one, another file, or a checkpoint.",
         ) from error
-    painting = metadata.get("rtstyle.painting") or name
-    config = TrainConfig(styles=(name,), paintings=(painting,), size=size)
-    steps = json.loads(metadata.get("rtstyle.training", "{}")).get("steps", 0)
-    return Checkpoint(config, int(steps), weights, None, 0.0, {})
 
 
-def _layers(model: onnx.ModelProto) -> dict[str, list[Tensor]]:
-    """Return weight and bias, if any, of convolutions and norms, by their place in the network."""
+def _steps(metadata: dict[str, str]) -> int:
+    return int(json.loads(metadata.get("rtstyle.training", "{}")).get("steps", 0))
+
+
+def _constants(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
+    """Return every constant of a graph by name, those stored in fewer bytes as they were."""
     values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    layers: dict[str, list[Tensor]] = {}
     for node in model.graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             values[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
@@ -60,29 +118,55 @@ def _layers(model: onnx.ModelProto) -> dict[str, list[Tensor]]:
             values[node.output[0]] = values[node.input[0]].astype(np.float32)
         elif node.op_type == "Mul" and all(name in values for name in node.input):
             values[node.output[0]] = values[node.input[0]] * values[node.input[1]]
-        elif node.op_type in ("Conv", "InstanceNormalization"):
+    return values
+
+
+def _layers(model: onnx.ModelProto) -> dict[str, list[Tensor]]:
+    """Return weight and bias, if any, of convolutions and norms, by their place in the network."""
+    values = _constants(model)
+    layers: dict[str, list[Tensor]] = {}
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "InstanceNormalization"):
             # Such as /net/blocks.0/conv1/Conv_output_0.
             place = ".".join(node.output[0].split("/")[1:-1]).removeprefix("net.")
             layers[place] = [torch.tensor(values[name]) for name in node.input[1:]]
     return layers
 
 
-def _network_weights(layers: dict[str, list[Tensor]], size: str) -> dict[str, Tensor]:
-    """Return the state of `build_network(size)` with these layers."""
-    layers = dict(layers)
-    if size != "paper":
-        layers["stem"] = [unfold_unshuffle(layers["stem"][0]) * 127.5]
-        for name, gain, offset in (("up", 1.0, 0.0), ("out", 127.5, 127.5)):
-            rows = [layers.pop(f"{name}.{phase}") for phase in (0, 1)]
-            kernel, bias = unfold_upsample(*(row[0] for row in rows)), rows[0][1]
-            layers[name] = [kernel / gain, (bias[: len(kernel)] - offset) / gain]
-    target = build_network(size).state_dict()
+def _unfold(layers: dict[str, list[Tensor]], gain: float, offset: float) -> None:
+    """Undo the exported form of real-time networks; `gain` and `offset` are those of its end."""
+    layers["stem"] = [unfold_unshuffle(layers["stem"][0]) * 127.5]
+    for name, scale, shift in (("up", 1.0, 0.0), ("out", gain, offset)):
+        rows = [layers.pop(f"{name}.{phase}") for phase in (0, 1)]
+        kernel, bias = unfold_upsample(*(row[0] for row in rows)), rows[0][1]
+        layers[name] = [kernel / scale, (bias[: len(kernel)] - shift) / scale]
+
+
+def _fitting(layers: dict[str, list[Tensor]], target: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the layers under the keys of the state `target`."""
     return {
-        key: _part(layers, key).reshape(value.shape).float().contiguous()
-        for key, value in target.items()
+        key: _part(layers, key).reshape(value.shape).contiguous() for key, value in target.items()
     }
 
 
 def _part(layers: dict[str, list[Tensor]], key: str) -> Tensor:
     place, kind = key.rsplit(".", 1)
-    return layers[place][("weight", "bias").index(kind)]
+    return layers[place][("weight", "bias").index(kind)].float()
+
+
+def _below(values: dict[str, NDArray[Any]], prefix: str) -> dict[str, Tensor]:
+    """Return the parameters whose names begin with `prefix`, without it."""
+    return {
+        name.removeprefix(prefix): torch.tensor(value)
+        for name, value in values.items()
+        if name.startswith(prefix) and name.endswith((".weight", ".bias"))
+    }
+
+
+def _scales(encoder: dict[str, Tensor], vgg: VGG) -> dict[str, Tensor]:
+    """Return the mean activations by which an encoder's filters were divided (`normalised`)."""
+    biases = [vgg.features.state_dict()[f"{index}.bias"] for index in conv_indexes("relu4_1")]
+    return {
+        f"{SCALES}{number}": bias / encoder[f"convs.{number}.bias"]
+        for number, bias in enumerate(biases)
+    }

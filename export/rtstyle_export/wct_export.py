@@ -18,9 +18,8 @@ from rtstyle_export.manifest_writer import edit_manifest, file_entry, rewriting
 from rtstyle_export.networks.adain import Encoder
 from rtstyle_export.networks.wct import LEVELS, WctDecoder, layer
 from rtstyle_export.parity import Parity, compare
-from rtstyle_export.train.checkpoint import Checkpoint
+from rtstyle_export.train.checkpoint import Checkpoint, scales_of
 from rtstyle_export.train.config import WctConfig
-from rtstyle_export.train.wct import scales_of
 from rtstyle_export.wct_onnx import (
     DecoderFile,
     EncoderFile,

@@ -21,9 +21,8 @@ from rtstyle_export.networks.adain import Encoder
 from rtstyle_export.networks.wct import LEVELS, WctDecoder, layer
 from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace
 from rtstyle_export.storage import halved, store_small, write_model
-from rtstyle_export.train.checkpoint import Checkpoint
+from rtstyle_export.train.checkpoint import Checkpoint, scales_of, without_scales
 from rtstyle_export.train.config import WctConfig
-from rtstyle_export.train.wct import SCALES, scales_of
 from rtstyle_export.vgg import load_vgg
 
 CREDIT = "VGG-19: K. Simonyan, A. Zisserman, CC BY 4.0"
@@ -60,8 +59,7 @@ def load_run(path: Path) -> tuple[Checkpoint, WctDecoder]:
     if not isinstance(found.config, WctConfig):
         raise TrainingError(f"{path} is not a checkpoint of `rtstyle train-wct`.")
     decoder = WctDecoder(found.config.level)
-    weights = {k: v for k, v in found.model.items() if not k.startswith(SCALES)}
-    decoder.load_state_dict(weights)
+    decoder.load_state_dict(without_scales(found.model))
     return found, decoder.eval()
 
 

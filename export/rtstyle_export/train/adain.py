@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
-from rtstyle_export.losses import AdainLoss
+from rtstyle_export.losses import AdainLoss, Blends
 from rtstyle_export.networks.adain import (
     STYLE_LAYERS,
     Encoder,
@@ -25,17 +25,18 @@ from rtstyle_export.networks.adain import (
     normalised,
     painting_statistics,
 )
+from rtstyle_export.onnx_reader import adain_checkpoint_of
 from rtstyle_export.stability import draw_change, stability_loss
-from rtstyle_export.train.checkpoint import Checkpoint
+from rtstyle_export.train.checkpoint import SCALES, Checkpoint, scales_of, without_scales
 from rtstyle_export.train.config import AdainConfig
 from rtstyle_export.train.loop import Loop, Machine
 from rtstyle_export.vgg import VGG, load_vgg
 from rtstyle_export.winograd import accelerate
 
+STEP = 0.25
+"""By how much the share of a painting differs between two blends that are compared."""
 PREVIEWS = 4
 """Paintings in the preview picture."""
-SCALES = "scales."
-"""Prefix of the mean activations among a checkpoint's weights."""
 
 
 class Pairs(Dataset[tuple[Tensor, Tensor]]):
@@ -79,7 +80,7 @@ class AdainTrainer(Loop):
         self.photos, self.paintings = list_pictures(photos), list_pictures(paintings)
         self._vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
         known = folder / "checkpoint.pt" if (folder / "checkpoint.pt").exists() else init_from
-        self.scales = self._scales(Checkpoint.load(known) if known else None)
+        self.scales = self._scales(self.start(known) if known else None)
         self._teacher_file = teacher
         super().__init__(config, folder, machine, init_from=init_from)
         self.loss = AdainLoss(self._loss_network(), config.loss, STYLE_LAYERS)
@@ -93,14 +94,17 @@ class AdainTrainer(Loop):
 
     def _scales(self, known: Checkpoint | None) -> list[Tensor]:
         """Return the mean activations of VGG-19: a checkpoint's, or measured on photos."""
-        if known is not None:
-            found = [key for key in known.model if key.startswith(SCALES)]
-            if found:
-                return [known.model[f"{SCALES}{i}"] for i in range(len(found))]
+        if known is not None and (found := scales_of(known.model)):
+            return found
         encoder = self._encoder(None)
         chosen = self.photos[:: max(1, len(self.photos) // self.config.scaled_on)]
         pictures = (to_tensor(read_picture(p, 256)) for p in chosen[: self.config.scaled_on])
         return mean_activations(encoder, pictures)
+
+    def start(self, path: Path) -> Checkpoint:
+        """Read a checkpoint or a content file to start from."""
+        is_file = path.suffix == ".onnx"
+        return adain_checkpoint_of(path, self._vgg) if is_file else Checkpoint.load(path)
 
     def _encoder(self, scales: Sequence[Tensor] | None) -> Encoder:
         return Encoder.of(self._vgg, scales)
@@ -186,14 +190,21 @@ class AdainTrainer(Loop):
         with self.autocast():
             # The other painting of a blend is that of the batch's next photo.
             known = self._statistics(painting)
-            styles = torch.stack([known, known.roll(1, dims=0)], dim=1), shares
-            style = by_layer(blend(*styles))
+            known = torch.stack([known, known.roll(1, dims=0)], dim=1)
+            blends = None
+            if config.loss.order_weight:
+                # Every photo again, with less of its own painting.
+                shares = torch.cat([shares, less(shares)])
+                known, strength = torch.cat([known, known]), torch.cat([strength, strength])
+                blends = Blends(shares, (by_layer(known[:, 0]), by_layer(known[:, 1])))
+            style = by_layer(blend(known, shares))
             target = self.loss.target(window(photo), style, strength)
-            raw, unstable = self._paint(photo, *styles, strength, generator)
-            total, report = self.loss(window(raw), target, style, strength)
+            raw, unstable = self._paint(photo, known, shares, strength, generator)
+            total, report = self.loss(window(raw), target, style, strength, blends)
             if self.teacher is not None:
                 with torch.no_grad():
-                    shown = self.teacher(photo, styles[0], strength, shares).float().clamp(-1, 1)
+                    photos = repeated(photo, len(shares))
+                    shown = self.teacher(photos, known, strength, shares).float().clamp(-1, 1)
                 distance = (raw.clamp(-1, 1) - shown).square().mean()
                 total = total + config.loss.distil_weight * distance
                 report["distil"] = distance.detach()
@@ -210,18 +221,23 @@ class AdainTrainer(Loop):
         strength: Tensor,
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor | None]:
-        """Paint photos; return that, and the stability loss if it is asked for."""
-        config = self.config
+        """Paint photos; return that, and the stability loss of the first if it is asked for.
+
+        There may be several styles for each photo: of the whole batch, in turn.
+        """
+        config, count = self.config, len(photo)
+        photos = repeated(photo, len(shares))
         if not config.stability_weight:
-            return self.model(photo, statistics, strength, shares).float(), None
+            return self.model(photos, statistics, strength, shares).float(), None
         change = draw_change(photo.shape, config.perturbation, generator).to(self.device)
         changed = change.light(change.move(photo), generator)
-        twice = (torch.cat([x, x]) for x in (statistics, strength, shares))
-        both = self.model(torch.cat([photo, changed]), *twice)
-        raw, again = both.float().chunk(2)
+        again = (torch.cat([x, x[:count]]) for x in (statistics, strength, shares))
+        painted = self.model(torch.cat([photos, changed]), *again).float()
+        raw, moved = painted[:-count], painted[-count:]
+        first = raw[:count].clamp(-1, 1)
         reach = config.perturbation.scale * (config.crop + config.margin) / 2
         unknown = config.perturbation.shift + math.ceil(reach)
-        return raw, stability_loss(raw.clamp(-1, 1), again.clamp(-1, 1), change, unknown).mean()
+        return raw, stability_loss(first, moved.clamp(-1, 1), change, unknown).mean()
 
     def preview(self, photo: Tensor) -> dict[str, Tensor]:
         """Paint (1, 3, H, W) like the first few paintings: (3, H, W) in 0 to 1 by file name."""
@@ -237,6 +253,12 @@ class AdainTrainer(Loop):
         return found
 
 
-def without_scales(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return only the weights of the network."""
-    return {key: value for key, value in weights.items() if not key.startswith(SCALES)}
+def less(shares: Tensor) -> Tensor:
+    """Take up to `STEP` from the first of two shares (N, 2), and give it to the second."""
+    own = (shares[:, 0] - STEP).clamp_min(0)
+    return torch.stack([own, 1 - own], dim=1)
+
+
+def repeated(photos: Tensor, count: int) -> Tensor:
+    """Return (N, C, H, W) over and over: (`count`, C, H, W), a multiple of N."""
+    return torch.cat([photos] * (count // len(photos)))

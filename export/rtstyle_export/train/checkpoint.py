@@ -14,6 +14,9 @@ from rtstyle_export.networks.johnson import build_network
 from rtstyle_export.networks.layers import select_style
 from rtstyle_export.train.config import RunConfig, TrainConfig, config_from_json
 
+SCALES = "scales."
+"""Prefix of VGG-19's mean activations among the weights, where a network depends on them."""
+
 
 @dataclass(slots=True)
 class Checkpoint:
@@ -81,6 +84,17 @@ class Checkpoint:
             select_style(net, config.styles.index(style))
             net.styles = 1
         return net.eval()
+
+
+def scales_of(weights: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """Return the mean activations among weights, (C,) for each layer; none for most networks."""
+    count = sum(key.startswith(SCALES) for key in weights)
+    return [weights[f"{SCALES}{number}"] for number in range(count)]
+
+
+def without_scales(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return only the weights of the network."""
+    return {key: value for key, value in weights.items() if not key.startswith(SCALES)}
 
 
 def initial_weights(source: Checkpoint, config: TrainConfig) -> dict[str, torch.Tensor]:

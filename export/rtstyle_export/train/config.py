@@ -145,6 +145,11 @@ class AdainConfig(RunConfig):
             (self.scaled_on < 1, "scaled-on must be at least 1"),
             (not 0 <= self.unpainted <= 1, "unpainted must lie between 0 and 1"),
             (not 0 <= self.blended <= 1, "blended must lie between 0 and 1"),
+            (self.loss.order_weight < 0, "order-weight must not be negative"),
+            (
+                self.loss.order_weight > 0 and self.batch < 2,
+                "order-weight needs a batch of at least 2, as blends are made within a batch",
+            ),
             *RunConfig.problems(self),
         ]
 

@@ -104,8 +104,7 @@ class Loop(ABC):
         self.metrics: dict[str, float] = {}
         restored = self._restore() if self.path.exists() else None
         if restored is None and init_from is not None:
-            is_file = init_from.suffix == ".onnx"
-            self.initialise(checkpoint_of(init_from) if is_file else Checkpoint.load(init_from))
+            self.initialise(self.start(init_from))
         self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         trained = [value for value in self.net.parameters() if value.requires_grad]
         kinds = {"soap": Soap, "adam": torch.optim.Adam}
@@ -115,6 +114,10 @@ class Loop(ABC):
         self.model: nn.Module = self.net
         if self.machine.world > 1:
             self.model = DistributedDataParallel(self.net)
+
+    def start(self, path: Path) -> Checkpoint:
+        """Read a checkpoint or, where the kind of training can, an ONNX file to start from."""
+        return checkpoint_of(path) if path.suffix == ".onnx" else Checkpoint.load(path)
 
     @abstractmethod
     def build(self) -> nn.Module:

@@ -13,22 +13,14 @@ from rtstyle.errors import TrainingError
 from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
 from rtstyle_export.networks.adain import Encoder, mean_activations
 from rtstyle_export.networks.wct import WctDecoder, layer
-from rtstyle_export.train.checkpoint import Checkpoint
+from rtstyle_export.train.checkpoint import SCALES, Checkpoint, scales_of, without_scales
 from rtstyle_export.train.config import WctConfig
 from rtstyle_export.train.loop import Loop, Machine
 from rtstyle_export.vgg import load_vgg
 
-SCALES = "scales."
-"""Prefix of VGG's mean activations among a checkpoint's weights."""
 CONTRAST = 0.5
 """Standard deviation of photographs in -1 to 1: the unit of the pixel loss, beside features whose
 mean is 1."""
-
-
-def scales_of(weights: dict[str, Tensor]) -> list[Tensor]:
-    """Return the mean activations among a checkpoint's weights, (C,) for each layer."""
-    count = sum(key.startswith(SCALES) for key in weights)
-    return [weights[f"{SCALES}{i}"] for i in range(count)]
 
 
 def convolutions(weights: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
@@ -93,7 +85,7 @@ class WctTrainer(Loop):
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Undo `weights`."""
-        super().load_weights({k: v for k, v in weights.items() if not k.startswith(SCALES)})
+        super().load_weights(without_scales(weights))
 
     def initialise(self, source: Checkpoint) -> None:
         """Copy the last layers, as many as fit."""

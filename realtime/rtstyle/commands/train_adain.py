@@ -16,6 +16,15 @@ def register(app: typer.Typer) -> None:
     app.command("train-adain", help="Train a network for any style (AdaIN).")(train_adain)
 
 
+def find_start(name: str, size: str) -> Path:
+    """Return the file of `--init-from`. Raises `StyleError` if nothing is built in."""
+    if name != "any":
+        return Path(name)
+    from rtstyle.styles import find_any
+
+    return find_any("content", size).path
+
+
 def train_adain(
     photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of photographs.")],
     paintings: Annotated[Path, typer.Argument(metavar="PAINTINGS", help="Folder of paintings.")],
@@ -38,6 +47,10 @@ def train_adain(
     lattice_weight: Annotated[
         float | None, typer.Option(help="Weight of grids of eight pixels.")
     ] = None,
+    order_weight: Annotated[
+        float | None,
+        typer.Option(help="Weight of blends that come no nearer to a painting as its share grows."),
+    ] = None,
     distil_weight: Annotated[
         float | None, typer.Option(help="Weight of the difference to --teacher's painting.")
     ] = None,
@@ -52,7 +65,11 @@ def train_adain(
         typer.Option(help="Local safetensors file of VGG-19; default: torchvision's download."),
     ] = None,
     init_from: Annotated[
-        Path | None, typer.Option(help="Checkpoint of the same size to start from.")
+        str | None,
+        typer.Option(
+            help="Start from another network of the same size: `any` for the built-in one, the "
+            "content file of one, or a checkpoint."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; default runs/adain-SIZE.")
@@ -81,6 +98,7 @@ def train_adain(
         style_weight=style_weight,
         tv_weight=tv_weight,
         lattice_weight=lattice_weight,
+        order_weight=order_weight,
         distil_weight=distil_weight,
     )
     options = given(
@@ -100,10 +118,11 @@ def train_adain(
         **options,  # type: ignore[arg-type]
     )
     folder = out or Path("runs") / f"adain-{size}"
+    start = None if init_from is None else find_start(init_from, size)
     done, trainer = run(
         lambda machine: AdainTrainer(
             config, photos, paintings, folder, machine,
-            init_from=init_from, vgg_weights=vgg_weights, teacher=teacher,
+            init_from=start, vgg_weights=vgg_weights, teacher=teacher,
         ),
         preview or list_pictures(photos)[0],
         device=device,
