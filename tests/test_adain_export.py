@@ -19,11 +19,12 @@ from PIL import Image as Pil  # noqa: E402
 from rtstyle import cli, styles  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle.stylizer import Stylizer  # noqa: E402
-from rtstyle_export.adain_export import adain_config, load_pair  # noqa: E402
+from rtstyle_export.adain_export import adain_config, load_pair, take_over  # noqa: E402
 from rtstyle_export.adain_onnx import (  # noqa: E402
     ContentNet,
     FoldedContentNet,
     RegionsNet,
+    encoder_hash,
 )
 from rtstyle_export.functional import (  # noqa: E402
     adain,
@@ -186,6 +187,27 @@ def test_export(
     for style, mask in ((names[0], None), (names[1], None), (names, half)):
         with Stylizer(style, size, mask=mask, device="cpu") as stylize:
             assert stylize(photo).shape == photo.shape
+
+
+def test_an_encoder_that_differs_in_the_last_bits_is_taken_over(place: Path) -> None:
+    run = make(place, "nearly", size="fast", steps=1)
+    run.save()
+    vgg = place / "vgg19.safetensors"
+    donor = place / "nearly.onnx"
+    stored, _ = load_pair(Checkpoint.load(run.path), vgg)
+    write_encoder(stored, donor)
+    run.scales = [scale * (1 + 1e-6) for scale in run.scales]
+    run.save()
+    near, _ = load_pair(Checkpoint.load(run.path), vgg)
+    assert encoder_hash(near) != encoder_hash(stored)
+    take_over(near, donor)
+    assert encoder_hash(near) == encoder_hash(stored)
+    run.scales = [scale * 1.1 for scale in run.scales]
+    run.save()
+    other, _ = load_pair(Checkpoint.load(run.path), vgg)
+    before = encoder_hash(other)
+    take_over(other, donor)
+    assert encoder_hash(other) == before
 
 
 def test_another_kind_of_checkpoint_is_told(place: Path) -> None:

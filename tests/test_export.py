@@ -73,7 +73,7 @@ def test_files_paint_as_pytorch_does_at_any_size(
             form(torch.from_numpy(batch)).numpy().astype(int)
             for form in (PictureNet(net), stored_form(net))
         )
-    with open_engine(path, device) as engine:
+    with open_engine(path, device, precision="fp32") as engine:
         got = engine.run(batch)
     assert got.shape == batch.shape
     assert got.dtype == np.uint8
@@ -183,6 +183,18 @@ def test_command_writes_every_style_and_the_manifest(
     assert find_model("b", "fast").read_bytes() != find_model("a", "fast").read_bytes()
     assert "/some/where" not in (out / "manifest.json").read_text()
     assert b"/some/where" not in find_model("a", "fast").read_bytes()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_was_trained_in_8_bits_is_stored_so_at_parity(size: str, tmp_path: Path) -> None:
+    config = small_config(Path("a.jpg"), size=size, weight_bits=8)
+    path = tmp_path / "checkpoint.pt"
+    Checkpoint(config, 4, lively(size).state_dict(), None, 1.0, {}).save(path)
+    done = export_checkpoint(path, tmp_path)[0]
+    assert done.parity.within_one > 0.9999
+    types = [tensor.data_type for tensor in onnx.load(done.path).graph.initializer]
+    # The real-time networks are folded: there the first and the last layers have other kernels.
+    assert types.count(onnx.TensorProto.INT8) >= (15 if size == "paper" else 5)
 
 
 def test_unknown_style_of_a_checkpoint_is_named(tmp_path: Path) -> None:

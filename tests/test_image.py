@@ -311,7 +311,7 @@ def test_tiles_equal_the_whole(
     monkeypatch.setattr(tiling, "PROBE_TILE", 64)
     image = smooth(*size)
     graph = NormGraph(path.read_bytes())
-    with Stylizer(str(path), device="openvino:cpu") as stylizer:
+    with Stylizer(str(path), device="openvino:cpu", precision="fp32") as stylizer:
         whole = stylizer(image)
         tiled, tiles = paint_tiled(stylizer, graph, image, tile=64)
     assert tiles > (1 if max(size) > 200 else 0)

@@ -9,15 +9,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from adain_runs import make, material  # noqa: E402
 from models import network_model  # noqa: E402
 from training import small_config, write_painting, write_pictures, write_vgg  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from rtstyle.cli import build_app  # noqa: E402
+from rtstyle.commands.train_adain import find_start as find_any_start  # noqa: E402
 from rtstyle.engines import open_engine  # noqa: E402
 from rtstyle.errors import StyleError, TrainingError  # noqa: E402
 from rtstyle.samples import sample_frames  # noqa: E402
 from rtstyle.styles import FOLDER_VARIABLE, find_model  # noqa: E402
+from rtstyle_export.adain_export import export_adain  # noqa: E402
+from rtstyle_export.data import list_pictures, read_picture  # noqa: E402
 from rtstyle_export.networks.johnson import build_network  # noqa: E402
 from rtstyle_export.onnx_reader import checkpoint_of  # noqa: E402
 from rtstyle_export.onnx_writer import Credits, PictureNet, write_onnx  # noqa: E402
@@ -57,6 +61,35 @@ def test_weights_come_back_to_half_precision(tmp_path: Path) -> None:
     start = initial_weights(source, small_config(Path("other.jpg")))
     assert torch.equal(start["down.weight"], source.model["down.weight"])
     assert torch.equal(start["stem_norm.weight"], source.model["stem_norm.weight"])
+
+
+@pytest.mark.parametrize("size", ["fast", "paper"])
+def test_a_network_for_any_style_comes_back(size: str, tmp_path: Path) -> None:
+    place = material(tmp_path)
+    run = make(place, "run", size=size, steps=1)
+    assert run.run()
+    vgg = place / "vgg19.safetensors"
+    out = tmp_path / "out"
+    pictures = [read_picture(path) for path in list_pictures(place / "photos")]
+    export_adain(run.path, out, pictures=pictures, vgg_weights=vgg)
+    file = out / f"any-{size}-content.onnx"
+    again = make(place, "again", size=size, init_from=file)
+    for wanted, found in zip(run.scales, again.scales, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=2e-4, atol=0)
+    tolerance = {"fast": 2e-3, "paper": 0.02}[size]  # half precision, and 8 bits
+    for key, value in run.net.state_dict().items():
+        if ".encoder." not in key:
+            difference = float((again.net.state_dict()[key] - value).abs().max())
+            assert difference <= tolerance * max(1.0, float(value.abs().max())), key
+    with pytest.raises(TrainingError, match="content file"):
+        make(place, "wrong", size=size, init_from=out / f"any-{size}-style.onnx")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        make(place, "none", size=size, init_from=out / "missing.onnx")
+
+
+def test_training_starts_from_the_built_in_network_for_any_style() -> None:
+    assert find_any_start("any", "fast").name == "any-fast-content.onnx"
+    assert find_any_start("some/checkpoint.pt", "fast") == Path("some/checkpoint.pt")
 
 
 @pytest.mark.parametrize("content", [b"nothing", b"", network_model(4)])

@@ -23,6 +23,7 @@ from rtstyle_export.storage import (  # noqa: E402
     lacks_weights,
     make_whole,
     quantized,
+    rounded,
     share,
     store_small,
 )
@@ -66,6 +67,27 @@ def test_rounded_weights_are_stored_exactly(bits: int) -> None:
     assert model.graph.initializer[0].data_type == types[bits]
     found = ReferenceEvaluator(model).run(None, {"x": np.zeros(1, np.float32)})[0]
     np.testing.assert_array_equal(found, kept)
+
+
+def test_kernels_are_rounded_only_for_a_while() -> None:
+    net = torch.nn.Sequential(torch.nn.Conv2d(16, 40, 3), torch.nn.Conv2d(40, 2, 3))
+    plain = {key: value.clone() for key, value in net.state_dict().items()}
+    with rounded(net):
+        inside = net[0].weight.detach().clone()
+        net(torch.randn(1, 16, 8, 8)).sum().backward()
+    assert net[0].weight.grad is not None
+    for key, value in plain.items():
+        assert torch.equal(net.state_dict()[key], value), key
+    steps = np.unique(np.rint(inside[0].numpy() / (np.abs(inside[0].numpy()).max() / 127)))
+    np.testing.assert_allclose(
+        np.unique(inside[0].numpy()), steps * np.abs(inside[0].numpy()).max() / 127, rtol=1e-5
+    )
+    quantized(net)
+    assert torch.equal(net[0].weight, inside)
+    halved(net)
+    assert torch.equal(net[0].weight, inside)
+    # Small layers are left alone.
+    assert torch.equal(net[1].weight, plain["1.weight"])
 
 
 def run(model: str | bytes) -> np.ndarray:

@@ -14,9 +14,9 @@ from adain_runs import make, material  # noqa: E402
 from rtstyle import cli  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle_export.data import read_picture, to_tensor  # noqa: E402
-from rtstyle_export.losses import AdainLoss  # noqa: E402
+from rtstyle_export.losses import AdainLoss, AdainLossSpec, Blends  # noqa: E402
 from rtstyle_export.networks.adain import STYLE_LAYERS, blend, by_layer, painting_statistics  # noqa: E402
-from rtstyle_export.train.adain import Pairs  # noqa: E402
+from rtstyle_export.train.adain import Pairs, less  # noqa: E402
 from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.train.config import AdainConfig  # noqa: E402
 
@@ -130,6 +130,51 @@ def test_the_loss_is_zero_where_it_should_be(place: Path) -> None:
     other = by_layer(run._statistics(painting))
     assert float(run.loss.terms(photo, target, other, torch.ones(1))["style"]) > 0.01
     assert float(run.loss.terms(photo, target, other, torch.zeros(1))["style"]) == 0
+
+
+def test_blends_that_come_no_nearer_cost(place: Path) -> None:
+    run = make(place, "order", batch=2)
+    ends = [by_layer(run._statistics(torch.full((1, 3, 64, 64), x))) for x in (-0.5, 0.5)]
+
+    def mixed(share: float) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        parts = zip(*(end.items() for end in ends), strict=True)
+        return {
+            layer: tuple(share * x + (1 - share) * y for x, y in zip(a, b, strict=True))
+            for (layer, a), (_, b) in parts
+        }
+
+    def pairs(*shown: dict) -> dict:
+        """Statistics of two pictures, the one with the larger share first."""
+        return {
+            k: tuple(map(torch.cat, zip(*(s[k] for s in shown), strict=True))) for k in shown[0]
+        }
+
+    def order(larger: float, smaller: float, said: tuple[float, float] = (1.0, 0.75)) -> float:
+        shares = torch.tensor([[share, 1 - share] for share in said])
+        blends = Blends(shares, (pairs(ends[0], ends[0]), pairs(ends[1], ends[1])))
+        assert isinstance(run.loss, AdainLoss)
+        return float(run.loss.order(pairs(mixed(larger), mixed(smaller)), blends))
+
+    # As exact mixtures do, and even those that overdo it.
+    assert order(1.0, 0.75) == 0
+    assert order(0.5, 0.25, (0.5, 0.25)) == 0
+    assert order(1.0, 0.5) == 0
+    # Equal pictures lack all that is asked for, half of an exact mixture's gain, on both sides.
+    apart = [float(run.loss.distance(ends[1 - k], ends[k])) for k in range(2)]
+    wanted = 0.5 * (apart[0] / 16 + apart[1] * 7 / 16)
+    assert order(1.0, 1.0) == pytest.approx(wanted, rel=1e-4)
+    assert order(0.75, 1.0) > wanted
+
+
+def test_training_paints_every_photo_as_two_blends(place: Path) -> None:
+    run = make(place, "twice", batch=2, loss=AdainLossSpec(order_weight=5.0), unpainted=0.0)
+    seen: list[dict[str, float]] = []
+    assert run.run(lambda progress: seen.append(progress.losses))
+    assert {"order", "stability"} <= seen[0].keys()
+    shares = torch.tensor([[1.0, 0.0], [0.1, 0.9]])
+    torch.testing.assert_close(less(shares), torch.tensor([[0.75, 0.25], [0.0, 1.0]]))
+    with pytest.raises(TrainingError, match="batch of at least 2"):
+        make(place, "alone", batch=1, loss=AdainLossSpec(order_weight=5.0))
 
 
 def test_the_quick_encoder_is_the_same(place: Path) -> None:

@@ -90,6 +90,24 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(place: Path) -> None:
         torch.testing.assert_close(resumed.net.state_dict()[key], value, atol=1e-6, rtol=1e-5)
 
 
+def test_a_run_in_8_bits_resumes_to_the_same_and_is_stored_as_it_was_trained(place: Path) -> None:
+    config = small_config(place / "painting.png", steps=4, weight_bits=8)
+    whole = trainer(place, config, "whole")
+    assert whole.run()
+    part = trainer(place, config, "part")
+    assert not part.run(should_stop=lambda: part.step >= 2)
+    resumed = trainer(place, config, "part")
+    assert resumed.run()
+    exact = resumed.net.state_dict()["down.weight"]
+    torch.testing.assert_close(exact, whole.net.state_dict()["down.weight"], atol=1e-6, rtol=1e-5)
+    stored = Checkpoint.load(resumed.path).network().state_dict()["down.weight"]
+    assert not torch.equal(stored, exact)
+    assert float((stored - exact).abs().max()) <= float(exact.abs().max()) / 127
+    for channel in stored.numpy():
+        whole_numbers = channel * 127 / np.abs(channel).max()
+        assert np.abs(whole_numbers - np.rint(whole_numbers)).max() < 1e-3
+
+
 def test_resuming_with_other_options_is_refused(place: Path) -> None:
     trainer(place, small_config(place / "painting.png", steps=1)).run()
     other = small_config(place / "painting.png", steps=1, batch=3)
@@ -256,6 +274,7 @@ def test_the_objective_is_the_weighted_sum(place: Path) -> None:
         ({"steps": 0}, "at least 1"),
         ({"learning_rate": 5.0}, "between 0 and 1"),
         ({"styles": ("a", "b")}, "one name"),
+        ({"weight_bits": 4}, "8 or 16"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options: dict[str, object], why: str) -> None:

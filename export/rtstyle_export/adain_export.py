@@ -28,6 +28,7 @@ from rtstyle_export.adain_onnx import (
 from rtstyle_export.data import list_pictures
 from rtstyle_export.manifest_writer import edit_manifest, file_entry
 from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, FastPair, PaperPair
+from rtstyle_export.onnx_reader import encoder_of
 from rtstyle_export.parity import Parity, compare
 from rtstyle_export.ranges import Rounding, keep_ranges
 from rtstyle_export.storage import halved, lacks_weights, quantized, share
@@ -55,6 +56,22 @@ def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder
     else:
         halved(pair)
     return encoder.eval(), pair.eval()
+
+
+def take_over(encoder: Encoder, donor: Path) -> None:
+    """Take the weights of `donor` where they are those of `encoder` but for the last bits.
+
+    Mean activations that were measured anew, or read back, differ in these, and then the weights
+    could not be shared.
+    """
+    known = encoder_of(donor)
+    own = {key: value for key, value in encoder.state_dict().items() if key.startswith("convs.")}
+    same = all(
+        key in known and torch.allclose(known[key], value, rtol=2e-3, atol=1e-6)
+        for key, value in own.items()
+    )
+    if same:
+        encoder.load_state_dict({key: known[key] for key in own}, strict=False)
 
 
 def adain_config(checkpoint: Checkpoint) -> AdainConfig:
@@ -112,6 +129,8 @@ def export_adain(
     numbers = pair.net.numbers
     files: dict[str, Path] = {}
     donor = out / DONOR
+    if manifest and donor.exists():
+        take_over(encoder, donor)
     shared = None if isinstance(pair, FastPair) else shared_style(out, encoder)
     if shared is not None:
         files["style"] = shared

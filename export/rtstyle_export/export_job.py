@@ -37,6 +37,7 @@ def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "batch": config.batch,
         "crop": config.crop,
         "style_size": config.style_size,
+        "weight_bits": config.weight_bits,
         "optimizer": config.optimizer,
         "learning_rate": config.learning_rate,
         "seed": config.seed,

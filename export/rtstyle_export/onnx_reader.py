@@ -80,6 +80,11 @@ def adain_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
     return Checkpoint(AdainConfig(size=size), _steps(metadata), weights, None, 0.0, {})
 
 
+def encoder_of(path: Path) -> dict[str, Tensor]:
+    """Return the parameters of the VGG-19 in an encoder file. `TrainingError` if it is none."""
+    return _below(_constants(_load(path)[0]), "encoder.")
+
+
 def _load(path: Path) -> tuple[onnx.ModelProto, dict[str, str]]:
     """Read a file and its metadata."""
     try:
@@ -165,8 +170,10 @@ def _below(values: dict[str, NDArray[Any]], prefix: str) -> dict[str, Tensor]:
 
 def _scales(encoder: dict[str, Tensor], vgg: VGG) -> dict[str, Tensor]:
     """Return the mean activations by which an encoder's filters were divided (`normalised`)."""
-    biases = [vgg.features.state_dict()[f"{index}.bias"] for index in conv_indexes("relu4_1")]
-    return {
-        f"{SCALES}{number}": bias / encoder[f"convs.{number}.bias"]
-        for number, bias in enumerate(biases)
-    }
+    state, scales, before = vgg.features.state_dict(), {}, torch.ones(3)
+    for number, index in enumerate(conv_indexes("relu4_1")):
+        plain = state[f"{index}.weight"] * before.view(1, -1, 1, 1)
+        divided = encoder[f"convs.{number}.weight"]
+        before = plain.flatten(1).norm(dim=1) / divided.flatten(1).norm(dim=1)
+        scales[f"{SCALES}{number}"] = before
+    return scales

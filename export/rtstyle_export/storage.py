@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +23,15 @@ SMALL_FROM = 4096
 def halved(net: nn.Module) -> None:
     """Round the large weights of `net` to half precision, as they are stored, in place.
 
-    Those beyond its range, as of filters that hardly ever fire, stay as they are.
+    Those beyond its range, as of filters that hardly ever fire, stay as they are, and so do those
+    of `quantized`.
     """
     with torch.no_grad():
         for weight in net.parameters():
             rounded = weight.half().float()
-            if weight.numel() >= SMALL_FROM and bool(torch.isfinite(rounded).all()):
+            if weight.numel() < SMALL_FROM or not bool(torch.isfinite(rounded).all()):
+                continue
+            if _in_steps(weight.detach().numpy()) is None:
                 weight.copy_(rounded)
 
 
@@ -35,12 +40,42 @@ def quantized(net: nn.Module) -> None:
 
     As they are stored: a whole number from -127 to 127 times the channel's `_scales`.
     """
-    with torch.no_grad():
-        for conv in net.modules():
-            if isinstance(conv, nn.Conv2d) and conv.weight.numel() >= SMALL_FROM:
-                values = conv.weight.numpy()
-                scales = _scales(values)
-                conv.weight.copy_(torch.from_numpy(np.rint(values / scales) * scales))
+    for weight in _kernels(net):
+        values = weight.numpy(force=True)
+        scales = _scales(values)
+        weight.copy_(torch.from_numpy(np.rint(values / scales) * scales))
+
+
+@contextmanager
+def rounded(net: nn.Module) -> Iterator[None]:
+    """`quantized` while the context lasts, after which the weights are as they were.
+
+    Gradients taken within, at the rounded weights, serve the exact ones (Courbariaux et al. 2015,
+    BinaryConnect), so that a network learns to live with its rounding.
+    """
+    kernels = _kernels(net)
+    exact = [weight.clone() for weight in kernels]
+    quantized(net)
+    try:
+        yield
+    finally:
+        for weight, value in zip(kernels, exact, strict=True):
+            weight.copy_(value)
+
+
+def _kernels(net: nn.Module) -> list[torch.Tensor]:
+    """Return the large kernels of `net`, detached: what is written to them is not tracked."""
+    found = [conv.weight.detach() for conv in net.modules() if isinstance(conv, nn.Conv2d)]
+    return [weight for weight in found if weight.numel() >= SMALL_FROM]
+
+
+def _in_steps(values: NDArray[np.float32]) -> NDArray[np.int8] | None:
+    """Return weights as the steps of `_scales` that they are; None if `quantized` changes them."""
+    if values.ndim != 4:
+        return None
+    scales = _scales(values)
+    whole = np.rint(values / scales).clip(-127, 127).astype(np.int8)
+    return whole if np.array_equal(whole * scales, values) else None
 
 
 def _scales(weight: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -67,13 +102,12 @@ def store_small(model: onnx.ModelProto) -> None:
         if values.dtype != np.float32 or values.size < SMALL_FROM:
             continue
         name, stored = tensor.name, f"{tensor.name}.stored"
-        steps = _scales(values)
-        whole = np.rint(values / steps).clip(-127, 127).astype(np.int8)
+        whole = _in_steps(values)
         with np.errstate(over="ignore"):
             half = values.astype(np.float16)
-        if values.ndim == 4 and np.array_equal(whole * steps, values):
+        if whole is not None:
             tensor.CopyFrom(numpy_helper.from_array(whole, stored))
-            scales.append(numpy_helper.from_array(steps, f"{name}.scale"))
+            scales.append(numpy_helper.from_array(_scales(values), f"{name}.scale"))
             cast = helper.make_node("Cast", [stored], [f"{name}.whole"], to=TensorProto.FLOAT)
             scale = helper.make_node("Mul", [f"{name}.whole", f"{name}.scale"], [name])
             before += [cast, scale]

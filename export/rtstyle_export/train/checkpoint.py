@@ -12,6 +12,7 @@ from torch import nn
 from rtstyle.errors import TrainingError
 from rtstyle_export.networks.johnson import build_network
 from rtstyle_export.networks.layers import select_style
+from rtstyle_export.storage import quantized
 from rtstyle_export.train.config import RunConfig, TrainConfig, config_from_json
 
 SCALES = "scales."
@@ -71,7 +72,10 @@ class Checkpoint:
         )
 
     def network(self, style: str | None = None) -> nn.Module:
-        """Build the trained network in evaluation mode; of one style if `style` is given."""
+        """Build the trained network in evaluation mode; of one style if `style` is given.
+
+        Its kernels are rounded if it was trained with rounded ones.
+        """
         config = self.johnson()
         net = build_network(config.size, len(config.styles))
         net.load_state_dict(self.model)
@@ -83,6 +87,8 @@ class Checkpoint:
                 )
             select_style(net, config.styles.index(style))
             net.styles = 1
+        if config.weight_bits == 8:
+            quantized(net)
         return net.eval()
 
 

@@ -17,6 +17,7 @@ C = TypeVar("C", bound="RunConfig")
 
 ADAIN_SIZES = ("paper", "fast")
 OPTIMIZERS = ("soap", "adam")
+WEIGHT_BITS = (8, 16)
 
 
 def _read(data: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +85,8 @@ class TrainConfig(RunConfig):
 
     `styles` are the names, `paintings` the files, in the same order; with several, one network is
     trained for all of them with conditional instance norm and split up on export. `style_size` is
-    the short side of the painting.
+    the short side of the painting. With `weight_bits` 8 the network is trained with large kernels
+    rounded to 8 bits, as it is then stored; with 16 they are rounded on export.
     """
 
     kind: ClassVar[str] = "johnson"
@@ -94,6 +96,7 @@ class TrainConfig(RunConfig):
     size: str = "balanced"
     optimizer: str = "soap"
     style_size: int = 320
+    weight_bits: int = 16
     loss_network: str = "vgg16"
     loss: LossSpec = field(default_factory=LossSpec)
 
@@ -104,6 +107,7 @@ class TrainConfig(RunConfig):
             (len(set(self.styles)) != len(self.styles), "the style names are not distinct"),
             (self.size not in SIZES, f"the size is one of {', '.join(SIZES)}"),
             (self.style_size < 32, "style-size must be at least 32"),
+            (self.weight_bits not in WEIGHT_BITS, "weight-bits is 8 or 16"),
             *RunConfig.problems(self),
         ]
 

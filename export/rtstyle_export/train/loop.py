@@ -6,7 +6,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,10 @@ class Loop(ABC):
             self.device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16
         )
 
+    def rounding(self) -> AbstractContextManager[None]:
+        """Return the context in which weights are rounded as they will be stored, if they are."""
+        return nullcontext()
+
     def train_step(self, batch: Any) -> dict[str, float]:
         """Take one step on what `dataset` gave, and return the losses."""
         config = self.config
@@ -203,9 +207,10 @@ class Loop(ABC):
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         seed = (config.seed << 40) + self.step * self.machine.world + self.machine.rank
-        total, report = self.losses(batch, torch.Generator().manual_seed(seed))
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        with self.rounding():
+            total, report = self.losses(batch, torch.Generator().manual_seed(seed))
+            total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
         self.optimizer.step()
         self.step += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
 from rtstyle_export.losses import PerceptualLoss
 from rtstyle_export.networks.johnson import build_network
 from rtstyle_export.stability import draw_change, stability_loss
+from rtstyle_export.storage import rounded
 from rtstyle_export.train.checkpoint import Checkpoint, initial_weights
 from rtstyle_export.train.config import TrainConfig
 from rtstyle_export.train.loop import Loop, Machine
@@ -94,6 +96,10 @@ class Trainer(Loop):
             total = total + config.stability_weight * unstable
             report["stability"] = unstable.detach()
         return total, report
+
+    def rounding(self) -> AbstractContextManager[None]:
+        """Round to 8 bits if the run asks for that."""
+        return rounded(self.net) if self.config.weight_bits == 8 else nullcontext()
 
     def preview(self, photo: Tensor) -> dict[str, Tensor]:
         """Paint (1, 3, H, W) in every style: (3, H, W) in 0 to 1 by style."""

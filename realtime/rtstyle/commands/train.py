@@ -64,6 +64,10 @@ def train(
         int | None,
         typer.Option(help="Short side of the painting, pixels: larger gives larger strokes."),
     ] = None,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(help="8 or 16: with 8, kernels are trained and stored in 8 bits each."),
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(help="soap or adam.")] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
     seed: Annotated[int, typer.Option()] = 0,
@@ -136,6 +140,7 @@ def train(
         crop=crop,
         margin=margin,
         style_size=style_size,
+        weight_bits=weight_bits,
         optimizer=optimizer,
         learning_rate=learning_rate,
         stability_weight=stability_weight,
