@@ -284,9 +284,8 @@ def test_a_slider_that_is_dragged_shows_in_every_frame(live: Live) -> None:
     live.make_ready(red)
     for share in range(0, 100, 5):
         live.show({red: share, "mosaic": 100 - share})
-        want = tuple(
-            (share * a + (100 - share) * b) / 100 for a, b in zip(RED, MOSAIC, strict=True)
-        )
+        part, rest = adain.even_shares([share / 100, 1 - share / 100])
+        want = tuple(part * a + rest * b for a, b in zip(RED, MOSAIC, strict=True))
         assert near(live.colour(), want)
     assert live.picture.settings()["style"] == {red: 0.95, "mosaic": 0.05}
     assert set(live.picture.shown.split("+")) == {red, "mosaic"}

