@@ -11,21 +11,31 @@ torch = pytest.importorskip("torch")
 
 from adain_runs import make, material  # noqa: E402
 from models import network_model  # noqa: E402
-from training import small_config, write_painting, write_pictures, write_vgg  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+from training import small_config, vgg19_state, write_painting, write_pictures, write_vgg  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.commands.train_adain import find_start as find_any_start  # noqa: E402
-from rtstyle.engines import open_engine  # noqa: E402
+from rtstyle.engines import EngineOptions, open_engine, read_model  # noqa: E402
+from rtstyle.engines.onnxrt import open_session  # noqa: E402
 from rtstyle.errors import StyleError, TrainingError  # noqa: E402
 from rtstyle.samples import sample_frames  # noqa: E402
-from rtstyle.styles import FOLDER_VARIABLE, find_model  # noqa: E402
+from rtstyle.styles import FOLDER_VARIABLE, find_model, load_manifest  # noqa: E402
 from rtstyle_export.adain_export import export_adain  # noqa: E402
 from rtstyle_export.data import list_pictures, read_picture  # noqa: E402
 from rtstyle_export.networks.johnson import build_network  # noqa: E402
-from rtstyle_export.onnx_reader import checkpoint_of  # noqa: E402
+from rtstyle_export.networks.wct import WctDecoder  # noqa: E402
+from rtstyle_export.onnx_reader import checkpoint_of, wct_checkpoint_of  # noqa: E402
 from rtstyle_export.onnx_writer import Credits, PictureNet, write_onnx  # noqa: E402
-from rtstyle_export.train.checkpoint import Checkpoint, initial_weights  # noqa: E402
+from rtstyle_export.train.checkpoint import (  # noqa: E402
+    Checkpoint,
+    initial_weights,
+    scales_of,
+    without_scales,
+)
+from rtstyle_export.vgg import load_vgg  # noqa: E402
+from rtstyle_export.wct_onnx import DecoderFile  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +100,24 @@ def test_a_network_for_any_style_comes_back(size: str, tmp_path: Path) -> None:
 def test_training_starts_from_the_built_in_network_for_any_style() -> None:
     assert find_any_start("any", "fast").name == "any-fast-content.onnx"
     assert find_any_start("some/checkpoint.pt", "fast") == Path("some/checkpoint.pt")
+
+
+def test_a_decoder_of_wct_comes_back(tmp_path: Path) -> None:
+    file = load_manifest().wct["decoder-2"].path
+    save_file(vgg19_state("conv2_1"), tmp_path / "vgg19.safetensors")
+    vgg = load_vgg("vgg19", ["relu2_1"], tmp_path / "vgg19.safetensors")
+    source = wct_checkpoint_of(file, vgg)
+    assert [scale.shape for scale in scales_of(source.model)] == [(64,), (64,), (128,)]
+    decoder = WctDecoder(2)
+    decoder.load_state_dict(without_scales(source.model))
+    features = torch.rand(1, 128, 20, 24, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = DecoderFile(decoder)(features).numpy().astype(int)
+    session = open_session(read_model(file), EngineOptions())
+    found = session.run(None, {session.get_inputs()[0].name: features.numpy()})[0]
+    assert np.abs(found - wanted).max() <= 1
+    with pytest.raises(TrainingError, match="not the decoder"):
+        wct_checkpoint_of(file.with_name("wct-encoder.onnx"), vgg)
 
 
 @pytest.mark.parametrize("content", [b"nothing", b"", network_model(4)])

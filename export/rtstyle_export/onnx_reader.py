@@ -18,8 +18,9 @@ from rtstyle.errors import TrainingError
 from rtstyle_export.networks.adain import FastPair, PaperDecoder, conv_indexes
 from rtstyle_export.networks.johnson import SIZES, build_network
 from rtstyle_export.networks.realtime import unfold_unshuffle, unfold_upsample
+from rtstyle_export.networks.wct import LEVELS, WctDecoder
 from rtstyle_export.train.checkpoint import SCALES, Checkpoint
-from rtstyle_export.train.config import ADAIN_SIZES, AdainConfig, TrainConfig
+from rtstyle_export.train.config import ADAIN_SIZES, AdainConfig, TrainConfig, WctConfig
 from rtstyle_export.vgg import VGG
 
 
@@ -78,6 +79,26 @@ def adain_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
 
     weights = _understood(path, "network for any style", read)
     return Checkpoint(AdainConfig(size=size), _steps(metadata), weights, None, 0.0, {})
+
+
+def wct_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
+    """Return a decoder of universal style transfer as a checkpoint at step 0, to start others from.
+
+    `vgg` is the VGG-19 that it was trained with; the encoder's file lies beside. Raises
+    `TrainingError` for what is no such file.
+    """
+    model, metadata = _load(path)
+    name, _, level = metadata.get("rtstyle.part", "").partition("-")
+
+    def read() -> dict[str, Tensor]:
+        if name != "decoder" or level not in map(str, LEVELS):
+            raise ValueError("It is not the decoder of a level.")
+        weights = _below(_constants(model), "decoder.")
+        WctDecoder(int(level)).load_state_dict(weights)
+        return weights | _scales(encoder_of(path.with_name("wct-encoder.onnx")), vgg)
+
+    weights = _understood(path, "decoder", read)
+    return Checkpoint(WctConfig(level=int(level)), _steps(metadata), weights, None, 0.0, {})
 
 
 def encoder_of(path: Path) -> dict[str, Tensor]:
@@ -172,6 +193,8 @@ def _scales(encoder: dict[str, Tensor], vgg: VGG) -> dict[str, Tensor]:
     """Return the mean activations by which an encoder's filters were divided (`normalised`)."""
     state, scales, before = vgg.features.state_dict(), {}, torch.ones(3)
     for number, index in enumerate(conv_indexes("relu4_1")):
+        if f"{index}.weight" not in state:
+            break
         plain = state[f"{index}.weight"] * before.view(1, -1, 1, 1)
         divided = encoder[f"convs.{number}.weight"]
         before = plain.flatten(1).norm(dim=1) / divided.flatten(1).norm(dim=1)

@@ -13,6 +13,7 @@ from rtstyle.errors import TrainingError
 from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
 from rtstyle_export.networks.adain import Encoder, mean_activations
 from rtstyle_export.networks.wct import WctDecoder, layer
+from rtstyle_export.onnx_reader import wct_checkpoint_of
 from rtstyle_export.train.checkpoint import SCALES, Checkpoint, scales_of, without_scales
 from rtstyle_export.train.config import WctConfig
 from rtstyle_export.train.loop import Loop, Machine
@@ -37,8 +38,9 @@ def convolutions(weights: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
 class WctTrainer(Loop):
     """A run of `rtstyle train-wct` for one level, on the photos of a folder.
 
-    `init_from` is the checkpoint of another level, or of a `paper` network of AdaIN: the layers
-    that both decoders end with are copied, and VGG is scaled as it was there.
+    `init_from` is the checkpoint or the file of another level, or the checkpoint of a `paper`
+    network of AdaIN: the layers that both decoders end with are copied, and VGG is scaled as it
+    was there.
     """
 
     config: WctConfig
@@ -57,13 +59,18 @@ class WctTrainer(Loop):
         self.config, self.photos = config, list_pictures(photos)
         own = folder / "checkpoint.pt"
         known = own if own.exists() else init_from
-        vgg = load_vgg("vgg19", [layer(config.level)], vgg_weights)
+        self._vgg = vgg = load_vgg("vgg19", [layer(config.level)], vgg_weights)
         plain = Encoder.of(vgg, None, layer(config.level))
-        self.scales = self._scales(plain, Checkpoint.load(known).model if known else {})
+        self.scales = self._scales(plain, self.start(known).model if known else {})
         super().__init__(config, folder, machine, init_from=init_from)
         self.encoder = Encoder.of(vgg, self.scales, layer(config.level)).to(self.device)
         if self.device.type == "cpu" and self.dtype is torch.float32:
             self.encoder.accelerate()
+
+    def start(self, path: Path) -> Checkpoint:
+        """Read a checkpoint or a decoder's file to start from."""
+        is_file = path.suffix == ".onnx"
+        return wct_checkpoint_of(path, self._vgg) if is_file else Checkpoint.load(path)
 
     def _scales(self, plain: Encoder, known: dict[str, Tensor]) -> list[Tensor]:
         """Return the mean activations of VGG-19: those known, the deeper ones from photos."""

@@ -44,7 +44,10 @@ def train_wct(
     ] = None,
     init_from: Annotated[
         Path | None,
-        typer.Option(help="Checkpoint to start from; default: that of the level before."),
+        typer.Option(
+            help="Checkpoint or decoder file to start from; default: the checkpoint of the level "
+            "before."
+        ),
     ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder of the runs, one below it for each level.")
