@@ -57,6 +57,36 @@ def plain(image: torch.Tensor, *, pooling: str = "average") -> dict[str, torch.T
 # ---- the network
 
 
+def test_in_bf16_it_sees_nearly_the_same_and_is_read_in_float32() -> None:
+    vgg = VGG("vgg19", SPEC.layers, vgg_state())
+    image = torch.from_numpy(picture()).permute(2, 0, 1)[None] / 127.5 - 1
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        pixels = image.clone().requires_grad_(True)
+        layers = Network(vgg, dtype=dtype)(pixels, dict.fromkeys(SPEC.layers, lambda x: x))
+        assert all(value.dtype is torch.float32 for value in layers.values())
+        layers["conv2_1"].square().mean().backward()
+        found[dtype] = [*(value.detach() for value in layers.values()), pixels.grad]
+    for exact, rounded in zip(*found.values(), strict=True):
+        difference = float((rounded - exact).square().mean().sqrt() / exact.square().mean().sqrt())
+        # bfloat16 keeps 8 bits of each number.
+        assert 0 < difference < 0.02
+
+
+def test_auto_is_bf16_where_the_cpu_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rtstyle_export.offline import network as module
+
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    for able, wanted in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(module, "cpu_has_bf16", lambda able=able: able)
+        assert module.choose_type("auto", cpu) is wanted
+        assert module.choose_type("auto", cuda) is torch.float32
+        assert module.choose_type("bf16", cpu) is torch.bfloat16
+        assert module.choose_type("fp32", None) is torch.float32
+    with pytest.raises(UsageError, match="auto, fp32, bf16"):
+        module.choose_type("fp8", cpu)
+
+
 @pytest.mark.parametrize("pooling", ["average", "max"])
 @pytest.mark.parametrize("frugal", [False, True])
 def test_layers_are_read_before_and_after_their_relu(pooling: str, frugal: bool) -> None:

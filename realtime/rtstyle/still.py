@@ -30,6 +30,7 @@ VggWeights = Annotated[
     typer.Option(help="Local safetensors file of VGG-19; default: torchvision's download."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Precision = Annotated[str, typer.Option(help="Of gatys: auto, fp32 or bf16.")]
 Threads = Annotated[int, typer.Option(help="CPU threads; 0: all.", min=0)]
 Seed = Annotated[int, typer.Option(help="Of the noise.")]
 Iterations = Annotated[

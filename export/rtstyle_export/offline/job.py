@@ -25,7 +25,8 @@ from rtstyle_export.train.job import catch_interrupts
 class Settings:
     """Where and how to run: weights file (None: download), device, CPU threads (0: all).
 
-    `preview` is a file that is written every `preview_every` closures.
+    `preview` is a file that is written every `preview_every` closures; `precision` is one of
+    `rtstyle_export.offline.network.PRECISIONS`.
     """
 
     vgg_weights: Path | None = None
@@ -33,6 +34,7 @@ class Settings:
     threads: int = 0
     preview: Path | None = None
     preview_every: int = 25
+    precision: str = "auto"
 
 
 def choose_device(name: str) -> torch.device:
@@ -108,7 +110,7 @@ def run(
     start = stored.load(state, identity) if resume else None
     network = load_network(
         plan.spec.layers, settings.vgg_weights, pooling=plan.spec.pooling,
-        device=choose_device(settings.device),
+        device=choose_device(settings.device), precision=settings.precision,
     )  # fmt: skip
     watch = Watch(settings)
     try:

@@ -28,7 +28,7 @@ class GatysPainter:
         self._paintings, self._scale, self._plan = paintings, scale, plan
         self._network = load_network(
             plan.spec.layers, settings.vgg_weights, pooling=plan.spec.pooling,
-            device=choose_device(settings.device),
+            device=choose_device(settings.device), precision=settings.precision,
         )  # fmt: skip
 
     def __call__(self, photo: Image, known: Known | None) -> Image:

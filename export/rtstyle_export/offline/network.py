@@ -6,9 +6,10 @@ that is kept, so that a part of the network can be computed twice rather than re
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +17,14 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from rtstyle.errors import UsageError
+from rtstyle_export.train.loop import cpu_has_bf16
 from rtstyle_export.vgg import VGG, layer_names, load_vgg
 from rtstyle_export.winograd import WinogradConv3x3
 
 ARCHITECTURE = "vgg19"
 
 POOLINGS = ("max", "average")
+PRECISIONS = ("auto", "fp32", "bf16")
 
 Reader = Callable[[Tensor], Tensor]
 """Maps activations (1, C, H, W) of one layer to what is wanted of them."""
@@ -43,21 +46,39 @@ def check_pooling(pooling: str) -> None:
         raise UsageError(f"There is no pooling {pooling!r}.", "", f"Use {' or '.join(POOLINGS)}.")
 
 
+def choose_type(precision: str, device: torch.device | None) -> torch.dtype:
+    """Return the type in which to convolve. Raises `UsageError` for an unknown precision.
+
+    `auto` is bfloat16 on CPUs that multiply it in hardware: there it takes less time to the same
+    value of the objective (`scripts/bench_gatys`).
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(
+            f"There is no precision {precision!r} for this.", "", f"Use {', '.join(PRECISIONS)}."
+        )
+    quick = (device is None or device.type == "cpu") and cpu_has_bf16()
+    chosen = ("bf16" if quick else "fp32") if precision == "auto" else precision
+    return torch.bfloat16 if chosen == "bf16" else torch.float32
+
+
 def load_network(
     layers: Iterable[str],
     weights: Path | None = None,
     *,
     pooling: str = "average",
     device: torch.device | None = None,
+    precision: str = "fp32",
 ) -> Network:
     """Read VGG-19 up to the deepest of `layers`; `weights` is a safetensors file, else a download.
 
-    Raises `UsageError` for an unknown layer or pooling, `TrainingError` for unusable weights.
+    Raises `UsageError` for an unknown layer, pooling or precision, `TrainingError` for unusable
+    weights.
     """
     layers = tuple(layers)
     check_layers(layers)
     check_pooling(pooling)
-    return Network(load_vgg(ARCHITECTURE, layers, weights), pooling).to(device)
+    dtype = choose_type(precision, device)
+    return Network(load_vgg(ARCHITECTURE, layers, weights), pooling, dtype).to(device)
 
 
 class Network(nn.Module):
@@ -65,13 +86,18 @@ class Network(nn.Module):
 
     A layer `convX_Y` is read before its ReLU and `reluX_Y` after it. (Caffe's ReLU works in place,
     so that what the papers call conv4_2 is in fact relu4_2.)
+
+    It convolves in `dtype`, float32 or bfloat16; readers are given float32.
     """
 
-    def __init__(self, vgg: VGG, pooling: str = "average") -> None:
+    def __init__(
+        self, vgg: VGG, pooling: str = "average", dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__()
         self.layers, self.pooling = vgg.layers, pooling
         self.mean, self.std = cast(Tensor, vgg.mean), cast(Tensor, vgg.std)
-        self.blocks = nn.ModuleList(_blocks(vgg))
+        self.dtype = dtype
+        self.blocks = nn.ModuleList(_blocks(vgg, dtype))
 
     def to(self, device: torch.device | None) -> Network:  # type: ignore[override]
         """Move the weights to `device`, if one is given."""
@@ -90,7 +116,7 @@ class Network(nn.Module):
         """
         x = ((image + 1) * 127.5 - self.mean) / self.std
         # The fast convolutions work with channels last; this saves them a copy.
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         found: dict[str, Tensor] = {}
         for block in self.blocks:
             assert isinstance(block, _Block)
@@ -126,10 +152,27 @@ class Network(nn.Module):
         return means
 
 
+class _Conv(nn.Module):
+    """A frozen convolution in bfloat16, with or without the ReLU after it."""
+
+    def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
+        super().__init__()
+        self.relu = relu
+        self.conv = copy.deepcopy(conv).requires_grad_(False)
+        self.conv.to(torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        return F.relu(y) if self.relu else y
+
+
+_AnyConv: TypeAlias = WinogradConv3x3 | _Conv
+
+
 class _Block(nn.Module):
     """Convolutions of one resolution and, but for the last block, the pooling after them."""
 
-    def __init__(self, names: list[str], convs: list[WinogradConv3x3], pools: bool) -> None:
+    def __init__(self, names: list[str], convs: list[_AnyConv], pools: bool) -> None:
         super().__init__()
         self.names, self.pools = names, pools
         self.convs = nn.ModuleList(convs)
@@ -141,11 +184,11 @@ class _Block(nn.Module):
 
         def read(layer: str) -> None:
             if layer in readers:
-                found[layer] = readers[layer](x)
+                found[layer] = readers[layer](x.float())
 
         for name, conv in zip(self.names, self.convs, strict=True):
             x = conv(x)
-            if not cast(WinogradConv3x3, conv).relu:
+            if not cast(_AnyConv, conv).relu:
                 read(f"conv{name}")
                 x = F.relu(x)
             read(f"relu{name}")
@@ -155,14 +198,15 @@ class _Block(nn.Module):
         return x, found
 
 
-def _blocks(vgg: VGG) -> list[_Block]:
+def _blocks(vgg: VGG, dtype: torch.dtype) -> list[_Block]:
     blocks: list[_Block] = []
     names: list[str] = []
-    convs: list[WinogradConv3x3] = []
+    convs: list[_AnyConv] = []
+    kind = _Conv if dtype is torch.bfloat16 else WinogradConv3x3
     for name, module in zip(layer_names(ARCHITECTURE), vgg.features, strict=False):
         if isinstance(module, nn.Conv2d):
             # A layer that is read before its ReLU cannot be fused with it.
-            convs.append(WinogradConv3x3(module, relu=name not in vgg.layers))
+            convs.append(kind(module, relu=name not in vgg.layers))
             names.append(name.removeprefix("conv"))
         elif name.startswith("pool"):
             blocks.append(_Block(names, convs, pools=True))

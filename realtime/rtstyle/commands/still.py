@@ -14,6 +14,7 @@ from rtstyle.still import (
     Device,
     Iterations,
     Overwrite,
+    Precision,
     Preview,
     PreviewEvery,
     Quality,
@@ -99,6 +100,7 @@ def still(
     seed: Seed = 0,
     vgg_weights: VggWeights = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     threads: Threads = 0,
     preview: Preview = None,
     preview_every: PreviewEvery = 25,
@@ -118,7 +120,7 @@ def still(
             content_layers=content_layers, style_layers=style_layers, tv_weight=tv_weight,
             pooling=pooling, optimizer=optimizer, preview=preview, vgg_weights=vgg_weights,
             init=init != "photo" or None, tolerance=tolerance or None, resume=resume or None,
-            iterations=iterations != 300 or None,
+            iterations=iterations != 300 or None, precision=precision != "auto" or None,
         )  # fmt: skip
         still_by_wct(
             photo, output, style, levels=levels, alpha=alpha, size=size, mask=mask,
@@ -166,7 +168,8 @@ def still(
 
     outcome = run(
         Subject(content, paintings, guides, style_scale), shape, plan,
-        Settings(vgg_weights, device, threads, preview, preview_every), write, state, resume=resume,
+        Settings(vgg_weights, device, threads, preview, preview_every, precision), write, state,
+        resume=resume,
     )  # fmt: skip
     conclude(outcome, output)
 

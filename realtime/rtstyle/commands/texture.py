@@ -13,6 +13,7 @@ from rtstyle.still import (
     Device,
     Iterations,
     Overwrite,
+    Precision,
     Preview,
     PreviewEvery,
     Quality,
@@ -59,6 +60,7 @@ def texture(
     seed: Seed = 0,
     vgg_weights: VggWeights = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     threads: Threads = 0,
     preview: Preview = None,
     preview_every: PreviewEvery = 25,
@@ -71,7 +73,7 @@ def texture(
     if method == "wct":
         refuse_strangers(
             method, style_layers=style_layers, pooling=pooling, preview=preview,
-            vgg_weights=vgg_weights, resume=resume or None,
+            vgg_weights=vgg_weights, precision=precision != "auto" or None, resume=resume or None,
             iterations=iterations != 300 or None, tv_weight=tv_weight != 0.1 or None,
         )  # fmt: skip
         texture_by_wct(
@@ -104,7 +106,7 @@ def texture(
         Subject(None, [read_paintings(painting)], None, style_scale),
         (height, width),
         Plan(spec, Method(closures=iterations), "noise", seed),
-        Settings(vgg_weights, device, threads, preview, preview_every),
+        Settings(vgg_weights, device, threads, preview, preview_every, precision),
         lambda image: write_picture(Picture(image), output, quality),
         state,
         resume=resume,
