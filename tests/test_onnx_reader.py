@@ -97,7 +97,7 @@ def test_a_network_for_any_style_comes_back(size: str, tmp_path: Path) -> None:
         make(place, "none", size=size, init_from=out / "missing.onnx")
 
 
-def test_training_starts_from_the_built_in_network_for_any_style() -> None:
+def test_any_names_the_built_in_network() -> None:
     assert find_any_start("any", "fast").name == "any-fast-content.onnx"
     assert find_any_start("some/checkpoint.pt", "fast") == Path("some/checkpoint.pt")
 

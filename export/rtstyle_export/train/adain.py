@@ -101,10 +101,9 @@ class AdainTrainer(Loop):
         pictures = (to_tensor(read_picture(p, 256)) for p in chosen[: self.config.scaled_on])
         return mean_activations(encoder, pictures)
 
-    def start(self, path: Path) -> Checkpoint:
-        """Read a checkpoint or a content file to start from."""
-        is_file = path.suffix == ".onnx"
-        return adain_checkpoint_of(path, self._vgg) if is_file else Checkpoint.load(path)
+    def from_file(self, path: Path) -> Checkpoint:
+        """Read a content file."""
+        return adain_checkpoint_of(path, self._vgg)
 
     def _encoder(self, scales: Sequence[Tensor] | None) -> Encoder:
         return Encoder.of(self._vgg, scales)

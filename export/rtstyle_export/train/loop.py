@@ -116,8 +116,12 @@ class Loop(ABC):
             self.model = DistributedDataParallel(self.net)
 
     def start(self, path: Path) -> Checkpoint:
-        """Read a checkpoint or, where the kind of training can, an ONNX file to start from."""
-        return checkpoint_of(path) if path.suffix == ".onnx" else Checkpoint.load(path)
+        """Read a checkpoint or an ONNX file to start from. Raises `TrainingError`."""
+        return self.from_file(path) if path.suffix == ".onnx" else Checkpoint.load(path)
+
+    def from_file(self, path: Path) -> Checkpoint:
+        """Read the network that `path` holds, an ONNX file of this kind of training."""
+        return checkpoint_of(path)
 
     @abstractmethod
     def build(self) -> nn.Module:

@@ -67,10 +67,9 @@ class WctTrainer(Loop):
         if self.device.type == "cpu" and self.dtype is torch.float32:
             self.encoder.accelerate()
 
-    def start(self, path: Path) -> Checkpoint:
-        """Read a checkpoint or a decoder's file to start from."""
-        is_file = path.suffix == ".onnx"
-        return wct_checkpoint_of(path, self._vgg) if is_file else Checkpoint.load(path)
+    def from_file(self, path: Path) -> Checkpoint:
+        """Read a decoder's file."""
+        return wct_checkpoint_of(path, self._vgg)
 
     def _scales(self, plain: Encoder, known: dict[str, Tensor]) -> list[Tensor]:
         """Return the mean activations of VGG-19: those known, the deeper ones from photos."""
