@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from models import OPSET, Graph
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 NUMBERS = 6
 
@@ -77,6 +77,65 @@ def content_model(regions: bool) -> bytes:
     if regions:
         inputs.append(port("weights", TensorProto.FLOAT, [1, "K", "H", "W"]))
     return build(graph, inputs, port("stylized", TensorProto.UINT8, ["N", "H", "W", 3]))
+
+
+AWAY = 5.0
+"""How far from the painting's own numbers the best ones are, by `refine_model`."""
+SIDE = 16
+
+
+def vgg_model() -> bytes:
+    """Statistics as of `style_model`; every eighth pixel takes the place of features."""
+    model = onnx.load_from_string(style_model())
+    for node in model.graph.node:
+        node.input[:] = ["image" if name == "painting" else name for name in node.input]
+    model.graph.input[0].name = "image"
+    steps = numpy_helper.from_array(np.array([8, 8], np.int64), "steps")
+    zeros = numpy_helper.from_array(np.zeros(2, np.int64), "zeros")
+    ends = numpy_helper.from_array(np.full(2, 1 << 40, np.int64), "ends")
+    axes = numpy_helper.from_array(np.array([2, 3], np.int64), "axes")
+    model.graph.initializer.extend([steps, zeros, ends, axes])
+    model.graph.node.extend(
+        [
+            helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
+            helper.make_node("Slice", ["planes", "zeros", "ends", "axes", "steps"], ["features"]),
+        ]
+    )
+    model.graph.output.append(port("features", TensorProto.FLOAT, ["N", 3, "R", "C"]))
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def refine_model(worse: bool = False) -> bytes:
+    """Squared distance of the numbers from those of the painting and `AWAY`, and its gradient.
+
+    `worse` gives the gradient's opposite.
+    """
+    graph = Graph()
+    best = graph.op("Add", "goal", graph.const(np.array(AWAY, np.float32)))
+    away = graph.op("Sub", "numbers", best)
+    graph.op("ReduceSum", graph.op("Mul", away, away), out="objective", keepdims=0)
+    graph.op("Mul", away, graph.const(np.array(-2 if worse else 2, np.float32)), out="gradient")
+    inputs = [port(name, TensorProto.FLOAT, [1, NUMBERS]) for name in ("numbers", "goal")]
+    # As that of `fast`, it sees only the frame; its features have strides of 8.
+    inputs.append(port("image", TensorProto.UINT8, [1, SIDE, SIDE, 3]))
+    inputs.append(port("features", TensorProto.FLOAT, [1, 3, SIDE // 8, SIDE // 8]))
+    made = build(graph, inputs, port("objective", TensorProto.FLOAT, []))
+    model = onnx.load_from_string(made)
+    model.graph.output.append(port("gradient", TensorProto.FLOAT, [1, NUMBERS]))
+    return bytes(model.SerializeToString())
+
+
+def write_refine(folder: Path, model: bytes | None = None) -> None:
+    """Add what fits vectors to both sizes of a folder of `write_any`."""
+    manifest = folder / "manifest.json"
+    data = json.loads(manifest.read_text(encoding="utf-8"))
+    for part, content in (("vgg", vgg_model()), ("refine", model or refine_model())):
+        (folder / f"any-{part}.onnx").write_bytes(content)
+        for parts in data["any"].values():
+            parts[part] = entry(folder / f"any-{part}.onnx")
+    manifest.write_text(json.dumps(data), encoding="utf-8")
 
 
 def entry(path: Path) -> dict[str, Any]:

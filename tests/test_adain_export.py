@@ -34,7 +34,7 @@ from rtstyle_export.functional import (  # noqa: E402
 )
 from rtstyle_export.networks.adain import FastAdain  # noqa: E402
 from rtstyle_export.networks.realtime import RealTimeSpec  # noqa: E402
-from rtstyle_export.storage import lacks_weights  # noqa: E402
+from rtstyle_export.storage import donors_of  # noqa: E402
 from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.train.config import TrainConfig  # noqa: E402
 from rtstyle_export.wct_onnx import write_encoder  # noqa: E402
@@ -173,9 +173,8 @@ def test_export(
     assert styles.find_any("content", size).training["steps"] == 0
     # VGG-19 is in the encoder's file already.
     style = styles.find_any("style", size)
-    assert lacks_weights(style.path)
-    assert style.donor is not None
-    assert style.donor[0] == out / "wct-encoder.onnx"
+    assert donors_of(style.path) == ["wct-encoder.onnx"]
+    assert style.donors[0][0] == out / "wct-encoder.onnx"
     weights = onnx.load(out / f"any-{size}-content.onnx").graph.initializer
     # The paper's encoder has 8 large convolutions in half precision, its decoder 8 in 8 bits.
     types = [weight.data_type for weight in weights]

@@ -103,7 +103,10 @@ def test_a_damaged_network_for_any_picture_is_told(
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     entry = next(iter(manifest["styles"]["mosaic"]["files"].values()))
     donor = {"path": "donor.onnx", "sha256": "0" * 64}
-    manifest["any"] = {"fast": {"content": entry}, "paper": {"content": {**entry, "donor": donor}}}
+    manifest["any"] = {
+        "fast": {"content": entry},
+        "paper": {"content": {**entry, "donors": [donor]}},
+    }
     manifest["wct"] = {"encoder": entry}
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     monkeypatch.setenv(styles.FOLDER_VARIABLE, str(folder))

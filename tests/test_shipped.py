@@ -10,16 +10,19 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from PIL import Image as Pil
 from typer.main import get_command
 
 from rtstyle import Stylizer
-from rtstyle.adain import built_in
+from rtstyle.adain import built_in, encode
 from rtstyle.cli import build_app
-from rtstyle.engines import ov
+from rtstyle.engines import EngineOptions, ov
+from rtstyle.engines.base import read_model
+from rtstyle.engines.onnxrt import open_session
 from rtstyle.errors import StyleError
 from rtstyle.samples import sample_frames
-from rtstyle.styles import FOLDER_VARIABLE, find_model, load_manifest
+from rtstyle.styles import FOLDER_VARIABLE, find_any, find_model, load_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMED = {"mosaic", "starry_night", "scream", "wave", "composition", "udnie", "sketch"}
@@ -163,3 +166,42 @@ def test_flat_dark_and_bright_frames_do_not_explode(level: int, side: int) -> No
     assert (painted.std(axis=(0, 1)) < std).all()
     if side >= 16:
         np.testing.assert_allclose(painted.mean(axis=(0, 1)), mean + 127.5, atol=6)
+
+
+@pytest.mark.parametrize("size", ["fast", "paper"])
+def test_a_fitted_vector_paints_better_what_it_was_not_fitted_to(size: str, tmp_path: Path) -> None:
+    frame, painting = (f[:256, :256].copy() for f in sample_frames(2))
+    painting = np.ascontiguousarray(painting[::-1, :, ::-1])
+    path = tmp_path / "painting.png"
+    Pil.fromarray(painting).save(path)
+    eye, gradient = (
+        open_session(read_model(find_any(part, size).path), EngineOptions())
+        for part in ("vgg", "refine")
+    )
+    goal = eye.run(["statistics"], {"image": painting[None]})[0]
+    other = np.ascontiguousarray(frame[64:192, :128])
+    given = {"image": other[None], "goal": goal}
+    given["features"] = eye.run(["features"], {"image": other[None]})[0]
+    given = {port.name: given[port.name] for port in gradient.get_inputs() if port.name in given}
+
+    def judge(numbers: NDArray[np.float32]) -> tuple[float, float]:
+        wanted = ["objective", "style"]
+        objective, style = gradient.run(wanted, {**given, "numbers": numbers[None]})
+        return float(objective), float(style)
+
+    before, after = (judge(encode(str(path), size, rough=rough)) for rough in (True, False))
+    assert after[0] < 0.95 * before[0]
+    assert after[1] < 0.95 * before[1]
+
+
+@pytest.mark.parametrize(("level", "side"), [(0, 300), (128, 1), (255, 16)])
+def test_flat_dark_and_bright_paintings_do_not_explode(
+    level: int, side: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "flat.png"
+    Pil.fromarray(np.full((side, side, 3), level, np.uint8)).save(path)
+    assert np.isfinite(encode(str(path), "fast")).all()
+    with Stylizer(str(path), "fast") as stylize:
+        painted = stylize(next(iter(sample_frames(1)))[::4, ::4].copy())
+    # As flat as the painting.
+    assert np.abs(painted.astype(int) - level).mean() < 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from rtstyle import adain
-from rtstyle.engines import EngineOptions, open_engine
+from rtstyle import adain, refine
+from rtstyle.engines import EngineOptions
 from rtstyle.engines.base import read_model
 from rtstyle.engines.onnxrt import open_session
 from rtstyle.errors import TrainingError
@@ -25,22 +25,20 @@ from rtstyle_export.adain_onnx import (
     reference_form,
     write_part,
 )
+from rtstyle_export.adain_parity import measure
 from rtstyle_export.data import list_pictures
 from rtstyle_export.manifest_writer import edit_manifest, file_entry
 from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, FastPair, PaperPair
 from rtstyle_export.onnx_reader import encoder_of
-from rtstyle_export.parity import Parity, compare
+from rtstyle_export.parity import Parity
 from rtstyle_export.ranges import Rounding, keep_ranges
-from rtstyle_export.storage import halved, lacks_weights, quantized, share
+from rtstyle_export.storage import halved, quantized, share
 from rtstyle_export.train.checkpoint import Checkpoint, scales_of, without_scales
 from rtstyle_export.train.config import AdainConfig
 from rtstyle_export.vgg import load_vgg
 
 DONOR = "wct-encoder.onnx"
 """The file that holds the weights of VGG-19 for the others beside it."""
-
-CLOSE = 1e-3
-"""Largest difference of statistics, as a share of their standard deviation."""
 
 
 def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder, Any]:
@@ -131,18 +129,19 @@ def export_adain(
     donor = out / DONOR
     if manifest and donor.exists():
         take_over(encoder, donor)
-    shared = None if isinstance(pair, FastPair) else shared_style(out, encoder)
-    if shared is not None:
-        files["style"] = shared
-    for part in parts_of(pair, shared is not None):
+    if isinstance(pair, PaperPair):
+        files |= shared_parts(out, encoder)
+    for part in parts_of(pair):
+        if part in files:
+            continue
         file = out / f"any-{size}-{part}.onnx"
         fresh = file.with_name(f".{file.name}.new")
         form = export_form(part, encoder, pair)
         try:
             feeds = content_feeds(form, files["style"], size, pictures) if part == "content" else []
             write_part(part, form, fresh, size=size, numbers=numbers, training=facts, feeds=feeds)
-            if manifest and donor.exists():
-                share(fresh, donor)
+            if manifest:
+                share_all(fresh, donors_for(part, out, files))
             parity = measure(part, reference_form(part, encoder, pair), fresh, pictures, numbers)
             parity.require()
             rounding = keep_ranges(fresh, feeds) if feeds else None
@@ -155,46 +154,46 @@ def export_adain(
     if manifest:
         enter(out, size, files, facts)
         if paintings is not None:
-            keep_paintings(out, paintings, size, files["style"])
+            keep_paintings(out, paintings, size, files)
     return list(files.values())
 
 
-def parts_of(pair: Any, shared: bool) -> tuple[str, ...]:
+def parts_of(pair: Any) -> tuple[str, ...]:
     """Return the files that a network needs; the paper's paints regions with its content file."""
-    if isinstance(pair, FastPair):
-        return PARTS
-    return ("content",) if shared else ("style", "content")
+    return PARTS if isinstance(pair, FastPair) else tuple(p for p in PARTS if p != "regions")
 
 
-def shared_style(folder: Path, encoder: Encoder) -> Path | None:
-    """Return the style file of `fast` in `folder` if it has the same encoder and serves both."""
-    path = folder / "any-fast-style.onnx"
-    if not path.is_file():
-        return None
-    meta = open_session(read_model(path), EngineOptions()).get_modelmeta().custom_metadata_map
-    return path if meta.get("rtstyle.encoder") == encoder_hash(encoder) else None
+def donors_for(part: str, folder: Path, files: Mapping[str, Path]) -> list[Path]:
+    """Return the files that may hold weights of a part: VGG-19, and of `refine` the network."""
+    network = [files.get("regions") or files["content"]] if part == "refine" else []
+    return [folder / DONOR, *network]
 
 
-def measure(
-    part: str, net: nn.Module, file: Path, pictures: Sequence[NDArray[np.uint8]], numbers: int
-) -> Parity:
-    """Compare a file with the network it came from."""
-    if part == "style":
-        return measure_style(net, file, pictures)
-    with open_engine(file, "cpu", precision="fp32") as engine, torch.no_grad():
-        pairs = []
-        for number, picture in enumerate(pictures):
-            feeds = example_feeds(net, picture, numbers, number)
-            wanted = net(*(torch.from_numpy(np.array(v)) for v in (picture[None], *feeds.values())))
-            pairs.append((engine.run(picture[None], feeds), wanted.numpy()))
-        return compare(engine.device, pairs)
+def share_all(path: Path, donors: Sequence[Path]) -> None:
+    """Take out of a file what weights the donors that exist hold too."""
+    for donor in donors:
+        if donor.exists():
+            share(path, donor)
+
+
+def shared_parts(folder: Path, encoder: Encoder) -> dict[str, Path]:
+    """Return those files of `fast` in `folder` that serve both sizes, as it has this encoder."""
+    found = {}
+    for part in ("style", "vgg"):
+        path = folder / f"any-fast-{part}.onnx"
+        if path.is_file():
+            session = open_session(read_model(path), EngineOptions())
+            meta = session.get_modelmeta().custom_metadata_map
+            if meta.get("rtstyle.encoder") == encoder_hash(encoder):
+                found[part] = path
+    return found
 
 
 def content_feeds(
     net: nn.Module, style: Path, size: str, pictures: Sequence[NDArray[np.uint8]]
 ) -> list[dict[str, NDArray[Any]]]:
     """Feed each of `pictures` with three of them as the painting, for `measure_ranges`."""
-    vectors = [adain.run_encoder(style, size, picture)[None] for picture in pictures]
+    vectors = [adain.run_encoder(style, size, adain.prepare(p))[None] for p in pictures]
     feeds: list[dict[str, NDArray[Any]]] = []
     for number, picture in enumerate(pictures):
         for shift in (0, 1, 3):
@@ -208,51 +207,14 @@ def content_feeds(
     return feeds
 
 
-def example_feeds(
-    net: nn.Module, picture: NDArray[np.uint8], numbers: int, seed: int
-) -> dict[str, NDArray[Any]]:
-    """Return plausible statistics in the order of the network's arguments."""
-    random = np.random.default_rng(seed)
-    count = 2 if isinstance(net, RegionsNet) else 1
-    drawn = random.normal(0.3, 0.3, (count, numbers)).astype(np.float32)
-    feeds: dict[str, NDArray[Any]] = {"statistics": drawn, "strength": np.ones(1, np.float32)}
-    if isinstance(net, RegionsNet):
-        height, width = picture.shape[:2]
-        weights = np.zeros((1, 2, height, width), np.float32)
-        weights[:, 0] = np.linspace(0, 1, width, dtype=np.float32)
-        weights[:, 1] = 1 - weights[:, 0]
-        return {**feeds, "statistics": np.abs(drawn)[None], "weights": weights}
-    return feeds
-
-
-def measure_style(net: nn.Module, file: Path, pictures: Sequence[NDArray[np.uint8]]) -> Parity:
-    """Compare statistics: those within `CLOSE` count as within a level."""
-    session = open_session(read_model(file), EngineOptions())
-    close = values = 0
-    worst = 0.0
-    for picture in pictures:
-        batch = np.array(picture[None])
-        with torch.no_grad():
-            vectors = [vector.numpy() for vector in net(torch.from_numpy(batch))]
-        for wanted, found in zip(vectors, session.run(None, {"painting": batch}), strict=True):
-            difference = np.abs(found - wanted) / (CLOSE * max(float(wanted.std()), CLOSE))
-            close += int((difference <= 1).sum())
-            values += wanted.size
-            worst = max(worst, float(difference.max()))
-    return Parity("cpu", len(pictures), close / values, int(np.ceil(worst)) if worst > 1 else 0)
-
-
 def enter(folder: Path, size: str, files: dict[str, Path], facts: dict[str, Any]) -> None:
     """Enter the files of a size into the manifest."""
     with edit_manifest(folder) as data:
         entry = data.setdefault("any", {})
-        entry[size] = {
-            part: file_entry(file, facts, folder / DONOR if lacks_weights(file) else None)
-            for part, file in files.items()
-        }
+        entry[size] = {part: file_entry(file, facts) for part, file in files.items()}
 
 
-def keep_paintings(folder: Path, paintings: Path, size: str, style: Path) -> None:
+def keep_paintings(folder: Path, paintings: Path, size: str, files: Mapping[str, Path]) -> None:
     """Add the statistics of the built-in paintings in one size to `any-paintings.npz`."""
     path = folder / "any-paintings.npz"
     known: dict[str, NDArray[np.float32]] = {}
@@ -260,8 +222,10 @@ def keep_paintings(folder: Path, paintings: Path, size: str, style: Path) -> Non
         with np.load(path) as content:
             known = {key: content[key] for key in content.files}
     for name, painting in find_paintings(folder, paintings):
-        numbers = adain.run_encoder(style, size, adain.read_painting(painting))
-        known[f"{size}/{name}"] = numbers
+        picture = adain.prepare(adain.read_painting(painting))
+        found = adain.run_encoder(files["style"], size, picture)
+        fitted = refine.fit(found, picture, files["vgg"], files["refine"])
+        known[f"{size}/{name}"] = found if fitted is None else fitted
     partial = path.with_name(".any-paintings.tmp.npz")
     np.savez_compressed(partial, **cast(Any, known))
     partial.replace(path)

@@ -1,7 +1,9 @@
 """The networks of `rtstyle train-adain` in the forms that are exported, and their files.
 
 `style` maps a painting to a small vector, `content` paints a frame with such a vector, and
-`regions`, which only `fast` needs, paints with several vectors and a map of weights.
+`regions`, which only `fast` needs, paints with several vectors and a map of weights. `vgg`
+gives what VGG-19 sees in a picture, and `refine` how a vector must change for a painted frame to
+come nearer to the painting.
 """
 
 from __future__ import annotations
@@ -18,16 +20,22 @@ from onnx import helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rtstyle_export.functional import channel_statistics, content_distance
+from rtstyle_export.gradient import with_gradient
+from rtstyle_export.losses import relative_distance
 from rtstyle_export.networks.adain import (
     COLOURS,
     COLOURS_EPS,
+    STYLE_LAYERS,
     Encoder,
     FastAdain,
     FastPair,
     PaperAdain,
     PaperPair,
+    by_layer,
     mix,
     painting_statistics,
+    recolour,
 )
 from rtstyle_export.networks.realtime import (
     fold_unshuffle,
@@ -36,9 +44,17 @@ from rtstyle_export.networks.realtime import (
 )
 from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace
 from rtstyle_export.ranges import add_ranges, measure_ranges
-from rtstyle_export.storage import store_small, write_model
+from rtstyle_export.storage import brief, store_small, write_model
 
-PARTS = ("style", "content", "regions")
+PARTS = ("style", "content", "regions", "vgg", "refine")
+REFINED = ("objective", "style", "content", "gradient")
+"""What `refine` gives: see `RefineNet`, and the gradient of the first."""
+SIDE = 128
+"""Rows and columns of the frames on which a vector is refined."""
+STYLE_WEIGHT = 10.0
+"""Weight of the style in refining."""
+CONTENT_WEIGHTS = {"fast": 1.5, "paper": 2.0}
+"""That of the content, by size: `paper` keeps less of a frame."""
 
 
 class StyleNet(nn.Module):
@@ -53,7 +69,7 @@ class StyleNet(nn.Module):
 
     def forward(self, painting: Tensor) -> tuple[Tensor, ...]:
         """Return the vector that the content network takes, of `fast` both."""
-        x = painting.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        x = from_picture(painting)
         found = painting_statistics(x, self.encoder(x))
         paper = found[:, -PaperAdain.numbers :]
         return (self.pair.head(found), paper) if isinstance(self.pair, FastPair) else (paper,)
@@ -68,7 +84,7 @@ class ContentNet(nn.Module):
 
     def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
         """Return the painted picture, uint8."""
-        x = image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        x = from_picture(image)
         return to_picture(self.net(x, statistics, strength))
 
 
@@ -121,8 +137,66 @@ class RegionsNet(nn.Module):
         self, image: Tensor, statistics: Tensor, strength: Tensor, weights: Tensor
     ) -> Tensor:
         """Return the painted picture, uint8."""
-        x = image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        x = from_picture(image)
         return to_picture(self.net.regional(x, statistics, strength, weights))
+
+
+class VggNet(nn.Module):
+    """What VGG-19 sees in a picture, (N, H, W, 3) uint8 RGB, sides from 32."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return its `painting_statistics`, and its relu4_1 (N, 512, H / 8, W / 8)."""
+        x = from_picture(image)
+        found = self.encoder(x)
+        return painting_statistics(x, found), found[STYLE_LAYERS[-1]]
+
+
+class RefineNet(nn.Module):
+    """How well a vector paints a frame like a painting.
+
+    As in training (`rtstyle_export.losses.AdainLoss`), but for content, which is compared with the
+    frame itself.
+    """
+
+    def __init__(self, encoder: Encoder, net: FastAdain | PaperAdain) -> None:
+        super().__init__()
+        self.encoder, self.net = encoder, net
+        self.content_weight = CONTENT_WEIGHTS["fast" if isinstance(net, FastAdain) else "paper"]
+
+    def forward(
+        self, numbers: Tensor, image: Tensor, features: Tensor, goal: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the objective, and the distances of style and content in it, all scalars.
+
+        `numbers` (1, M) is the vector; `image` (1, H, W, 3) uint8 the frame, sides multiples of 8,
+        and `features` its relu4_1; `goal` (1, `STATISTICS`) are the painting's statistics.
+        """
+        # The colours are those of the painting already.
+        numbers = torch.cat([numbers[:, :-COLOURS], numbers[:, -COLOURS:].detach()], dim=1)
+        found = self.encoder(self.paint(from_picture(image), numbers, features).clamp(-1, 1))
+        shown = {layer: channel_statistics(found[layer]) for layer in STYLE_LAYERS}
+        style = relative_distance(shown, by_layer(goal), STYLE_LAYERS).sum()
+        content = content_distance(found[STYLE_LAYERS[-1]], features).sum()
+        return STYLE_WEIGHT * style + self.content_weight * content, style, content
+
+    def paint(self, x: Tensor, numbers: Tensor, features: Tensor) -> Tensor:
+        """Paint (1, 3, H, W) in -1 to 1 at full strength."""
+        one = torch.ones(1)
+        if isinstance(self.net, FastAdain):
+            painted: Tensor = self.net(x, numbers, one)
+            return painted
+        # Its encoder has seen the frame before.
+        painted = self.net.decoder(self.net.target(features, numbers, one))
+        return recolour(painted, numbers[:, -COLOURS:], one)
+
+
+def from_picture(image: Tensor) -> Tensor:
+    """Turn (N, H, W, 3) uint8 into (N, 3, H, W) in -1 to 1."""
+    return image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
 
 
 def encoder_hash(encoder: Encoder) -> str:
@@ -143,6 +217,10 @@ def export_form(part: str, encoder: Encoder, pair: FastPair | PaperPair) -> nn.M
     """Return one of `PARTS` as a module for export."""
     if part == "style":
         return StyleNet(encoder, pair).eval()
+    if part == "vgg":
+        return VggNet(encoder).eval()
+    if part == "refine":
+        return RefineNet(encoder, pair.net).eval()
     if part == "regions" or isinstance(pair, PaperPair):
         return RegionsNet(pair.net).eval()
     return FoldedContentNet(pair.net).eval()
@@ -167,12 +245,19 @@ def write_part(
 ) -> str:
     """Write one of `PARTS` as ONNX to `path`; return the SHA-256 of the file.
 
+    `refine` is written with its gradient (`with_gradient`), for frames of `SIDE` pixels.
+
     `net` is its `export_form`, `numbers` the length M of the statistics. With `feeds`, the file
     can run in int8, too.
     """
     inputs, outputs, example = _ports(net, numbers)
-    axes = _REGION_AXES if isinstance(net, RegionsNet) else _AXES
-    model = trace(net, example, inputs, outputs, axes)
+    if isinstance(net, RefineNet):
+        both = with_gradient(net.requires_grad_(False), example)
+        model = trace(both, example, inputs, outputs, {})
+        brief(model)
+    else:
+        axes = _REGION_AXES if isinstance(net, RegionsNet) else _AXES
+        model = trace(net, example, inputs, outputs, axes)
     store_small(model)
     model.producer_name = "rtstyle"
     model.doc_string = f"AdaIN, size {size}: {part}."
@@ -185,15 +270,25 @@ def write_part(
             "rtstyle.credit": "VGG-19: K. Simonyan, A. Zisserman, CC BY 4.0",
             "rtstyle.training": json.dumps(training, sort_keys=True),
             "rtstyle.content_hash": content_hash(model),
-            "rtstyle.encoder": encoder_hash(net.encoder) if isinstance(net, StyleNet) else "",
+            "rtstyle.encoder": encoder_hash(net.encoder)
+            if isinstance(net, StyleNet | VggNet)
+            else "",
         },
     )
     add_ranges(model, measure_ranges(model, feeds))
     return write_model(model, path)
 
 
+def _refine_ports(net: RefineNet, numbers: int) -> tuple[list[str], list[str], tuple[Tensor, ...]]:
+    picture = torch.arange(SIDE * SIDE * 3).view(1, SIDE, SIDE, 3).to(torch.uint8)
+    goal, features = VggNet(net.encoder)(picture)
+    names = ["numbers", "image", "features", "goal"]
+    return names, list(REFINED), (torch.full((1, numbers), 0.5), picture, features, goal)
+
+
 _AXES = {
     **PICTURE_AXES,
+    "features": {0: "batch", 2: "rows", 3: "columns"},
     "painting": PICTURE_AXES["image"],
     "statistics": {0: "styles"},
     "paper": {0: "styles"},
@@ -212,6 +307,10 @@ def _ports(net: nn.Module, numbers: int) -> tuple[list[str], list[str], tuple[Te
     if isinstance(net, StyleNet):
         both = isinstance(net.pair, FastPair)
         return ["painting"], ["statistics", "paper"] if both else ["statistics"], (picture,)
+    if isinstance(net, VggNet):
+        return ["image"], ["statistics", "features"], (picture,)
+    if isinstance(net, RefineNet):
+        return _refine_ports(net, numbers)
     if isinstance(net, RegionsNet):
         weights = torch.full((1, 2, 64, 64), 0.5)
         names = ["image", "statistics", "strength", "weights"]

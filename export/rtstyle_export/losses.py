@@ -149,6 +149,16 @@ class AdainLossSpec:
     order_weight: float = 0.0
 
 
+def relative_distance(found: Statistics, style: Statistics, layers: Sequence[str]) -> Tensor:
+    """Squared distance of statistics, relative to the square of `style`, mean over layers: (N,)."""
+    parts = []
+    for layer in layers:
+        mean, std = style[layer]
+        size = (mean.square() + std.square()).mean(dim=1).clamp_min(1e-12)
+        parts.append(statistics_distance(found[layer], (mean, std)) / size)
+    return torch.stack(parts).mean(dim=0)
+
+
 class AdainLoss(nn.Module):
     """Content and style of Huang and Belongie 2017, equations 12 and 13, in relative distances.
 
@@ -197,12 +207,7 @@ class AdainLoss(nn.Module):
 
     def distance(self, found: Statistics, style: Statistics) -> Tensor:
         """Relative squared distance of statistics from those of a style, mean over layers: (N,)."""
-        parts = []
-        for layer in self.layers:
-            mean, std = style[layer]
-            size = (mean.square() + std.square()).mean(dim=1).clamp_min(1e-12)
-            parts.append(statistics_distance(found[layer], (mean, std)) / size)
-        return torch.stack(parts).mean(dim=0)
+        return relative_distance(found, style, self.layers)
 
     def order(self, found: Statistics, blends: Blends) -> Tensor:
         """How far pictures fail to come nearer to a style as its share in them grows: (N,).

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rtstyle_export.onnx_writer import Credits
-from rtstyle_export.storage import make_whole, share
+from rtstyle_export.storage import donors_of, make_whole, share
 
 # Artist, title and year of the paintings that the built-in styles were trained on. Every artist
 # died before 1954; the works are in the public domain.
@@ -53,10 +53,11 @@ def add_to_manifest(
         entry["files"][size] = file_entry(file, training)
 
 
-def file_entry(file: Path, training: dict[str, Any], donor: Path | None = None) -> dict[str, Any]:
-    """Return what the manifest says of a file and of its `donor`, if weights of it lie there."""
+def file_entry(file: Path, training: dict[str, Any]) -> dict[str, Any]:
+    """Return what the manifest says of a file, and of those that hold weights of it."""
     entry = {**_place(file), "bytes": file.stat().st_size, "training": training}
-    return entry if donor is None else {**entry, "donor": _place(donor)}
+    donors = donors_of(file) if file.suffix == ".onnx" else []
+    return {**entry, "donors": [_place(file.with_name(d)) for d in donors]} if donors else entry
 
 
 def _place(file: Path) -> dict[str, str]:
@@ -71,7 +72,8 @@ def rewriting(donor: Path) -> Iterator[None]:
     if path.exists():
         known = json.loads(path.read_text(encoding="utf-8")).get("any", {})
         entries = [file for parts in known.values() for file in parts.values()]
-    takers = sorted({e["path"] for e in entries if e.get("donor", {}).get("path") == donor.name})
+    donors = {e["path"]: [place["path"] for place in e.get("donors", ())] for e in entries}
+    takers = {name: places for name, places in donors.items() if donor.name in places}
     if not takers:
         yield
         return
@@ -80,14 +82,15 @@ def rewriting(donor: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        fresh = {name: share(donor.with_name(name), donor) for name in takers}
+        for name, places in takers.items():
+            for place in places:
+                share(donor.with_name(name), donor.with_name(place))
         with edit_manifest(donor.parent) as data:
             for parts in data.get("any", {}).values():
                 for part, entry in parts.items():
-                    if entry["path"] in fresh:
+                    if entry["path"] in takers:
                         file = donor.with_name(entry["path"])
-                        of = donor if fresh[entry["path"]] else None
-                        parts[part] = file_entry(file, entry["training"], of)
+                        parts[part] = file_entry(file, entry["training"])
 
 
 @contextmanager

@@ -119,6 +119,39 @@ def store_small(model: onnx.ModelProto) -> None:
         model.graph.node.insert(0, node)
 
 
+def brief(model: onnx.ModelProto) -> None:
+    """Write a graph of many small operators in fewer bytes, in place.
+
+    Equal constants become one, and names inside the graph numbers.
+    """
+    graph = model.graph
+    known: dict[bytes, str] = {}
+    names = {port.name: port.name for port in (*graph.input, *graph.output)}
+    nodes, constants = [], []
+    for node in graph.node:
+        node.name = ""
+        if node.op_type == "Constant":
+            value = node.attribute[0].t
+            value.name = ""
+            key = value.SerializeToString(deterministic=True)
+            if key not in known:
+                known[key] = value.name = str(len(names))
+                constants.append(value)
+            # Taken, so that the next number is another one.
+            names[node.output[0]] = known[key]
+        else:
+            nodes.append(node)
+    for tensor in graph.initializer:
+        tensor.name = names.setdefault(tensor.name, str(len(names)))
+    graph.initializer.extend(constants)
+    for node in nodes:
+        node.input[:] = [names[name] if name else "" for name in node.input]
+        node.output[:] = [names.setdefault(name, str(len(names))) for name in node.output]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    del graph.value_info[:]
+
+
 def share(path: Path, donor: Path) -> bool:
     """Take out of the file `path` what large weights the file `donor` beside it holds too.
 
@@ -142,10 +175,11 @@ def share(path: Path, donor: Path) -> bool:
     return found
 
 
-def lacks_weights(path: Path) -> bool:
-    """Tell whether weights of a file lie in another one; see `share`."""
+def donors_of(path: Path) -> list[str]:
+    """Return the names of the files that hold weights of the file `path`; see `share`."""
     tensors = onnx.load(path, load_external_data=False).graph.initializer
-    return any(tensor.data_location == TensorProto.EXTERNAL for tensor in tensors)
+    places = (entry for tensor in tensors for entry in tensor.external_data)
+    return sorted({entry.value for entry in places if entry.key == "location"})
 
 
 def make_whole(path: Path) -> None:

@@ -2,14 +2,15 @@
 
 Huang and Belongie 2017. A painting is encoded once, by the `style` file of a size, into a small
 vector; the `content` file paints pictures with it. Vectors are kept on disk under a hash of the
-painting's bytes and of the network, so that a second run starts at once.
+painting's bytes and of the network, so that a second run starts at once. What the `style` file
+tells at one glance is rough; `rtstyle.refine` fits it to the painting in some seconds.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle import styles
+from rtstyle import refine, styles
 from rtstyle.color import Colours, match_colors
 from rtstyle.devices import cache_folder, cpu_count
 from rtstyle.engines import Engine, EngineOptions
@@ -77,7 +78,14 @@ class Model:
         return {**found, "statistics": self.statistics[None], "weights": weights[None]}
 
 
-def resolve(style: Styles, size: str, scale: float = 1.0, colours: Colours | None = None) -> Model:
+def resolve(
+    style: Styles,
+    size: str,
+    scale: float = 1.0,
+    colours: Colours | None = None,
+    *,
+    rough: bool = False,
+) -> Model:
     """Return the model of one style, built-in, .onnx, a picture or a blend, or of K regions.
 
     `scale` (`SCALES`) enlarges the painting, and with it the strokes. With `colours` each painting
@@ -85,7 +93,7 @@ def resolve(style: Styles, size: str, scale: float = 1.0, colours: Colours | Non
     Raises `StyleError`, `UsageError` or `EngineError`.
     """
     if not isinstance(style, str):
-        vectors = [blend(as_mixture(name), size, scale, colours) for name in style]
+        vectors = [blend(as_mixture(name), size, scale, colours, rough=rough) for name in style]
         return Model(styles.find_any("regions", size).path, np.stack(vectors))
     parsed = parse_style(style)
     if isinstance(parsed, str):
@@ -100,7 +108,8 @@ def resolve(style: Styles, size: str, scale: float = 1.0, colours: Colours | Non
                 f"The trained style {parsed} has one scale.", "", "--style-scale is for pictures."
             )
         return Model(styles.find_model(parsed, size))
-    return Model(styles.find_any("content", size).path, blend(parsed, size, scale, colours)[None])
+    vector = blend(parsed, size, scale, colours, rough=rough)
+    return Model(styles.find_any("content", size).path, vector[None])
 
 
 def resolve_sweep(sweep: str, size: str, scale: float = 1.0) -> tuple[Model, Model]:
@@ -130,7 +139,12 @@ def blend_models(first: Model, last: Model, at: float) -> Model:
 
 
 def blend(
-    mixture: Mixture, size: str, scale: float = 1.0, colours: Colours | None = None
+    mixture: Mixture,
+    size: str,
+    scale: float = 1.0,
+    colours: Colours | None = None,
+    *,
+    rough: bool = False,
 ) -> Statistics:
     """Return the mean of the statistics of pictures by their `even_shares`: (M,).
 
@@ -139,7 +153,7 @@ def blend(
     shares = even_shares([weight for _, weight in mixture.parts])
     total: NDArray[np.float32] = sum(
         (
-            np.float32(share) * encode(name, size, scale, colours)
+            np.float32(share) * encode(name, size, scale, colours, rough=rough)
             for share, (name, _) in zip(shares, mixture.parts, strict=True)
         ),
         start=np.zeros((), np.float32),
@@ -147,9 +161,19 @@ def blend(
     return total
 
 
-def encode(name: str, size: str, scale: float = 1.0, colours: Colours | None = None) -> Statistics:
+def encode(
+    name: str,
+    size: str,
+    scale: float = 1.0,
+    colours: Colours | None = None,
+    *,
+    rough: bool = False,
+    threads: int = 0,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Statistics:
     """Return the statistics of a picture file or of a built-in painting; see `resolve`.
 
+    Fitting stops once `stopped` says so, with what is `rough`; `threads` 0 means every core.
     Raises `StyleError` if it cannot be read, `UsageError` for a scale out of range.
     """
     check_scale(scale)
@@ -161,11 +185,22 @@ def encode(name: str, size: str, scale: float = 1.0, colours: Colours | None = N
                 "Name a picture file.",
             )
         return built_in(name, size)
-    try:
-        stat = Path(name).stat()
-        return _encode_file(name, size, scale, colours, (stat.st_mtime_ns, stat.st_size))
-    except OSError as error:
-        raise StyleError(f"The picture {name} cannot be read.", str(error.strerror)) from error
+    painting = _painting(name, scale, colours)
+    fitted = refine.available(size)
+    if (known := painting.vector(size, fitted)) is not None:
+        return known
+    glance = painting.glance(size)
+    if rough or not fitted:
+        return glance
+    found = refine.refine(glance, painting.pixels(), size, threads=threads, stopped=stopped)
+    return glance if found is None else painting.keep(size, True, found)
+
+
+def is_rough(name: str, size: str, scale: float = 1.0, colours: Colours | None = None) -> bool:
+    """Tell whether `encode` would give a better vector without `rough`, after some seconds."""
+    if name in styles.load_manifest().styles or not refine.available(size):
+        return False
+    return _painting(name, scale, colours).vector(size, True) is None
 
 
 def check_scale(scale: float) -> float:
@@ -177,32 +212,79 @@ def check_scale(scale: float) -> float:
     return scale
 
 
+@dataclass(frozen=True, slots=True)
+class _Painting:
+    """A picture file of some content, at a scale and perhaps in other colours; and its vectors."""
+
+    name: str
+    digest: str
+    scale: float
+    colours: Colours | None
+
+    def pixels(self) -> Image:
+        """Return (H, W, 3) uint8 as it is encoded."""
+        painting = read_painting(Path(self.name))
+        if self.colours is not None:
+            painting = match_colors(painting, self.colours)
+        return prepare(painting, self.scale)
+
+    def vector(self, size: str, fitted: bool) -> Statistics | None:
+        """Return what was kept of it, in memory or on the disk."""
+        key = self._key(size, fitted)
+        if key not in _VECTORS and (known := _load(_place(key))) is not None:
+            _VECTORS[key] = known
+        return _VECTORS.get(key)
+
+    def glance(self, size: str) -> Statistics:
+        """Return what the `style` file tells of it."""
+        known = self.vector(size, False)
+        return self.keep(size, False, encode_image(self.pixels(), size)) if known is None else known
+
+    def keep(self, size: str, fitted: bool, vector: Statistics) -> Statistics:
+        """Keep a vector, and return it."""
+        key = self._key(size, fitted)
+        _VECTORS[key] = vector
+        for oldest in list(_VECTORS)[:-REMEMBERED]:
+            _VECTORS.pop(oldest, None)
+        _save(_place(key), vector)
+        return vector
+
+    def _key(self, size: str, fitted: bool) -> str:
+        network = styles.listed_any(refine.PART if fitted else "style", size)
+        title = f"{network.sha256} {network.size} {self.scale:f} {self.colours or ''}"
+        return hashlib.sha256(f"{title} {self.digest}".encode()).hexdigest()[:32]
+
+
+REMEMBERED = 1024
+"""Vectors kept in memory: 3 to 4 kB each."""
+_VECTORS: dict[str, Statistics] = {}
+"""By `_Painting._key`, the oldest first."""
+
+
+def _painting(name: str, scale: float, colours: Colours | None) -> _Painting:
+    try:
+        stat = Path(name).stat()
+        digest = _digest(name, stat.st_mtime_ns, stat.st_size)
+    except OSError as error:
+        raise StyleError(f"The picture {name} cannot be read.", str(error.strerror)) from error
+    return _Painting(name, digest, scale, colours)
+
+
 @lru_cache(maxsize=256)
-def _encode_file(
-    name: str, size: str, scale: float, colours: Colours | None, _version: tuple[int, int]
-) -> Statistics:
-    """Encode a file, or take its vector from the disk. `_version` tells changed files apart."""
-    network = styles.find_any("style", size)
-    content = Path(name).read_bytes()
-    title = f"{network.sha256} {network.size} {scale:f} {colours or ''}".encode()
-    key = hashlib.sha256(title + content).hexdigest()
-    kept = cache_folder() / "paintings" / f"{key[:32]}.npy"
-    known = _load(kept)
-    if known is None:
-        painting = read_painting(Path(name))
-        if colours is not None:
-            painting = match_colors(painting, colours)
-        known = encode_image(painting, size, scale)
-        _save(kept, known)
-    return known
+def _digest(name: str, _changed: int, _bytes: int) -> str:
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest()
 
 
-def encode_image(painting: Image, size: str, scale: float = 1.0) -> Statistics:
-    """Return the statistics of an (H, W, 3) uint8 RGB painting."""
-    return run_encoder(styles.find_any("style", size).path, size, painting, scale)
+def _place(key: str) -> Path:
+    return cache_folder() / "paintings" / f"{key}.npy"
 
 
-def run_encoder(model: Path, size: str, painting: Image, scale: float = 1.0) -> Statistics:
+def encode_image(painting: Image, size: str) -> Statistics:
+    """Return the statistics of an (H, W, 3) uint8 RGB painting, which `prepare` has scaled."""
+    return run_encoder(styles.find_any("style", size).path, size, painting)
+
+
+def run_encoder(model: Path, size: str, painting: Image) -> Statistics:
     """Run a `style` file on an (H, W, 3) uint8 RGB painting. Raises `EngineError`.
 
     One file may serve two sizes: it then has an output named after the other.
@@ -213,7 +295,7 @@ def run_encoder(model: Path, size: str, painting: Image, scale: float = 1.0) -> 
     try:
         names = {port.name for port in session.get_outputs()}
         output = size if size in names else "statistics"
-        found = session.run([output], {"painting": prepare(painting, scale)[None]})[0]
+        found = session.run([output], {"painting": painting[None]})[0]
     except Exception as error:
         raise EngineError("The painting cannot be encoded.", str(error)) from error
     numbers: Statistics = np.asarray(found, np.float32)[0]

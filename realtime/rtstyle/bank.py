@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +25,8 @@ from rtstyle.regions import Weights
 
 Model: TypeAlias = tuple[adain.Styles, str]
 """Style, or one for each region of a mask, and network size."""
+Rough: TypeAlias = tuple[str, str, float, Colours | None]
+"""A picture as style that is not fitted yet: file, network size, scale and colours."""
 Shape: TypeAlias = tuple[int, int]
 """Rows and columns of the pictures that a model works on."""
 
@@ -36,7 +42,9 @@ class StyleBank(Closing):
     """The open models of a live program, shared by all who paint with them.
 
     `prepare` opens models in a background thread and runs each once, so that `paint` is quick
-    from the first frame on. `paint` may be called from several threads; pictures then wait for
+    from the first frame on. A picture as style is seen at a glance first; then its vector is
+    fitted to it (`rtstyle.refine`) in another thread, on one core and with the lowest priority.
+    `paint` may be called from several threads; pictures then wait for
     each other, as one picture already uses every core. `threads` counts CPU threads (0: all).
     `style_scale` enlarges the strokes of pictures as styles. Built-in paintings, and what they are
     blended with, are of scale 1 and in their own colours. Raises `UsageError` for a bad scale.
@@ -61,6 +69,9 @@ class StyleBank(Closing):
         self._encoded: set[Model] = set()
         self._warm: set[tuple[Path, Shape]] = set()
         self._failed: dict[tuple[Model, Shape], RtstyleError] = {}
+        self._rough: deque[Rough] = deque()
+        self._unfit: set[Rough] = set()
+        self._fitting: threading.Thread | None = None
         self._wanted: deque[tuple[Model, Shape]] = deque()
         self._later: deque[tuple[Model, Shape]] = deque()
         self._current: tuple[Model, Shape] | None = None
@@ -99,13 +110,18 @@ class StyleBank(Closing):
                 return self._known[key]
             colours = self._colours
         parts = paintings_of(style)
-        if parts and not any(map(is_network, parts)):
-            model = adain.resolve(style, size, self._scale, colours)
+        scale = self._scale
+        if not parts or any(map(is_network, parts)):
+            scale, own = 1.0, None
         else:
-            model = adain.resolve(style, size)
+            own = colours
+        model = adain.resolve(style, size, scale, own, rough=True)
+        rough = [(name, size, scale, own) for name in parts]
+        rough = [painting for painting in rough if adain.is_rough(*painting)]
         with self._changed:
             if colours != self._colours:
                 return model  # `match` came between: not to be remembered.
+            self._fit_later(rough)
             self._known[key] = model
             self._encoded.update((name, size) for name in parts)
             if len(self._known) > KNOWN:
@@ -121,6 +137,7 @@ class StyleBank(Closing):
             self._colours = None if image is None else Colours.of(image)
             self._known.clear()
             self._encoded.clear()
+            self._rough.clear()
 
     def mixes(self, style: adain.Styles, size: str) -> bool:
         """Tell whether the network of a style mixes in the strength itself, in its features."""
@@ -201,9 +218,17 @@ class StyleBank(Closing):
         return painted
 
     def wait_idle(self, timeout: float | None = None) -> bool:
-        """Wait until nothing is left to prepare; False if that took longer than `timeout`."""
+        """Wait until nothing is left to prepare; False if that took longer than `timeout`.
+
+        Pictures may still be fitted then: see `wait_fitted`.
+        """
         with self._changed:
             return self._changed.wait_for(lambda: self._thread is None or self._closed, timeout)
+
+    def wait_fitted(self, timeout: float | None = None) -> bool:
+        """Wait until no picture is to be fitted; False if that took longer than `timeout`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._fitting is None or self._closed, timeout)
 
     def close(self) -> None:
         """Free every model; a second call does nothing."""
@@ -211,15 +236,49 @@ class StyleBank(Closing):
             self._closed = True
             self._wanted.clear()
             self._later.clear()
-            thread = self._thread
+            self._rough.clear()
+            threads = [self._thread, self._fitting]
             self._changed.notify_all()
-        if thread is not None:
-            thread.join()
+        for thread in threads:
+            if thread is not None:
+                thread.join()
         with self._changed:
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()
             self._warm.clear()
+
+    def _fit_later(self, paintings: list[Rough]) -> None:
+        self._rough.extend(p for p in paintings if p not in self._rough and p not in self._unfit)
+        if self._rough and self._fitting is None and not self._closed:
+            self._fitting = threading.Thread(target=self._fit_all, name="rtstyle-fit", daemon=True)
+            self._fitting.start()
+
+    def _fit_all(self) -> None:
+        """Fit pictures while nothing has to be prepared, until none is left."""
+        lowest_priority()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._thread is None or self._closed)
+                if self._closed or not self._rough:
+                    self._fitting = None
+                    self._changed.notify_all()
+                    return
+                name, size, scale, colours = painting = self._rough[0]
+            try:
+                stopped = partial(self._is_let_go, painting)
+                adain.encode(name, size, scale, colours, threads=1, stopped=stopped)
+            except RtstyleError:
+                # What it was at a glance is good enough to go on.
+                self._unfit.add(painting)
+            with self._changed:
+                if painting in self._rough:
+                    self._rough.remove(painting)
+                for key in [key for key in self._known if name in paintings_of(key[0])]:
+                    del self._known[key]
+
+    def _is_let_go(self, painting: Rough) -> bool:
+        return painting not in self._rough
 
     def _prepare_all(self) -> None:
         while (key := self._next()) is not None:
@@ -252,6 +311,13 @@ class StyleBank(Closing):
                 return None
             self._current = queue.popleft()
             return self._current
+
+
+def lowest_priority() -> None:
+    """Let every other thread go first, where the system knows priorities of threads."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def paintings_of(style: adain.Styles) -> list[str]:

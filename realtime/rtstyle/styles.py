@@ -30,7 +30,7 @@ FOLDER_VARIABLE = "RTSTYLE_STYLES"
 class StyleFile:
     """One model file of a style. `training` holds its training figures, as JSON values.
 
-    `donor` is the file beside it that holds some of its weights, if there is one, and its sha256.
+    `donors` are the files beside it that hold some of its weights, each with its sha256.
     """
 
     style: str
@@ -39,14 +39,15 @@ class StyleFile:
     sha256: str
     bytes: int
     training: Mapping[str, Any]
-    donor: tuple[Path, str] | None = None
+    donors: tuple[tuple[Path, str], ...] = ()
 
     def problem(self) -> str:
         """Say in a few words what is wrong with the file, or return an empty string."""
         if why := _difference(self.path, self.sha256):
             return why
-        if self.donor is not None and (why := _difference(*self.donor)):
-            return f"{self.donor[0].name}, which holds some of its weights: {why}"
+        for path, sha256 in self.donors:
+            if why := _difference(path, sha256):
+                return f"{path.name}, which holds some of its weights: {why}"
         return ""
 
 
@@ -83,9 +84,9 @@ class Style:
 class Manifest:
     """What manifest.json says: the folder of the model files and the styles by name.
 
-    `any` holds the files of the network for any style (`style`, `content`, perhaps `regions`) by
-    size, `paintings` the file with the statistics of the built-in paintings for it. `wct` holds the
-    files of universal style transfer, `encoder` and `decoder-1` to `decoder-5`.
+    `any` holds the files of the network for any style (`style`, `content`, perhaps `regions`, `vgg`
+    and `refine`) by size, `paintings` the file with the statistics of the built-in paintings for
+    it. `wct` holds the files of universal style transfer, `encoder` and `decoder-1` to `decoder-5`.
     """
 
     folder: Path
@@ -161,7 +162,7 @@ def _parse_file(folder: Path, name: str, size: str, entry: Mapping[str, Any]) ->
         sha256=sha256,
         bytes=int(entry["bytes"]),
         training=dict(entry.get("training") or {}),
-        donor=_parse_place(folder, entry["donor"]) if "donor" in entry else None,
+        donors=tuple(_parse_place(folder, place) for place in entry.get("donors", ())),
     )
 
 
@@ -220,15 +221,20 @@ def any_size(size: str) -> str:
 
 def find_any(part: str, size: str) -> StyleFile:
     """Return a file of the network for any style, its sha256 verified. Raises `StyleError`."""
+    file = listed_any(part, size)
+    checked(file)
+    return file
+
+
+def listed_any(part: str, size: str) -> StyleFile:
+    """Return a file of the network for any style as the manifest has it. Raises `StyleError`."""
     known = load_manifest().any
     parts = known.get(any_size(size))
     if not parts:
         why = f"The sizes are {', '.join(known)}." if known else "This folder of styles has none."
         raise StyleError(f"There is no network of size {size!r} for any style.", why)
     # The paper's network paints regions with its one content file.
-    file = parts.get(part) or parts["content"]
-    checked(file)
-    return file
+    return parts.get(part) or parts["content"]
 
 
 def find_wct(part: str) -> Path:

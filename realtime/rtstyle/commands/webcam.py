@@ -113,7 +113,7 @@ def webcam(
         names[0], ladder[start].size, strength, keep_color, mirror,
         height=height, only=cast("Only", only), regions=tuple(names) if len(names) > 1 else (),
     )  # fmt: skip
-    model = resolve(*look.model, check_scale(style_scale))
+    model = resolve(*look.model, check_scale(style_scale), rough=True)
     if match_color:
         check_match(model)
     divided = open_mask(mask, len(names)) if mask else None

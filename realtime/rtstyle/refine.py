@@ -1,0 +1,140 @@
+"""Fits the vector of a painting to it: the networks of `rtstyle.adain` then paint more like it.
+
+The `style` file tells a painting's numbers at one glance. Here they follow the gradient of how
+unlike the painting and unlike the frame a painted frame is, as pixels do in Gatys et al. 2016:
+some hundred numbers in place of all pixels, once for each painting. The gradient is a model file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtstyle import styles
+from rtstyle.devices import cpu_count
+from rtstyle.engines.base import EngineOptions, first_line, read_model
+from rtstyle.engines.onnxrt import open_session
+from rtstyle.errors import EngineError
+from rtstyle.frame import Image
+from rtstyle.samples import sample_frames
+
+Numbers: TypeAlias = NDArray[np.float32]
+Feeds: TypeAlias = dict[str, NDArray[Any]]
+
+STEPS = 16
+LEARNING_RATE = 0.05
+BETAS = (0.9, 0.9)
+"""Of Adam (Kingma and Ba 2015). The second is low, as there are few steps."""
+FRAMES = 6
+"""Pictures of the bundled clip on which it is tried how a vector paints, in turn."""
+PART, EYE = "refine", "vgg"
+"""The files: the gradient, and what VGG-19 sees in a picture."""
+
+
+def available(size: str) -> bool:
+    """Tell whether the network of a size has the files that this takes."""
+    known = styles.load_manifest().any.get(styles.any_size(size), {})
+    return PART in known and EYE in known
+
+
+def refine(
+    numbers: Numbers,
+    painting: Image,
+    size: str,
+    *,
+    threads: int = 0,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Numbers | None:
+    """Return the vector (M,) of (H, W, 3) uint8 `painting`, sides from 32, fitted to it.
+
+    See `fit`. Raises `StyleError` or `EngineError`.
+    """
+    eye, gradient = (styles.find_any(part, size).path for part in (EYE, PART))
+    return fit(numbers, painting, eye, gradient, threads=threads, stopped=stopped)
+
+
+def fit(
+    numbers: Numbers,
+    painting: Image,
+    eye_file: Path,
+    gradient_file: Path,
+    *,
+    threads: int = 0,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Numbers | None:
+    """`refine` with model files: `EYE` and `PART`.
+
+    The vector is as it was if nothing made it better. None once `stopped` says so. `threads` 0
+    means every core. Raises `EngineError`.
+    """
+    options = EngineOptions(threads=threads or cpu_count())
+    eye, gradient = (open_session(read_model(f), options) for f in (eye_file, gradient_file))
+    ports = {port.name: port.shape for port in gradient.get_inputs()}
+    goal = _run(eye, ["statistics"], {"image": painting[None]})[0]
+    views: list[Feeds] = []
+    for frame in _frames(8 * int(ports["features"][2])):
+        seen = _run(eye, ["features"], {"image": frame[None]})[0]
+        known = {"image": frame[None], "features": seen, "goal": goal}
+        views.append({name: value for name, value in known.items() if name in ports})
+
+    def judge(vector: Numbers, step: int) -> tuple[float, Numbers]:
+        feeds = {**views[step % FRAMES], "numbers": vector[None]}
+        objective, slope = _run(gradient, ["objective", "gradient"], feeds)
+        return float(objective), slope[0]
+
+    fitted = descend(numbers, lambda vector, step: judge(vector, step)[1], stopped)
+    if fitted is None:
+        return None
+    # Not where it is not a number either.
+    return fitted if judge(fitted, 0)[0] < judge(numbers, 0)[0] else numbers
+
+
+def descend(
+    start: Numbers,
+    slope: Callable[[Numbers, int], Numbers],
+    stopped: Callable[[], bool] = lambda: False,
+) -> Numbers | None:
+    """Follow `slope`, of a vector (M,) and the number of the step, for `STEPS` steps of Adam.
+
+    The step width falls as a cosine. None once `stopped` says so.
+    """
+    vector = start.astype(np.float32)
+    mean, square = np.zeros_like(vector), np.zeros_like(vector)
+    for step in range(STEPS):
+        if stopped():
+            return None
+        found = slope(vector, step)
+        mean += (1 - BETAS[0]) * (found - mean)
+        square += (1 - BETAS[1]) * (found * found - square)
+        even = [1 - beta ** (step + 1) for beta in BETAS]
+        rate = LEARNING_RATE * (1 + math.cos(math.pi * step / STEPS)) / 2
+        vector = vector - rate * (mean / even[0]) / (np.sqrt(square / even[1]) + 1e-8)
+    return vector
+
+
+def _run(session: Any, outputs: list[str], feeds: Feeds) -> list[NDArray[Any]]:
+    try:
+        found: list[NDArray[Any]] = session.run(outputs, feeds)
+    except Exception as error:
+        raise EngineError("The painting cannot be studied.", first_line(error)) from error
+    return found
+
+
+@lru_cache(maxsize=2)
+def _frames(side: int) -> tuple[Image, ...]:
+    """Squares of the bundled clip, from its left, middle and right in turn."""
+    found = []
+    for number, frame in enumerate(sample_frames(FRAMES)):
+        height, width = frame.shape[:2]
+        left = (width - height) * (number % 3) // 2
+        square = np.ascontiguousarray(frame[:, left : left + height])
+        small = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
+        found.append(np.asarray(small, np.uint8))
+    return tuple(found)
