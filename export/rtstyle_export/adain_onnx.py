@@ -42,7 +42,7 @@ from rtstyle_export.networks.realtime import (
     fold_upsample,
     interleave,
 )
-from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace
+from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, from_picture, trace
 from rtstyle_export.ranges import add_ranges, measure_ranges
 from rtstyle_export.storage import brief, store_small, write_model
 
@@ -192,11 +192,6 @@ class RefineNet(nn.Module):
         # Its encoder has seen the frame before.
         painted = self.net.decoder(self.net.target(features, numbers, one))
         return recolour(painted, numbers[:, -COLOURS:], one)
-
-
-def from_picture(image: Tensor) -> Tensor:
-    """Turn (N, H, W, 3) uint8 into (N, 3, H, W) in -1 to 1."""
-    return image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
 
 
 def encoder_hash(encoder: Encoder) -> str:

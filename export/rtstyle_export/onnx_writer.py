@@ -26,6 +26,11 @@ PICTURE_AXES = {name: {0: "batch", 1: "height", 2: "width"} for name in ("image"
 """What may vary of a picture, (N, H, W, 3)."""
 
 
+def from_picture(image: Tensor) -> Tensor:
+    """Turn (N, H, W, 3) uint8 into (N, 3, H, W) in -1 to 1."""
+    return image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+
+
 class PictureNet(nn.Module):
     """A network with its pre- and post-processing: uint8 NHWC RGB in and out, the same size.
 
@@ -38,8 +43,7 @@ class PictureNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Paint (N, H, W, 3) uint8."""
-        x = image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
-        y = (self.net(x).clamp(-1, 1) + 1) * 127.5
+        y = (self.net(from_picture(image)).clamp(-1, 1) + 1) * 127.5
         painted: Tensor = y.permute(0, 2, 3, 1).round().to(torch.uint8)
         return painted
 

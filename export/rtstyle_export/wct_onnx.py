@@ -19,7 +19,7 @@ from rtstyle.errors import TrainingError
 from rtstyle_export.adain_onnx import to_picture
 from rtstyle_export.networks.adain import Encoder
 from rtstyle_export.networks.wct import LEVELS, WctDecoder, layer
-from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, trace
+from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, from_picture, trace
 from rtstyle_export.storage import halved, store_small, write_model
 from rtstyle_export.train.checkpoint import Checkpoint, scales_of, without_scales
 from rtstyle_export.train.config import WctConfig
@@ -37,7 +37,7 @@ class EncoderFile(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Return relu1_1, relu2_1, ..."""
-        x = image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        x = from_picture(image)
         return tuple(self.encoder(x).values())
 
 

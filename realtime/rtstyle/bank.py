@@ -278,7 +278,8 @@ class StyleBank(Closing):
                     del self._known[key]
 
     def _is_let_go(self, painting: Rough) -> bool:
-        return painting not in self._rough
+        with self._changed:
+            return painting not in self._rough
 
     def _prepare_all(self) -> None:
         while (key := self._next()) is not None:

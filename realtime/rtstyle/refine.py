@@ -84,16 +84,20 @@ def fit(
         known = {"image": frame[None], "features": seen, "goal": goal}
         views.append({name: value for name, value in known.items() if name in ports})
 
-    def judge(vector: Numbers, step: int) -> tuple[float, Numbers]:
-        feeds = {**views[step % FRAMES], "numbers": vector[None]}
-        objective, slope = _run(gradient, ["objective", "gradient"], feeds)
-        return float(objective), slope[0]
+    objectives: list[float] = []
 
-    fitted = descend(numbers, lambda vector, step: judge(vector, step)[1], stopped)
+    def slope(vector: Numbers, step: int) -> Numbers:
+        feeds = {**views[step % FRAMES], "numbers": vector[None]}
+        objective, found = _run(gradient, ["objective", "gradient"], feeds)
+        objectives.append(float(objective))
+        return np.asarray(found[0], np.float32)
+
+    fitted = descend(numbers, slope, stopped)
     if fitted is None:
         return None
-    # Not where it is not a number either.
-    return fitted if judge(fitted, 0)[0] < judge(numbers, 0)[0] else numbers
+    # On the first frame again; not where it is not a number either.
+    slope(fitted, 0)
+    return fitted if objectives[-1] < objectives[0] else numbers
 
 
 def descend(
