@@ -65,6 +65,17 @@ def test_equal_maxima_share_the_gradient() -> None:
     assert torch.allclose(gradient, torch.full((1, 1, 4, 4), 0.25))
 
 
-def test_an_operator_without_a_forward_form_is_told() -> None:
-    with pytest.raises(KeyError, match="avg_pool2d"):
-        with_gradient(lambda x: (F.avg_pool2d(x, 2).sum(),), (torch.rand(1, 1, 4, 4),))
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("avg_pool2d", lambda x: F.avg_pool2d(x, 2)),
+        ("max_pool2d", lambda x: F.max_pool2d(x, 3)),
+        ("step", lambda x: x[:, :, ::2]),
+        ("transposed", lambda x: F.conv_transpose2d(x, KERNELS[:1, :1])),
+    ],
+)
+def test_what_has_no_forward_form_is_told(
+    name: str, function: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    with pytest.raises(KeyError, match=name):
+        with_gradient(lambda x: (function(x).sum(),), (torch.rand(1, 1, 6, 6),))

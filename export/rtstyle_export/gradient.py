@@ -22,7 +22,7 @@ def with_gradient(
 
     `function` maps tensors to scalars; the gradient is that with respect to the first of them. The
     shapes of `example` are fixed in the module. Raises `KeyError` for an operator whose backward
-    is not written below.
+    is not written below, or not in this form.
     """
 
     def both(first: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
@@ -55,11 +55,13 @@ def _convolution(
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
-    _transposed: bool,
+    transposed: bool,
     _output_padding: Sequence[int],
     groups: int,
     _wanted: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
+    if transposed:
+        raise KeyError("There is no forward form of transposed convolutions.")
     # What the strides skipped at the far edges comes back as output padding.
     reached = [
         (gradient.shape[2 + i] - 1) * stride[i]
@@ -82,8 +84,10 @@ def _convolution(
     return back, None, None
 
 
-def _max_pool(gradient: Tensor, x: Tensor, *_: Any) -> Tensor:
+def _max_pool(gradient: Tensor, x: Tensor, kernel: Sequence[int], *_: Any) -> Tensor:
     """Of pooling by 2, which ignores an odd last row; equal maxima share the gradient."""
+    if list(kernel) != [2, 2]:
+        raise KeyError(f"There is no forward form of max_pool2d by {kernel}.")
     height, width = (2 * size for size in gradient.shape[-2:])
     largest = x[..., :height, :width] == _upsampled(F.max_pool2d(x, 2))
     share = torch.where(largest, 1.0, 0.0)
@@ -130,8 +134,10 @@ def _upsampling(gradient: Tensor, _out: Any, size: Sequence[int], *_: Any) -> Te
 
 
 def _slice(
-    gradient: Tensor, sizes: Sequence[int], dim: int, start: int, _end: int, _step: int
+    gradient: Tensor, sizes: Sequence[int], dim: int, start: int, _end: int, step: int
 ) -> Tensor:
+    if step != 1:
+        raise KeyError(f"There is no forward form of slices with the step {step}.")
     start = start + sizes[dim] if start < 0 else start
     return _placed(gradient, dim, start, sizes[dim])
 

@@ -115,9 +115,10 @@ class StyleBank(Closing):
             scale, own = 1.0, None
         else:
             own = colours
-        model = adain.resolve(style, size, scale, own, rough=True)
+        # Asked first: what is fitted between the two is then fitted once more, from memory.
         rough = [(name, size, scale, own) for name in parts]
         rough = [painting for painting in rough if adain.is_rough(*painting)]
+        model = adain.resolve(style, size, scale, own, rough=True)
         with self._changed:
             if colours != self._colours:
                 return model  # `match` came between: not to be remembered.
