@@ -99,10 +99,10 @@ def vgg_model() -> bytes:
         [
             helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
             helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
-            helper.make_node("Slice", ["planes", "zeros", "ends", "axes", "steps"], ["features"]),
+            helper.make_node("Slice", ["planes", "zeros", "ends", "axes", "steps"], ["relu4_1"]),
         ]
     )
-    model.graph.output.append(port("features", TensorProto.FLOAT, ["N", 3, "R", "C"]))
+    model.graph.output.append(port("relu4_1", TensorProto.FLOAT, ["N", 3, "R", "C"]))
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 
@@ -120,7 +120,7 @@ def refine_model(worse: bool = False) -> bytes:
     inputs = [port(name, TensorProto.FLOAT, [1, NUMBERS]) for name in ("numbers", "goal")]
     # As that of `fast`, it sees only the frame; its features have strides of 8.
     inputs.append(port("image", TensorProto.UINT8, [1, SIDE, SIDE, 3]))
-    inputs.append(port("features", TensorProto.FLOAT, [1, 3, SIDE // 8, SIDE // 8]))
+    inputs.append(port("relu4_1", TensorProto.FLOAT, [1, 3, SIDE // 8, SIDE // 8]))
     made = build(graph, inputs, port("objective", TensorProto.FLOAT, []))
     model = onnx.load_from_string(made)
     model.graph.output.append(port("gradient", TensorProto.FLOAT, [1, NUMBERS]))

@@ -17,6 +17,7 @@ from rtstyle_export.networks.adain import (  # noqa: E402
     PaperAdain,
     PaperPair,
     StyleHead,
+    by_layer,
     mean_activations,
     mix,
     painting_statistics,
@@ -119,7 +120,7 @@ class TestEncoder:
         net = PaperAdain(Encoder(state))
         trained = {name for name, value in net.named_parameters() if value.requires_grad}
         assert trained
-        assert all(name.startswith("decoder.") for name in trained)
+        assert all(name.startswith(("decoder.", "skips.")) for name in trained)
 
 
 class TestPaper:
@@ -131,16 +132,68 @@ class TestPaper:
             painted = net(picture, net.statistics(photo(40, 1)), torch.ones(1))
         assert painted.shape == picture.shape
 
-    def test_the_target_has_the_paintings_statistics(self, state: dict[str, torch.Tensor]) -> None:
+    def test_the_decoder_gets_the_paintings_statistics(
+        self, state: dict[str, torch.Tensor]
+    ) -> None:
+        net = joined(PaperAdain(Encoder(state)))
+        picture, statistics = photo(64), net.statistics(photo(64, 1))
+        seen = net.encoder(picture)
+        given: dict[str, torch.Tensor] = {}
+        for layer, part in zip(reversed(STYLE_LAYERS), (net.decoder, *net.skips), strict=True):
+            part.register_forward_pre_hook(lambda _m, x, layer=layer: given.update({layer: x[0]}))
+        net(picture, statistics, torch.ones(1))
+        wanted = by_layer(statistics[:, -STATISTICS:])
+        for layer in STYLE_LAYERS:
+            alive = channel_statistics(seen[layer])[1][0] > 1
+            for found, known in zip(channel_statistics(given[layer]), wanted[layer], strict=True):
+                assert torch.allclose(found[0][alive], known[0][alive], rtol=0.01, atol=0.1)
+        net(picture, statistics, torch.zeros(1))
+        assert all(torch.equal(given[layer], seen[layer]) for layer in STYLE_LAYERS)
+
+    def test_without_skips_and_fitting_it_is_the_papers(
+        self, state: dict[str, torch.Tensor]
+    ) -> None:
         net = PaperAdain(Encoder(state))
-        content, statistics = net.encoder(photo(64))["relu4_1"], net.statistics(photo(64, 1))
-        target = net.target(content, statistics, torch.ones(1))
-        found = torch.cat(channel_statistics(target), dim=1)
-        alive = channel_statistics(content)[1][0] > 1
-        both = torch.cat([alive, alive])
-        assert torch.allclose(found[0][both], statistics[0, :-COLOURS][both], rtol=0.01, atol=0.1)
-        same = net.target(content, statistics, torch.zeros(1))
-        assert torch.equal(same, content)
+        picture, statistics = photo(64), net.statistics(photo(64, 1))
+        seen, one = net.encoder(picture), torch.ones(1)
+        target = adain(seen["relu4_1"], *by_layer(statistics[:, -STATISTICS:])["relu4_1"])
+        with torch.no_grad():
+            wanted, found = net.decoder(target), net.decode(seen, statistics, one)
+        assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-3)
+
+    def test_each_number_counts_and_strength_zero_ignores_all(
+        self, state: dict[str, torch.Tensor]
+    ) -> None:
+        net = joined(PaperAdain(Encoder(state)))
+        numbers = net.statistics(photo(64, 1)).detach().requires_grad_(True)
+        shares = []
+        for strength in (1.0, 0.0):
+            painted = net(photo(64), numbers, torch.tensor([strength]))
+            (found,) = torch.autograd.grad(painted.square().mean(), numbers)
+            shares.append(float((found != 0).float().mean()))
+        # Filters that are dead here are fed by nothing.
+        assert shares[0] > 0.6
+        assert shares[1] == 0
+
+    def test_regions_take_their_own_numbers(self, state: dict[str, torch.Tensor]) -> None:
+        net = joined(PaperAdain(Encoder(state)))
+        numbers = net.statistics(photo(64, 1))
+        numbers[:, :-STATISTICS] = 0.2 * torch.randn(1, net.numbers - STATISTICS)
+        both = torch.stack([numbers, net.statistics(photo(64, 2))], dim=1)
+        weights = torch.zeros(1, 2, 64, 64)
+        for k, strength in ((0, 1.0), (1, 1.0), (0, 0.4)):
+            weights[:, k], weights[:, 1 - k] = 1, 0
+            with torch.no_grad():
+                found = net.regional(photo(64), both, torch.tensor([strength]), weights)
+                wanted = net(photo(64), both[:, k], torch.tensor([strength]))
+            assert torch.allclose(found, wanted, atol=0.03)
+
+
+def joined(net: PaperAdain) -> PaperAdain:
+    """Give a network skips that do something."""
+    for skip in net.skips:
+        torch.nn.init.eye_(skip.weight[:, :, 0, 0].detach()).mul_(0.3)
+    return net.eval()
 
 
 class TestFast:

@@ -270,6 +270,19 @@ def test_rows_hold_what_was_measured(measured: tuple[suite.Result, list[str]]) -
     assert "run 1 of 1: 64x48, fast, decoding to encoding" in steps
 
 
+def test_a_picture_costs_time_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.png"
+    Pil.fromarray(next(iter(sample_frames(1)))[::8, ::8].copy()).save(path)
+    settings = replace(SETTINGS, style=f"{path}:1,mosaic:1", network_only=(), longer=0)
+    assert settings.pictures == [str(path)]
+    figures = {figure.name: figure.value for figure in suite.run(settings).figures}
+    glance, fitted = (
+        figures[f"a new painting, fast, {what}"] for what in ("at one glance", "fitted")
+    )
+    assert 0 < glance <= fitted < 60
+    assert replace(SETTINGS, style="mosaic:1").pictures == []
+
+
 def test_stages_alone_are_those_of_their_own_cases(
     measured: tuple[suite.Result, list[str]],
 ) -> None:

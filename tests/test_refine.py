@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -12,11 +13,13 @@ import numpy as np
 import pytest
 from any_models import AWAY, NUMBERS, SIDE, refine_model, write_refine
 from PIL import Image as Pil
+from rich.console import Console
 
 from rtstyle import adain, refine, styles
 from rtstyle.bank import StyleBank
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image
+from rtstyle.progress import Bar
 from rtstyle.samples import sample_frames
 from rtstyle.stylizer import Stylizer
 
@@ -57,10 +60,9 @@ class TestDescent:
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, best, atol=0.04)
 
-    def test_a_step_is_that_of_adam(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(refine, "STEPS", 2)
+    def test_a_step_is_that_of_adam(self) -> None:
         slopes = [np.array([3.0, -0.01]), np.array([1.0, 0.0])]
-        found = refine.descend(np.zeros(2, np.float32), lambda _, step: slopes[step])
+        found = refine.descend(np.zeros(2, np.float32), lambda _, step: slopes[step], steps=2)
         # Kingma and Ba 2015, algorithm 1, with the rates 0.05 and 0.025.
         mean, square = np.zeros(2), np.zeros(2)
         wanted = np.zeros(2)
@@ -240,3 +242,34 @@ def stop_watch(patch: pytest.MonkeyPatch) -> tuple[threading.Event, list[bool]]:
 
     patch.setattr(refine, "refine", wait)
     return begun, seen
+
+
+class TestWatching:
+    def test_each_step_is_told(self, folder: Path, mine: str) -> None:
+        told: list[tuple[str, int, int]] = []
+        with refine.watched(lambda *what: told.append(what)):
+            adain.encode(mine, "fast")
+            assert {(name, of) for name, _, of in told} == {("mine.png", refine.STEPS)}
+            steps = [done for _, done, _ in told]
+            assert steps == [*range(refine.STEPS), refine.STEPS, refine.STEPS]
+            adain.encode(mine, "fast")
+        assert len(told) == len(steps)
+        adain.encode(mine, "fast", 2.0)
+        assert len(told) == len(steps)
+
+    def test_the_bar_shows_it(
+        self, folder: Path, mine: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        screen = io.StringIO()
+        console = Console(file=screen, force_terminal=True, width=80)
+        monkeypatch.setattr("rtstyle.progress.Console", lambda **_: console)
+        with Bar() as bar:
+            assert "studying" not in screen.getvalue()
+            bar.study("wave.jpg", 4, 16)
+            bar._rich.refresh()
+            assert "studying wave.jpg" in screen.getvalue()
+            assert "25%" in screen.getvalue()
+            adain.encode(mine, "fast")
+            screen.truncate(0)
+            bar._rich.refresh()
+            assert "studying" not in screen.getvalue()

@@ -180,8 +180,9 @@ def test_a_fitted_vector_paints_better_what_it_was_not_fitted_to(size: str, tmp_
     )
     goal = eye.run(["statistics"], {"image": painting[None]})[0]
     other = np.ascontiguousarray(frame[64:192, :128])
-    given = {"image": other[None], "goal": goal}
-    given["features"] = eye.run(["features"], {"image": other[None]})[0]
+    layers = [port.name for port in eye.get_outputs()]
+    given = dict(zip(layers, eye.run(layers, {"image": other[None]}), strict=True))
+    given |= {"image": other[None], "goal": goal}
     given = {port.name: given[port.name] for port in gradient.get_inputs() if port.name in given}
 
     def judge(numbers: NDArray[np.float32]) -> tuple[float, float]:

@@ -28,7 +28,7 @@ from rtstyle_export.adain_onnx import (
 from rtstyle_export.adain_parity import measure
 from rtstyle_export.data import list_pictures
 from rtstyle_export.manifest_writer import edit_manifest, file_entry
-from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, FastPair, PaperPair
+from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, FastPair, PaperAdain, PaperPair
 from rtstyle_export.onnx_reader import encoder_of
 from rtstyle_export.parity import Parity
 from rtstyle_export.ranges import Rounding, keep_ranges
@@ -51,6 +51,7 @@ def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder
     halved(encoder)
     if isinstance(pair, PaperPair):
         quantized(pair.net.decoder)
+        quantized(pair.net.skips)
     else:
         halved(pair)
     return encoder.eval(), pair.eval()
@@ -177,14 +178,22 @@ def share_all(path: Path, donors: Sequence[Path]) -> None:
 
 
 def shared_parts(folder: Path, encoder: Encoder) -> dict[str, Path]:
-    """Return those files of `fast` in `folder` that serve both sizes, as it has this encoder."""
+    """Return those files of `fast` in `folder` that serve both sizes.
+
+    They have this encoder, and give `paper` what it takes.
+    """
     found = {}
-    for part in ("style", "vgg"):
+    for part, output, numbers in (
+        ("style", "paper", PaperAdain.numbers),
+        ("vgg", STYLE_LAYERS[0], None),
+    ):
         path = folder / f"any-fast-{part}.onnx"
         if path.is_file():
             session = open_session(read_model(path), EngineOptions())
             meta = session.get_modelmeta().custom_metadata_map
-            if meta.get("rtstyle.encoder") == encoder_hash(encoder):
+            given = {port.name: port.shape for port in session.get_outputs()}
+            fits = output in given and numbers in (None, given[output][1])
+            if fits and meta.get("rtstyle.encoder") == encoder_hash(encoder):
                 found[part] = path
     return found
 
@@ -220,14 +229,15 @@ def keep_paintings(folder: Path, paintings: Path, size: str, files: Mapping[str,
     known: dict[str, NDArray[np.float32]] = {}
     if path.exists():
         with np.load(path) as content:
-            known = {key: content[key] for key in content.files}
+            known = {key: content[key].astype(np.float32) for key in content.files}
     for name, painting in find_paintings(folder, paintings):
         picture = adain.prepare(adain.read_painting(painting))
         found = adain.run_encoder(files["style"], size, picture)
         fitted = refine.fit(found, picture, files["vgg"], files["refine"])
         known[f"{size}/{name}"] = found if fitted is None else fitted
+    halves = {key: vector.astype(np.float16) for key, vector in known.items()}
     partial = path.with_name(".any-paintings.tmp.npz")
-    np.savez_compressed(partial, **cast(Any, known))
+    np.savez_compressed(partial, **cast(Any, halves))
     partial.replace(path)
     with edit_manifest(folder) as data:
         data["paintings"] = file_entry(path, {})

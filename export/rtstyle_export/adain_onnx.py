@@ -53,8 +53,10 @@ SIDE = 128
 """Rows and columns of the frames on which a vector is refined."""
 STYLE_WEIGHT = 10.0
 """Weight of the style in refining."""
-CONTENT_WEIGHTS = {"fast": 1.5, "paper": 2.0}
-"""That of the content, by size: `paper` keeps less of a frame."""
+CONTENT_WEIGHTS = {"fast": 1.5, "paper": 0.5}
+"""That of the content, by size: the skips of `paper` keep it anyway."""
+STEPS = {"fast": 16, "paper": 40}
+"""How often a vector is changed, by size: that of `paper` has four times as many numbers."""
 
 
 class StyleNet(nn.Module):
@@ -71,7 +73,7 @@ class StyleNet(nn.Module):
         """Return the vector that the content network takes, of `fast` both."""
         x = from_picture(painting)
         found = painting_statistics(x, self.encoder(x))
-        paper = found[:, -PaperAdain.numbers :]
+        paper = PaperAdain.from_all(found)
         return (self.pair.head(found), paper) if isinstance(self.pair, FastPair) else (paper,)
 
 
@@ -148,11 +150,11 @@ class VggNet(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return its `painting_statistics`, and its relu4_1 (N, 512, H / 8, W / 8)."""
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return its `painting_statistics`, and its `STYLE_LAYERS` (N, C, H, W), each halved."""
         x = from_picture(image)
         found = self.encoder(x)
-        return painting_statistics(x, found), found[STYLE_LAYERS[-1]]
+        return painting_statistics(x, found), *(found[layer] for layer in STYLE_LAYERS)
 
 
 class RefineNet(nn.Module):
@@ -168,30 +170,29 @@ class RefineNet(nn.Module):
         self.content_weight = CONTENT_WEIGHTS["fast" if isinstance(net, FastAdain) else "paper"]
 
     def forward(
-        self, numbers: Tensor, image: Tensor, features: Tensor, goal: Tensor
+        self, numbers: Tensor, image: Tensor, goal: Tensor, *features: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the objective, and the distances of style and content in it, all scalars.
 
         `numbers` (1, M) is the vector; `image` (1, H, W, 3) uint8 the frame, sides multiples of 8,
-        and `features` its relu4_1; `goal` (1, `STATISTICS`) are the painting's statistics.
+        and `features` its `STYLE_LAYERS`; `goal` (1, `STATISTICS`) are the painting's statistics.
         """
+        seen = dict(zip(STYLE_LAYERS, features, strict=True))
         # The colours are those of the painting already.
         numbers = torch.cat([numbers[:, :-COLOURS], numbers[:, -COLOURS:].detach()], dim=1)
-        found = self.encoder(self.paint(from_picture(image), numbers, features).clamp(-1, 1))
+        found = self.encoder(self.paint(from_picture(image), numbers, seen).clamp(-1, 1))
         shown = {layer: channel_statistics(found[layer]) for layer in STYLE_LAYERS}
         style = relative_distance(shown, by_layer(goal), STYLE_LAYERS).sum()
-        content = content_distance(found[STYLE_LAYERS[-1]], features).sum()
+        content = content_distance(found[STYLE_LAYERS[-1]], seen[STYLE_LAYERS[-1]]).sum()
         return STYLE_WEIGHT * style + self.content_weight * content, style, content
 
-    def paint(self, x: Tensor, numbers: Tensor, features: Tensor) -> Tensor:
-        """Paint (1, 3, H, W) in -1 to 1 at full strength."""
+    def paint(self, x: Tensor, numbers: Tensor, seen: dict[str, Tensor]) -> Tensor:
+        """Paint (1, 3, H, W) in -1 to 1, of which VGG-19 has `seen` so much, at full strength."""
         one = torch.ones(1)
         if isinstance(self.net, FastAdain):
             painted: Tensor = self.net(x, numbers, one)
             return painted
-        # Its encoder has seen the frame before.
-        painted = self.net.decoder(self.net.target(features, numbers, one))
-        return recolour(painted, numbers[:, -COLOURS:], one)
+        return recolour(self.net.decode(seen, numbers, one), numbers[:, -COLOURS:], one)
 
 
 def encoder_hash(encoder: Encoder) -> str:
@@ -264,6 +265,7 @@ def write_part(
             "rtstyle.size": size,
             "rtstyle.credit": "VGG-19: K. Simonyan, A. Zisserman, CC BY 4.0",
             "rtstyle.training": json.dumps(training, sort_keys=True),
+            **({"rtstyle.steps": str(STEPS[size])} if part == "refine" else {}),
             "rtstyle.content_hash": content_hash(model),
             "rtstyle.encoder": encoder_hash(net.encoder)
             if isinstance(net, StyleNet | VggNet)
@@ -276,14 +278,14 @@ def write_part(
 
 def _refine_ports(net: RefineNet, numbers: int) -> tuple[list[str], list[str], tuple[Tensor, ...]]:
     picture = torch.arange(SIDE * SIDE * 3).view(1, SIDE, SIDE, 3).to(torch.uint8)
-    goal, features = VggNet(net.encoder)(picture)
-    names = ["numbers", "image", "features", "goal"]
-    return names, list(REFINED), (torch.full((1, numbers), 0.5), picture, features, goal)
+    names = ["numbers", "image", "goal", *STYLE_LAYERS]
+    vector = torch.full((1, numbers), 0.5)
+    return names, list(REFINED), (vector, picture, *VggNet(net.encoder)(picture))
 
 
 _AXES = {
     **PICTURE_AXES,
-    "features": {0: "batch", 2: "rows", 3: "columns"},
+    **{x: {0: "batch", 2: f"rows of {x}", 3: f"columns of {x}"} for x in STYLE_LAYERS},
     "painting": PICTURE_AXES["image"],
     "statistics": {0: "styles"},
     "paper": {0: "styles"},
@@ -303,7 +305,7 @@ def _ports(net: nn.Module, numbers: int) -> tuple[list[str], list[str], tuple[Te
         both = isinstance(net.pair, FastPair)
         return ["painting"], ["statistics", "paper"] if both else ["statistics"], (picture,)
     if isinstance(net, VggNet):
-        return ["image"], ["statistics", "features"], (picture,)
+        return ["image"], ["statistics", *STYLE_LAYERS], (picture,)
     if isinstance(net, RefineNet):
         return _refine_ports(net, numbers)
     if isinstance(net, RegionsNet):

@@ -16,6 +16,7 @@ from rtstyle.engines import EngineOptions, open_engine
 from rtstyle.engines.base import read_model
 from rtstyle.engines.onnxrt import open_session
 from rtstyle_export.adain_onnx import SIDE, RefineNet, RegionsNet, VggNet
+from rtstyle_export.networks.adain import STYLE_LAYERS
 from rtstyle_export.parity import Parity, compare
 
 CLOSE = 1e-3
@@ -70,13 +71,14 @@ def measure_gradient(
         square = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         with torch.no_grad():
             image = torch.from_numpy(square[None])
-            goal, _ = VggNet(net.encoder)(image.flip(1))
-            _, features = VggNet(net.encoder)(image)
+            goal = VggNet(net.encoder)(image.flip(1))[0]
+            features = VggNet(net.encoder)(image)[1:]
         drawn = np.random.default_rng(number).normal(0.3, 0.3, (1, numbers)).astype(np.float32)
         vector = torch.from_numpy(np.abs(drawn)).requires_grad_(True)
-        net(vector, image, features, goal)[0].backward()
+        net(vector, image, goal, *features)[0].backward()
         wanted = cast(Tensor, vector.grad).numpy()
-        given = {"numbers": vector, "image": image, "features": features, "goal": goal}
+        given = {"numbers": vector, "image": image, "goal": goal}
+        given |= zip(STYLE_LAYERS, features, strict=True)
         feeds = {k: v.detach().numpy() for k, v in given.items() if k in names}
         found = session.run(["gradient"], feeds)[0]
         errors.append(float(np.linalg.norm(found - wanted) / (STEEP * np.linalg.norm(wanted))))

@@ -65,6 +65,8 @@ def adain_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
             decoder = _below(values, "net.decoder.")
             PaperDecoder().load_state_dict(decoder)
             weights = {f"net.decoder.{key}": value for key, value in decoder.items()}
+            skips = _below(values, "net.skips.")
+            weights |= {f"net.skips.{key}": value for key, value in skips.items()}
             return weights | _scales(_below(values, "net.encoder."), vgg)
         layers = _layers(model)
         _unfold(layers, gain=1.0, offset=0.0)

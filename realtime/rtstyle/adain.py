@@ -192,7 +192,9 @@ def encode(
     glance = painting.glance(size)
     if rough or not fitted:
         return glance
-    found = refine.refine(glance, painting.pixels(), size, threads=threads, stopped=stopped)
+    found = refine.refine(
+        glance, painting.pixels(), size, name=Path(name).name, threads=threads, stopped=stopped
+    )
     return glance if found is None else painting.keep(size, True, found)
 
 

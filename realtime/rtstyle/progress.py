@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+
+from rtstyle.refine import watched
 
 if TYPE_CHECKING:
     from rtstyle.pipeline import Progress
@@ -45,11 +48,13 @@ def parse_time(text: str) -> float:
 class Bar:
     """A progress bar for one job, on standard error, gone when the job is done.
 
-    Call it with each `Progress`. It shows nothing where standard error is no terminal.
+    Call it with each `Progress`. Paintings that are fitted meanwhile (`rtstyle.refine`) show, too,
+    and without a `name` nothing else. It shows nothing where standard error is no terminal.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str = "") -> None:
         console = Console(stderr=True)
+        self._name = name
         self._rich = RichProgress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -61,7 +66,9 @@ class Bar:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._rich.add_task(name, total=None, rate="", size="")
+        self._task = self._rich.add_task(name, total=None, rate="", size="", visible=bool(name))
+        self._study = self._rich.add_task("", total=None, rate="", size="", visible=False)
+        self._watch = ExitStack()
 
     def __call__(self, status: Progress) -> None:
         """Show how far the job is."""
@@ -73,8 +80,18 @@ class Bar:
             size=human_size(status.written),
         )
 
+    def study(self, painting: str, done: int, steps: int) -> None:
+        """Show how far the fitting of a painting is: `done` of `steps`."""
+        going = done < steps
+        if done == 0:
+            self._rich.reset(self._study)
+        name = f"studying {painting}"
+        self._rich.update(self._study, description=name, completed=done, total=steps, visible=going)
+        self._rich.update(self._task, visible=bool(self._name) and not going)
+
     def __enter__(self) -> Bar:
         self._rich.start()
+        self._watch.enter_context(watched(self.study))
         return self
 
     def __exit__(
@@ -83,4 +100,5 @@ class Bar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._watch.close()
         self._rich.stop()

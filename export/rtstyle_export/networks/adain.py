@@ -169,6 +169,17 @@ Plan: TypeAlias = tuple[tuple[int, int] | str, ...]
 PAPER_PLAN: Plan = ((512, 256), "up", (256, 256), (256, 256), (256, 256), (256, 128), "up",
                     (128, 128), (128, 64), "up", (64, 64), (64, 3))  # fmt: skip
 """The encoder up to relu4_1, mirrored."""
+PAPER_SIZES = [2 * step[1] for step in PAPER_PLAN if not isinstance(step, str)][:-1]
+"""How many numbers scale and shift what each layer of this decoder gives, but for the last."""
+
+
+def halvings(plan: Plan) -> list[int]:
+    """Return how often the resolution of each convolution of a plan is halved."""
+    return [plan[i:].count("up") for i, step in enumerate(plan) if not isinstance(step, str)]
+
+
+def _as_it_is(_number: int, x: Tensor) -> Tensor:
+    return x
 
 
 class PaperDecoder(nn.Module):
@@ -186,20 +197,28 @@ class PaperDecoder(nn.Module):
             convs[-1].weight.mul_(0.1)  # begin with grey, not beyond the range
         self.convs = nn.ModuleList(convs)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        modulate: Callable[[int, Tensor], Tensor] = _as_it_is,
+        join: Callable[[int, Tensor], Tensor] = _as_it_is,
+    ) -> Tensor:
         """Map relu4_1 (N, 512, H, W) to RGB (N, 3, 8 H, 8 W) around -1 to 1, not clamped.
 
         Other plans take the channels of their first layer, and double H and W at each `up`.
+        `modulate(i, x)` changes what convolution i gives, before its ReLU; `join(i, x)` what
+        upsampling i gives.
         """
         convs, last = iter(self.convs), len(self.convs) - 1
-        number = 0
+        number = ups = 0
         for step in self.plan:
             if isinstance(step, str):
-                x = upsample_nearest(x)
+                x = join(ups, upsample_nearest(x))
+                ups += 1
                 continue
             x = next(convs)(F.pad(x, (1, 1, 1, 1), "reflect"))
             if number < last:
-                x = F.relu(x)
+                x = F.relu(modulate(number, x))
             number += 1
         return x
 
@@ -229,34 +248,68 @@ def regional_recolour(
 
 
 class PaperAdain(nn.Module):
-    """The network of the paper with `recolour` at its end; only the decoder is trained.
+    """The network of the paper with `recolour` at its end; its encoder is not trained.
 
-    A painting's statistics are those of relu4_1, 512 means and as many standard deviations, and
-    its colours: `numbers` in all.
+    It goes beyond the paper in two ways. What the encoder sees at relu1_1, 2_1 and 3_1 joins the
+    decoder at the same resolution, by `skips`, with the painting's statistics too: one layer in an
+    eighth of the resolution does not hold a picture. And each painting can scale and shift what the
+    decoder's layers give, as in Dumoulin et al. 2017: `rtstyle.refine` finds these numbers, at
+    first they are 0. A painting's vector has them first and then its `painting_statistics`:
+    `numbers` in all.
     """
 
     stride = 8
-    numbers = 2 * WIDTHS[-1] + COLOURS
+    numbers = sum(PAPER_SIZES) + STATISTICS
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, PaperDecoder()
+        self.depths = halvings(PAPER_PLAN)
+        self.skips = nn.ModuleList(
+            nn.Conv2d(width, width, 1, bias=False) for width in reversed(WIDTHS[:-1])
+        )
+        for skip in self.skips:
+            nn.init.zeros_(cast(Tensor, skip.weight))
 
     def statistics(self, painting: Tensor) -> Tensor:
         """Return what the network takes of (N, 3, H, W) in -1 to 1: (N, `numbers`)."""
         return self.from_all(painting_statistics(painting, self.encoder(painting)))
 
-    def target(self, content: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
-        """AdaIN of relu4_1 features, mixed with the features themselves (equation 14)."""
-        mean, std = statistics[:, :-COLOURS].chunk(2, dim=1)
-        return mix(content, adain(content, mean, std), strength)
+    @staticmethod
+    def from_all(statistics: Tensor) -> Tensor:
+        """Make the vector of a painting that was not fitted of its `painting_statistics`."""
+        return F.pad(statistics, (sum(PAPER_SIZES), 0))
 
     def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
         """Paint (N, 3, H, W) in -1 to 1; `strength` is (N,) in 0 to 1."""
         h, w = image.shape[-2:]
-        features = self.encoder(self.padded(image))["relu4_1"]
-        painted: Tensor = self.decoder(self.target(features, statistics, strength))
+        painted = self.decode(self.encoder(self.padded(image)), statistics, strength)
         return recolour(painted[:, :, :h, :w], statistics[:, -COLOURS:], strength)
+
+    def decode(self, seen: dict[str, Tensor], statistics: Tensor, strength: Tensor) -> Tensor:
+        """Paint what the encoder has `seen`, whose sides are multiples of `stride`.
+
+        Not recoloured. AdaIN is mixed with the features themselves (equation 14).
+        """
+        *parts, known = torch.split(statistics, [*PAPER_SIZES, STATISTICS], dim=1)
+        style = by_layer(known)
+
+        def target(depth: int) -> Tensor:
+            layer = STYLE_LAYERS[depth]
+            mean, std = style[layer]
+            return mix(seen[layer], adain(seen[layer], mean, std), strength)
+
+        def modulate(i: int, x: Tensor) -> Tensor:
+            part = (strength[:, None] * parts[i])[:, :, None, None].to(x)
+            scale, shift = part.chunk(2, dim=1)
+            found: Tensor = x * (1 + scale) + shift
+            return found
+
+        def join(i: int, x: Tensor) -> Tensor:
+            return torch.add(x, self.skips[i](target(-2 - i)))
+
+        painted: Tensor = self.decoder(target(-1), modulate, join)
+        return painted
 
     def padded(self, image: Tensor) -> Tensor:
         """Extend (N, C, H, W), H and W over `stride`, at its edges to a multiple of `stride`."""
@@ -268,17 +321,31 @@ class PaperAdain(nn.Module):
     ) -> Tensor:
         """`forward` with K styles: `weights` (N, K, H, W), summing to 1."""
         h, w = image.shape[-2:]
-        content = self.encoder(self.padded(image))["relu4_1"]
-        share = F.avg_pool2d(self.padded(weights), self.stride)
-        deep, colours = statistics[..., :-COLOURS], statistics[..., -COLOURS:]
-        mean, std = deep.transpose(1, 2).chunk(2, dim=1)
-        target = mix(content, regional_adain(content, share, mean, std), strength)
-        painted: Tensor = self.decoder(target)
-        return regional_recolour(painted[:, :, :h, :w], colours, strength, weights)
+        seen, shares = self.encoder(self.padded(image)), [self.padded(weights)]
+        for _ in STYLE_LAYERS[1:]:
+            shares.append(F.avg_pool2d(shares[-1], 2))
+        *parts, known = torch.split(statistics, [*PAPER_SIZES, STATISTICS], dim=2)
+        style = by_layer(known)
 
-    def from_all(self, statistics: Tensor) -> Tensor:
-        """Take what this network needs out of `painting_statistics`."""
-        return statistics[:, -self.numbers :]
+        def target(depth: int) -> Tensor:
+            layer = STYLE_LAYERS[depth]
+            mean, std = (x.transpose(1, 2) for x in style[layer])
+            even = regional_adain(seen[layer], shares[depth], mean, std)
+            return mix(seen[layer], even, strength)
+
+        def modulate(i: int, x: Tensor) -> Tensor:
+            part = strength[:, None, None] * parts[i].transpose(1, 2)
+            scale, shift = part.chunk(2, dim=1)
+            share = shares[self.depths[i]].flatten(2)
+            found: Tensor = x * ((1 + scale) @ share).view_as(x) + (shift @ share).view_as(x)
+            return found
+
+        def join(i: int, x: Tensor) -> Tensor:
+            return torch.add(x, self.skips[i](target(-2 - i)))
+
+        painted: Tensor = self.decoder(target(-1), modulate, join)
+        colours = statistics[..., -COLOURS:]
+        return regional_recolour(painted[:, :, :h, :w], colours, strength, weights)
 
 
 class ModulatedNorm(nn.Module):
@@ -454,7 +521,7 @@ def painting_statistics(painting: Tensor, features: dict[str, Tensor]) -> Tensor
 
 
 def by_layer(statistics: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-    """Undo `painting_statistics` but for RGB: mean and standard deviation (N, C) by layer."""
+    """Undo `painting_statistics` but for RGB: mean and standard deviation (..., C) by layer."""
     widths = [width for width in WIDTHS for _ in range(2)]
-    parts = iter(torch.split(statistics, [*widths, COLOURS], dim=1))
+    parts = iter(torch.split(statistics, [*widths, COLOURS], dim=-1))
     return {layer: (next(parts), next(parts)) for layer in STYLE_LAYERS}

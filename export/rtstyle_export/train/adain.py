@@ -131,10 +131,12 @@ class AdainTrainer(Loop):
         return teacher.eval()
 
     def build(self) -> nn.Module:
-        """Return the network, with a frozen encoder if it is the paper's."""
+        """Return the network; of the paper's, the encoder is frozen and perhaps the decoder."""
         if self.config.size == "fast":
             return FastPair()
-        return PaperPair(self._encoder(self.scales))
+        pair = PaperPair(self._encoder(self.scales))
+        pair.net.decoder.requires_grad_(not self.config.skips_only)
+        return pair
 
     def weights(self) -> dict[str, Tensor]:
         """Return what was trained, and the mean activations."""

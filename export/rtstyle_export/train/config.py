@@ -131,6 +131,7 @@ class AdainConfig(RunConfig):
     `scaled_on` photos decide the normalisation of VGG-19 (Gatys et al. 2016). A share `unpainted`
     of the pictures is trained with a strength below 1, a share `blended` with a blend of their
     painting and that of the batch's next picture: with their own alone in batches of one.
+    With `skips_only` the decoder of `paper` stays as it is, and only what joins it is trained.
     """
 
     kind: ClassVar[str] = "adain"
@@ -140,6 +141,7 @@ class AdainConfig(RunConfig):
     scaled_on: int = 64
     unpainted: float = 0.25
     blended: float = 0.25
+    skips_only: bool = False
     loss: AdainLossSpec = field(default_factory=AdainLossSpec)
 
     def problems(self) -> list[tuple[bool, str]]:
@@ -149,6 +151,10 @@ class AdainConfig(RunConfig):
             (self.scaled_on < 1, "scaled-on must be at least 1"),
             (not 0 <= self.unpainted <= 1, "unpainted must lie between 0 and 1"),
             (not 0 <= self.blended <= 1, "blended must lie between 0 and 1"),
+            (
+                self.skips_only and self.size != "paper",
+                "skips-only is for the size paper, as others have no skips",
+            ),
             (self.loss.order_weight < 0, "order-weight must not be negative"),
             (
                 self.loss.order_weight > 0 and self.batch < 2,

@@ -132,11 +132,30 @@ def live(**arguments: Any) -> Values:
     return measure(**arguments)
 
 
+def study(painting: str, size: str) -> Values:
+    """Measure how long a picture that was never seen takes to become a style.
+
+    `glance_s` lasts until it can be painted with, `seconds` until it is fitted, too.
+    """
+    from pathlib import Path
+
+    from rtstyle import adain, refine
+
+    began = time.perf_counter()
+    picture = adain.prepare(adain.read_painting(Path(painting)))
+    glance = adain.encode_image(picture, size)
+    seen = time.perf_counter()
+    if refine.available(size):
+        refine.refine(glance, picture, size)
+    return {"glance_s": seen - began, "seconds": time.perf_counter() - began}
+
+
 CASES: dict[str, Callable[..., Values]] = {
     "network": network,
     "video": video,
     "decode": decode,
     "encode": encode,
+    "study": study,
     "live": live,
 }
 

@@ -67,6 +67,13 @@ class Settings:
         trained = isinstance(parse_style(self.style), str)
         return FPS_TARGETS if trained else PICTURE_FPS_TARGETS
 
+    @property
+    def pictures(self) -> list[str]:
+        """The picture files among the styles."""
+        parsed = parse_style(self.style)
+        names = [] if isinstance(parsed, str) else [name for name, _ in parsed.parts]
+        return [name for name in names if name not in styles.load_manifest().styles]
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -133,7 +140,12 @@ def run(settings: Settings, progress: Callable[[str], None] = lambda _: None) ->
         for number in range(settings.runs):
             bench.one_round(f"run {number + 1} of {settings.runs}: ")
         rows = list(bench.rows())
-        figures = [*rate_figures(rows, settings.fps_targets), *bench.growth(rows), *bench.starts()]
+        figures = [
+            *rate_figures(rows, settings.fps_targets),
+            *bench.studies(),
+            *bench.growth(rows),
+            *bench.starts(),
+        ]
     return Result(settings, engine, rows, figures)
 
 
@@ -230,6 +242,19 @@ class _Bench:
 
     def fps(self, *key: Any) -> float:
         return medians([{"fps": run["fps"]} for run in self.results[key]])["fps"]
+
+    def studies(self) -> Iterator[Figure]:
+        """Time what a picture costs once, if the style is one, for each size."""
+        pictures = self.settings.pictures
+        for size in self.all_sizes if pictures else ():
+            self.progress(f"studying {Path(pictures[0]).name}, {size}")
+            runs = [
+                runner.run_case("study", painting=pictures[0], size=size)
+                for _ in range(self.settings.runs)
+            ]
+            for name, what in (("glance_s", "at one glance"), ("seconds", "fitted")):
+                value = medians([{name: run[name]} for run in runs])[name]
+                yield Figure(f"a new painting, {size}, {what}", value, "s")
 
     def growth(self, rows: Sequence[Row]) -> Iterator[Figure]:
         """Measure the peak memory on a longer clip, for the first size and resolution."""

@@ -41,11 +41,14 @@ def grid(
     from rtstyle.blend_grid import blend_grid
     from rtstyle.image import check_output
     from rtstyle.picture import Picture, read_picture, write_picture
+    from rtstyle.progress import Bar
 
     check_output(photo, output, overwrite=overwrite)
-    painted = blend_grid(
-        read_picture(photo).rgb, styles, steps=steps, size=size, strength=strength,
-        style_scale=style_scale, keep_color=keep_color, device=device,
-    )  # fmt: skip
+    picture = read_picture(photo).rgb
+    with Bar():
+        painted = blend_grid(
+            picture, styles, steps=steps, size=size, strength=strength,
+            style_scale=style_scale, keep_color=keep_color, device=device,
+        )  # fmt: skip
     write_picture(Picture(painted), output)
     typer.echo(f"{output}  {painted.shape[1]}x{painted.shape[0]}")

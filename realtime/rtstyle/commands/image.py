@@ -61,6 +61,7 @@ def image(
     *inputs, output = paths
     from rtstyle.image import paint_file, plan
     from rtstyle.picture import check_quality
+    from rtstyle.progress import Bar
     from rtstyle.stylizer import Stylizer
 
     check_quality(quality)
@@ -73,7 +74,8 @@ def image(
     ) as stylizer:  # fmt: skip
         for source, target in pairs:
             try:
-                report = paint_file(stylizer, source, target, quality=quality)
+                with Bar():
+                    report = paint_file(stylizer, source, target, quality=quality)
             except RtstyleError as error:
                 if len(pairs) == 1:
                     raise

@@ -41,6 +41,9 @@ def train_adain(
     blended: Annotated[
         float | None, typer.Option(help="Share of the pictures painted like a blend of two, 0..1.")
     ] = None,
+    skips_only: Annotated[
+        bool, typer.Option("--skips-only", help="Train only the layers that join paper's decoder.")
+    ] = False,
     content_weight: Annotated[float | None, typer.Option()] = None,
     style_weight: Annotated[float | None, typer.Option()] = None,
     tv_weight: Annotated[float | None, typer.Option(help="Total variation.")] = None,
@@ -114,6 +117,7 @@ def train_adain(
     config = AdainConfig(
         size=size,
         seed=seed,
+        skips_only=skips_only,
         loss=AdainLossSpec(**weights),  # type: ignore[arg-type]
         **options,  # type: ignore[arg-type]
     )
