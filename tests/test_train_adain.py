@@ -46,6 +46,22 @@ def test_one_pair_is_learnt(place: Path, size: str, monkeypatch: pytest.MonkeyPa
     assert sum(totals[-3:]) < 0.5 * sum(totals[:3])
 
 
+def test_only_what_joins_the_decoder_is_trained_if_asked(place: Path) -> None:
+    whole = make(place, "whole", size="paper", steps=1)
+    whole.save()
+    run = make(place, "skips", size="paper", steps=2, skips_only=True, init_from=whole.path)
+    before = {key: value.clone() for key, value in run.weights().items()}
+    run.run()
+    changed = {key for key, value in run.weights().items() if not torch.equal(before[key], value)}
+    assert changed == {f"net.skips.{k}.weight" for k in range(3)}
+
+
+@pytest.mark.parametrize(("size", "why"), [("fast", "size paper"), ("paper", "--init-from")])
+def test_what_cannot_be_joined_is_told(place: Path, size: str, why: str) -> None:
+    with pytest.raises(TrainingError, match=why):
+        make(place, f"no-{size}", size=size, skips_only=True)
+
+
 def test_blends_lie_between_their_paintings(place: Path) -> None:
     run = make(place, "shares", blended=0.5, batch=2)
     shares = torch.cat([run._shares(2, torch.Generator().manual_seed(i)) for i in range(200)])

@@ -95,6 +95,7 @@ def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "style_weight": config.loss.style_weight,
         "tv_weight": config.loss.tv_weight,
         "lattice_weight": config.loss.lattice_weight,
+        "skips_only": config.skips_only,
         "blended": config.blended if config.batch > 1 else 0.0,
         "order_weight": config.loss.order_weight,
         "distil_weight": config.loss.distil_weight if "distil" in checkpoint.metrics else 0.0,

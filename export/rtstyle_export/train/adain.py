@@ -80,6 +80,12 @@ class AdainTrainer(Loop):
         self.photos, self.paintings = list_pictures(photos), list_pictures(paintings)
         self._vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
         known = folder / "checkpoint.pt" if (folder / "checkpoint.pt").exists() else init_from
+        if config.skips_only and known is None:
+            raise TrainingError(
+                "There is no decoder to keep.",
+                "Only what joins it would be trained.",
+                "Name one with --init-from, such as any.",
+            )
         self.scales = self._scales(self.start(known) if known else None)
         self._teacher_file = teacher
         super().__init__(config, folder, machine, init_from=init_from)
