@@ -131,6 +131,22 @@ class TestTraining:
         for mine, theirs in zip(run.net.convs[1:], decoder.convs[5:], strict=True):
             assert torch.equal(mine.weight, theirs.weight)
 
+    def test_kernels_are_trained_and_stored_in_8_bits(self, place: Path, tmp_path: Path) -> None:
+        run = make(place, "bits/2", weight_bits=8, steps=2)
+        run.run()
+        exact = run.net.convs[0].weight.detach()
+        _, stored = load_run(run.path)
+        step = exact.abs().amax(dim=(1, 2, 3), keepdim=True) / 127
+        apart = (stored.convs[0].weight.detach() - exact).abs()
+        assert float(apart.max()) > 0
+        assert bool((apart <= 0.51 * step).all())
+        pictures = [read_picture(path, 48) for path in sorted((place / "photos").iterdir())]
+        export_wct(
+            place / "bits", tmp_path, pictures=pictures, vgg_weights=place / "vgg19.safetensors"
+        )
+        values = 128 * 64 * 9 + 64 * 64 * 9
+        assert (tmp_path / "wct-decoder-2.onnx").stat().st_size < 1.1 * values + 16_000
+
     def test_another_level_in_the_same_folder_is_refused(self, place: Path) -> None:
         make(place, "same", level=1, steps=1).run()
         with pytest.raises(TrainingError, match="other options"):

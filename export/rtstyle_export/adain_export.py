@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -29,7 +28,7 @@ from rtstyle_export.adain_parity import measure
 from rtstyle_export.data import list_pictures
 from rtstyle_export.manifest_writer import edit_manifest, file_entry
 from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, FastPair, PaperAdain, PaperPair
-from rtstyle_export.onnx_reader import encoder_of
+from rtstyle_export.onnx_reader import take_over
 from rtstyle_export.parity import Parity
 from rtstyle_export.ranges import Rounding, keep_ranges
 from rtstyle_export.storage import halved, quantized, share
@@ -55,22 +54,6 @@ def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder
     else:
         halved(pair)
     return encoder.eval(), pair.eval()
-
-
-def take_over(encoder: Encoder, donor: Path) -> None:
-    """Take the weights of `donor` where they are those of `encoder` but for the last bits.
-
-    Mean activations that were measured anew, or read back, differ in these, and then the weights
-    could not be shared.
-    """
-    known = encoder_of(donor)
-    own = {key: value for key, value in encoder.state_dict().items() if key.startswith("convs.")}
-    same = all(
-        key in known and torch.allclose(known[key], value, rtol=2e-3, atol=1e-6)
-        for key, value in own.items()
-    )
-    if same:
-        encoder.load_state_dict({key: known[key] for key in own}, strict=False)
 
 
 def adain_config(checkpoint: Checkpoint) -> AdainConfig:

@@ -68,11 +68,12 @@ def _place(file: Path) -> dict[str, str]:
 def rewriting(donor: Path) -> Iterator[None]:
     """Let the file `donor` change: those that take weights from it have them again afterwards."""
     path = donor.with_name("manifest.json")
-    entries: list[dict[str, Any]] = []
-    if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8")).get("any", {})
-        entries = [file for parts in known.values() for file in parts.values()]
-    donors = {e["path"]: [place["path"] for place in e.get("donors", ())] for e in entries}
+    data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    donors = {
+        entry["path"]: [place["path"] for place in entry.get("donors", ())]
+        for group in _groups(data)
+        for entry in group.values()
+    }
     takers = {name: places for name, places in donors.items() if donor.name in places}
     if not takers:
         yield
@@ -86,11 +87,16 @@ def rewriting(donor: Path) -> Iterator[None]:
             for place in places:
                 share(donor.with_name(name), donor.with_name(place))
         with edit_manifest(donor.parent) as data:
-            for parts in data.get("any", {}).values():
-                for part, entry in parts.items():
+            for group in _groups(data):
+                for part, entry in group.items():
                     if entry["path"] in takers:
                         file = donor.with_name(entry["path"])
-                        parts[part] = file_entry(file, entry["training"])
+                        group[part] = file_entry(file, entry["training"])
+
+
+def _groups(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the files of networks for any style by part: those of AdaIN by size, those of WCT."""
+    return [*data.get("any", {}).values(), data.get("wct", {})]
 
 
 @contextmanager

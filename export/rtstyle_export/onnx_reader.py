@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from torch import Tensor
 
 from rtstyle.errors import TrainingError
-from rtstyle_export.networks.adain import FastPair, PaperDecoder, conv_indexes
+from rtstyle_export.networks.adain import Encoder, FastPair, PaperDecoder, conv_indexes
 from rtstyle_export.networks.johnson import SIZES, build_network
 from rtstyle_export.networks.realtime import unfold_unshuffle, unfold_upsample
 from rtstyle_export.networks.wct import LEVELS, WctDecoder
@@ -96,6 +96,10 @@ def wct_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
         if name != "decoder" or level not in map(str, LEVELS):
             raise ValueError("It is not the decoder of a level.")
         weights = _below(_constants(model), "decoder.")
+        if "1.convs.0.weight" in weights:
+            raise ValueError(
+                "The compact level 5 goes on from its checkpoint only, or from level 4."
+            )
         WctDecoder(int(level)).load_state_dict(weights)
         return weights | _scales(encoder_of(path.with_name("wct-encoder.onnx")), vgg)
 
@@ -106,6 +110,24 @@ def wct_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
 def encoder_of(path: Path) -> dict[str, Tensor]:
     """Return the parameters of the VGG-19 in an encoder file. `TrainingError` if it is none."""
     return _below(_constants(_load(path)[0]), "encoder.")
+
+
+def take_over(encoder: Encoder, donor: Path) -> bool:
+    """Take the weights of the file `donor` where they are those of `encoder` but for the last bits.
+
+    Mean activations that were measured anew, or read back, differ in these, and then the weights
+    could not be shared. Returns whether they are the same; those of more layers than `encoder` has
+    are left out.
+    """
+    known = encoder_of(donor)
+    own = {key: value for key, value in encoder.state_dict().items() if key.startswith("convs.")}
+    both = own.keys() & known.keys()
+    same = bool(both) and all(
+        torch.allclose(known[key], own[key], rtol=2e-3, atol=1e-6) for key in both
+    )
+    if same:
+        encoder.load_state_dict({key: known[key] for key in both}, strict=False)
+    return same
 
 
 def _load(path: Path) -> tuple[onnx.ModelProto, dict[str, str]]:

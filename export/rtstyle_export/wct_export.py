@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,8 +18,10 @@ from rtstyle.wct_models import WctModels
 from rtstyle.wct_stylizer import extend
 from rtstyle_export.manifest_writer import edit_manifest, file_entry, rewriting
 from rtstyle_export.networks.adain import Encoder
-from rtstyle_export.networks.wct import LEVELS, WctDecoder, layer
+from rtstyle_export.networks.wct import LEVELS, CompactLevel5, WctDecoder
+from rtstyle_export.onnx_reader import take_over
 from rtstyle_export.parity import Parity, compare
+from rtstyle_export.storage import share
 from rtstyle_export.train.checkpoint import Checkpoint, scales_of
 from rtstyle_export.train.config import WctConfig
 from rtstyle_export.wct_onnx import (
@@ -30,6 +34,8 @@ from rtstyle_export.wct_onnx import (
     write_encoder,
 )
 
+DONOR, COMPACT = "decoder-4", "decoder-5"
+"""The compact level 5 ends with the decoder of level 4, whose file holds the weights."""
 MOST = 512
 """Pictures of the parity report are cut to this many rows and columns."""
 
@@ -70,48 +76,92 @@ def export_wct(
     """Write `wct-encoder.onnx` and a `wct-decoder-K.onnx` for each level below `folder` to `out`.
 
     Encoder and decoder together are compared with the networks on `pictures`, (H, W, 3) uint8,
-    and refused if they differ too much; with `manifest` they are entered into manifest.json.
+    and refused if they differ too much. With `manifest` they are entered into manifest.json, beside
+    the levels that are there already: an encoder that goes deeper than these runs stays, and the
+    compact level 5 leaves weights to the decoder of level 4.
     """
     loaded = [load_run(path) for path in runs_below(folder)]
     runs = [run for run, _ in loaded]
     same_encoder(runs)
-    encoder = load_encoder(runs[-1], vgg_weights)
+    encoder, deepest = load_encoder(runs[-1], vgg_weights), loaded[-1][1]
+    tail = deepest.tail if isinstance(deepest, CompactLevel5) else None
+    fresh_levels = [level.level for _, level in loaded]
+    kept = kept_levels(out, encoder, fresh_levels) if manifest else []
     out.mkdir(parents=True, exist_ok=True)
     facts = {"encoder": {"scaled_on": cast(WctConfig, runs[-1].config).scaled_on}}
     # What is there already stays until every file has been compared.
     with tempfile.TemporaryDirectory(dir=out, prefix=".wct-") as name:
         fresh = {"encoder": Path(name) / "wct-encoder.onnx"}
-        write_encoder(encoder, fresh["encoder"])
-        for run, decoder in loaded:
-            part = f"decoder-{decoder.level}"
+        write_encoder(encoder, fresh["encoder"], tail)
+        for run, level in loaded:
+            part = f"decoder-{level.level}"
             fresh[part], facts[part] = Path(name) / f"wct-{part}.onnx", training_facts(run)
-            write_decoder(decoder, fresh[part], facts[part])
-            parity = measure(encoder, decoder, Path(name), pictures)
+            write_decoder(level, fresh[part], facts[part])
+            parity = measure(EncoderFile(encoder, tail), level, Path(name), pictures)
             parity.require()
             if on_file is not None:
                 on_file(out / fresh[part].name, parity)
+        if max(kept, default=0) > fresh_levels[-1]:
+            del fresh["encoder"]
         files = {part: out / file.name for part, file in fresh.items()}
-        with rewriting(files["encoder"]):
+        with ExitStack() as stack:
+            for part in ("encoder", DONOR):
+                if part in files:
+                    stack.enter_context(rewriting(files[part]))
             for part, file in fresh.items():
                 file.replace(files[part])
     if manifest:
-        with edit_manifest(out) as data:
-            data["wct"] = {part: file_entry(file, facts[part]) for part, file in files.items()}
+        _enter(out, files, facts, {f"decoder-{level}" for level in kept})
     return list(files.values())
 
 
+def kept_levels(out: Path, encoder: Encoder, fresh: Sequence[int]) -> list[int]:
+    """Return the levels that the manifest in `out` has beside the `fresh` ones.
+
+    Raises `TrainingError` if they were trained with another encoder. Otherwise `encoder` takes over
+    the weights that lie there.
+    """
+    path = out / "manifest.json"
+    data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known = data.get("wct", {})
+    kept = [k for k in LEVELS if f"decoder-{k}" in known and k not in fresh]
+    if "encoder" in known and not take_over(encoder, out / known["encoder"]["path"]) and kept:
+        raise TrainingError(
+            f"{out} has level {kept[0]} of another encoder.",
+            "They took the scales of VGG-19 from different photos.",
+            "Export to another folder, or train with --init-from a level that is there.",
+        )
+    return kept
+
+
+def _enter(
+    out: Path, files: dict[str, Path], facts: dict[str, dict[str, Any]], kept: set[str]
+) -> None:
+    """Enter files into the manifest of `out`, and keep what it says of `kept` parts."""
+    donor = out / f"wct-{DONOR}.onnx"
+    if COMPACT in files and donor.exists():
+        share(files[COMPACT], donor)
+    with edit_manifest(out) as data:
+        known = data.get("wct", {})
+        entries = {part: known[part] for part in known if part in kept or part == "encoder"}
+        entries |= {part: file_entry(file, facts[part]) for part, file in files.items()}
+        parts = ["encoder", *(f"decoder-{level}" for level in LEVELS)]
+        data["wct"] = {part: entries[part] for part in parts if part in entries}
+
+
 def measure(
-    encoder: Encoder, decoder: WctDecoder, folder: Path, pictures: Sequence[NDArray[np.uint8]]
+    encode: EncoderFile,
+    level: WctDecoder | CompactLevel5,
+    folder: Path,
+    pictures: Sequence[NDArray[np.uint8]],
 ) -> Parity:
     """Compare what the files make of pictures, encoded and decoded, with what the networks do."""
-    level = decoder.level
-    number = [layer(each) for each in LEVELS].index(layer(level))
-    encode, decode = EncoderFile(encoder), DecoderFile(decoder)
+    number, decode = LEVELS.index(level.level), DecoderFile(level)
     pairs = []
     with WctModels(folder) as models, torch.no_grad():
         for picture in pictures:
             image = extend(picture[:MOST, :MOST])
-            found = models.decode(models.encode(image, (level,))[0], level)
+            found = models.decode(models.encode(image, (level.level,))[0], level.level)
             wanted = decode(encode(torch.from_numpy(image.copy())[None])[number])
             pairs.append((found, wanted[0].numpy()))
     return compare("cpu", pairs)

@@ -176,6 +176,9 @@ class WctConfig(RunConfig):
     """A run of the decoder of one level, 1 to 5 (Li et al. 2017).
 
     `feature_weight` is the paper's lambda. `scaled_on` photos decide the normalisation of VGG-19.
+    With a `width` above 0, level 5 is a `CompactLevel5`, whose layers see only VGG's features for
+    the first `feature_steps`, and then pictures, too; its own kernels are stored in 8 bits. Others
+    are with `weight_bits` 8, and trained rounded.
     There is no `margin`: encoder and decoder mirror the picture at its edges as the losses do.
     """
 
@@ -189,10 +192,19 @@ class WctConfig(RunConfig):
     stability_weight: float = 0.0
     feature_weight: float = 1.0
     scaled_on: int = 64
+    width: int = 0
+    feature_steps: int = 0
+    weight_bits: int = 16
 
     def problems(self) -> list[tuple[bool, str]]:
         """Return what may be wrong: whether it is, and the sentence that says so."""
+        compact = self.width > 0
         return [
+            (self.width < 0, "width must not be negative"),
+            (compact and self.level != LEVELS[-1], "only level 5 has a width"),
+            (self.weight_bits not in WEIGHT_BITS, "weight-bits is 8 or 16"),
+            (self.feature_steps < 0, "feature-steps must not be negative"),
+            (self.feature_steps > 0 and not compact, "feature-steps need a width"),
             (self.level not in LEVELS, f"the level is one of {', '.join(map(str, LEVELS))}"),
             (self.crop % 16 > 0, "crop must be a multiple of 16"),
             (self.scaled_on < 1, "scaled-on must be at least 1"),

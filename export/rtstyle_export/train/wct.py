@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
 from rtstyle_export.networks.adain import Encoder, mean_activations
 from rtstyle_export.networks.wct import WctDecoder, layer
 from rtstyle_export.onnx_reader import wct_checkpoint_of
+from rtstyle_export.storage import rounded
 from rtstyle_export.train.checkpoint import SCALES, Checkpoint, scales_of, without_scales
 from rtstyle_export.train.config import WctConfig
 from rtstyle_export.train.loop import Loop, Machine
@@ -63,9 +65,18 @@ class WctTrainer(Loop):
         plain = Encoder.of(vgg, None, layer(config.level))
         self.scales = self._scales(plain, self.start(known).model if known else {})
         super().__init__(config, folder, machine, init_from=init_from)
-        self.encoder = Encoder.of(vgg, self.scales, layer(config.level)).to(self.device)
+        self.encoder = self.vgg().to(self.device)
         if self.device.type == "cpu" and self.dtype is torch.float32:
             self.encoder.accelerate()
+
+    def vgg(self) -> Encoder:
+        """Return VGG-19 up to this level, scaled."""
+        return Encoder.of(self._vgg, self.scales, layer(self.config.level))
+
+    def sample(self) -> list[Path]:
+        """Return the photos on which statistics are taken."""
+        count = self.config.scaled_on
+        return self.photos[:: max(1, len(self.photos) // count)][:count]
 
     def from_file(self, path: Path) -> Checkpoint:
         """Read a decoder's file."""
@@ -76,9 +87,8 @@ class WctTrainer(Loop):
         found = scales_of(known)[: len(plain.layers())]
         if len(found) == len(plain.layers()):
             return found
-        count = self.config.scaled_on
-        chosen = self.photos[:: max(1, len(self.photos) // count)][:count]
-        measured = mean_activations(plain, (to_tensor(read_picture(p, 256)) for p in chosen))
+        photos = (to_tensor(read_picture(path, 256)) for path in self.sample())
+        measured = mean_activations(plain, photos)
         return [*found, *measured[len(found) :]]
 
     def build(self) -> nn.Module:
@@ -110,6 +120,10 @@ class WctTrainer(Loop):
                 todo="Name one of `rtstyle train-wct`, or of `train-adain --size paper`.",
             )
 
+    def rounding(self) -> AbstractContextManager[None]:
+        """Round kernels to 8 bits while a step is computed, if they are stored so."""
+        return rounded(self.net) if self.config.weight_bits == 8 else nullcontext()
+
     def dataset(self) -> Dataset[Any]:
         """Return the crops of the photos."""
         return Crops(self.photos, self.config.crop, self.config.seed)
@@ -129,12 +143,17 @@ class WctTrainer(Loop):
         report = {"pixel": pixel.detach(), "feature": feature.detach()}
         return pixel + self.config.feature_weight * feature, report
 
+    def paint(self, seen: dict[str, Tensor]) -> Tensor:
+        """Give a picture back from what the encoder has `seen` of it."""
+        painted: Tensor = self.net(seen[layer(self.config.level)])
+        return painted
+
     def preview(self, photo: Tensor) -> dict[str, Tensor]:
         """Reconstruct (1, 3, H, W) in -1 to 1: (3, H, W) in 0 to 1 by the layer's name."""
         name = layer(self.config.level)
         h, w = (size // 16 * 16 for size in photo.shape[-2:])
         with torch.no_grad():
-            made = self.net(self.encoder(photo[:, :, :h, :w].to(self.device))[name])
+            made = self.paint(self.encoder(photo[:, :, :h, :w].to(self.device)))
         shown = torch.zeros(photo.shape[1:])
         shown[:, :h, :w] = ((made[0].float().cpu() + 1) / 2).clamp(0, 1)
         return {name: shown}

@@ -37,6 +37,20 @@ def train_wct(
     feature_weight: Annotated[
         float | None, typer.Option(help="Weight of the feature loss (the paper's lambda).")
     ] = None,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(help="8 or 16: with 8, kernels are trained and stored in 8 bits each."),
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            help="Channels inside level 5, which starts from the decoder of level 4; 0: all of "
+            "VGG's, 45 MB."
+        ),
+    ] = None,
+    feature_steps: Annotated[
+        int | None, typer.Option(help="First steps of level 5 that see no pictures: quicker.")
+    ] = None,
     seed: Annotated[int, typer.Option()] = 0,
     vgg_weights: Annotated[
         Path | None,
@@ -63,12 +77,17 @@ def train_wct(
     """Train decoders, one level after the other. Run the same command again to resume."""
     check_precision(precision)
     levels = parse_levels(level)
+    compact = given(width=width, feature_steps=feature_steps)
+    if compact and 5 not in levels:
+        raise UsageError("--width and --feature-steps are for level 5.", "", "Leave them out.")
     try:
         from rtstyle_export.data import list_pictures
+        from rtstyle_export.networks.wct import COMPACT_WIDTH
         from rtstyle_export.train.config import WctConfig
         from rtstyle_export.train.job import train as run
         from rtstyle_export.train.loop import Loop, Machine
         from rtstyle_export.train.wct import WctTrainer
+        from rtstyle_export.train.wct_compact import CompactTrainer
     except ImportError as error:
         raise MissingExtraError("Training needs PyTorch.", str(error), EXTRA) from error
 
@@ -79,17 +98,22 @@ def train_wct(
         optimizer=optimizer,
         learning_rate=learning_rate,
         feature_weight=feature_weight,
+        weight_bits=weight_bits,
     )
     for number in levels:
-        config = WctConfig(level=number, seed=seed, **options)  # type: ignore[arg-type]
+        special = {"width": COMPACT_WIDTH, **compact} if number == 5 else {}
+        config = WctConfig(level=number, seed=seed, **options, **special)  # type: ignore[arg-type]
         before = out / f"{number - 1}" / "checkpoint.pt"
         start = init_from or (before if before.exists() else None)
 
-        def make(machine: Machine, config: WctConfig = config, start: Path | None = start) -> Loop:
+        def make(
+            machine: Machine,
+            config: WctConfig = config,
+            start: Path | None = start,
+            kind: type[WctTrainer] = CompactTrainer if config.width else WctTrainer,
+        ) -> Loop:
             folder = out / str(config.level)
-            return WctTrainer(
-                config, photos, folder, machine, init_from=start, vgg_weights=vgg_weights
-            )
+            return kind(config, photos, folder, machine, init_from=start, vgg_weights=vgg_weights)
 
         done, trainer = run(
             make,
