@@ -176,7 +176,7 @@ def test_existing_outputs_are_kept(run: Run) -> None:
 def test_too_little_memory_is_told_before_the_start(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "available", lambda _: 1_401_000_000)
+    monkeypatch.setattr(memory, "available", lambda _: 1_001_000_000)
     code, text = run.still("--style", "a.png")
     assert code == 2
     assert "not enough memory for 60x48" in text

@@ -126,13 +126,14 @@ def paint(
     sizes = levels(*size, plan.coarsest)
     check_size(network, sizes[0])
     free = memory.available(device)
-    memory.plan(*size, plan.method.history, free)
+    works = [memory.Work(*each, plan.method.history, network.dtype) for each in sizes]
+    memory.plan(works[-1], free)
     if start is None:
         start = subject.start(plan.init, *sizes[0], plan.seed, device)
     pause = start if isinstance(start, Pause) else Pause(0, State.at(start))
     state, values = pause.state, pause.state.values
     for level in range(pause.level, len(sizes)):
-        with memory.explain_shortage(*sizes[level], plan.method.history, free):
+        with memory.explain_shortage(works[level], free):
             descent = _begin(network, subject, sizes, level, plan, state, free)
             stopped = _descend(descent, sizes, level, plan, report, stop)
         state, values = State.at(descent.best), descent.values
@@ -153,7 +154,7 @@ def _begin(
 ) -> Descent:
     """Prepare the optimisation of one level."""
     size, device = sizes[level], network.mean.device
-    frugal = memory.plan(*size, plan.method.history, free)
+    frugal = memory.plan(memory.Work(*size, plan.method.history, network.dtype), free)
     photo = subject.content(*size, device) if plan.spec.content_layers else None
     regions = subject.regions(*size, device) if plan.spec.style_layers else []
     loss = GatysLoss(network, plan.spec, photo, regions, frugal=frugal)
