@@ -410,7 +410,7 @@ class TestJobs:
 
         mask = np.zeros((30, 40, 3), np.uint8)
         mask[:, 20:] = 255
-        monkeypatch.setattr(tiling, "MOST_REGIONAL", 100)
+        monkeypatch.setitem(tiling.MOST_REGIONAL, "fast", 100)
         with (
             Stylizer([red, green], "fast", mask=mask, device=CPU) as stylize,
             pytest.raises(RtstyleError, match="--height"),

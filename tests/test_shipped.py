@@ -21,8 +21,10 @@ from rtstyle.engines import EngineOptions, ov
 from rtstyle.engines.base import read_model
 from rtstyle.engines.onnxrt import open_session
 from rtstyle.errors import StyleError
+from rtstyle.norm_graph import NormGraph, baked
 from rtstyle.samples import sample_frames
 from rtstyle.styles import FOLDER_VARIABLE, find_any, find_model, load_manifest
+from rtstyle.tiling import paint_tiled
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMED = {"mosaic", "starry_night", "scream", "wave", "composition", "udnie", "sketch"}
@@ -152,6 +154,19 @@ def test_any_picture_is_a_style(size: str, tmp_path: Path) -> None:
         assert painted.shape == photo.shape
         assert painted.std() > 10
         assert abs(painted.astype(int) - photo).mean() > 5
+
+
+@pytest.mark.parametrize("size", ["fast", "paper"])
+def test_large_photos_are_painted_like_any_picture_in_tiles(size: str) -> None:
+    photo = next(sample_frames(1))[:203, :599].copy()
+    with Stylizer("wave:1", size, device="cpu", precision="fp32") as stylize:
+        whole = stylize.paint(photo)
+        feeds = stylize.model.feeds(stylize.engine, 1.0, photo.shape[:2])
+        assert feeds is not None
+        graph = NormGraph(baked(read_model(stylize.model.path), feeds))
+        tiled, tiles = paint_tiled(stylize, graph, photo, 128)
+    assert tiles > 1
+    assert np.abs(tiled.astype(int) - whole).max() <= 2
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from rtstyle import adain, refine
 from rtstyle.engines import EngineOptions
@@ -18,7 +17,6 @@ from rtstyle.engines.onnxrt import open_session
 from rtstyle.errors import TrainingError
 from rtstyle_export.adain_onnx import (
     PARTS,
-    RegionsNet,
     encoder_hash,
     export_form,
     reference_form,
@@ -116,14 +114,14 @@ def export_adain(
         take_over(encoder, donor)
     if isinstance(pair, PaperPair):
         files |= shared_parts(out, encoder)
-    for part in parts_of(pair):
+    for part in PARTS:
         if part in files:
             continue
         file = out / f"any-{size}-{part}.onnx"
         fresh = file.with_name(f".{file.name}.new")
         form = export_form(part, encoder, pair)
         try:
-            feeds = content_feeds(form, files["style"], size, pictures) if part == "content" else []
+            feeds = content_feeds(files["style"], size, pictures) if part == "content" else []
             write_part(part, form, fresh, size=size, numbers=numbers, training=facts, feeds=feeds)
             if manifest:
                 share_all(fresh, donors_for(part, out, files))
@@ -143,15 +141,10 @@ def export_adain(
     return list(files.values())
 
 
-def parts_of(pair: Any) -> tuple[str, ...]:
-    """Return the files that a network needs; the paper's paints regions with its content file."""
-    return PARTS if isinstance(pair, FastPair) else tuple(p for p in PARTS if p != "regions")
-
-
 def donors_for(part: str, folder: Path, files: Mapping[str, Path]) -> list[Path]:
-    """Return the files that may hold weights of a part: VGG-19, and of `refine` the network."""
-    network = [files.get("regions") or files["content"]] if part == "refine" else []
-    return [folder / DONOR, *network]
+    """Return the files that may hold weights of a part: VGG-19, and the network of the size."""
+    parts = {"refine": ("regions", "content"), "regions": ("content",)}.get(part, ())
+    return [folder / DONOR, *(files[each] for each in parts)]
 
 
 def share_all(path: Path, donors: Sequence[Path]) -> None:
@@ -183,7 +176,7 @@ def shared_parts(folder: Path, encoder: Encoder) -> dict[str, Path]:
 
 
 def content_feeds(
-    net: nn.Module, style: Path, size: str, pictures: Sequence[NDArray[np.uint8]]
+    style: Path, size: str, pictures: Sequence[NDArray[np.uint8]]
 ) -> list[dict[str, NDArray[Any]]]:
     """Feed each of `pictures` with three of them as the painting, for `measure_ranges`."""
     vectors = [adain.run_encoder(style, size, adain.prepare(p))[None] for p in pictures]
@@ -193,9 +186,6 @@ def content_feeds(
             vector = vectors[(number + shift) % len(vectors)]
             feed: dict[str, NDArray[Any]] = {"image": picture[None], "statistics": vector}
             feed["strength"] = np.ones(1, np.float32)
-            if isinstance(net, RegionsNet):
-                feed["statistics"] = vector[None]
-                feed["weights"] = np.ones((1, 1, *picture.shape[:2]), np.float32)
             feeds.append(feed)
     return feeds
 

@@ -1,9 +1,8 @@
 """The networks of `rtstyle train-adain` in the forms that are exported, and their files.
 
 `style` maps a painting to a small vector, `content` paints a frame with such a vector, and
-`regions`, which only `fast` needs, paints with several vectors and a map of weights. `vgg`
-gives what VGG-19 sees in a picture, and `refine` how a vector must change for a painted frame to
-come nearer to the painting.
+`regions` paints with several vectors and a map of weights. `vgg` gives what VGG-19 sees in a
+picture, and `refine` how a vector must change for a painted frame to come nearer to the painting.
 """
 
 from __future__ import annotations
@@ -128,6 +127,33 @@ class FoldedContentNet(nn.Module):
         return to_picture(mix(y, even * std + mean, strength))
 
 
+class PaperContentNet(nn.Module):
+    """`ContentNet` of a `PaperAdain` with its statistics in instance norms.
+
+    Engines know these as one operator, and `rtstyle.tiling` paints large photos by fixing them.
+    """
+
+    def __init__(self, net: PaperAdain) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
+        """Return the painted picture, uint8."""
+        x, (h, w) = from_picture(image), image.shape[1:3]
+        seen = self.net.encoder(self.net.padded(x))
+        painted = self.net.decode(seen, statistics, strength, normed)[:, :, :h, :w]
+        mean, std = statistics[:, -COLOURS:].chunk(2, dim=1)
+        return to_picture(mix(painted, normed(painted, mean, std, COLOURS_EPS), strength))
+
+
+def normed(content: Tensor, mean: Tensor, std: Tensor, eps: float = 1e-5) -> Tensor:
+    """`adain` by an instance norm: the same function, another form in the file."""
+    # Scale and shift tell the exporter how many channels there are.
+    count = int(content.shape[1])
+    even = F.instance_norm(content, weight=torch.ones(count), bias=torch.zeros(count), eps=eps)
+    return even * std[:, :, None, None] + mean[:, :, None, None]
+
+
 class RegionsNet(nn.Module):
     """Paints one picture with K styles; see `FastAdain.regional`. All float32 but `image`."""
 
@@ -217,14 +243,16 @@ def export_form(part: str, encoder: Encoder, pair: FastPair | PaperPair) -> nn.M
         return VggNet(encoder).eval()
     if part == "refine":
         return RefineNet(encoder, pair.net).eval()
-    if part == "regions" or isinstance(pair, PaperPair):
+    if part == "regions":
         return RegionsNet(pair.net).eval()
+    if isinstance(pair, PaperPair):
+        return PaperContentNet(pair.net).eval()
     return FoldedContentNet(pair.net).eval()
 
 
 def reference_form(part: str, encoder: Encoder, pair: FastPair | PaperPair) -> nn.Module:
     """Return the same function as it was trained."""
-    if part == "content" and isinstance(pair, FastPair):
+    if part == "content":
         return ContentNet(pair.net).eval()
     return export_form(part, encoder, pair)
 

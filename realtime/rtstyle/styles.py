@@ -84,7 +84,7 @@ class Style:
 class Manifest:
     """What manifest.json says: the folder of the model files and the styles by name.
 
-    `any` holds the files of the network for any style (`style`, `content`, perhaps `regions`, `vgg`
+    `any` holds the files of the network for any style (`style`, `content`, `regions`, perhaps `vgg`
     and `refine`) by size, `paintings` the file with the statistics of the built-in paintings for
     it. `wct` holds the files of universal style transfer, `encoder` and `decoder-1` to `decoder-5`.
     """
@@ -233,7 +233,7 @@ def listed_any(part: str, size: str) -> StyleFile:
     if not parts:
         why = f"The sizes are {', '.join(known)}." if known else "This folder of styles has none."
         raise StyleError(f"There is no network of size {size!r} for any style.", why)
-    # The paper's network paints regions with its one content file.
+    # Once the paper's network painted regions with its one content file.
     return parts.get(part) or parts["content"]
 
 

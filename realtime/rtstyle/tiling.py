@@ -49,8 +49,8 @@ EXACT_PIXELS = 8_000_000
 SAMPLED_PIXELS = 4_000_000
 """How much of a larger picture the statistics are gathered from."""
 
-MOST_REGIONAL = 8_000_000
-"""Largest picture, in pixels, that is painted by regions: always whole."""
+MOST_REGIONAL = {"fast": 8_000_000, "balanced": 8_000_000, "paper": 2_000_000}
+"""Largest picture, in pixels, that is painted by regions: always whole, in up to 4 GiB."""
 
 _TO_THE_END = np.iinfo(np.int64).max
 
@@ -99,10 +99,11 @@ def paint(stylizer: Stylizer, image: Image, weights: Weights | None = None) -> t
     """
     model = read_model(stylizer.model.path)
     if stylizer.regions > 1:
-        if image.shape[0] * image.shape[1] > MOST_REGIONAL:
+        most = MOST_REGIONAL[stylizer.size]
+        if image.shape[0] * image.shape[1] > most:
             raise EngineError(
                 "This picture is too large for several styles.",
-                f"Up to {MOST_REGIONAL / 1e6:.0f} megapixels can be painted by regions.",
+                f"Up to {most / 1e6:.0f} megapixels can be painted by regions.",
                 "Pass a smaller --height.",
             )
         return stylizer.paint(image, weights), 1

@@ -286,10 +286,17 @@ class PaperAdain(nn.Module):
         painted = self.decode(self.encoder(self.padded(image)), statistics, strength)
         return recolour(painted[:, :, :h, :w], statistics[:, -COLOURS:], strength)
 
-    def decode(self, seen: dict[str, Tensor], statistics: Tensor, strength: Tensor) -> Tensor:
+    def decode(
+        self,
+        seen: dict[str, Tensor],
+        statistics: Tensor,
+        strength: Tensor,
+        even: Callable[[Tensor, Tensor, Tensor], Tensor] = adain,
+    ) -> Tensor:
         """Paint what the encoder has `seen`, whose sides are multiples of `stride`.
 
-        Not recoloured. AdaIN is mixed with the features themselves (equation 14).
+        Not recoloured. AdaIN, computed by `even`, is mixed with the features themselves (equation
+        14).
         """
         *parts, known = torch.split(statistics, [*PAPER_SIZES, STATISTICS], dim=1)
         style = by_layer(known)
@@ -297,7 +304,7 @@ class PaperAdain(nn.Module):
         def target(depth: int) -> Tensor:
             layer = STYLE_LAYERS[depth]
             mean, std = style[layer]
-            return mix(seen[layer], adain(seen[layer], mean, std), strength)
+            return mix(seen[layer], even(seen[layer], mean, std), strength)
 
         def modulate(i: int, x: Tensor) -> Tensor:
             part = (strength[:, None] * parts[i])[:, :, None, None].to(x)
