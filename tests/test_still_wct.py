@@ -95,7 +95,7 @@ def test_a_texture(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--levels", "5"], "does not ship"),
+        (["--levels", "5"], "Train it with"),
         (["--levels", "1:x"], "is no level"),
         (["--alpha", "2"], "not 0 to 1"),
         (["--style-scale", "9"], "out of range"),

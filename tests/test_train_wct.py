@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from safetensors.torch import save_file  # noqa: E402
-from training import vgg19_state, write_pictures  # noqa: E402
+import wct_runs  # noqa: E402
+from training import vgg19_state  # noqa: E402
+from wct_runs import command, material, pictures_of  # noqa: E402
 
-from rtstyle import cli, styles  # noqa: E402
+from rtstyle import styles  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle.wct_models import WctModels  # noqa: E402
 from rtstyle.wct_stylizer import WctStylizer  # noqa: E402
@@ -23,38 +23,23 @@ from rtstyle_export.data import read_picture, to_tensor  # noqa: E402
 from rtstyle_export.networks.adain import PAPER_PLAN, Encoder, PaperDecoder  # noqa: E402
 from rtstyle_export.networks.wct import LEVELS, WctDecoder, decoder_plan, layer  # noqa: E402
 from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
-from rtstyle_export.train.config import AdainConfig, WctConfig  # noqa: E402
+from rtstyle_export.train.config import AdainConfig  # noqa: E402
 from rtstyle_export.train.wct import WctTrainer, convolutions  # noqa: E402
 from rtstyle_export.vgg import layer_names  # noqa: E402
 from rtstyle_export.wct_export import export_wct, runs_below  # noqa: E402
 from rtstyle_export.wct_onnx import load_run  # noqa: E402
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Small networks gain nothing by more, and lose much on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photos and random VGG-19 weights up to conv3_1."""
-    folder = tmp_path_factory.mktemp("wct-train")
-    write_pictures(folder / "photos", 3, 0)
-    save_file(vgg19_state("conv3_1"), folder / "vgg19.safetensors")
-    return folder
+    return material(tmp_path_factory.mktemp("wct-train"), "conv3_1")
 
 
 def make(place: Path, run: str, init_from: Path | None = None, **options: object) -> WctTrainer:
-    given = {"level": 2, "steps": 4, "batch": 1, "crop": 64, "scaled_on": 2, "warmup": 1}
-    config = WctConfig(**{**given, **options})  # type: ignore[arg-type]
-    weights = place / "vgg19.safetensors"
-    return WctTrainer(
-        config, place / "photos", place / run, init_from=init_from, vgg_weights=weights
-    )
+    return wct_runs.make(WctTrainer, place, run, init_from, **{"level": 2, **options})
 
 
 class TestNetworks:
@@ -140,7 +125,7 @@ class TestTraining:
         apart = (stored.convs[0].weight.detach() - exact).abs()
         assert float(apart.max()) > 0
         assert bool((apart <= 0.51 * step).all())
-        pictures = [read_picture(path, 48) for path in sorted((place / "photos").iterdir())]
+        pictures = pictures_of(place)
         export_wct(
             place / "bits", tmp_path, pictures=pictures, vgg_weights=place / "vgg19.safetensors"
         )
@@ -163,7 +148,7 @@ def exported(place: Path) -> Path:
         before = place / "runs" / str(level - 1) / "checkpoint.pt"
         start = before if level > 1 else None
         make(place, f"runs/{level}", init_from=start, level=level, steps=2).run()
-    pictures = [read_picture(path, 48) for path in sorted((place / "photos").iterdir())]
+    pictures = pictures_of(place)
     export_wct(
         place / "runs", place / "out", pictures=pictures,
         vgg_weights=place / "vgg19.safetensors", manifest=True,
@@ -213,16 +198,6 @@ class TestExport:
     def test_other_folders(self, place: Path, tmp_path: Path) -> None:
         with pytest.raises(TrainingError, match="no runs"):
             runs_below(tmp_path)
-
-
-def command(*words: object, name: str = "train-wct") -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["rtstyle", name, *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
 
 
 def test_the_command_trains_levels_in_turn(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -162,7 +162,7 @@ class TestModels:
         assert available(tmp_path) == ()
         with pytest.raises(UsageError, match="levels with a decoder here are 1, 2, 3"):
             WctStylizer([4], folder=folder)
-        with pytest.raises(UsageError, match="does not ship"):
+        with pytest.raises(UsageError, match="Train it with"):
             WctStylizer([5], folder=folder)
         with pytest.raises(UsageError, match="No level"):
             WctStylizer(folder=tmp_path)

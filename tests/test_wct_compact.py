@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 import onnx  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
-from test_train_wct import command  # noqa: E402
-from training import vgg19_state, write_pictures  # noqa: E402
+import wct_runs  # noqa: E402
+from wct_runs import command, material, pictures_of  # noqa: E402
 
 from rtstyle import styles, wct  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle.wct_models import WctModels  # noqa: E402
 from rtstyle.wct_stylizer import WctStylizer  # noqa: E402
-from rtstyle_export.data import read_picture  # noqa: E402
 from rtstyle_export.networks.wct import CODES, CompactLevel5, principal  # noqa: E402
 from rtstyle_export.onnx_reader import wct_checkpoint_of  # noqa: E402
 from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
@@ -32,26 +29,14 @@ from rtstyle_export.train.wct_compact import CompactTrainer  # noqa: E402
 from rtstyle_export.vgg import load_vgg  # noqa: E402
 from rtstyle_export.wct_export import export_wct  # noqa: E402
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photos, random VGG-19 weights and a run of level 4."""
-    folder = tmp_path_factory.mktemp("wct-compact")
-    write_pictures(folder / "photos", 3, 0)
-    save_file(vgg19_state("conv5_1"), folder / "vgg19.safetensors")
-    common = {"steps": 1, "batch": 1, "crop": 64, "scaled_on": 2, "warmup": 1}
-    WctTrainer(
-        WctConfig(level=4, **common),  # type: ignore[arg-type]
-        folder / "photos", folder / "runs" / "4", vgg_weights=folder / "vgg19.safetensors",
-    ).run()  # fmt: skip
+    folder = material(tmp_path_factory.mktemp("wct-compact"), "conv5_1")
+    wct_runs.make(WctTrainer, folder, "runs/4", level=4, steps=1).run()
     return folder
 
 
@@ -59,17 +44,9 @@ def level_4(place: Path) -> Path:
     return place / "runs" / "4" / "checkpoint.pt"
 
 
-def pictures_of(place: Path) -> list[np.ndarray]:
-    return [read_picture(path, 48) for path in sorted((place / "photos").iterdir())]
-
-
 def make(place: Path, run: str, init_from: Path | None = None, **options: object) -> CompactTrainer:
-    given = {"level": 5, "steps": 3, "batch": 1, "crop": 64, "scaled_on": 2, "warmup": 1}
-    config = WctConfig(**{**given, "width": 8, **options})  # type: ignore[arg-type]
-    return CompactTrainer(
-        config, place / "photos", place / run, init_from=init_from or level_4(place),
-        vgg_weights=place / "vgg19.safetensors",
-    )  # fmt: skip
+    given = {"level": 5, "steps": 3, "width": 8, **options}
+    return wct_runs.make(CompactTrainer, place, run, init_from or level_4(place), **given)
 
 
 class TestMathematics:

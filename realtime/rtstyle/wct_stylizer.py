@@ -59,9 +59,7 @@ def check_levels(levels: Sequence[int], there: Sequence[int]) -> tuple[int, ...]
         raise UsageError(
             f"There is no level {wrong[0]}.",
             f"The levels with a decoder here are {known}.",
-            "Level 5 does not ship: train it with `rtstyle train-wct --level 5`."
-            if wrong[0] == LEVELS[-1]
-            else "",
+            "Train it with `rtstyle train-wct`." if wrong[0] in LEVELS else "",
         )
     if not levels:
         raise UsageError("No level is named.", "", f"Use some of {', '.join(map(str, there))}.")

@@ -61,6 +61,7 @@ class WctTrainer(Loop):
         self.config, self.photos = config, list_pictures(photos)
         own = folder / "checkpoint.pt"
         known = own if own.exists() else init_from
+        self.check_start(known)
         self._vgg = vgg = load_vgg("vgg19", [layer(config.level)], vgg_weights)
         plain = Encoder.of(vgg, None, layer(config.level))
         self.scales = self._scales(plain, self.start(known).model if known else {})
@@ -68,6 +69,9 @@ class WctTrainer(Loop):
         self.encoder = self.vgg().to(self.device)
         if self.device.type == "cpu" and self.dtype is torch.float32:
             self.encoder.accelerate()
+
+    def check_start(self, known: Path | None) -> None:
+        """Raise `TrainingError` unless a run can start from `known`; None: from nothing."""
 
     def vgg(self) -> Encoder:
         """Return VGG-19 up to this level, scaled."""

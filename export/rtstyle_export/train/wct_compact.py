@@ -13,8 +13,6 @@ from rtstyle_export.data import read_picture, to_tensor
 from rtstyle_export.networks.wct import CompactLevel5, layer, principal
 from rtstyle_export.storage import quantized
 from rtstyle_export.train.checkpoint import Checkpoint
-from rtstyle_export.train.config import WctConfig
-from rtstyle_export.train.loop import Machine
 from rtstyle_export.train.wct import CONTRAST, WctTrainer, convolutions
 
 DEEP, DEEPEST = layer(4), layer(5)
@@ -30,25 +28,13 @@ class CompactTrainer(WctTrainer):
 
     net: CompactLevel5
 
-    def __init__(
-        self,
-        config: WctConfig,
-        photos: Path,
-        folder: Path,
-        machine: Machine | None = None,
-        *,
-        init_from: Path | None = None,
-        vgg_weights: Path | None = None,
-    ) -> None:
-        config.check()
-        if init_from is None and not (folder / "checkpoint.pt").exists():
+    def check_start(self, known: Path | None) -> None:
+        """See `WctTrainer.check_start`."""
+        if known is None:
             raise TrainingError(
                 "The compact form of level 5 needs the decoder of level 4.",
                 todo="Name it with --init-from, or train it first.",
             )
-        super().__init__(
-            config, photos, folder, machine, init_from=init_from, vgg_weights=vgg_weights
-        )
 
     def build(self) -> nn.Module:
         """Return the layers between relu4_1 and relu4_1."""
