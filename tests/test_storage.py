@@ -21,7 +21,6 @@ from rtstyle_export.manifest_writer import edit_manifest, file_entry, rewriting 
 from rtstyle_export.storage import (  # noqa: E402
     donors_of,
     halved,
-    make_whole,
     quantized,
     rounded,
     share,
@@ -38,6 +37,10 @@ def adding(weight: np.ndarray) -> onnx.ModelProto:
         [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, weight.shape)],
         [numpy_helper.from_array(weight, "w")],
     )
+    return model_of(graph)
+
+
+def model_of(graph: onnx.GraphProto) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -117,7 +120,7 @@ class TestSharing:
         assert donors_of(taker) == [donor.name]
         np.testing.assert_array_equal(run(read_model(taker)), weight)
         np.testing.assert_array_equal(run(str(taker)), weight)  # as ONNX itself reads it
-        make_whole(taker)
+        taker.write_bytes(read_model(taker))
         assert not donors_of(taker)
         donor.unlink()
         np.testing.assert_array_equal(run(taker.read_bytes()), weight)
@@ -179,6 +182,48 @@ class TestSharing:
         np.testing.assert_array_equal(run(read_model(taker)), weight)
         file = load_manifest(tmp_path).any["fast"]["content"]
         assert (file.problem(), file.donors, file.training) == ("", (), {"steps": 3})
+
+    def test_files_that_take_from_takers_are_kept_whole(self, tmp_path: Path) -> None:
+        """As the regions of AdaIN take from its content, and both from the encoder."""
+        rng = np.random.default_rng(1)
+        weights = [rng.normal(size=(90, 100)).astype(np.float32) for _ in range(3)]
+
+        def build(name: str, count: int) -> Path:
+            added = [f"w{number}" for number in range(count)]
+            nodes = [
+                helper.make_node("Add", [f"y{n}" if n else "x", name_], [f"y{n + 1}"])
+                for n, name_ in enumerate(added)
+            ]
+            nodes[-1].output[0] = "y"
+            graph = helper.make_graph(
+                nodes,
+                "g",
+                [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])],
+                [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [90, 100])],
+                [numpy_helper.from_array(weights[n], added[n]) for n in range(count)],
+            )
+            path = tmp_path / f"{name}.onnx"
+            onnx.save(model_of(graph), path)
+            return path
+
+        encoder, content, regions = (build(n, k) for k, n in enumerate("abc", start=1))
+        assert share(content, encoder)
+        assert share(regions, encoder)
+        assert share(regions, content)
+        # The last comes first in the manifest: the order there must not matter.
+        with edit_manifest(tmp_path) as data:
+            data["any"] = {"paper": {"r": file_entry(regions, {}), "c": file_entry(content, {})}}
+        small = regions.stat().st_size
+        with rewriting(encoder):
+            model = onnx.load(encoder)
+            model.doc_string = "moves every weight"
+            encoder.write_bytes(model.SerializeToString())
+        np.testing.assert_allclose(run(read_model(regions)), sum(weights), rtol=1e-5)
+        np.testing.assert_allclose(run(read_model(content)), sum(weights[:2]), rtol=1e-5)
+        assert donors_of(regions) == ["a.onnx", "b.onnx"]
+        assert regions.stat().st_size < small + 100
+        files = load_manifest(tmp_path).any["paper"].values()
+        assert [file.problem() for file in files] == ["", ""]
 
     def test_rewriting_a_file_that_nobody_shares_writes_no_manifest(self, tmp_path: Path) -> None:
         with rewriting(tmp_path / "donor.onnx"):

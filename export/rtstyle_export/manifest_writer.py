@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rtstyle.engines.base import read_model
 from rtstyle_export.onnx_writer import Credits
-from rtstyle_export.storage import donors_of, make_whole, share
+from rtstyle_export.storage import donors_of, replace_file, share
 
 # Artist, title and year of the paintings that the built-in styles were trained on. Every artist
 # died before 1954; the works are in the public domain.
@@ -67,31 +68,46 @@ def _place(file: Path) -> dict[str, str]:
 @contextmanager
 def rewriting(donor: Path) -> Iterator[None]:
     """Let the file `donor` change: those that take weights from it have them again afterwards."""
-    path = donor.with_name("manifest.json")
+    path, folder = donor.with_name("manifest.json"), donor.parent
     data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     donors = {
         entry["path"]: [place["path"] for place in entry.get("donors", ())]
         for group in _groups(data)
         for entry in group.values()
     }
-    takers = {name: places for name, places in donors.items() if donor.name in places}
+    takers = _takers(donor.name, donors)
     if not takers:
         yield
         return
-    for name in takers:
-        make_whole(donor.with_name(name))
+    # All are read before any is written: what one takes from another moves.
+    whole = {name: read_model(folder / name) for name in takers}
+    for name, content in whole.items():
+        replace_file(folder / name, content)
     try:
         yield
     finally:
-        for name, places in takers.items():
-            for place in places:
-                share(donor.with_name(name), donor.with_name(place))
-        with edit_manifest(donor.parent) as data:
+        for name in takers:
+            for place in donors[name]:
+                share(folder / name, folder / place)
+        with edit_manifest(folder) as data:
             for group in _groups(data):
                 for part, entry in group.items():
                     if entry["path"] in takers:
-                        file = donor.with_name(entry["path"])
-                        group[part] = file_entry(file, entry["training"])
+                        group[part] = file_entry(folder / entry["path"], entry["training"])
+
+
+def _takers(donor: str, donors: dict[str, list[str]]) -> list[str]:
+    """Return the files that take weights from `donor`, or from one that does, each after its own.
+
+    `donors` holds what each file takes from.
+    """
+    found: list[str] = []
+    while more := [n for n in donors if n not in found and {donor, *found} & set(donors[n])]:
+        found += more
+    ordered: list[str] = []
+    while left := [name for name in found if name not in ordered]:
+        ordered += [name for name in left if not set(donors[name]) & set(left)] or left
+    return ordered
 
 
 def _groups(data: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from rtstyle.engines.base import read_model
-
 SMALL_FROM = 4096
 """Weights of at least this many values are stored in fewer bytes."""
 
@@ -180,11 +178,6 @@ def donors_of(path: Path) -> list[str]:
     tensors = onnx.load(path, load_external_data=False).graph.initializer
     places = (entry for tensor in tensors for entry in tensor.external_data)
     return sorted({entry.value for entry in places if entry.key == "location"})
-
-
-def make_whole(path: Path) -> None:
-    """Undo `share`. Raises `EngineError` if the donor is not there."""
-    replace_file(path, read_model(path))
 
 
 def write_model(model: onnx.ModelProto, path: Path) -> str:
