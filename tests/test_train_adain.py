@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
+import wct_runs  # noqa: E402
 from adain_runs import make, material  # noqa: E402
 
 from rtstyle import cli  # noqa: E402
@@ -19,6 +20,8 @@ from rtstyle_export.networks.adain import STYLE_LAYERS, blend, by_layer, paintin
 from rtstyle_export.train.adain import Pairs, less  # noqa: E402
 from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.train.config import AdainConfig  # noqa: E402
+from rtstyle_export.train.wct import WctTrainer  # noqa: E402
+from rtstyle_export.wct_onnx import load_run  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +124,22 @@ def test_the_small_one_learns_from_the_papers(place: Path) -> None:
     assert {"content", "style", "tv", "stability", "total"} <= losses[0].keys()
     with pytest.raises(TrainingError, match="not a checkpoint of the size paper"):
         make(place, "wrong", teacher=run.path)
+
+
+def test_it_starts_from_the_decoder_of_wct(place: Path) -> None:
+    """In 8 bits as that is stored, so that files can share its weights."""
+    level = wct_runs.make(WctTrainer, place, "wct/4", level=4, steps=1, weight_bits=8)
+    level.run()
+    run = make(place, "from-wct", size="paper", steps=1, skips_only=True, init_from=level.path)
+    for scale, other in zip(run.scales, level.scales, strict=True):
+        assert torch.equal(scale, other)
+    run.run()
+    assert all(float(skip.weight.detach().abs().sum()) > 0 for skip in run.net.net.skips)
+    _, stored = load_run(level.path)
+    for key, value in run.net.net.decoder.state_dict().items():
+        assert torch.equal(value, stored.state_dict()[key]), key
+    with pytest.raises(TrainingError, match="from a wct network"):
+        make(place, "fast-from-wct", size="fast", init_from=level.path)
 
 
 def test_starting_from_another_size_is_refused(place: Path) -> None:

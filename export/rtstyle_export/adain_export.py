@@ -34,8 +34,8 @@ from rtstyle_export.train.checkpoint import Checkpoint, scales_of, without_scale
 from rtstyle_export.train.config import AdainConfig
 from rtstyle_export.vgg import load_vgg
 
-DONOR = "wct-encoder.onnx"
-"""The file that holds the weights of VGG-19 for the others beside it."""
+DONOR, DECODER = "wct-encoder.onnx", "wct-decoder-4.onnx"
+"""The files that hold the weights of VGG-19, and of its mirror, for the others beside them."""
 
 
 def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder, Any]:
@@ -142,9 +142,12 @@ def export_adain(
 
 
 def donors_for(part: str, folder: Path, files: Mapping[str, Path]) -> list[Path]:
-    """Return the files that may hold weights of a part: VGG-19, and the network of the size."""
+    """Return the files that may hold weights of a part.
+
+    They are those of VGG-19, of a decoder that `paper` may have taken as it is, and of the network.
+    """
     parts = {"refine": ("regions", "content"), "regions": ("content",)}.get(part, ())
-    return [folder / DONOR, *(files[each] for each in parts)]
+    return [folder / DONOR, folder / DECODER, *(files[each] for each in parts)]
 
 
 def share_all(path: Path, donors: Sequence[Path]) -> None:

@@ -24,6 +24,7 @@ from rtstyle_export.onnx_writer import PICTURE_AXES, content_hash, from_picture,
 from rtstyle_export.storage import halved, quantized, store_small, write_model
 from rtstyle_export.train.checkpoint import Checkpoint, scales_of, without_scales
 from rtstyle_export.train.config import WctConfig
+from rtstyle_export.train.wct import decoder_of
 from rtstyle_export.vgg import load_vgg
 
 CREDIT = "VGG-19: K. Simonyan, A. Zisserman, CC BY 4.0"
@@ -64,17 +65,12 @@ def load_run(path: Path) -> tuple[Checkpoint, WctDecoder | CompactLevel5]:
     found = Checkpoint.load(path)
     if not isinstance(found.config, WctConfig):
         raise TrainingError(f"{path} is not a checkpoint of `rtstyle train-wct`.")
-    level: WctDecoder | CompactLevel5
-    if found.config.width:
-        level = CompactLevel5(found.config.width)
-    else:
-        level = WctDecoder(found.config.level)
+    if not found.config.width:
+        return found, decoder_of(found).eval()
+    level = CompactLevel5(found.config.width)
     level.load_state_dict(without_scales(found.model))
-    if isinstance(level, CompactLevel5):
-        quantized(level.tail)
-        quantized(level.head)
-    elif found.config.weight_bits == 8:
-        quantized(level)
+    quantized(level.tail)
+    quantized(level.head)
     return found, level.eval()
 
 

@@ -25,11 +25,12 @@ from rtstyle_export.networks.adain import (
     normalised,
     painting_statistics,
 )
-from rtstyle_export.onnx_reader import adain_checkpoint_of
+from rtstyle_export.onnx_reader import adain_checkpoint_of, wct_checkpoint_of
 from rtstyle_export.stability import draw_change, stability_loss
 from rtstyle_export.train.checkpoint import SCALES, Checkpoint, scales_of, without_scales
-from rtstyle_export.train.config import AdainConfig
+from rtstyle_export.train.config import AdainConfig, WctConfig
 from rtstyle_export.train.loop import Loop, Machine
+from rtstyle_export.train.wct import decoder_of
 from rtstyle_export.vgg import VGG, load_vgg
 from rtstyle_export.winograd import accelerate
 
@@ -108,8 +109,9 @@ class AdainTrainer(Loop):
         return mean_activations(encoder, pictures)
 
     def from_file(self, path: Path) -> Checkpoint:
-        """Read a content file."""
-        return adain_checkpoint_of(path, self._vgg)
+        """Read a content file, or a decoder of WCT."""
+        read = wct_checkpoint_of if path.name.startswith("wct-") else adain_checkpoint_of
+        return read(path, self._vgg)
 
     def _encoder(self, scales: Sequence[Tensor] | None) -> Encoder:
         return Encoder.of(self._vgg, scales)
@@ -157,7 +159,11 @@ class AdainTrainer(Loop):
             raise TrainingError("The checkpoint does not fit the network.")
 
     def initialise(self, source: Checkpoint) -> None:
-        """Start from another run of the same size."""
+        """Start from another run of the same size, `paper` also from WCT's decoder of level 4."""
+        config = source.config
+        if isinstance(self.net, PaperPair) and isinstance(config, WctConfig) and config.level == 4:
+            self.net.net.decoder.load_state_dict(decoder_of(source).state_dict())
+            return
         if source.config.kind != self.config.kind or source.config.size != self.config.size:
             raise TrainingError(
                 f"Cannot start an AdaIN network of the size {self.config.size} from a "

@@ -15,7 +15,7 @@ from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
 from rtstyle_export.networks.adain import Encoder, mean_activations
 from rtstyle_export.networks.wct import WctDecoder, layer
 from rtstyle_export.onnx_reader import wct_checkpoint_of
-from rtstyle_export.storage import rounded
+from rtstyle_export.storage import quantized, rounded
 from rtstyle_export.train.checkpoint import SCALES, Checkpoint, scales_of, without_scales
 from rtstyle_export.train.config import WctConfig
 from rtstyle_export.train.loop import Loop, Machine
@@ -35,6 +35,18 @@ def convolutions(weights: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
             number, kind = rest.split(".")
             found.setdefault(int(number), {})[kind] = value
     return [(found[i]["weight"], found[i]["bias"]) for i in sorted(found)]
+
+
+def decoder_of(checkpoint: Checkpoint) -> WctDecoder:
+    """Return the decoder of a level as it is stored. Raises `TrainingError` for other networks."""
+    config = checkpoint.config
+    if not isinstance(config, WctConfig) or config.width:
+        raise TrainingError(f"This {config.kind} checkpoint has no decoder of a level.")
+    decoder = WctDecoder(config.level)
+    decoder.load_state_dict(without_scales(checkpoint.model))
+    if config.weight_bits == 8:
+        quantized(decoder)
+    return decoder
 
 
 class WctTrainer(Loop):
