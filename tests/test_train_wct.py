@@ -221,11 +221,7 @@ def test_the_command_trains_levels_in_turn(place: Path, capsys: pytest.CaptureFi
 def test_bad_options_are_one_line(
     place: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights = ["--vgg-weights", place / "vgg19.safetensors", "--out", place / "bad"]
-    assert command(place / "photos", *weights, *words) == 2
-    said = capsys.readouterr().err
-    assert message in said
-    assert said.count("\n") == 1
+    wct_runs.check_refused(place, words, message, capsys)
 
 
 def test_a_folder_of_levels_is_exported(

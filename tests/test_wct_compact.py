@@ -233,11 +233,7 @@ class TestExport:
 def test_bad_options_are_one_line(
     place: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights = ["--vgg-weights", place / "vgg19.safetensors", "--out", place / "bad"]
-    assert command(place / "photos", *weights, *words) == 2
-    said = capsys.readouterr().err
-    assert message in said
-    assert said.count("\n") == 1
+    wct_runs.check_refused(place, words, message, capsys)
 
 
 def test_the_command_trains_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,3 +54,14 @@ def command(*words: object, name: str = "train-wct") -> int:
         except SystemExit as end:
             return int(end.code or 0)
     return 0
+
+
+def check_refused(
+    place: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Assert that `rtstyle train-wct` ends with one line that has `message`."""
+    weights = ["--vgg-weights", place / "vgg19.safetensors", "--out", place / "bad"]
+    assert command(place / "photos", *weights, *words) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1

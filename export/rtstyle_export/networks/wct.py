@@ -89,8 +89,8 @@ class CompactLevel5(nn.Module):
     (N, `CODES`, H/2, W/2), and `head` those back to relu4_1. VGG-19 has 512 channels in each of the
     layers between; here they are `width`. What Wang et al. 2020 (Collaborative Distillation) do to
     all of VGG: as the basis is orthonormal, whitening and colouring in it are those of relu5_1,
-    restricted to the subspace. `mean` (512,) and `basis` (512, `CODES`) of relu5_1 are only needed
-    in training.
+    restricted to the subspace. `mean` (512,), `basis` (512, `CODES`) and `spread`, the variance in
+    it, of relu5_1 are only needed in training.
     """
 
     level = 5

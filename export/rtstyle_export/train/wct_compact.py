@@ -68,7 +68,7 @@ class CompactTrainer(WctTrainer):
         self.net.mean, self.net.basis, self.net.spread = principal(seen)
 
     @staticmethod
-    def _whole(path: Any) -> Tensor:
+    def _whole(path: Path) -> Tensor:
         photo = to_tensor(read_picture(path, 256))
         h, w = (size // 16 * 16 for size in photo.shape[-2:])
         return photo[..., :h, :w]

@@ -1,6 +1,7 @@
 """Models that take weights from another file beside them: ONNX external data.
 
-The encoder of VGG-19 is part of three of our files and lies in one; the others name its bytes.
+VGG-19 and its mirror are part of several of our files and lie in one each; the others name their
+bytes.
 """
 
 from __future__ import annotations
