@@ -96,8 +96,9 @@ def gatys_curve(
 ) -> list[float]:
     """The objective after each of `closures` evaluations of L-BFGS from noise, best so far.
 
-    A line search under the strong Wolfe conditions makes it twice as good as fixed steps, and its
-    trial points count as closures too. `photo` is (H, W, 3) uint8. The picture is clamped to -1 to
+    With a line search under the strong Wolfe conditions, whose trial points count as closures too.
+    Fixed steps hang on the scale of the loss: on mosaic times 1e3 they come 1 to 4 % lower, times
+    1, 1e2, 1e4 or 1e6 they hardly move in 40 closures. `photo` is (H, W, 3) uint8. The picture is clamped to -1 to
     1 before it is judged, as the networks' output is.
     """
     torch.manual_seed(seed)
