@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -28,7 +29,14 @@ from typer.testing import CliRunner  # noqa: E402
 
 from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.errors import RtstyleError, TrainingError, UsageError  # noqa: E402
-from rtstyle_export.data import Crops, Stretch, list_pictures, read_picture, to_tensor  # noqa: E402
+from rtstyle_export.data import (  # noqa: E402
+    Crops,
+    Stretch,
+    list_pictures,
+    mirror_to,
+    read_picture,
+    to_tensor,
+)
 from rtstyle_export.losses import LossSpec, PerceptualLoss  # noqa: E402
 from rtstyle_export.networks.johnson import build_network  # noqa: E402
 from rtstyle_export.train.checkpoint import Checkpoint, initial_weights  # noqa: E402
@@ -199,6 +207,37 @@ def test_small_photos_are_scaled_up_to_the_crop(tmp_path: Path) -> None:
     Image.new("L", (300, 300), 255).save(tmp_path / "grey.png")
     crops = Crops(list_pictures(tmp_path), 256, 0)
     assert {crops[i].shape for i in range(4)} == {(3, 256, 256)}
+
+
+@pytest.mark.parametrize("size", [200, 280])
+def test_crops_are_scaled_both_ways(tmp_path: Path, size: int) -> None:
+    # Stripes of 8 pixels: how many a crop shows tells by how much it was scaled.
+    stripes = np.zeros((256, 340, 3), np.uint8)
+    stripes[:, np.arange(340) % 16 < 8] = 255
+    Image.fromarray(stripes).save(tmp_path / "stripes.png")
+    crops = Crops(list_pictures(tmp_path), size, 0)
+    edges = [int(((crops[i][0, 9] > 0).int().diff() != 0).sum()) for i in range(60)]
+    scales = size / 8 / np.array(edges)
+    assert 0.7 < scales.min() < 0.85
+    assert 1.25 < scales.max() < 1.5
+    assert np.exp(np.log(scales).mean()) == pytest.approx(np.sqrt(0.75 * 1.4), rel=0.08)
+
+
+def test_crops_go_to_processes_without_the_photos(place: Path) -> None:
+    crops = Crops(list_pictures(place / "photos"), 64, 7)
+    expected = crops[5]
+    sent = pickle.dumps(crops)
+    assert len(sent) < 10_000
+    assert torch.equal(pickle.loads(sent)[5], expected)
+
+
+def test_small_photos_are_mirrored_where_the_crop_is_larger(tmp_path: Path) -> None:
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    wide = mirror_to(image, 4)
+    assert wide.shape == (4, 4, 3)
+    assert np.array_equal(wide[1:3, 1:3], image)
+    assert np.array_equal(wide[0], wide[1])
+    assert mirror_to(image, 2) is image
 
 
 def test_vgg_reads_the_layers_by_name() -> None:

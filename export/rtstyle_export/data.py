@@ -7,8 +7,8 @@ pictures that an unbroken run would have seen.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +19,12 @@ from torch.utils.data import Dataset, Sampler
 
 from rtstyle.errors import TrainingError
 
-ZOOM = 1.4
-"""Crops that are only ever scaled down show finer detail than video does, and what is learned from
-them fails on smooth pictures: the objective at full scale came out 10 % higher."""
+LEAST_SCALE, MOST_SCALE = 0.75, 1.4
+"""By how much photos are scaled for crops. Those that are only ever scaled down show finer detail
+than video does, and what is learned from them fails on smooth pictures (the objective at full scale
+came out 10 % higher); those that are only ever scaled up are smoother than photos are."""
+KEPT_PHOTOS = 2000
+"""How many decoded photos stay in memory."""
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
@@ -64,23 +67,24 @@ def to_tensor(image: NDArray[np.uint8]) -> Tensor:
 class Crops(Dataset[Tensor]):
     """Random crops of photographs: item `i` is (3, size, size) float32 RGB in -1 to 1.
 
-    A photo is read with a short side of at least 256 pixels. A crop is a random square of `size`
-    pixels, more or less by a factor of up to `ZOOM`, scaled to `size` and flipped half of the time.
-    Small sets are kept decoded in memory.
+    A photo is scaled by a random factor from `LEAST_SCALE` to `MOST_SCALE` (larger ones first come
+    down to where the least shows them whole), mirrored at its borders where it is then too small,
+    cut at random, and flipped half of the time. Small sets are kept decoded in memory.
     """
 
     def __init__(self, paths: list[Path], size: int, seed: int) -> None:
         self.paths, self.size, self.seed = paths, size, seed
-        self._read = lru_cache(maxsize=2000)(lambda path: read_picture(path, max(256, size)))
+        self._photos: dict[Path, NDArray[np.uint8]] = {}
 
     def __len__(self) -> int:
         return 1 << 62
 
     def __getitem__(self, index: int) -> Tensor:
         rng = np.random.default_rng((self.seed, index))
-        image = Image.fromarray(self._read(self.paths[rng.integers(len(self.paths))]))
-        most = min(ZOOM, min(image.size) / self.size)
-        side = min(*image.size, round(self.size * ZOOM ** -rng.random() * most ** rng.random()))
+        photo = self._photo(self.paths[rng.integers(len(self.paths))])
+        scale = LEAST_SCALE * (MOST_SCALE / LEAST_SCALE) ** rng.random()
+        side = max(1, round(self.size / scale))
+        image = Image.fromarray(mirror_to(photo, side))
         left = int(rng.integers(image.width - side + 1))
         top = int(rng.integers(image.height - side + 1))
         box = (left, top, left + side, top + side)
@@ -88,6 +92,31 @@ class Crops(Dataset[Tensor]):
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         return to_tensor(np.ascontiguousarray(crop))[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the decoded photos out where the data set goes to another process."""
+        return {**self.__dict__, "_photos": {}}
+
+    def _photo(self, path: Path) -> NDArray[np.uint8]:
+        photo = self._photos.get(path)
+        if photo is None:
+            photo = read_picture(path)
+            short = min(photo.shape[:2])
+            fitting = min(max(short, self.size / MOST_SCALE), self.size / LEAST_SCALE)
+            if round(fitting) != short:
+                photo = read_picture(path, round(fitting))
+            if len(self._photos) < KEPT_PHOTOS:
+                self._photos[path] = photo
+        return photo
+
+
+def mirror_to(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Mirror (H, W, 3) at its borders until both sides are at least `side` pixels."""
+    rows, columns = (max(0, side - length) for length in image.shape[:2])
+    if not (rows or columns):
+        return image
+    space = ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), (0, 0))
+    return np.pad(image, space, mode="symmetric")
 
 
 class Stretch(Sampler[int]):
