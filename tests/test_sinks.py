@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -25,7 +26,7 @@ from rtstyle.sinks.images import ImageSequenceSink
 from rtstyle.sinks.null import NullSink
 from rtstyle.sinks.palette import Palette
 from rtstyle.sinks.pending import writing_to
-from rtstyle.sinks.stream_copy import StreamCopier
+from rtstyle.sinks.stream_copy import PacketCopy, StreamCopier
 from rtstyle.sinks.video_file import VideoFileSink
 from rtstyle.sinks.window import WindowSink
 from rtstyle.testing import FakeSink, FakeSource
@@ -336,6 +337,26 @@ class TestStreamCopy:
         spoken = [(float(moment), text) for moment, text in texts if b"line" in text]
         assert [b"line 0" in spoken[0][1], b"line 1" in spoken[1][1]] == [True, True]
         assert [moment for moment, _ in spoken] == pytest.approx([0.0, 0.24], abs=0.002)
+
+    def test_lines_that_begin_at_once_are_all_kept(self, tmp_path: Path) -> None:
+        source, target = tmp_path / "in.srt", tmp_path / "out.mkv"
+        source.write_text(
+            "".join(f"{n}\n00:00:00,100 --> 00:00:00,300\nsign {n}\n\n" for n in (1, 2))
+        )
+        with av.open(str(source)) as text, av.open(str(target), "w") as out:
+            carrier = PacketCopy(out, text.streams.subtitles[0])
+            assert [carrier.carry(p) for p in text.demux() if p.size] == [True, True]
+        assert [content for _, content in packets(target, "subtitles")] == [b"sign 1", b"sign 2"]
+
+    def test_sound_that_was_announced_and_never_came_is_left_out(self, tmp_path: Path) -> None:
+        source = write_clip(tmp_path / "in.mp4", sound="aac")
+        copier = StreamCopier(source)
+        silent = SimpleNamespace(
+            type="audio", index=1, codec_context=SimpleNamespace(sample_rate=0, channels=0)
+        )
+        with av.open(str(tmp_path / "out.mp4"), "w") as out:
+            assert copier._carrier(out, silent) is None
+        assert copier.notes == ["audio stream 1 left out: it holds no sound"]
 
     def test_titles_and_chapters_are_copied(self, tmp_path: Path) -> None:
         source = tmp_path / "in.mkv"

@@ -9,15 +9,20 @@ from typing import Any, Protocol
 
 import av
 import av.error
+from av.format import Flags
 from av.stream import Discard
 
+from rtstyle.sinks.time_line import TimeLine
 from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder
 from rtstyle.sources.base import exact_seconds
+from rtstyle.sources.video_file import pick_video_stream
 
 AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
 TEXT_ENCODERS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 # FFmpeg writes these into MP4, but hardly any player reads them there.
 UNPLAYABLE = {"mp4": ("pcm_", "vorbis"), "mov": ("vorbis", "opus", "flac")}
+WHOLE = ("mov", "matroska")
+"""Containers with an index: their time stamps do not break."""
 PRIVATE_METADATA = frozenset(
     ("encoder", "major_brand", "minor_version", "compatible_brands", "duration")
 )
@@ -26,8 +31,11 @@ PRIVATE_METADATA = frozenset(
 class Carrier(Protocol):
     """Moves the packets of one stream into the output."""
 
-    def carry(self, packet: Any) -> None:
-        """Take one packet of the source, with time stamps already on the output's scale."""
+    def carry(self, packet: Any) -> bool:
+        """Take one packet of the source, with time stamps already on the output's scale.
+
+        Returns False for one that had to be left out.
+        """
         ...
 
     def finish(self) -> None:
@@ -43,16 +51,23 @@ class PacketCopy:
         self._stream = output.add_stream_from_template(stream, opaque=True)
         copy_labels(stream, self._stream)
         self._last: int | None = None
+        # Two signs of subtitles often start at once; short pieces of sound in coarse ticks, too.
+        equal = stream.type == "subtitle" or output.format.flags & Flags.ts_nonstrict.value
+        self._step = 0 if equal else 1
 
-    def carry(self, packet: Any) -> None:
+    def carry(self, packet: Any) -> bool:
         """Mux the packet, unless it would fall back behind the last one."""
         if packet.dts is None:
             packet.dts = packet.pts
-        if self._last is not None and packet.dts <= self._last:
-            return
+        if self._last is not None:
+            if packet.dts < self._last:
+                return False
+            packet.dts = max(packet.dts, self._last + self._step)
+            packet.pts = max(packet.pts, packet.dts)
         self._last = packet.dts
         packet.stream = self._stream
         self._output.mux(packet)
+        return True
 
     def finish(self) -> None:
         """Nothing is held back."""
@@ -62,18 +77,25 @@ class StreamCopier:
     """Reads the other streams of `path` beside the video and muxes them in step with it.
 
     `start` and `end` are seconds as in the source; the output begins at 0. Only what is needed
-    next is in memory. `notes` says what was re-encoded or left out, and why.
+    next is in memory. `notes` says what was re-encoded or left out, and why; `damaged` counts
+    packets that could not be carried over.
     """
 
     def __init__(self, path: Path, *, start: float | None = None, end: float | None = None) -> None:
         self.path = path
         self.notes: list[str] = []
-        self.damaged = 0
+        self._lost = 0
         self._start, self._end = start, end
         self._input: Any = None
         self._carriers: dict[int, Carrier] = {}
         self._packets: Iterator[Any] = iter(())
+        self._line = TimeLine(self._packets)
         self._held: Any = None
+
+    @property
+    def damaged(self) -> int:
+        """How many packets could not be carried over."""
+        return self._lost + self._line.dropped
 
     def open(self, output: Any, kind: str) -> None:
         """Open the source and add its streams to `output`, before its header is written."""
@@ -82,11 +104,12 @@ class StreamCopier:
         zero = max(Fraction(self._input.start_time or 0, av.time_base), Fraction(0))
         self._origin = zero + exact_seconds(self._start)
         self._limit = None if self._end is None else zero + exact_seconds(self._end) - self._origin
+        master = self._master()
         for stream in self._input.streams:
             carrier = self._carrier(output, stream)
             if carrier is not None:
                 self._carriers[stream.index] = carrier
-            else:
+            elif stream.index != master:
                 # The demuxer then need not even read the picture.
                 stream.discard = Discard.all
         self._copy_global(output)
@@ -94,14 +117,33 @@ class StreamCopier:
         if wanted:
             if self._start:
                 self._seek(wanted)
-            self._packets = self._demux(wanted)
+            read = [
+                s for s in self._input.streams if s.index in self._carriers or s.index == master
+            ]
+            self._line = TimeLine(self._demux(read), master)
+            self._packets = filter(self._place, self._line)
             self._held = next(self._packets, None)
+
+    def _master(self) -> int | None:
+        """Return the picture's stream where time lines break, and all must break in step."""
+        if any(name in self._input.format.name for name in WHOLE):
+            return None
+        return int(pick_video_stream(self._input, self.path).index)
 
     def advance(self, seconds: Fraction) -> None:
         """Mux everything that belongs up to `seconds` on the output's scale."""
         while self._held is not None and self._held.pts * self._held.time_base <= seconds:
-            self._carriers[self._held.stream.index].carry(self._held)
+            self._carry(self._held)
             self._held = next(self._packets, None)
+
+    def _carry(self, packet: Any) -> None:
+        """Hand a packet to its carrier; one that it cannot take is counted, not the end."""
+        try:
+            if self._carriers[packet.stream.index].carry(packet):
+                return
+        except (av.error.InvalidDataError, av.error.ArgumentError, OverflowError):
+            pass
+        self._lost += 1
 
     def finish(self, complete: bool) -> None:
         """Mux the rest, unless the output is cut short, and close the source."""
@@ -126,6 +168,10 @@ class StreamCopier:
         if stream.codec_context is None:
             self.notes.append(f"{label} left out: unknown codec")
             return None
+        context = stream.codec_context
+        if stream.type == "audio" and not (context.sample_rate and context.channels):
+            self.notes.append(f"{label} left out: it holds no sound")
+            return None
         codec = stream.codec_context.codec.canonical_name
         refused = UNPLAYABLE.get(self._kind, ())
         if codec in output.supported_codecs and not codec.startswith(refused or ("\0",)):
@@ -147,24 +193,26 @@ class StreamCopier:
         try:
             self._input.seek(int(self._origin * av.time_base))
         except av.error.FFmpegError:
-            self.damaged += 1
+            self._lost += 1
         for stream in wanted:
             if stream.codec_context.is_open:
                 stream.codec_context.flush_buffers()
 
     def _demux(self, wanted: list[Any]) -> Iterator[Any]:
-        """Yield the packets between start and end, moved onto the output's scale."""
+        """Yield the packets as they are, but for damaged ones."""
         try:
             for packet in self._input.demux(wanted):
                 if packet.pts is None or packet.size == 0:
                     continue
                 if packet.is_corrupt:
-                    self.damaged += 1
+                    self._lost += packet.stream.index in self._carriers
                     continue
-                if self._place(packet):
-                    yield packet
+                yield packet
         except av.error.FFmpegError:
-            self.damaged += 1
+            self._lost += 1
+        except IndexError:
+            # PyAV trips over streams that were announced midway, once all others are at their end.
+            return
 
     def _place(self, packet: Any) -> bool:
         """Move a packet's time stamps; return False if it lies outside."""

@@ -9,7 +9,10 @@ import av
 import av.error
 from av.audio.resampler import AudioResampler
 
-OPUS_RATE = 48000
+BEST_RATE = 48000
+"""Samples a second; more are not heard, and Opus has no other."""
+OUT_OF_STEP = Fraction(1, 20)
+"""Seconds of difference from which sound is brought back into step."""
 BIT_RATES = {"aac": 96_000, "libopus": 80_000}
 """Bits a second for each channel, at which the loss is not heard."""
 
@@ -19,36 +22,62 @@ class AudioTranscoder:
 
     def __init__(self, output: Any, stream: Any, name: str) -> None:
         source = stream.codec_context
-        rate = OPUS_RATE if name == "libopus" else source.sample_rate
+        rate = fitting_rate(name, source.sample_rate)
         self._input, self._output = stream, output
+        channels = min(source.channels, 2)
+
+        def set_up(encoder: Any) -> Any:
+            # More than two channels are mixed down: surround layouts differ from codec to codec.
+            encoder.layout = "stereo" if channels == 2 else "mono"
+            encoder.bit_rate = BIT_RATES[name] * channels
+            encoder.open()
+            return encoder
+
+        # First apart from the output, where a stream that cannot be encoded would stay.
+        trial: Any = av.CodecContext.create(name, "w")
+        trial.sample_rate, trial.format = rate, trial.codec.audio_formats[0]
+        set_up(trial)
         self._stream = output.add_stream(name, rate=rate)
         for key in ("language", "title"):
             if key in stream.metadata:
                 self._stream.metadata[key] = stream.metadata[key]
-        encoder = self._stream.codec_context
-        channels = min(source.channels, 2)
-        # More than two channels are mixed down: surround layouts differ from codec to codec.
-        encoder.layout = "stereo" if channels == 2 else "mono"
-        encoder.bit_rate = BIT_RATES[name] * channels
-        encoder.open()
+        encoder = set_up(self._stream.codec_context)
         self._resampler = AudioResampler(
             encoder.format, encoder.layout, encoder.sample_rate, encoder.frame_size or None
         )
         self._next: int | None = None
         self._tick = Fraction(1, encoder.sample_rate)
+        # Seconds up to which the resampler has been fed.
+        self._fed = Fraction(0)
 
-    def carry(self, packet: Any) -> None:
-        """Decode, resample, encode and mux one packet; damaged ones leave a gap."""
+    def carry(self, packet: Any) -> bool:
+        """Decode, resample, encode and mux one packet; damaged ones leave silence."""
         begins = packet.pts * packet.time_base
         try:
             frames = self._input.decode(packet)
         except av.error.FFmpegError:
-            return
+            return False
         for frame in frames:
-            if self._next is None:
-                self._next = max(0, round(begins / self._tick))
-            frame.pts = None
-            self._encode(self._resampler.resample(frame))
+            timed = frame.pts is not None and frame.time_base
+            self._feed(frame, frame.pts * frame.time_base if timed else begins)
+        return True
+
+    def _feed(self, frame: Any, begins: Fraction) -> None:
+        """Encode a decoded frame at its time: after silence, or not at all if that is past."""
+        if self._next is None:
+            self._next = max(0, round(begins / self._tick))
+            self._fed = begins
+        if begins < self._fed - OUT_OF_STEP:
+            return
+        while begins > self._fed + OUT_OF_STEP:
+            missing = round((begins - self._fed) * frame.sample_rate)
+            self._resample(silence(frame, min(missing, frame.sample_rate)))
+        self._resample(frame)
+
+    def _resample(self, frame: Any) -> None:
+        self._fed += Fraction(frame.samples, frame.sample_rate)
+        frame.pts = None
+        self._encode(self._resampler.resample(frame))
 
     def finish(self) -> None:
         """Encode and mux what decoder, resampler and encoder still hold."""
@@ -64,6 +93,24 @@ class AudioTranscoder:
             self._output.mux(self._stream.encode(frame))
 
 
+def fitting_rate(name: str, rate: int) -> int:
+    """Return the sample rate that the encoder `name` takes for sound of `rate`."""
+    if name == "libopus":
+        return BEST_RATE
+    known = sorted(av.Codec(name, "w").audio_rates or (rate,))
+    return min((r for r in known if rate <= r <= BEST_RATE), default=BEST_RATE)
+
+
+def silence(like: Any, samples: int) -> Any:
+    """Return a silent frame of the same format."""
+    frame: Any = av.AudioFrame(like.format.name, like.layout, samples)
+    frame.sample_rate = like.sample_rate
+    level = b"\x80" if like.format.name.startswith("u8") else b"\x00"
+    for plane in frame.planes:
+        plane.update(level * plane.buffer_size)
+    return frame
+
+
 class SubtitleTranscoder:
     """Decodes text subtitles and encodes them with the encoder `name`.
 
@@ -75,29 +122,36 @@ class SubtitleTranscoder:
             raise ValueError("its subtitles are pictures")
         self._input, self._output = stream, output
         stream.codec_context.open(strict=False)
+        header = stream.codec_context.subtitle_header
+
+        def set_up(encoder: Any) -> Any:
+            encoder.subtitle_header, encoder.time_base = header, Fraction(1, 1000)
+            encoder.open()
+            return encoder
+
+        # First apart from the output, where a stream that cannot be encoded would stay.
+        set_up(av.CodecContext.create(name, "w"))
         self._stream = output.add_stream(name)
         if "language" in stream.metadata:
             self._stream.metadata["language"] = stream.metadata["language"]
-        encoder = self._stream.codec_context
-        encoder.subtitle_header = stream.codec_context.subtitle_header
-        encoder.time_base = Fraction(1, 1000)
-        encoder.open()
+        set_up(self._stream.codec_context)
 
-    def carry(self, packet: Any) -> None:
+    def carry(self, packet: Any) -> bool:
         """Decode, encode and mux one subtitle."""
         pts, duration, time_base = packet.pts, packet.duration, packet.time_base
         try:
             decoded = self._input.codec_context.decode2(packet)
         except av.error.FFmpegError:
-            return
+            return False
         if not decoded:
-            return
+            return True
         encoded = self._stream.codec_context.encode_subtitle(decoded)
         encoded.time_base = time_base
         encoded.pts = encoded.dts = pts
         encoded.duration = duration
         encoded.stream = self._stream
         self._output.mux(encoded)
+        return True
 
     def finish(self) -> None:
         """Nothing is held back."""
