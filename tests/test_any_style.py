@@ -13,7 +13,7 @@ from media import write_clip
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
-from rtstyle import adain, cli, styles
+from rtstyle import adain, cli, regions, styles
 from rtstyle.bank import StyleBank
 from rtstyle.color import Colours
 from rtstyle.devices import cache_folder
@@ -362,6 +362,25 @@ class TestMasks:
         np.testing.assert_array_equal(even_greys(3)[:, 0], [0, 127.5, 255])
         mask = np.full((10, 10, 3), 120, np.uint8)
         assert weigh(mask, even_greys(3), 20, 20)[1].min() > 0.99
+
+    @pytest.mark.parametrize("count", [2, 3, 5])
+    @pytest.mark.parametrize("size", [(60, 90), (40, 60), (90, 135)])
+    def test_mask_frames_are_weighed_alike_but_quickly(
+        self, count: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mask = np.repeat(np.repeat(noise(6, 9), 10, axis=0), 10, axis=1)
+        # Greys that are not quite even take the general way.
+        general = weigh(mask, even_greys(count) + np.float32(1e-3), *size)
+
+        def slow(*_: object) -> None:
+            raise AssertionError("the general way is too slow for every frame")
+
+        monkeypatch.setattr(regions, "nearest_colour", slow)
+        weights = weigh(mask, even_greys(count), *size)
+        assert weights.dtype == np.float32
+        assert weights.min() >= 0
+        np.testing.assert_allclose(weights.sum(axis=0), 1, atol=1e-5)
+        np.testing.assert_allclose(weights, general, atol=0.01)
 
     def test_what_is_a_video(self) -> None:
         assert is_video(Path("m.mp4"))

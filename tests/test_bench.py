@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pil
 from rich.console import Console
 
-from rtstyle.bench import plot, report, runner, suite
+from rtstyle.bench import live, plot, report, runner, suite
 from rtstyle.bench.clips import prepare_clip, repeat_clip
 from rtstyle.bench.figures import Figure, efficiency, growth, medians, percentile, slowest
 from rtstyle.cli import main
@@ -108,6 +108,13 @@ def test_efficiency_is_over_the_slowest_stage() -> None:
     stages = {"decode": 300.0, "network": 50.0, "encode": 100.0}
     assert slowest(stages) == "network"
     assert efficiency(45.0, stages) == pytest.approx(0.9)
+
+
+def test_percentile_with_what_never_came() -> None:
+    inf = float("inf")
+    assert percentile([1.0, 2.0, inf], 50) == 2
+    assert percentile([1.0, inf], 50) == inf
+    assert percentile([inf, inf], 50) == inf
 
 
 def test_growth() -> None:
@@ -390,6 +397,19 @@ def test_plot_is_a_picture_of_the_rows(made: suite.Result) -> None:
     assert (255, 0, 0) in pixels
 
 
+def test_plot_marks_the_targets_of_the_style(
+    made: suite.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked: list[list[float | None]] = []
+    monkeypatch.setattr(plot, "_marks", lambda axes, targets: marked.append(targets))
+    picture = tmp_path / "a.png"
+    Pil.new("RGB", (8, 8)).save(picture)
+    plot.draw(replace(made, settings=replace(made.settings, style=str(picture))), MACHINE)
+    sizes = [(row.size, row.width, row.height) for row in made.rows if row.kind == "video"]
+    assert marked[0] == [suite.PICTURE_FPS_TARGETS.get(size) for size in sizes]
+    assert 15 in marked[0]
+
+
 def test_plot_without_clips(made: suite.Result) -> None:
     only = replace(made, rows=[row for row in made.rows if row.kind == "network"])
     assert Pil.open(io.BytesIO(plot.draw(only, MACHINE))).width > 1000
@@ -423,6 +443,86 @@ def test_json_on_standard_output_stands_alone(
     out, err = capsys.readouterr()
     assert json.loads(out)["schema"] == 1
     assert "Network only" in err
+
+
+LIVE = {
+    "fps": 29.9, "dropped": 0.0, "frames": 400, "switches": 12, "growth": float("nan"),
+    "switch_p50_ms": 40.0, "switch_max_ms": float("inf"), "switch_gap_ms": 90.0,
+    "memory_mb": float("nan"), "size": "fast", "height": 0, "changes": 0, "drops": {"full": 1},
+    **{f"p{share}_ms_{part}": 20.0 for share in (50, 95) for part in ("all", "first", "last")},
+}  # fmt: skip
+
+
+def test_live_figures_survive_a_failure_of_the_last_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object) -> float:
+        raise RtstyleError("After SIGINT webcam hung.")
+
+    monkeypatch.setattr(live, "camera_clip", lambda path, *_: path)
+    monkeypatch.setattr(live, "stop_seconds", failing)
+    monkeypatch.setattr(runner, "run_case", lambda *_, **__: dict(LIVE))
+    figures = tmp_path / "live.json"
+    assert run_command(monkeypatch, "live", "--json", figures) == 0
+    out, err = capsys.readouterr()
+    for word in ("29.90", "failed", "never", "unknown"):
+        assert word in out
+    assert err.count("After SIGINT webcam hung.") == len(live.STOPS)
+
+    def refused(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    values = json.loads(figures.read_text(encoding="utf-8"), parse_constant=refused)["live"]
+    empty = {key for key, value in values.items() if value is None}
+    assert empty == {"growth", "memory_mb", "switch_max_ms", *live.STOPS}
+    assert values["drops"] == {"full": 1}
+
+
+def test_live_table_without_a_figure_for_sigterm() -> None:
+    console = Console(file=io.StringIO(), record=True, width=80)
+    console.print(live.table({**LIVE, "stop_s": 0.5}, 30.0))
+    text = console.export_text()
+    assert "Ctrl-C" in text
+    assert "SIGTERM" not in text
+
+
+class Hanging:
+    """A process that no signal ends."""
+
+    def __init__(self, command: list[str], **_: object) -> None:
+        Path(command[-1]).write_bytes(bytes(live.ENOUGH_BYTES + 1))
+        self.killed = False
+
+    def poll(self) -> None:
+        return None
+
+    def send_signal(self, how: int) -> None:
+        assert how == live.INTERRUPT
+
+    def kill(self) -> None:
+        self.killed = True
+
+    def wait(self, timeout: float | None = None) -> int:
+        if not self.killed:
+            raise subprocess.TimeoutExpired("webcam", timeout or 0)
+        return -9
+
+
+def test_a_webcam_that_hangs_or_leaves_no_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live.subprocess, "Popen", Hanging)
+    with pytest.raises(RtstyleError, match="webcam hung"):
+        live.stop_seconds("clip.mp4", "mosaic", DEVICE, live.INTERRUPT)
+    monkeypatch.setattr(Hanging, "wait", lambda *_: 0)
+    with pytest.raises(RtstyleError, match="webcam ended with 0"):
+        live.stop_seconds("clip.mp4", "mosaic", DEVICE, live.INTERRUPT)
+
+
+def test_stop_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "WINDOWS", True)
+    code = live.webcam_command(["--loop"])[2]
+    compile(code, "command", "exec")
+    assert "SIGBREAK" in code
+    assert live.webcam_command(["--loop"])[3:] == ["webcam", "--loop"]
 
 
 def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

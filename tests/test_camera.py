@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from rtstyle.sources.resilient import MOST_STUCK, ResilientSource, Shot, StreamE
 from rtstyle.testing import FakeSink, negative
 
 WIDTH, HEIGHT = 96, 64
+SHORT_GOP = {"preset": "ultrafast", "g": "5", "sc_threshold": "0"}
 LONG = 20.0  # seconds of real time; only a test that fails waits for so long
 
 
@@ -526,6 +528,59 @@ class TestStreams:
     def test_nobody_there(self, url: str) -> None:
         with pytest.raises(SourceError, match="no picture from"):
             open_camera(url).open()
+
+    def test_a_live_stream_in_segments_is_paced(self, tmp_path: Path) -> None:
+        hls = {"hls_time": "0.2", "hls_list_size": "0", "hls_flags": "omit_endlist"}
+        path, now = tmp_path / "live.m3u8", 0.0
+        source: Any = av.open(str(write_clip(tmp_path / "a.ts", frames=20, options=SHORT_GOP)))
+        with source, av.open(str(path), "w", format="hls", options=hls) as out:
+            video = out.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                packet.stream = video
+                if packet.dts is not None:
+                    out.mux(packet)
+
+        def sleep(seconds: float) -> None:
+            nonlocal now
+            now += seconds
+
+        capture = stream.StreamCapture(path.as_uri(), clock=lambda: now, sleep=sleep)
+        try:
+            shots = [capture.read() for _ in range(8)]
+        finally:
+            capture.close()
+        times = [shot.at for shot in shots if shot is not None]
+        assert times == pytest.approx([0.04 * number for number in range(8)])
+
+    def test_bursts_are_spread_and_breaks_count_anew(self) -> None:
+        due = stream.Pacer().due
+        assert [due(time, 100.0) for time in (5.0, 5.5, 6.0)] == [100.0, 100.5, 101.0]
+        # After a gap in the arrival there is no hurry, and no jump in the times is waited for.
+        assert [due(time, 103.0) for time in (6.5, 7.0)] == [103.0, 103.5]
+        assert [due(time, 103.5) for time in (90.0, 90.5)] == [103.5, 104.0]
+        assert [due(time, 104.0) for time in (1.0, 1.5)] == [104.0, 104.5]
+
+    @pytest.mark.parametrize(
+        ("url", "expected"),
+        [
+            ("http://a/live.m3u8", True),
+            ("https://a/x/INDEX.M3U8?token=1", True),
+            ("https://a/get?file=live.m3u8", True),
+            ("http://a/live.mpd", True),
+            ("http://a.m3u8.org/live.ts", False),
+            ("rtsp://a/live", False),
+            ("file:///tmp/live.m3u8", True),
+        ],
+    )
+    def test_segments_are_waited_for(
+        self, url: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given: dict[str, Any] = {}
+        monkeypatch.setattr(stream.av, "open", lambda *_, **options: given.update(options))
+        stream.open_stream(url)
+        patience = CameraSource(url)._patience
+        # A segment lasts 6 or 10 s, and comes at once.
+        assert (given["timeout"][1] >= 15, patience >= 15) == (expected, expected)
 
     def test_passwords_are_not_shown(self) -> None:
         source = CameraSource("rtsp://me:secret@127.0.0.1:9/x")

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from rtstyle import cli, doctor, styles
+from rtstyle.devices import Candidate
 from rtstyle.doctor import Check, built_in_styles, works
-from rtstyle.engines import open_engine, ov
+from rtstyle.engines import Engine, EngineOptions, open_candidate, open_engine, ov
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,37 @@ def test_the_trial_model_is_a_mean_filter() -> None:
 )
 def test_what_counts(found: list[Check], expected: bool) -> None:
     assert works(found) is expected
+
+
+@pytest.mark.parametrize("name", ["find_cameras", "find_people", "has_display"])
+def test_trouble_with_live_use_does_not_keep_from_painting_videos(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> str:
+        raise TypeError("unforeseen")
+
+    monkeypatch.setattr(doctor, name, broken)
+    monkeypatch.setattr(doctor, "engines", lambda: iter([Check("engines", "a", True)]))
+    for group in ("software", "machine", "codecs", "built_in_styles"):
+        monkeypatch.setattr(doctor, group, tuple)
+    found = doctor.examine()
+    assert works(found)
+    assert [check.detail for check in found if "unforeseen" in check.detail] == [
+        "TypeError: unforeseen"
+    ]
+
+
+def test_an_engine_that_breaks_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(content: bytes, one: Candidate, options: EngineOptions) -> Engine:
+        if one.engine == "openvino":
+            raise RuntimeError("a driver broke")
+        return open_candidate(content, one, options)
+
+    monkeypatch.setattr(doctor, "open_candidate", opened)
+    found = {check.name: check for check in doctor.engines()}
+    assert (found["openvino:cpu"].ok, found["onnxruntime:cpu"].ok) == (False, True)
+    assert found["openvino:cpu"].detail == "RuntimeError: a driver broke"
+    assert works(list(found.values()))
 
 
 def test_damaged_style_fails_the_command(

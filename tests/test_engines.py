@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from models import gain_model, identity_model, invert_model, network_model
+from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 
 from rtstyle import devices
 from rtstyle.devices import Candidate
-from rtstyle.engines import EngineOptions, onnxrt, open_engine, ov
+from rtstyle.engines import Engine, EngineOptions, onnxrt, open_candidate, open_engine, ov
 from rtstyle.engines.base import Batch
 from rtstyle.errors import DeviceError, EngineError, UsageError
 
@@ -247,6 +248,49 @@ def test_measure_leaves_out_what_fails() -> None:
     assert list(times) == [present]
     with pytest.raises(DeviceError):
         devices.measure(identity_model(), (absent,), EngineOptions(threads=1))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_choice_without_a_device_that_failed_is_not_remembered(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bytes
+) -> None:
+    def busy(model: bytes, one: Candidate, options: EngineOptions) -> Engine:
+        if one.engine == "openvino":
+            raise DeviceError("The device is busy.")
+        return open_candidate(model, one, options)
+
+    monkeypatch.setenv(devices.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(devices, "open_candidate", busy)
+    if not there:
+        monkeypatch.setattr(ov, "available_devices", tuple)
+    with open_engine(network, "cpu") as engine:
+        assert engine.name == "onnxruntime"
+    assert (tmp_path / "devices.json").exists() is not there
+
+
+def test_onnxruntime_does_not_go_on_with_the_cpu_in_silence(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Failing:
+        """A session as ONNX Runtime has it inside, whose provider fails."""
+
+        def __init__(self, session: object) -> None:
+            self._session = session
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._session, name)
+
+        def run(self, *_: object) -> None:
+            raise EPFail("the device was lost")
+
+    with open_engine(identity_model(), "onnxruntime:cpu") as engine:
+        assert isinstance(engine, onnxrt.OnnxRuntimeEngine)
+        session = engine._session
+        assert session is not None
+        monkeypatch.setattr(session, "_sess", Failing(session._sess))
+        with pytest.raises(EngineError, match="the device was lost"):
+            engine.run(noise(1, 4, 4))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_near_tie_goes_to_the_earlier() -> None:

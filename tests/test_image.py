@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from models import network_model
 from PIL import Image as Pil
-from PIL import ImageCms
+from PIL import ImageCms, PngImagePlugin
 
 from rtstyle import image as job
 from rtstyle import tiling
@@ -222,6 +223,39 @@ def test_bad_files(tmp_path: Path, photo: Path) -> None:
     Pil.new("F", (20, 20)).save(tmp_path / "float.tiff")
     with pytest.raises(SourceError, match="16 bits"):
         read_picture(tmp_path / "float.tiff")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("Failed to decode frame 0"), TypeError("Missing dimensions"), struct.error()],
+)
+def test_whatever_a_damaged_photo_raises_is_one_clear_error(
+    error: Exception, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", load)
+    with pytest.raises(SourceError, match=r"cannot be read\. .*\. The file may be damaged\."):
+        read_picture(photo)
+
+
+def test_broken_exif_costs_no_photo_and_no_turn(tmp_path: Path) -> None:
+    # The orientation is sound (6), the width is a text: Pillow cannot write these tags anew.
+    tags = [struct.pack("<HHIHH", 274, 3, 1, 6, 0), struct.pack("<HHI4s", 256, 2, 4, b"abc")]
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + b"".join(sorted(tags)) + bytes(4)
+    path = tmp_path / "a.jpg"
+    Pil.fromarray(smooth(40, 60)).save(path, exif=exif)
+    assert read_picture(path).rgb.shape == (60, 40, 3)
+
+
+def test_orientation_that_cannot_be_read(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def getexif(_: object) -> None:
+        raise struct.error("unpack requires a buffer of 2 bytes")
+
+    monkeypatch.setattr(Pil.Image, "getexif", getexif)
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "getexif", getexif)
+    np.testing.assert_array_equal(read_picture(photo).rgb, smooth(40, 60))
 
 
 def test_outputs_that_must_not_be_written(photo: Path, tmp_path: Path) -> None:

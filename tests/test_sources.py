@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from media import exact_rgb, number_of, picture, write_clip
 
+from rtstyle import hdr
 from rtstyle.errors import SourceError, UsageError
 from rtstyle.hdr import PQ, pq_to_nits
 from rtstyle.sources import open_camera, open_video
@@ -148,6 +149,53 @@ class TestVideoFile:
             assert [f.pts * f.time_base for f in frames] == [Fraction(n, 25) for n in numbers]
             assert source.origin == Fraction(str(start or 0))
             assert source.frames == pytest.approx(len(frames), abs=1)
+
+    @pytest.mark.parametrize(("gop", "start"), [(50, 3.0), (200, 3.0), (20, 0.2)])
+    def test_start_without_a_list_of_key_frames(
+        self, tmp_path: Path, gop: int, start: float
+    ) -> None:
+        options = {"crf": "8", "preset": "ultrafast", "g": str(gop), "sc_threshold": "0"}
+        path = write_clip(tmp_path / "a.ts", width=112, frames=100, options=options)
+        with VideoFileSource(path, start=start) as source:
+            numbers = [number_of(frame.image, 7) for frame in source]
+        assert numbers == list(range(round(start * 25), 100))
+        assert source.counts == {}
+
+    def test_stop_is_seen_before_the_start(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = write_clip(tmp_path / "a.h264", frames=20)
+        decoded = 0
+        with VideoFileSource(path, start=0.6) as source:
+            frames = list(source._decode(source._stream))
+
+            def decode(stream: object) -> Iterator[av.VideoFrame]:
+                nonlocal decoded
+                for frame in frames:
+                    decoded += 1
+                    if decoded == 3:
+                        source.stop()
+                    yield frame
+
+            monkeypatch.setattr(source, "_decode", decode)
+            assert list(source) == []
+        assert decoded == 3
+
+    def test_streams_announced_midway_are_no_error(self, tmp_path: Path) -> None:
+        class Announcing:
+            """PyAV's container, once a file has announced a stream that PyAV did not list."""
+
+            def __init__(self, container: Any) -> None:
+                self.close, self._container = container.close, container
+
+            def demux(self, stream: Any) -> Iterator[Any]:
+                yield from self._container.demux(stream)
+                raise IndexError("list index out of range")
+
+        with VideoFileSource(write_clip(tmp_path / "a.mp4", frames=COUNT)) as source:
+            source._container = Announcing(source._container)
+            assert [number_of(frame.image, 4) for frame in source] == list(range(COUNT))
+        assert source.counts == {}
 
     def test_nothing_between_start_and_end(self, tmp_path: Path) -> None:
         path = write_clip(tmp_path / "a.mp4")
@@ -312,6 +360,16 @@ class TestVideoFile:
         assert 180 <= grey[2] <= 195
         assert 230 <= grey[3] <= 248
         assert grey[3] < grey[4] <= grey[5] == 255
+
+    @pytest.mark.parametrize(("trc", "primaries"), [(PQ, 9), (18, 9), (PQ, 1), (1, 9)])
+    def test_hdr_is_its_formula_in_every_row(self, trc: int, primaries: int) -> None:
+        rgb48 = np.random.default_rng(0).integers(0, 65536, (70, 50, 3), np.uint16)
+        light = hdr.linear_table(trc)[rgb48]
+        if primaries == 9:
+            light = np.asarray(cv2.transform(light, hdr.GAMUT), np.float32)
+        index = np.sqrt(np.clip(light / hdr.PEAK, 0, 1)) * 65535
+        expected = hdr.display_table(trc in (PQ, 18))[index.astype(np.uint16)]
+        np.testing.assert_array_equal(hdr.to_sdr(rgb48, trc, primaries), expected)
 
     def test_pixel_shape_is_kept(self, tmp_path: Path) -> None:
         def wide(stream: Any) -> None:

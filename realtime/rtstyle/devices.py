@@ -113,6 +113,7 @@ def candidates(device: str) -> tuple[Candidate, ...]:
 def open_best(model: bytes, device: str, options: EngineOptions) -> Engine:
     """Open `model` on the fastest engine for `device`, measured once and then remembered.
 
+    The choice is not remembered if a device that is there failed in the measurement.
     Raises what the last engine raised if none can be had.
     """
     choices = candidates(device)
@@ -132,7 +133,9 @@ def open_best(model: bytes, device: str, options: EngineOptions) -> Engine:
                 break
     times = measure(model, choices, options)
     best = fastest(times)
-    _remember(key, best, times)
+    # A device that is there and failed (busy, out of memory) may well work the next time.
+    if not any(is_present(one) for one in choices if one not in times):
+        _remember(key, best, times)
     return open_candidate(model, best, options)
 
 
@@ -170,6 +173,16 @@ def measure(
     if not times:
         raise failure
     return times
+
+
+def is_present(one: Candidate) -> bool:
+    """Tell whether the engine knows the device here, whether or not it works."""
+    # Each engine's library is only imported where it is tried.
+    if one.engine == "openvino":
+        from rtstyle.engines.ov import available_devices
+    else:
+        from rtstyle.engines.onnxrt import available_devices
+    return one.device in available_devices()
 
 
 def fastest(times: Mapping[Candidate, float]) -> Candidate:

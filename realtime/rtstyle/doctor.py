@@ -18,7 +18,7 @@ import numpy as np
 from rtstyle import devices, styles
 from rtstyle.engines import EngineOptions, open_candidate
 from rtstyle.engines.base import RANGES
-from rtstyle.errors import RtstyleError
+from rtstyle.errors import RtstyleError, SourceError
 
 LIBRARIES = (
     "rtstyle",
@@ -76,9 +76,14 @@ def examine() -> list[Check]:
             found.extend(group())
         except Exception as error:
             # A broken library must not keep the user from the rest of the findings.
-            why = f"{type(error).__name__}: {error}"
-            found.append(Check(name, name, False, why, "Reinstall rtstyle.", needed=True))
+            needed = name != "live"
+            found.append(Check(name, name, False, named(error), "Reinstall rtstyle.", needed))
     return found
+
+
+def named(error: Exception) -> str:
+    """Return an unforeseen error in words: its type, and what it says."""
+    return f"{type(error).__name__}: {error}"
 
 
 def works(checks: list[Check]) -> bool:
@@ -169,10 +174,13 @@ def engines() -> Iterator[Check]:
                 noise = np.zeros((1, 32, 32, 3), np.uint8)
                 engine.run(noise, devices.blank_extra(engine, 32, 32))
                 yield Check("engines", str(one), True, engine.precision)
-        except (RtstyleError, ImportError) as error:
-            why = error.why or error.what if isinstance(error, RtstyleError) else str(error)
-            todo = error.todo if isinstance(error, RtstyleError) else "pip install rtstyle"
-            yield Check("engines", str(one), False, why, todo)
+        except RtstyleError as error:
+            yield Check("engines", str(one), False, error.why or error.what, error.todo)
+        except ImportError as error:
+            yield Check("engines", str(one), False, str(error), "pip install rtstyle")
+        except Exception as error:
+            # A broken driver or library must not keep the user from the other engines.
+            yield Check("engines", str(one), False, named(error), "Reinstall rtstyle.")
 
 
 def trial_model() -> bytes:
@@ -278,21 +286,11 @@ def live() -> Iterator[Check]:
     shown = has_display()
     todo = "" if shown else "Use --no-window, or start from a desktop session."
     yield Check("live", "display", shown, "" if shown else "none found", todo)
-    yield camera_check()
+    yield _tried("camera", find_cameras)
     yield _tried("people", find_people)
     yield _tried("virtual camera", open_virtual_camera)
     yield _tried("microphone", open_microphone)
     yield extra_check("web page", ("starlette", "uvicorn", "aiortc"), "serve")
-
-
-def camera_check() -> Check:
-    """Name the cameras of this machine."""
-    from rtstyle.sources.camera_list import list_cameras
-
-    found = list_cameras()
-    detail = ", ".join(f"{camera.index}: {camera.name}" for camera in found) or "none found"
-    todo = "" if found else "Plug one in, or pass a video file to --camera."
-    return Check("live", "camera", bool(found), detail, todo)
 
 
 def _tried(name: str, work: Callable[[], str]) -> Check:
@@ -301,6 +299,20 @@ def _tried(name: str, work: Callable[[], str]) -> Check:
         return Check("live", name, True, work())
     except RtstyleError as error:
         return Check("live", name, False, error.why or error.what, error.todo)
+    except Exception as error:
+        # Another library's trouble must not keep the user from the rest of the findings.
+        return Check("live", name, False, named(error), "Reinstall rtstyle.")
+
+
+def find_cameras() -> str:
+    """Name the cameras of this machine."""
+    from rtstyle.sources.camera_list import list_cameras
+
+    found = list_cameras()
+    if not found:
+        todo = "Plug one in, or pass a video file to --camera."
+        raise SourceError("none found", "", todo)
+    return ", ".join(f"{camera.index}: {camera.name}" for camera in found)
 
 
 def find_people() -> str:

@@ -47,6 +47,18 @@ _KEPT_FOLDERS = (0x8769, 0x8825)
 # Size of the picture in the source: no longer true once it was turned or scaled.
 _DROPPED_EXIF = (0xA002, 0xA003)
 
+_ORIENTATION = 274
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""EXIF orientation: what makes the photo upright, by its name in Pillow."""
+
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 
 
@@ -82,13 +94,16 @@ def read_picture(path: Path) -> Picture:
                 notes = _page_notes(file)
                 file.load()
                 return _decode(file, notes)
+    except SourceError:
+        raise
     except UnidentifiedImageError as error:
         raise SourceError(
             f"{path} is no photo that can be read.", "", "Use JPEG, PNG, WebP or TIFF."
         ) from error
     except Pil.DecompressionBombError as error:
         raise SourceError(f"{path} is too large.", "It has over 178 million pixels.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except Exception as error:
+        # Pillow's decoders raise whatever a damaged file leads them to, even TypeError.
         why = str(error) or type(error).__name__
         raise SourceError(f"{path} cannot be read.", why, "The file may be damaged.") from error
 
@@ -109,11 +124,9 @@ def _page_notes(file: Pil.Image) -> tuple[str, ...]:
 
 
 def _decode(file: Pil.Image, notes: tuple[str, ...]) -> Picture:
-    from PIL import ImageOps
-
     profile = file.info.get("icc_profile", b"")
     exif = kept_exif(file)
-    upright = _eight_bit(ImageOps.exif_transpose(file))
+    upright = _eight_bit(_turned(file))
     alpha = None
     if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
         upright = upright.convert("RGBA")
@@ -125,6 +138,21 @@ def _decode(file: Pil.Image, notes: tuple[str, ...]) -> Picture:
     if alpha is not None:
         hide_transparent(pixels, alpha)
     return Picture(pixels, alpha, exif, bool(profile), (*notes, *note))
+
+
+def _turned(file: Pil.Image) -> Pil.Image:
+    """Return the photo as its EXIF orientation says, as it is if that cannot be read.
+
+    Pillow's own `exif_transpose` writes the other tags anew, and fails if one of them is broken.
+    """
+    from PIL import Image as Pil
+
+    try:
+        turn = _TURNS.get(int(file.getexif().get(_ORIENTATION, 1)))
+    except Exception:
+        # Broken EXIF is common, and no reason to lose the photo.
+        return file
+    return file if turn is None else file.transpose(Pil.Transpose[turn])
 
 
 def _eight_bit(image: Pil.Image) -> Pil.Image:

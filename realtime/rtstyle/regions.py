@@ -44,9 +44,12 @@ def weigh(mask: Image, colours: NDArray[np.float32], height: int, width: int) ->
     """Return the weights of K styles from a mask (h, w, 3) uint8, at another size.
 
     `colours` is (K, 3): each pixel belongs to the nearest. Edges are softened by `FEATHER`.
-    Raises `UsageError` for a mask of another shape than the picture.
+    Those of `even_greys`, which each frame of a mask video needs, are weighed quickly and to
+    0.01. Raises `UsageError` for a mask of another shape than the picture.
     """
     check_shape(mask, height, width)
+    if np.array_equal(colours, even_greys(len(colours))):
+        return _weigh_even_greys(mask, len(colours), height, width)
     nearest = nearest_colour(mask, colours)
     sigma = max(1.0, FEATHER * height)
     layers = np.empty((len(colours), height, width), np.float32)
@@ -55,6 +58,25 @@ def weigh(mask: Image, colours: NDArray[np.float32], height: int, width: int) ->
         scaled = cv2.resize(one, (width, height), interpolation=_method(mask, height))
         layers[k] = cv2.GaussianBlur(scaled, (0, 0), sigma)
     layers /= np.maximum(layers.sum(axis=0), 1e-6)
+    return layers
+
+
+def _weigh_even_greys(mask: Image, count: int, height: int, width: int) -> Weights:
+    # The nearest grey of a colour is that of its mean.
+    grey = cv2.transform(mask, np.full((1, 3), 1 / 3, np.float32))
+    levels = np.arange(256, dtype=np.float32)[:, None]
+    nearest = np.abs(levels - even_greys(count)[:, 0]).argmin(axis=1)
+    sigma = max(1.0, FEATHER * height)
+    layers = np.empty((count, height, width), np.float32)
+    below = np.zeros((height, width), np.uint8)
+    for k in range(count - 1):
+        # All regions up to this one: rounded sums never fall, so their differences sum to 1.
+        one = cv2.LUT(grey, np.where(nearest <= k, 255, 0).astype(np.uint8))
+        scaled = cv2.resize(one, (width, height), interpolation=_method(mask, height))
+        upto = np.asarray(cv2.GaussianBlur(scaled, (0, 0), sigma), np.uint8)
+        np.multiply(upto - below, np.float32(1 / 255), out=layers[k])
+        below = upto
+    np.multiply(255 - below, np.float32(1 / 255), out=layers[-1])
     return layers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,9 @@ def percentile(values: Sequence[float], percent: float) -> float:
     place = (len(ordered) - 1) * percent / 100
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
+    if ordered[above] == math.inf:
+        # Between a number and infinity there is nothing to interpolate.
+        return ordered[below] if place == below else math.inf
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 

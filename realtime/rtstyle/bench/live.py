@@ -6,15 +6,18 @@ import itertools
 import math
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+import av.error
 import psutil
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -184,24 +187,75 @@ def table(values: dict[str, Any], target: float) -> Table:
     for column in ("what", "measured", "wanted", ""):
         table.add_column(column, justify="left" if column == "what" else "right")
     for title, key, wanted, form, more in TARGETS:
+        if key not in values:
+            continue
         value = values[key]
         if key == "fps" and wanted is not None:
             wanted = wanted * target / 30
         if wanted is None:
-            table.add_row(title, form.format(value), "", "")
+            table.add_row(title, written(value, form), "", "")
             continue
-        good = value >= wanted if more else value <= wanted
+        good = value is not None and (value >= wanted if more else value <= wanted)
         sign = (">= " if more else "<= ") + form.format(wanted).lstrip("+")
-        table.add_row(title, form.format(value), sign, "reached" if good else "missed")
+        table.add_row(title, written(value, form), sign, "reached" if good else "missed")
     for share in (50, 95):
         first, last = values[f"p{share}_ms_first"], values[f"p{share}_ms_last"]
         title = f"latency p{share}, first and last minute, ms"
-        table.add_row(title, f"{first:.1f}, {last:.1f}", "the same", "")
+        both = f"{written(first, '{:.1f}')}, {written(last, '{:.1f}')}"
+        table.add_row(title, both, "the same", "")
     rows = f"{values['height']} rows" if values["height"] else "full resolution"
     table.add_row("ended with", f"{values['size']}, {rows}", "", "")
     table.add_row("changes by the controller", str(values["changes"]), "", "")
-    table.add_row("memory", f"{values['memory_mb']:.0f} MB", "", "")
+    table.add_row("memory", written(values["memory_mb"], "{:.0f} MB"), "", "")
     return table
+
+
+def written(value: float | None, form: str) -> str:
+    """Return a figure as text; in words if it failed (None), never came or could not be taken."""
+    if value is None:
+        return "failed"
+    if math.isnan(value):
+        return "unknown"
+    return "never" if math.isinf(value) else form.format(value)
+
+
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Return figures as JSON can say them: None for what is infinite or not a number."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }
+
+
+WINDOWS = sys.platform == "win32"
+INTERRUPT: signal.Signals = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT)
+"""Ctrl-C; Windows can send only Ctrl-Break, and only to a process group of its own."""
+STOPS = {"stop_s": INTERRUPT} if WINDOWS else {"stop_s": INTERRUPT, "term_s": signal.SIGTERM}
+"""Figure: the signal that it measures. Windows has no SIGTERM that a process could answer."""
+BREAK_IS_CTRL_C = (
+    "import signal; signal.signal(signal.SIGBREAK, lambda *_: signal.raise_signal(signal.SIGINT)); "
+)
+
+
+def stop_figures(
+    clip: str, style: str, device: str, tell: Callable[[str], object]
+) -> dict[str, float | None]:
+    """Return the seconds for each of `STOPS`, None where it failed; `tell` gets the reason."""
+    found: dict[str, float | None] = {}
+    for key, how in STOPS.items():
+        found[key] = None
+        try:
+            found[key] = stop_seconds(clip, style, device, how)
+        except (RtstyleError, OSError) as error:
+            # The figures of many minutes must not be lost to the last step.
+            tell(str(error))
+    return found
+
+
+def webcam_command(words: list[str]) -> list[str]:
+    """Return the command of `rtstyle webcam` as a process that answers `INTERRUPT`."""
+    python, option, code = RTSTYLE
+    return [python, option, (BREAK_IS_CTRL_C if WINDOWS else "") + code, "webcam", *words]
 
 
 def stop_seconds(clip: str, style: str, device: str, how: signal.Signals) -> float:
@@ -209,11 +263,15 @@ def stop_seconds(clip: str, style: str, device: str, how: signal.Signals) -> flo
 
     Raises `RtstyleError` unless it ended in order and the recording plays.
     """
-    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+    with tempfile.TemporaryDirectory(prefix="rtstyle-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "recording.mp4"
-        words = ["webcam", "--camera", clip, "--loop", "--no-window", "--style", style]
-        command = [*RTSTYLE, *words, "--device", device, "--record", str(path)]
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        words = ["--camera", clip, "--loop", "--no-window", "--style", style, "--device", device]
+        child = subprocess.Popen(
+            webcam_command([*words, "--record", str(path)]),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
         try:
             deadline = time.monotonic() + START_PATIENCE
             while time.monotonic() < deadline and child.poll() is None:
@@ -224,17 +282,24 @@ def stop_seconds(clip: str, style: str, device: str, how: signal.Signals) -> flo
             child.send_signal(how)
             status = child.wait(START_PATIENCE)
             spent = time.monotonic() - began
+        except subprocess.TimeoutExpired as error:
+            why = f"It was ended after {START_PATIENCE:.0f} s."
+            raise RtstyleError(f"After {how.name} webcam hung.", why, "Try it alone.") from error
         finally:
             child.kill()
+            child.wait()
         if status != 0 or not plays(path):
             raise RtstyleError(f"After {how.name} webcam ended with {status}.", "", "Try it alone.")
         return spent
 
 
 def plays(path: Path) -> bool:
-    """Tell whether a video has a frame that can be decoded."""
-    with av.open(str(path)) as file:
-        return next(iter(file.decode(video=0)), None) is not None
+    """Tell whether a video is there and has a frame that can be decoded."""
+    try:
+        with av.open(str(path)) as file:
+            return next(iter(file.decode(video=0)), None) is not None
+    except (av.error.FFmpegError, OSError, IndexError):
+        return False
 
 
 def choice(studio: Any, controller: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from rtstyle.bench.suite import FPS_TARGETS, PEAK_TARGET, Result, Row
+from rtstyle.bench.suite import PEAK_TARGET, Result, Row
 from rtstyle.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def draw(result: Result, machine: dict[str, Any]) -> bytes:
     FigureCanvasAgg(drawing)
     panels = drawing.subplots(1, 3)
     _times(panels[0], alone)
-    _rates(panels[1], whole)
+    wanted = result.settings.fps_targets
+    _rates(panels[1], whole, [wanted.get((row.size, row.width, row.height)) for row in whole])
     _memory(panels[2], whole)
     drawing.suptitle(
         f"rtstyle, {result.settings.style}: {machine['cpu']}, {machine['cores']} cores, "
@@ -69,10 +70,9 @@ def _times(axes: Axes, rows: list[Row]) -> None:
     axes.margins(x=0.35, y=0.15)
 
 
-def _rates(axes: Axes, rows: list[Row]) -> None:
+def _rates(axes: Axes, rows: list[Row], targets: list[float | None]) -> None:
     bars = axes.barh(_labels(rows), [row.fps for row in rows], color=_colors(rows))
     axes.bar_label(bars, fmt=" %.1f", fontsize=8)
-    targets = [FPS_TARGETS.get((row.size, row.width, row.height)) for row in rows]
     _marks(axes, targets)
     _finish(axes, "Decode to encode, with sound", "FPS (red: target)")
 

@@ -88,13 +88,12 @@ def live(
     minute, the growth of memory between them, and how long a change of style takes.
     """
     import json
-    import signal
     import tempfile
 
     from rich.console import Console
 
     from rtstyle.bench import runner
-    from rtstyle.bench.live import camera_clip, stop_seconds, table
+    from rtstyle.bench.live import camera_clip, plain, stop_figures, table
     from rtstyle.bench.report import busy_note, describe_machine
 
     check_place(json_file)
@@ -111,15 +110,15 @@ def live(
             "live", clip=str(clip), style=style, device=device, minutes=minutes,
             target=target_fps, size=size,
         )  # fmt: skip
-        values["stop_s"] = stop_seconds(str(clip), style, device, signal.SIGINT)
-        values["term_s"] = stop_seconds(str(clip), style, device, signal.SIGTERM)
+        values |= stop_figures(str(clip), style, device, lambda text: typer.echo(text, err=True))
     settings = {"style": style, "resolution": resolution, "minutes": minutes, "target": target_fps}
     console = Console(stderr=json_file == STDOUT)
     console.print(f"{machine['cpu']}, {machine['cores']} cores; {style}", highlight=False)
     if note := busy_note(machine):
         console.print(note, style="yellow", highlight=False)
     console.print(table(values, target_fps))
-    text = json.dumps({"live": values, "settings": settings, "machine": machine}, indent=1) + "\n"
+    content = {"live": plain(values), "settings": settings, "machine": machine}
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     if json_file == STDOUT:
         typer.echo(text, nl=False)
     elif json_file is not None:

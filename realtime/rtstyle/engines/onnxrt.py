@@ -96,7 +96,10 @@ def open_session(model: bytes, options: EngineOptions) -> ort.InferenceSession:
         ort.preload_dlls()
     chain = [provider] if options.device == "cpu" else [provider, PROVIDERS["cpu"]]
     try:
-        session = ort.InferenceSession(model, session_options(options), providers=chain)
+        # Without its own fall-back, which goes on with the CPU when a device fails in a run.
+        session = ort.InferenceSession(
+            model, session_options(options), providers=chain, enable_fallback=0
+        )
     except Exception as error:
         if options.device == "cpu" or "INVALID_PROTOBUF" in str(error):
             raise damaged(error) from error

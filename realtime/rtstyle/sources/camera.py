@@ -54,13 +54,20 @@ class CameraSource(ResilientSource):
         self._quiet = ExitStack()
         longest = URL_OPEN_PATIENCE if self.is_url else CAMERA_OPEN_PATIENCE
         options.setdefault("open_patience", longest)
-        usual = URL_PATIENCE if self.is_url else CAMERA_PATIENCE
         super().__init__(
             self._title(),
             self._open_capture,
-            patience=usual if patience is None else patience,
+            patience=self._usual_patience() if patience is None else patience,
             **options,
         )
+
+    def _usual_patience(self) -> float:
+        """Return the seconds of silence after which the camera counts as lost."""
+        if not self.is_url:
+            return CAMERA_PATIENCE
+        from rtstyle.sources.stream import SEGMENT_PATIENCE, is_segmented
+
+        return SEGMENT_PATIENCE if is_segmented(str(self.camera)) else URL_PATIENCE
 
     def _title(self) -> str:
         if not self.is_url:

@@ -21,6 +21,10 @@ from rtstyle.sources.resilient import Shot, StreamEndedError
 from rtstyle.yuv import RgbConverter
 
 OPEN_TIMEOUT, READ_TIMEOUT = 8.0, 4.0
+SEGMENT_PATIENCE = 20.0
+"""Seconds: HLS gives a segment at once, often of 6 or 10 s, and then nothing until the next."""
+LONGEST_STEP = 1.0
+"""Seconds between two frames from which a step in their times is a break, not a pause."""
 BAD_FRAMES_ALLOWED = 300
 """Damaged packets in a row (a stream joined between key frames has some) before it is given up."""
 
@@ -29,7 +33,8 @@ class StreamCapture:
     """An open network stream; satisfies `Capture`. Raises `SourceError` if it cannot be opened.
 
     A stream that knows its duration (a film on a web server) is played by its own clock and ends.
-    A live one is given out as it comes, and `at` is then the moment of its arrival: what the
+    So is a live one in segments (HLS, DASH), whose frames arrive in bursts, but it does not end.
+    Any other is given out as it comes, and `at` is then the moment of its arrival: what the
     network and the sender took before that cannot be known here.
     """
 
@@ -53,29 +58,29 @@ class StreamCapture:
             self.rate = Fraction(rate) if rate and 1 <= rate <= 1000 else None
             self.note = str(stream.codec_context.name)
             self._finite = bool(self._container.duration)
+            segmented = {"hls", "dash"} & set(self._container.format.name.split(","))
+            # Frames of a steady stream are not held back: its clock and ours drift apart.
+            self._pacer = Pacer() if self._finite or segmented else None
             self._frames = self._decode(stream)
         except BaseException:
             self._container.close()
             raise
         self._to_rgb = RgbConverter()
-        self._zero: float | None = None
 
     def read(self) -> Shot | None:
         """Wait for the next picture; None if the stream broke off."""
         try:
             frame, arrived = next(self._frames)
-        except StopIteration:
+        except (StopIteration, IndexError):
+            # PyAV's IndexError is an end, too: of a stream that announced another one midway.
             if self._finite:
                 raise StreamEndedError from None
             return None
         except (av.error.FFmpegError, OSError):
             return None
-        if self._finite and frame.time is not None:
-            if self._zero is None:
-                self._zero = arrived - frame.time
-            # A jump in the time stamps must not look like a stall.
-            self._sleep(min(1.0, max(0.0, self._zero + frame.time - self._clock())))
-            arrived = max(arrived, self._zero + frame.time)
+        if self._pacer is not None and frame.time is not None:
+            arrived = self._pacer.due(frame.time, arrived)
+            self._sleep(max(0.0, arrived - self._clock()))
         return Shot(self._to_rgb(frame), arrived)
 
     def close(self) -> None:
@@ -98,6 +103,32 @@ class StreamCapture:
                 yield frame, arrived
 
 
+class Pacer:
+    """When frames are due that arrive in bursts: at the distances of their own times.
+
+    All times in seconds. After a gap in the arrival, or a break in the times, it counts anew, so
+    that what comes late is not hurried through.
+    """
+
+    def __init__(self) -> None:
+        self._zero = self._last = 0.0
+        self._begun = False
+
+    def due(self, time: float, arrived: float) -> float:
+        """Return the moment to show a frame of this time: `arrived`, or later."""
+        steady = self._begun and 0 <= time - self._last <= LONGEST_STEP
+        if not steady or self._zero + time < arrived:
+            self._zero = arrived - time
+        self._begun, self._last = True, time
+        return self._zero + time
+
+
+def is_segmented(url: str) -> bool:
+    """Say whether a URL is, by its name, that of a stream in segments (HLS, DASH)."""
+    path = url.lower().partition("://")[2].partition("/")[2]
+    return any(mark in path for mark in (".m3u8", ".mpd"))
+
+
 def open_stream(url: str) -> Any:
     """Return the open container of a URL. Raises `SourceError` within about ten seconds."""
     # Not `nobuffer`: it throws away what was read to recognise the stream, so its key frame.
@@ -105,9 +136,10 @@ def open_stream(url: str) -> Any:
     if urlsplit(url).scheme in ("rtsp", "rtsps"):
         # Over UDP lost packets smear the picture; TCP passes firewalls besides.
         options["rtsp_transport"] = "tcp"
+    patience = SEGMENT_PATIENCE if is_segmented(url) else READ_TIMEOUT
     began = time.monotonic()
     try:
-        return av.open(url, options=options, timeout=(OPEN_TIMEOUT, READ_TIMEOUT))
+        return av.open(url, options=options, timeout=(OPEN_TIMEOUT, patience))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         # Of a time-out RTSP makes "invalid data", and HTTP "immediate exit".
         if time.monotonic() - began >= OPEN_TIMEOUT:

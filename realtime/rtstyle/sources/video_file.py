@@ -6,7 +6,6 @@ import gc
 import os
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ from rtstyle.yuv import RgbConverter
 DEFAULT_RATE = Fraction(25)
 MAX_RESTARTS = 50
 """How often reading goes on after damage before the rest of the file is given up."""
+SEEK_BACK = (0, 2, 8, 32)
+"""Seconds before the start to seek to, one after the other, until the first frame is not missed."""
 
 
 class VideoFileSource(Source):
@@ -80,13 +81,14 @@ class VideoFileSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         self.open()
-        to_rgb = RgbConverter()
-        stream, time_base = self._stream, self._time_base
+        to_rgb, time_base = RgbConverter(), self._time_base
         mend = TimestampMender(time_base, round(1 / (self.rate or DEFAULT_RATE) / time_base))
         first = self._seek()
         last = None if self.end is None else self._zero + exact_seconds(self.end)
         index, matrix = 0, self._matrix
-        for decoded in self._decode(stream):
+        for decoded in self._decode(self._stream):
+            if self._stopped:
+                break
             if index and decoded.key_frame:
                 # PyAV's side data and its frame hold each other until the garbage collector comes:
                 # asked of every frame, some 100 decoded frames were in memory at once.
@@ -98,7 +100,7 @@ class VideoFileSource(Source):
             moment = pts * time_base
             if moment < first:
                 continue
-            if self._stopped or (last is not None and moment >= last):
+            if last is not None and moment >= last:
                 break
             image = self._fit(upright(to_rgb(decoded), matrix))
             yield Frame(image, index, pts, time_base, time.monotonic())
@@ -142,13 +144,17 @@ class VideoFileSource(Source):
                 self.sample_aspect_ratio = 1 / self.sample_aspect_ratio
         del frame
         gc.collect(1)
+        # Raw streams cannot seek back, and counts start at nought.
+        self._rewind()
+        self.counts.clear()
+
+    def _rewind(self) -> None:
+        """Go to the beginning, in a fresh container."""
         self._container.close()
-        # A fresh container: raw streams cannot seek back, and counts start at nought.
         self._container = open_container(self.path)
         self._stream = pick_video_stream(self._container, self.path)
         self._stream.thread_type = "AUTO"
         self._stream.thread_count = self.threads
-        self.counts.clear()
 
     def _find_duration(self) -> float | None:
         stream = self._stream
@@ -170,16 +176,40 @@ class VideoFileSource(Source):
         return max(0, round(total * shown / self.duration))
 
     def _seek(self) -> Fraction:
-        """Go to the last key frame before the start; return the moment of the first frame."""
+        """Go to a key frame before the start; return the moment of the first frame."""
         if not self.start:
             return Fraction(-(2**62))
         first = self.origin
         # Raw streams have no times to seek by: decoding from the beginning comes to the same.
-        if self._timed:
-            with suppress(av.error.FFmpegError):
-                self._container.seek(int(first / self._time_base), stream=self._stream)
+        if self._timed and not any(self._lands(first, back) for back in SEEK_BACK):
+            self._rewind()
         # A time given with three decimals must not miss the frame it was read from.
         return first - Fraction(1, 2000)
+
+    def _lands(self, first: Fraction, back: int) -> bool:
+        """Seek to `back` seconds before `first`; say whether decoding there does not miss it.
+
+        MPEG-TS and the like have no list of key frames: a seek ends anywhere, and the decoder
+        waits for the next one.
+        """
+        if self._stopped:
+            return True
+        if first - back < self._zero:
+            return False
+        target = int((first - back) / self._time_base)
+        before = self.counts.copy()
+        try:
+            self._container.seek(target, stream=self._stream)
+            frame = next(self._decode(self._stream), None)
+            self._container.seek(target, stream=self._stream)
+        except av.error.FFmpegError:
+            return False
+        finally:
+            # What the trial counted comes again.
+            self.counts.clear()
+            self.counts.update(before)
+        found = None if frame is None else frame.dts if frame.pts is None else frame.pts
+        return found is not None and found * self._time_base <= first
 
     def _decode(self, stream: Any) -> Iterator[av.VideoFrame]:
         for packet in self._packets(stream):
@@ -198,7 +228,9 @@ class VideoFileSource(Source):
             try:
                 yield from self._container.demux(stream)
                 return
-            except av.error.EOFError:
+            except (av.error.EOFError, IndexError):
+                # PyAV stumbles over streams that a file announces midway, but only at its end, once
+                # the packets that flush the streams it knew are out.
                 return
             except av.error.FFmpegError:
                 self.counts["damaged packets"] += 1
