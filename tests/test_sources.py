@@ -482,6 +482,21 @@ class TestTimestamps:
         assert self.mend([10000, 10040, 0, 40, 80]) == ([10000, 10040, 10080, 10120, 10160], 1)
         assert self.mend([0, 40, 10**9, 10**9 + 40])[0] == [0, 40, 80, 120]
 
+    @pytest.mark.parametrize("stray", [46_000, 90_000_000, -30_000])
+    def test_a_lone_stray_time_stamp_moves_nothing_else(self, stray: int) -> None:
+        mender = TimestampMender(Fraction(1, 1000), 40)
+        times = [0, 40, stray, 120, 160]
+        mended = [mender(now, after) for now, after in zip(times, [*times[1:], None], strict=True)]
+        assert mended == [0, 40, 80, 120, 160]
+        assert mender.mended == 1
+
+    def test_a_real_leap_is_kept(self) -> None:
+        mender = TimestampMender(Fraction(1, 1000), 40)
+        times = [0, 40, 46_000, 46_040]
+        mended = [mender(now, after) for now, after in zip(times, [*times[1:], None], strict=True)]
+        assert mended == times
+        assert mender.mended == 0
+
 
 class TestImages:
     def test_numbers_sort_as_numbers(self, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from fractions import Fraction
 
 JUMP_BACK, JUMP_AHEAD = 1.0, 3600.0
 """Seconds from which a step counts as a break in the time line, not as jitter."""
+LEAP = 1.0
+"""Seconds ahead from which a time stamp is only believed if the next one agrees."""
 
 
 class TimestampMender:
@@ -20,11 +22,15 @@ class TimestampMender:
         self._step = max(1, step)
         self._back = int(JUMP_BACK / time_base)
         self._ahead = int(JUMP_AHEAD / time_base)
+        self._leap = self._step + int(LEAP / time_base)
         self._shift = 0
         self._last: int | None = None
 
-    def __call__(self, pts: int | None) -> int:
-        """Return a time stamp above all earlier ones; `pts` itself if it is sound."""
+    def __call__(self, pts: int | None, following: int | None = None) -> int:
+        """Return a time stamp above all earlier ones; `pts` itself if it is sound.
+
+        `following` is the time stamp after it, if known: it tells a stray one from a real leap.
+        """
         if self._last is None:
             self._last = pts or 0
             return self._last
@@ -32,7 +38,10 @@ class TimestampMender:
             self._last += self._step
             return self._last
         change = pts + self._shift - self._last
-        if change < -self._back or change > self._ahead:
+        if not self._goes_on(pts) and following is not None and self._goes_on(following):
+            change = self._step
+            self.mended += 1
+        elif change < -self._back or change > self._ahead:
             self._shift += self._step - change
             change = self._step
             self.mended += 1
@@ -42,3 +51,7 @@ class TimestampMender:
             self.mended += 1
         self._last += change
         return self._last
+
+    def _goes_on(self, pts: int) -> bool:
+        assert self._last is not None
+        return -self._back <= pts + self._shift - self._last <= self._leap

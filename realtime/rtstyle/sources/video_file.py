@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import av.error
@@ -23,6 +23,8 @@ from rtstyle.sources.timestamps import TimestampMender
 from rtstyle.yuv import RgbConverter
 
 DEFAULT_RATE = Fraction(25)
+Item = TypeVar("Item")
+
 MAX_RESTARTS = 50
 """How often reading goes on after damage before the rest of the file is given up."""
 SEEK_BACK = (0, 2, 8, 32)
@@ -86,7 +88,7 @@ class VideoFileSource(Source):
         first = self._seek()
         last = None if self.end is None else self._zero + exact_seconds(self.end)
         index, matrix = 0, self._matrix
-        for decoded in self._decode(self._stream):
+        for decoded, following in with_following(self._decode(self._stream)):
             if self._stopped:
                 break
             if index and decoded.key_frame:
@@ -94,7 +96,7 @@ class VideoFileSource(Source):
                 # asked of every frame, some 100 decoded frames were in memory at once.
                 gc.collect(1)
                 matrix = display_matrix(decoded)
-            pts = mend(decoded.dts if decoded.pts is None else decoded.pts)
+            pts = mend(time_stamp(decoded), time_stamp(following))
             if mend.mended:
                 self.counts["mended time stamps"] = mend.mended
             moment = pts * time_base
@@ -322,6 +324,22 @@ def turns(matrix: Matrix | None) -> bool:
         return False
     a, b, c, d = matrix
     return abs(b) + abs(c) > abs(a) + abs(d)
+
+
+def time_stamp(frame: av.VideoFrame | None) -> int | None:
+    """Return the presentation time of a frame in ticks, else what its packet had, else None."""
+    if frame is None:
+        return None
+    return frame.dts if frame.pts is None else frame.pts
+
+
+def with_following(frames: Iterator[Item]) -> Iterator[tuple[Item, Item | None]]:
+    """Yield each item with the one after it, None for the last."""
+    present = next(frames, None)
+    while present is not None:
+        following = next(frames, None)
+        yield present, following
+        present = following
 
 
 def upright(image: Image, matrix: Matrix | None) -> Image:
