@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,41 @@ def test_one_bad_photo_does_not_cost_the_others(
     assert [p.name for p in target.iterdir()] == ["photo.png"]
     assert "bad.png" in err
     assert "1 of 2" in err
+
+
+def test_hidden_photos_of_a_folder_are_passed_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: Path
+) -> None:
+    for name in ("._photo.jpg", ".photo.1234.png"):
+        photo.with_name(name).write_bytes(b"no picture")
+    target = photo.with_name("painted")
+    code, _, err = call(monkeypatch, capsys, "image", photo.parent, target, "--style", "invert")
+    assert (code, err) == (0, "")
+    assert [p.name for p in target.iterdir()] == ["photo.png"]
+
+
+def test_what_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "/secret/a.png")
+
+    monkeypatch.setattr("rtstyle.image.plan", refuse)
+    code, _, err = call(monkeypatch, capsys, "image", photo, photo.with_name("o.png"))
+    assert code == 2
+    assert err.startswith("error: /secret/a.png cannot be used. Permission denied. Check its name")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with cli.unwinding():
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGTERM) is cli.leave
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_image_needs_two_paths(

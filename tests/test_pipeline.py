@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -13,7 +14,7 @@ import pytest
 from rtstyle.errors import UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.frame_queue import LATE
-from rtstyle.pipeline import LATEST, Pipeline, Progress, Report
+from rtstyle.pipeline import ENDING, LATEST, Pipeline, Progress, Report
 from rtstyle.sinks.null import NullSink
 from rtstyle.testing import FakeSink, FakeSource, negative
 
@@ -129,6 +130,19 @@ def test_a_failing_sink_is_raised_again_and_all_are_aborted() -> None:
     assert good.calls[-1] == bad.calls[-1] == "abort"
 
 
+def test_a_sink_that_fails_to_abort_hides_neither_the_error_nor_the_others() -> None:
+    class Stubborn(FakeSink):
+        def abort(self) -> None:
+            raise RuntimeError("bad abort")
+
+    good = FakeSink()
+    with pytest.raises(OSError, match="bad sink"):
+        Pipeline(
+            FakeSource(1000), negative, [Stubborn(fails_at=3, error=OSError("bad sink")), good]
+        ).run()
+    assert good.calls[-1] == "abort"
+
+
 def test_a_sink_that_cannot_open_costs_no_work() -> None:
     class Closed(FakeSink):
         def open(self) -> None:
@@ -158,7 +172,7 @@ def test_progress_counts_up() -> None:
     assert all(s.total == 5 and s.drops == 0 and s.fps > 0 for s in seen)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", ENDING)
 def test_a_signal_stops_cleanly_and_keeps_what_was_done(number: signal.Signals) -> None:
     def interrupt(frame: Frame) -> None:
         if frame.index == 3:
@@ -205,6 +219,62 @@ def test_a_second_signal_breaks_the_run_off() -> None:
     with pytest.raises(KeyboardInterrupt):
         Pipeline(FakeSource(1000), negative, [sink]).run()
     assert sink.calls[-1] == "abort"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
+def test_a_terminal_that_closes_may_say_so_twice() -> None:
+    def interrupt(frame: Frame) -> None:
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+
+    before = signal.signal(signal.SIGHUP, lambda *_: pytest.fail("The signal was not caught."))
+    try:
+        sink = FakeSink(on_frame=interrupt)
+        assert Pipeline(FakeSource(1000), negative, [sink]).run().stopped
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert sink.calls == ["open", "write", "partial"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
+def test_nohup_is_respected() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        sink = FakeSink(on_frame=lambda frame: signal.raise_signal(signal.SIGHUP))
+        assert not Pipeline(FakeSource(5), negative, [sink]).run().stopped
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("broken_off", [False, True])
+def test_a_source_that_hangs_is_not_closed_under_its_thread(
+    monkeypatch: pytest.MonkeyPatch, broken_off: bool
+) -> None:
+    monkeypatch.setattr("rtstyle.pipeline.CAPTURE_PATIENCE", 0.01)
+    released = threading.Event()
+
+    class Stuck(FakeSource):
+        def stop(self) -> None:
+            super().stop()
+            if broken_off:  # as by a second Ctrl-C while it is waited for
+                raise KeyboardInterrupt
+
+    def hang(index: int) -> None:
+        if index == 1:
+            assert released.wait(10)
+
+    source = Stuck(on_frame=hang)
+    pipeline = Pipeline(source, negative, [FakeSink()], limit=1)
+    if broken_off:
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run()
+    else:
+        pipeline.run()
+    assert source.closed == 0
+    released.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("rtstyle"):
+            thread.join(10)
 
 
 def test_stop_from_another_thread() -> None:

@@ -13,16 +13,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import av
+import av.error
 import numpy as np
 import pytest
 from media import decode, exact_rgb, number_of, packets, picture, write_clip
 
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
-from rtstyle.sinks import encoders, open_output
+from rtstyle.sinks import encoders, open_output, pending
 from rtstyle.sinks.base import Sink, SinkClosedError
 from rtstyle.sinks.gif import GifSink
-from rtstyle.sinks.images import ImageSequenceSink
+from rtstyle.sinks.images import ImageSequenceSink, existing_pictures
 from rtstyle.sinks.null import NullSink
 from rtstyle.sinks.palette import Palette
 from rtstyle.sinks.pending import writing_to
@@ -469,6 +470,50 @@ class TestImages:
             with pytest.raises(SinkError):
                 ImageSequenceSink(tmp_path / name).open()
 
+    @pytest.mark.parametrize("name", ["x_%d_%d.png", "50%_%d.png", "%%d.png", "x_%s_%d.png"])
+    def test_a_name_that_cannot_number_is_refused(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(SinkError, match="cannot number"):
+            ImageSequenceSink(tmp_path / name).open()
+        assert names(tmp_path) == []
+        assert existing_pictures(tmp_path / name) == []
+
+    def test_what_would_be_replaced(self, tmp_path: Path) -> None:
+        for name in (
+            "1.png",
+            "00001.png",
+            "000003.png",
+            "123456.png",
+            "a.png",
+            "50%7",
+        ):
+            (tmp_path / name).write_text("")
+
+        def found(name: str) -> list[str]:
+            return [path.name for path in existing_pictures(tmp_path / name)]
+
+        assert found("") == found("%05d.png") == ["00001.png", "123456.png"]
+        assert found("%d.png") == ["1.png", "123456.png"]
+        assert found("50%%%d") == ["50%7"]
+        assert found("no") == found("b_%d.png") == []
+
+    def test_an_older_longer_sequence_is_replaced_as_a_whole(self, tmp_path: Path) -> None:
+        fill(ImageSequenceSink(tmp_path / "f_%03d.png"), 5)
+        (tmp_path / "f_007.png").write_text("no part of it")
+        fill(ImageSequenceSink(tmp_path / "f_%03d.png"), 2)
+        assert names(tmp_path) == ["f_001.png", "f_002.png", "f_007.png"]
+
+    def test_what_cannot_be_moved_is_kept(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pending, "RENAME_PATIENCE", 0)
+        (tmp_path / "f_002.png").mkdir()
+        sink = ImageSequenceSink(tmp_path / "f_%03d.png")
+        with pytest.raises(SinkError, match=r"Pictures from 2 on are in .*f\.partial"):
+            fill(sink, 3)
+        sink.abort()
+        assert names(tmp_path) == ["f.partial", "f_001.png", "f_002.png"]
+        assert names(tmp_path / "f.partial") == ["f_002.png", "f_003.png"]
+
 
 class TestWindow:
     def test_shows_the_picture(self) -> None:
@@ -512,6 +557,103 @@ class TestWindow:
         monkeypatch.delenv("DISPLAY", raising=False)
         with pytest.raises(SinkError, match="--no-window"):
             WindowSink().open()
+
+
+@pytest.mark.parametrize(("name", "kept"), [("a.mp4", "a.partial.mp4"), ("a.gif", "a.partial.gif")])
+class TestRename:
+    """On Windows a player or a virus scanner holds files, so that they cannot be replaced."""
+
+    def hold(self, monkeypatch: pytest.MonkeyPatch, held: Callable[[Path], bool]) -> None:
+        replace = os.replace
+
+        def refuse(source: Path, target: Path) -> None:
+            if held(Path(target)):
+                raise PermissionError(errno.EACCES, "It is being used by another process")
+            replace(source, target)
+
+        monkeypatch.setattr(pending.os, "replace", refuse)  # type: ignore[attr-defined]
+        monkeypatch.setattr(pending, "RENAME_PAUSE", 0)
+
+    def test_it_is_tried_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kept: str
+    ) -> None:
+        answers = iter([True, True, False])
+        self.hold(monkeypatch, lambda target: next(answers))
+        fill(open_output(tmp_path / name, FakeSource()))
+        assert names(tmp_path) == [name]
+
+    def test_a_held_file_leaves_the_painting_beside_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kept: str
+    ) -> None:
+        monkeypatch.setattr(pending, "RENAME_PATIENCE", 0)
+        self.hold(monkeypatch, lambda target: target.name == name)
+        for file in (name, kept):
+            (tmp_path / file).write_bytes(b"old")
+        sink = open_output(tmp_path / name, FakeSource())
+        second = kept.replace("partial", "partial-2")
+        with pytest.raises(SinkError, match=f"another process. What was painted .*{second}"):
+            fill(sink)
+        sink.abort()
+        assert names(tmp_path) == sorted([name, kept, second])
+        assert (tmp_path / name).read_bytes() == (tmp_path / kept).read_bytes() == b"old"
+        assert len(decode(tmp_path / second)) == COUNT
+
+    def test_where_no_name_can_be_had_the_hidden_file_stays(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kept: str
+    ) -> None:
+        monkeypatch.setattr(pending, "RENAME_PATIENCE", 0)
+        self.hold(monkeypatch, lambda target: True)
+        sink = open_output(tmp_path / name, FakeSource())
+        with pytest.raises(SinkError) as caught:
+            fill(sink)
+        sink.abort()
+        (left,) = tmp_path.iterdir()
+        assert str(left) in str(caught.value)
+        assert len(decode(left)) == COUNT
+
+    def test_an_older_partial_file_stays(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kept: str
+    ) -> None:
+        (tmp_path / kept).write_bytes(b"old")
+        fill(open_output(tmp_path / name, FakeSource()), complete=False)
+        assert (tmp_path / kept).read_bytes() == b"old"
+        assert names(tmp_path) == sorted([kept, kept.replace("partial", "partial-2")])
+
+
+FFMPEG_ERRORS = [
+    av.error.ExternalError,
+    av.error.UnknownError,
+    av.error.PatchWelcomeError,
+    av.error.OverflowError,
+    av.error.EncoderNotFoundError,
+    av.error.BugError,
+]
+
+
+@pytest.mark.parametrize("kind", FFMPEG_ERRORS)
+def test_errors_of_ffmpeg_are_named(kind: type[Exception]) -> None:
+    def fail() -> None:
+        with writing_to(Path("out.mp4")):
+            raise kind(542398533, "Generic error in an external library")
+
+    with pytest.raises(SinkError, match=r"^out.mp4 cannot be written. Generic error in an"):
+        fail()
+
+
+@pytest.mark.parametrize("kind", FFMPEG_ERRORS)
+@pytest.mark.parametrize("name", ["out.mp4", "out.gif"])
+def test_abort_leaves_nothing_though_ffmpeg_fails(
+    tmp_path: Path, name: str, kind: type[Exception]
+) -> None:
+    class Broken:
+        def close(self) -> None:
+            raise kind(1, "It failed")
+
+    sink: Any = open_output(tmp_path / name, FakeSource())
+    sink.open()
+    sink._output = Broken()
+    sink.abort()
+    assert names(tmp_path) == []
 
 
 def test_a_full_disk_is_named() -> None:

@@ -507,6 +507,11 @@ class TestImages:
             with open_video(path) as source:
                 assert [number_of(f.image, 4) for f in source] == list(range(6))
 
+    def test_hidden_files_are_no_pictures(self, tmp_path: Path) -> None:
+        folder = write_images(tmp_path / "in")
+        (folder / "._in_8.png").write_bytes(b"no picture")
+        assert len(list_images(folder)) == 6
+
     def test_start_and_end(self, tmp_path: Path) -> None:
         with open_video(write_images(tmp_path / "in"), 0.08, 0.16) as source:
             assert [number_of(f.image, 4) for f in source] == [2, 3]

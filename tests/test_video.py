@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from media import decode, number_of, packets, picture, write_clip
+from PIL import Image as Pil
 
 from rtstyle import cli, stylize_video
 from rtstyle.errors import EngineError, RtstyleError, SinkError, SourceError, StyleError, UsageError
-from rtstyle.pipeline import Progress
+from rtstyle.pipeline import ENDING, Progress
 from rtstyle.progress import human_size, parse_time
 from rtstyle.stylizer import Stylizer
+from rtstyle.testing import FakeSource
 from rtstyle.video import VideoReport
 
 
@@ -182,6 +185,69 @@ class TestFailure:
                 paint(clip, output)
         assert clip.read_bytes() == before
 
+    @pytest.mark.parametrize("overwrite", [False, True])
+    @pytest.mark.parametrize(
+        ("source", "output"),
+        [
+            ("in_%05d.png", "in_%05d.png"),
+            ("in_*.png", "in_%05d.png"),
+            ("", "in_%05d.png"),
+            ("in_%05d.png", ""),
+            ("", ""),
+            ("in_%05d.png", "../link/in_%05d.png"),
+        ],
+    )
+    def test_input_pictures_are_never_outputs(
+        self, tmp_path: Path, source: str, output: str, overwrite: bool
+    ) -> None:
+        folder = tmp_path / "pics"
+        folder.mkdir()
+        (tmp_path / "link").symlink_to(folder)
+        for number in range(2, 4):
+            Pil.new("RGB", (32, 32), (number, 0, 0)).save(folder / f"in_{number:05d}.png")
+        before = {path: path.read_bytes() for path in folder.iterdir()}
+        with pytest.raises(UsageError, match="input"):
+            paint(folder / source, folder / output, "invert", overwrite=overwrite)
+        assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+    @pytest.mark.parametrize("output", ["out", "out/%05d.png"])
+    def test_existing_pictures_need_a_word(self, clip: Path, tmp_path: Path, output: str) -> None:
+        old = tmp_path / "out" / "00003.png"
+        old.parent.mkdir()
+        (old.parent / "notes.txt").write_text("other files do not matter")
+        paint(clip, tmp_path / output, end=0.08)
+        old.write_bytes(b"precious")
+        for file in old.parent.glob("0000[12].png"):
+            file.unlink()
+        with pytest.raises(UsageError, match=r"00003\.png exists already"):
+            paint(clip, tmp_path / output, end=0.2)
+        assert old.read_bytes() == b"precious"
+        paint(clip, tmp_path / output, end=0.08, overwrite=True)
+        assert names(old.parent) == ["00001.png", "00002.png", "notes.txt"]
+
+    def test_a_source_that_hangs_is_left_open(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        released = threading.Event()
+
+        def hang(index: int) -> None:
+            if index == 1:
+                assert released.wait(10)
+
+        source = FakeSource(on_frame=hang)
+        monkeypatch.setattr("rtstyle.video.open_video", lambda *_: source)
+        monkeypatch.setattr("rtstyle.pipeline.CAPTURE_PATIENCE", 0.01)
+        report = paint(
+            tmp_path / "camera", tmp_path / "out.mp4", audio=False,
+            progress=lambda _: signal.raise_signal(signal.SIGINT),
+        )  # fmt: skip
+        assert report.stopped
+        assert source.closed == 0
+        released.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("rtstyle"):
+                thread.join(10)
+
     @pytest.mark.parametrize(
         ("error", "options"),
         [
@@ -228,6 +294,55 @@ class TestCommand:
         assert len(decode(tmp_path / "out" / "clip.mp4")) == 20
         assert len(decode(tmp_path / "out" / "clip_avi.mp4")) == 3
 
+    def test_hidden_files_of_a_folder_are_no_videos(self, clip: Path, tmp_path: Path) -> None:
+        for name in ("._clip.mp4", ".clip.abcd1234.tmp.mp4"):
+            (clip.parent / name).write_bytes(b"no video")
+        (clip.parent / "folder.mp4").mkdir()
+        assert command(clip.parent, tmp_path / "out", "--style", "identity") == 0
+        assert names(tmp_path / "out") == ["clip.mp4"]
+
+    def test_what_the_system_refuses_does_not_cost_the_others(
+        self,
+        clip: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        from rtstyle import video
+
+        check = video.check_output
+
+        def refuse(source: Path, *others: Any) -> None:
+            if source.name == "a.mp4":
+                raise PermissionError(13, "Permission denied", str(source))
+            check(source, *others)
+
+        monkeypatch.setattr(video, "check_output", refuse)
+        write_clip(clip.parent / "a.mp4", frames=2)
+        assert command(clip.parent, tmp_path / "out", "--style", "identity") == 2
+        assert "Permission denied" in capsys.readouterr().err
+        assert names(tmp_path / "out") == ["clip.mp4"]
+
+    @pytest.mark.parametrize("number", [n for n in ENDING if n != signal.SIGINT])
+    def test_a_signal_while_the_model_is_loaded_leaves_nothing(
+        self, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    ) -> None:
+        def interrupt(*_: object, **__: object) -> None:
+            assert names(tmp_path) != ["in"]
+            signal.raise_signal(number)
+
+        def miss(*_: object) -> None:
+            raise AssertionError("The signal was not caught.")
+
+        monkeypatch.setattr("rtstyle.video.open_stylizer", interrupt)
+        before = signal.signal(number, miss)
+        try:
+            assert command(clip, tmp_path / "out.mp4") == 128 + number
+            assert signal.getsignal(number) is miss
+        finally:
+            signal.signal(number, before)
+        assert names(tmp_path) == ["in"]
+
     def test_equal_names_are_refused(self, clip: Path, tmp_path: Path) -> None:
         (tmp_path / "b").mkdir()
         other = write_clip(tmp_path / "b" / "clip.mp4", frames=2)
@@ -257,6 +372,8 @@ class TestCommand:
             (["--style", "mosiac"], "mosaic"),
             (["--encoder", "nonsense", "--style", "identity"], "nonsense"),
             (["--size", "huge"], "huge"),
+            (["o" * 300 + ".mp4"], "ooo"),
+            (["a_%d_%d.png"], "cannot number"),
         ],
     )
     def test_bad_options_are_one_line(
@@ -267,7 +384,8 @@ class TestCommand:
         message: str,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        assert command(clip, tmp_path / "out.mp4", *words) != 0
+        output = tmp_path / ("out.mp4" if words[0].startswith("--") else words.pop(0))
+        assert command(clip, output, *words) == 2
         said = capsys.readouterr().err
         assert message in said
         assert said.count("\n") == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import av
@@ -8,6 +9,7 @@ import pytest
 from media import write_clip
 
 from rtstyle import cli
+from rtstyle.testing import FakeSource
 
 
 def command(*words: object) -> int:
@@ -81,6 +83,9 @@ def test_closing_the_window_is_no_failure(
         (["--camera", "test", "--resolution", "big"], "--resolution big"),
         (["--camera", "test", "--no-window", "--only", "dogs"], "--only dogs"),
         (["--camera", "test", "--no-window", "--target-fps", "0"], "--target-fps 0"),
+        (["--camera", "test", "--no-window", "--fps", "0"], "--fps 0 is out of range"),
+        (["--camera", "test", "--no-window", "--fps", "0.3"], "--fps 0.3 is out of range"),
+        (["--camera", "test", "--no-window", "--fps", "nan"], "--fps nan is out of range"),
         (["--camera", "test", "--no-window", "--height", "3"], "height"),
         (["--camera", "test", "--no-window", "--folder", "/nowhere/x"], "/nowhere/x"),
         (["--camera", "test", "--no-window", "--record", "/nowhere/x.mp4"], "/nowhere"),
@@ -95,6 +100,24 @@ def test_bad_options_are_one_line(
     said = capfd.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_a_camera_that_hangs_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def hang(index: int) -> None:
+        if index == 1:
+            assert released.wait(10)
+
+    source = FakeSource(on_frame=hang)
+    monkeypatch.setattr("rtstyle.sources.open_camera", lambda *_, **__: source)
+    monkeypatch.setattr("rtstyle.pipeline.CAPTURE_PATIENCE", 0.01)
+    assert command("--style", "identity", "--no-window", "--frames", 1) == 0
+    assert source.closed == 0
+    released.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("rtstyle"):
+            thread.join(10)
 
 
 def test_no_screen_names_the_way_out(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -36,6 +40,9 @@ COMMAND_MODULES = (
 
 DEBUG_VARIABLE = "RTSTYLE_DEBUG"
 """Environment variable that lets unforeseen errors through with their traceback."""
+
+ENDING = ("SIGTERM", "SIGHUP", "SIGBREAK")
+"""Signals that end the program beside Ctrl-C; not every system has all."""
 
 
 def modules_for(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -93,15 +100,52 @@ def print_error(error: RtstyleError) -> None:
     typer.echo(str(error), err=True)
 
 
+def print_system_error(error: OSError) -> None:
+    """Print what the system said of a file or a device that no part of rtstyle foresaw."""
+    name = "A file or a device" if error.filename is None else os.fsdecode(error.filename)
+    todo = "Check its name, and whether you may use it and its folder."
+    print_error(RtstyleError(f"{name} cannot be used.", error.strerror or str(error), todo))
+
+
+def leave(number: int, _frame: FrameType | None) -> None:
+    """Unwind on a signal, so that temporary files go; a second SIGTERM ends the program at once."""
+    signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
+    # As a shell reports it: 143 for SIGTERM, 129 for SIGHUP.
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def unwinding() -> Iterator[None]:
+    """Let signals that end the program unwind it; commands that catch them have their own way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    # What is ignored stays so: nohup relies on it.
+    caught = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, leave) for number in caught}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def main() -> None:
     """Run the command line; the entry point of the `rtstyle` script."""
     try:
-        build_app(modules_for(sys.argv[1:]))(standalone_mode=True)
+        with unwinding():
+            build_app(modules_for(sys.argv[1:]))(standalone_mode=True)
     except RtstyleError as error:
         print_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        print_system_error(error)
+        sys.exit(2)
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise

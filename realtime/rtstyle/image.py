@@ -138,7 +138,9 @@ def _photos(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in INPUT_SUFFIXES and p.is_file())
+    # Hidden are what macOS notes of a file (._photo.jpg), and an output that is not done yet.
+    seen = (p for p in path.iterdir() if not p.name.startswith("."))
+    found = sorted(p for p in seen if p.suffix.lower() in INPUT_SUFFIXES and p.is_file())
     if not found:
         raise SourceError(f"The folder {path} has no photos.", "", "Name a folder with photos.")
     yield from found

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -31,6 +31,13 @@ POLL = 0.1
 CAPTURE_PATIENCE = 5.0
 """Seconds that a source may take to notice `stop`; a dead network camera is left behind."""
 LATENCIES_KEPT = 1 << 15
+HANGUP = getattr(signal, "SIGHUP", None)
+ENDING: tuple[signal.Signals, ...] = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
+)
+"""Ctrl-C, `kill`, a terminal that is closed, and on Windows Ctrl-Break or a closed console."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +121,8 @@ class Pipeline:
     `policy` is `WAIT` (nothing is lost) or `LATEST` (the newest frame wins). `workers` threads
     call `stylize` at once. `limit` ends the run after so many frames, `max_rate` lets no more than
     that many a second in and counts the others as drops. `progress` is called in the
-    calling thread after each frame. Source and sinks are opened and closed here; after Ctrl-C,
-    SIGTERM or `stop` the sinks keep what was done (as partial, where a file was to be finished).
+    calling thread after each frame. Source and sinks are opened and closed here; after a signal of
+    `ENDING` or `stop` the sinks keep what was done (as partial, where a file was to be finished).
     """
 
     def __init__(
@@ -180,7 +187,9 @@ class Pipeline:
                     sink.close(complete)
         except BaseException:
             for sink in opened:
-                sink.abort()
+                # What went wrong first is told; no sink may keep the others from clearing away.
+                with suppress(Exception):
+                    sink.abort()
             raise
         finally:
             if not self._stuck:
@@ -195,6 +204,8 @@ class Pipeline:
         self._began = time.monotonic()
         for thread in threads:
             thread.start()
+        # Until it has been seen to end: the second Ctrl-C may come while it is waited for.
+        self._stuck = True
         try:
             self._report.stopped = not self._show_all()
         except SinkClosedError:
@@ -343,18 +354,21 @@ class Pipeline:
 
     @contextmanager
     def _catch_interrupt(self) -> Iterator[None]:
-        """Let the first Ctrl-C (or SIGTERM) end the run in order; the second one breaks it off."""
+        """Let the first signal of `ENDING` end the run in order; the second one breaks it off."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
-        def on_signal(_number: int, _stack: Any) -> None:
-            if self._interrupted:
+        def on_signal(number: int, _stack: Any) -> None:
+            # A terminal that is closed says so twice: the system to all, and the shell to its jobs.
+            if self._interrupted and number != HANGUP:
                 raise KeyboardInterrupt
             # Only a flag: a lock taken here might be held by the very code interrupted.
             self._interrupted = True
 
-        before = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+        # nohup has SIGHUP ignored, and so it must stay.
+        caught = [n for n in ENDING if n != HANGUP or signal.getsignal(n) != signal.SIG_IGN]
+        before = {number: signal.signal(number, on_signal) for number in caught}
         try:
             yield
         finally:

@@ -85,7 +85,9 @@ def stylize_video(
     check_output(Path(source), Path(output), overwrite)
     with ExitStack() as stack:
         frames = open_video(source, start, end)
-        stack.callback(frames.close)
+        # Once the pipeline runs it closes the source, or leaves it to a thread that hangs in it.
+        mine = stack.enter_context(ExitStack())
+        mine.callback(frames.close)
         frames.open()
         copier = make_copier(Path(source), output, start, end) if audio else None
         sink = open_output(output, frames, encoder=encoder, copier=copier)
@@ -107,9 +109,9 @@ def stylize_video(
             raise UsageError(
                 f"{source} does not tell its length.", "A sweep needs it.", "Convert it first."
             )
-        report = Pipeline(
-            frames, painter, [sink], workers=stylizer.streams, progress=progress
-        ).run()
+        pipeline = Pipeline(frames, painter, [sink], workers=stylizer.streams, progress=progress)
+        mine.pop_all()
+        report = pipeline.run()
     return summarize(report, sink, painter, copier)
 
 
@@ -187,21 +189,41 @@ def beside(image: Image, painted: Image) -> Image:
 
 
 def check_output(source: Path, output: Path, overwrite: bool) -> None:
-    """Raise `UsageError` if the output is the input, or exists and may not be replaced."""
-    if not output.exists():
-        return
-    if source.exists() and output.samefile(source):
+    """Raise `UsageError` if the output is the input, or exists and may not be replaced.
+
+    The pictures that a folder or a pattern means count one by one.
+    """
+    if source.exists() and output.exists() and output.samefile(source):
         raise UsageError(
             f"{output} is both input and output.", "It would be lost.", "Choose another name."
         )
-    if output.is_dir():
-        same = source.parent.exists() and output.samefile(source.parent)
-        if same and open_by_pattern(source):
-            raise UsageError(
-                f"{output} holds the input pictures.", "", "Choose another folder for the output."
-            )
-    elif not overwrite:
-        raise UsageError(f"{output} exists already.", "", "Add --overwrite, or choose a new name.")
+    if output.is_dir() and open_by_pattern(source) and output.resolve() == source.parent.resolve():
+        raise UsageError(
+            f"{output} holds the input pictures.", "", "Choose another folder for the output."
+        )
+    old = existing_outputs(output)
+    if old and {file_key(file) for file in old} & {file_key(file) for file in input_files(source)}:
+        raise UsageError(
+            f"{output} names input pictures.", "They would be lost.", "Choose another name."
+        )
+    if old and not overwrite:
+        raise UsageError(f"{old[0]} exists already.", "", "Add --overwrite, or choose a new name.")
+
+
+def existing_outputs(output: Path) -> list[Path]:
+    """Return the files that writing to `output`, a file, a folder or a pattern, may replace."""
+    from rtstyle.sinks.images import PRINTF, existing_pictures
+
+    if output.is_dir() or PRINTF.search(output.name):
+        return existing_pictures(output)
+    return [output] if output.exists() else []
+
+
+def input_files(source: Path) -> list[Path]:
+    """Return the pictures that a source reads, or the source itself if it is one file."""
+    from rtstyle.sources.images import list_images
+
+    return list_images(source) if source.is_dir() or open_by_pattern(source) else [source]
 
 
 def open_by_pattern(source: Path) -> bool:
@@ -209,6 +231,16 @@ def open_by_pattern(source: Path) -> bool:
     from rtstyle.sources.images import is_image_pattern
 
     return is_image_pattern(source)
+
+
+def file_key(file: Path) -> tuple[int, int] | Path:
+    """Return what two names of one file share."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        # A link that leads nowhere has but its name.
+        return file
+    return status.st_dev, status.st_ino
 
 
 def make_copier(

@@ -76,7 +76,7 @@ def image(
             try:
                 with Bar():
                     report = paint_file(stylizer, source, target, quality=quality)
-            except RtstyleError as error:
+            except (RtstyleError, OSError) as error:
                 if len(pairs) == 1:
                     raise
                 # One bad photo must not cost the user the others.

@@ -166,7 +166,9 @@ def plan(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
 
 def list_videos(folder: Path) -> list[Path]:
     """Return the videos of a folder, or the folder itself if it holds pictures only."""
-    videos = sorted(f for f in folder.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES)
+    # Hidden are what macOS notes of a file (._clip.mp4), and an output that is not done yet.
+    seen = (f for f in folder.iterdir() if not f.name.startswith("."))
+    videos = sorted(f for f in seen if f.suffix.lower() in VIDEO_SUFFIXES and f.is_file())
     if videos:
         return videos
     from rtstyle.sources.images import list_images
@@ -237,7 +239,7 @@ def run_many(
         for source, target in pairs:
             try:
                 report = run_one(source, target, {**options, **shared})
-            except RtstyleError as error:
+            except (RtstyleError, OSError) as error:
                 failed += 1
                 typer.echo(f"failed: {error}", err=True)
                 continue

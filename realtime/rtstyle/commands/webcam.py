@@ -93,6 +93,7 @@ def webcam(
 ) -> None:
     """Paint a camera live. In the window `?` lists the keys; `q` or Ctrl-C ends it."""
     width, rows = read_resolution(resolution)
+    check_rate("--fps", fps)
     from rtstyle.adain import check_scale, resolve
     from rtstyle.bank import StyleBank
     from rtstyle.controller import RateController, choose_ladder
@@ -118,7 +119,9 @@ def webcam(
         check_match(model)
     divided = open_mask(mask, len(names)) if mask else None
     with ExitStack() as stack:
-        source = stack.enter_context(
+        # Once the pipeline runs it closes the camera, or leaves it to a thread that hangs in it.
+        mine = stack.enter_context(ExitStack())
+        source = mine.enter_context(
             open_camera(camera, width=width, height=rows, rate=fps, loop=loop)
         )
         if divided:
@@ -145,10 +148,12 @@ def webcam(
         engine = warm_up(bank, look, source)
         what = f"{shown_names(look)} on {engine}, {float(rate):g} FPS"
         typer.echo(f"{source.describe()}  |  {what}", err=True)
-        report = Pipeline(
+        pipeline = Pipeline(
             source, studio, sinks, policy=LATEST, limit=frames,
             max_rate=float(rate) if target_fps else None, progress=session.progress,
-        ).run()  # fmt: skip
+        )  # fmt: skip
+        mine.pop_all()
+        report = pipeline.run()
     typer.echo(summary(report))
     for path in recorder.paths:
         typer.echo(f"recorded {path}")
@@ -173,9 +178,14 @@ def hold_rate(asked: float | None, camera: Fraction | None) -> Fraction:
 
     if asked is None:
         return camera or Fraction(DEFAULT_RATE)
-    if not 1 <= asked <= 240:
-        raise UsageError(f"--target-fps {asked:g} is out of range.", "", "Use 1 to 240.")
+    check_rate("--target-fps", asked)
     return Fraction(asked).limit_denominator(1001)
+
+
+def check_rate(option: str, rate: float) -> None:
+    """Raise `UsageError` for a rate that no camera has; NaN is one, too."""
+    if not 1 <= rate <= 240:
+        raise UsageError(f"{option} {rate:g} is out of range.", "", "Use 1 to 240.")
 
 
 def open_microphone(stack: ExitStack) -> SoundInput:

@@ -21,7 +21,7 @@ import uvicorn
 from rtstyle.adain import check_scale
 from rtstyle.bank import StyleBank
 from rtstyle.errors import UsageError
-from rtstyle.pipeline import one_opencv_thread
+from rtstyle.pipeline import ENDING, one_opencv_thread
 from rtstyle.serve.app import Site, build_app
 from rtstyle.serve.camera import CameraHub
 from rtstyle.serve.catalogue import Catalogue
@@ -93,7 +93,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM end the server in order, and not end the program with it."""
+        """Let the signals of `pipeline.ENDING` end the server in order, but not the program."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -102,7 +102,8 @@ class Server(uvicorn.Server):
             self.force_exit = self.should_exit
             self.should_exit = True
 
-        kinds = (signal.SIGINT, signal.SIGTERM)
+        # What is ignored stays so: nohup relies on it.
+        kinds = [kind for kind in ENDING if signal.getsignal(kind) != signal.SIG_IGN]
         before = {kind: signal.signal(kind, on_signal) for kind in kinds}
         try:
             yield

@@ -13,7 +13,7 @@ from rtstyle.errors import SinkError
 from rtstyle.frame import Frame, Image
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.palette import Palette
-from rtstyle.sinks.pending import PendingFile, writing_to
+from rtstyle.sinks.pending import PendingFile, close_anyway, writing_to
 
 CENTISECOND = Fraction(1, 100)
 FASTEST = 2
@@ -91,14 +91,12 @@ class GifSink(Sink):
     def abort(self) -> None:
         """Throw the temporary file away."""
         output, self._output = self._output, None
-        if output is not None:
-            try:
-                output.close()
-            except (OSError, ValueError):
-                self._last = None
-        if self._pending:
-            self._pending.discard()
-            self._pending = None
+        try:
+            close_anyway(output)
+        finally:
+            pending, self._pending = self._pending, None
+            if pending:
+                pending.discard()
 
     def _start(self, frame: Frame, pending: PendingFile) -> None:
         self._pending = pending

@@ -6,6 +6,8 @@ import os
 import re
 import secrets
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -13,7 +15,7 @@ import cv2
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
 from rtstyle.sinks.base import Sink
-from rtstyle.sinks.pending import check_folder, writing_to
+from rtstyle.sinks.pending import check_folder, keep_aside, rename, writing_to
 
 PRINTF = re.compile(r"%0?\d*d")
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
@@ -25,20 +27,47 @@ QUALITY = {
 }
 
 
+def split_target(path: Path) -> tuple[Path, str]:
+    """Return the folder and the printf pattern that `path`, a pattern or a folder, stands for."""
+    if PRINTF.search(path.name):
+        return path.parent, path.name
+    return path, "%05d.png"
+
+
+def numbers_well(pattern: str) -> bool:
+    """Say whether a file name has one place for a number, and else no sign that printf knows."""
+    try:
+        return len(PRINTF.findall(pattern)) == 1 and pattern % 1 != pattern % 2
+    except (TypeError, ValueError):
+        return False
+
+
+def existing_pictures(path: Path) -> list[Path]:
+    """Return the files that pictures written to `path`, a pattern or a folder, may replace."""
+    folder, pattern = split_target(path)
+    if not numbers_well(pattern) or not folder.is_dir():
+        return []
+    head, tail = (re.escape(text % ()) for text in PRINTF.split(pattern))
+    # Whether upper and lower case differ, the file system knows.
+    name = re.compile(rf"{head} *(\d+){tail}", re.ASCII | re.IGNORECASE)
+    found = (name.fullmatch(file.name) for file in folder.iterdir())
+    numbers = sorted({int(match[1]) for match in found if match})
+    pictures = (folder / (pattern % number) for number in numbers if number)
+    return [picture for picture in pictures if os.path.lexists(picture)]
+
+
 class ImageSequenceSink(Sink):
     """Writes pictures 1, 2, 3, ... to `path`, a folder or a pattern like `out/frame_%05d.png`.
 
-    They are collected in a temporary folder and moved into place on `close`; what is cut short
-    goes to a folder whose name ends in `.partial`, and `path` then names that.
+    They are collected in a temporary folder and moved into place on `close`, where they replace an
+    older sequence as a whole: what it has more is removed. What is cut short goes to a folder
+    whose name ends in `.partial`, and `path` then names that.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.name = str(path)
-        if PRINTF.search(self.path.name):
-            self._folder, self._pattern = self.path.parent, self.path.name
-        else:
-            self._folder, self._pattern = self.path, "%05d.png"
+        self._folder, self._pattern = split_target(self.path)
         self._temporary: Path | None = None
         self._count = self._bytes = 0
 
@@ -46,6 +75,12 @@ class ImageSequenceSink(Sink):
         """Check the folder above and make the temporary one."""
         if self._temporary is not None:
             return
+        if not numbers_well(self._pattern):
+            raise SinkError(
+                f"{self._pattern} cannot number pictures.",
+                "It needs one place for the number, and any other % twice.",
+                "Write it like out_%05d.png.",
+            )
         if Path(self._pattern).suffix.lower() not in SUFFIXES:
             raise SinkError(
                 f"{self._pattern} is not a kind of picture that can be written.",
@@ -83,13 +118,13 @@ class ImageSequenceSink(Sink):
         if self._temporary is None or not self._count:
             self.abort()
             return
-        target = self._folder if complete else self._partial_folder()
-        with writing_to(self.path):
-            target.mkdir(exist_ok=True)
-            for file in sorted(self._temporary.iterdir()):
-                os.replace(file, target / file.name)  # noqa: PTH105 - says that it replaces
-        self.path = target if not complete or self.path == target else self.path
-        self.abort()
+        if complete:
+            self._move_pictures(self._temporary)
+            self.abort()
+            self._remove_rest()
+        else:
+            self.path = keep_aside(self._temporary, self._partial_folder())
+            self._temporary = None
 
     @property
     def written(self) -> int:
@@ -101,6 +136,32 @@ class ImageSequenceSink(Sink):
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
             self._temporary = None
+
+    def _move_pictures(self, temporary: Path) -> None:
+        """Move all into place. What cannot be moved is kept aside, and a `SinkError` says where."""
+        done = 0
+        try:
+            self._folder.mkdir(exist_ok=True)
+            for name in self._names(1, self._count + 1):
+                rename(temporary / name, self._folder / name)
+                done += 1
+        except OSError as error:
+            self._temporary = None
+            kept = keep_aside(temporary, self._partial_folder())
+            why, todo = error.strerror or str(error), f"Pictures from {done + 1} on are in {kept}."
+            raise SinkError(f"{self.path} cannot be written.", why, todo) from error
+
+    def _remove_rest(self) -> None:
+        """Remove what an older, longer sequence of this name has more."""
+        with writing_to(self.path):
+            for name in self._names(self._count + 1, sys.maxsize):
+                picture = self._folder / name
+                if not picture.is_file():
+                    return
+                picture.unlink()
+
+    def _names(self, first: int, end: int) -> Iterator[str]:
+        return (self._pattern % number for number in range(first, end))
 
     def _partial_folder(self) -> Path:
         if self.path == self._folder:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
+
+import av.error
 
 from rtstyle.errors import RtstyleError, SinkError
+
+RENAME_PATIENCE = 2.0
+"""Seconds to try a rename again: on Windows a player or a virus scanner may hold the old file."""
+RENAME_PAUSE = 0.1
 
 
 def partial_name(path: Path) -> Path:
@@ -17,11 +26,44 @@ def partial_name(path: Path) -> Path:
     return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
+def free_name(path: Path) -> Path:
+    """Return `path`, or where that exists the first free of `clip-2.mp4`, `clip-3.mp4`, ..."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return next(name for name in chain((path,), numbered) if not os.path.lexists(name))
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give `source` the name `target`, which it replaces. Raises `OSError`."""
+    until = time.monotonic() + RENAME_PATIENCE
+    while True:
+        try:
+            os.replace(source, target)  # noqa: PTH105 - says that it replaces
+        except PermissionError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(RENAME_PAUSE)
+        else:
+            return
+
+
+def keep_aside(temporary: Path, name: Path) -> Path:
+    """Give `temporary` that name, or a free one like it, and return where it is now."""
+    kept = free_name(name)
+    try:
+        rename(temporary, kept)
+    except OSError:
+        # Better a hidden file than none.
+        return temporary
+    return kept
+
+
 class PendingFile:
     """A temporary file beside `path` that replaces it in one step, or goes without a trace.
 
     Raises `SinkError` if `path` is a folder, or its folder is missing or cannot be written to.
     """
+
+    _kept = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -33,11 +75,22 @@ class PendingFile:
             self.temporary.touch(exist_ok=False)
 
     def commit(self, complete: bool = True) -> Path:
-        """Give the file its name, or the name of a partial one, and return that."""
-        target = self.path if complete else partial_name(self.path)
-        with writing_to(self.path):
-            os.replace(self.temporary, target)  # noqa: PTH105 - says that it replaces
-        return target
+        """Give the file its name, or a free one as a partial file, and return that.
+
+        Where it cannot have its name, a `SinkError` tells under which other one it is kept.
+        """
+        if not complete:
+            return self._keep()
+        try:
+            rename(self.temporary, self.path)
+        except OSError as error:
+            why, todo = error.strerror or str(error), f"What was painted is kept as {self._keep()}."
+            raise SinkError(f"{self.path} cannot be written.", why, todo) from error
+        return self.path
+
+    def _keep(self) -> Path:
+        self._kept = True
+        return keep_aside(self.temporary, partial_name(self.path))
 
     @property
     def size(self) -> int:
@@ -48,7 +101,9 @@ class PendingFile:
             return 0
 
     def discard(self) -> None:
-        """Remove the temporary file, if it is still there."""
+        """Remove the temporary file, if it is still there and no output to be kept."""
+        if self._kept:
+            return
         with suppress(OSError):
             self.temporary.unlink(missing_ok=True)
 
@@ -87,6 +142,14 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def close_anyway(*things: Any) -> None:
+    """Close what is thrown away. What FFmpeg says of it, a full disk for example, is no matter."""
+    for thing in things:
+        with suppress(av.error.FFmpegError, OSError, ValueError, RuntimeError):
+            if thing is not None:
+                thing.close()
+
+
 @contextmanager
 def writing_to(path: Path) -> Iterator[None]:
     """Turn what the system or FFmpeg says while writing `path` into a `SinkError`."""
@@ -102,5 +165,7 @@ def writing_to(path: Path) -> Iterator[None]:
                 "Make room, or choose another folder.",
             ) from error
         raise SinkError(f"{path} cannot be written.", error.strerror or str(error)) from error
-    except (ValueError, RuntimeError) as error:
-        raise SinkError(f"{path} cannot be written.", str(error)) from error
+    except (av.error.FFmpegError, ValueError, RuntimeError) as error:
+        # Several errors of FFmpeg have no other base: ExternalError, for example.
+        why = getattr(error, "strerror", None) or str(error)
+        raise SinkError(f"{path} cannot be written.", why) from error

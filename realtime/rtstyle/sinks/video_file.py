@@ -13,7 +13,7 @@ from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.encoders import EncoderChoice, choose_encoder
-from rtstyle.sinks.pending import GrowingFile, PendingFile, writing_to
+from rtstyle.sinks.pending import GrowingFile, PendingFile, close_anyway, writing_to
 from rtstyle.sinks.sound_track import SoundTrack
 from rtstyle.sinks.stream_copy import StreamCopier
 from rtstyle.sound import Sound
@@ -153,18 +153,13 @@ class VideoFileSink(Sink):
 
     def abort(self) -> None:
         """Throw the temporary file away."""
-        if self._copier:
-            self._copier.close()
         output, self._output = self._output, None
-        if output is not None:
-            try:
-                output.close()
-            except (OSError, ValueError):
-                # The disk is full, for example; the file goes anyway.
-                self._stream = None
-        if self._pending:
-            self._pending.discard()
-            self._pending = None
+        try:
+            close_anyway(self._copier, output)
+        finally:
+            pending, self._pending = self._pending, None
+            if pending:
+                pending.discard()
 
     def _start(self, frame: Frame) -> None:
         """Open container and encoder, now that size and time base are known."""

@@ -37,7 +37,9 @@ def list_images(path: str | Path) -> list[Path]:
     """Return the pictures of a folder, a glob or a printf pattern, in natural order."""
     path = Path(path)
     if path.is_dir():
-        found = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+        # macOS lays `._` files without a picture beside those of other file systems.
+        seen = (p for p in path.iterdir() if not p.name.startswith("."))
+        found = [p for p in seen if p.suffix.lower() in IMAGE_SUFFIXES]
     elif PRINTF.search(path.name):
         head, tail = PRINTF.split(path.name, maxsplit=1)
         name = re.compile(re.escape(head) + r"\d+" + re.escape(tail))
