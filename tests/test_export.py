@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 torch = pytest.importorskip("torch")
 
@@ -20,9 +21,10 @@ from rtstyle.engines import open_engine, ov  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle.samples import sample_frames  # noqa: E402
 from rtstyle.styles import find_model, load_manifest  # noqa: E402
-from rtstyle_export.export_job import export_checkpoint  # noqa: E402
+from rtstyle_export.export_job import export_checkpoint, training_facts  # noqa: E402
 from rtstyle_export.losses import LossSpec, PerceptualLoss  # noqa: E402
 from rtstyle_export.networks.johnson import SIZES, build_network  # noqa: E402
+from rtstyle_export.networks.realtime import fold_upsample  # noqa: E402
 from rtstyle_export.onnx_writer import (  # noqa: E402
     Credits,
     PictureNet,
@@ -31,7 +33,7 @@ from rtstyle_export.onnx_writer import (  # noqa: E402
     write_onnx,
 )
 from rtstyle_export.parity import Parity, measure_parity  # noqa: E402
-from rtstyle_export.quality import gatys_curve, score  # noqa: E402
+from rtstyle_export.quality import Score, gatys_curve, score, spec_of  # noqa: E402
 from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.vgg import VGG  # noqa: E402
 
@@ -189,12 +191,31 @@ def test_command_writes_every_style_and_the_manifest(
 def test_what_was_trained_in_8_bits_is_stored_so_at_parity(size: str, tmp_path: Path) -> None:
     config = small_config(Path("a.jpg"), size=size, weight_bits=8)
     path = tmp_path / "checkpoint.pt"
-    Checkpoint(config, 4, lively(size).state_dict(), None, 1.0, {}).save(path)
+    net = lively(size)
+    Checkpoint(config, 4, net.state_dict(), None, 1.0, {}).save(path)
     done = export_checkpoint(path, tmp_path)[0]
     assert done.parity.within_one > 0.9999
-    types = [tensor.data_type for tensor in onnx.load(done.path).graph.initializer]
+    tensors = onnx.load(done.path).graph.initializer
+    types = [tensor.data_type for tensor in tensors]
     # The real-time networks are folded: there the first and the last layers have other kernels.
     assert types.count(onnx.TensorProto.INT8) >= (15 if size == "paper" else 5)
+    if size != "paper":
+        # Folded, it would not fit into 8 bits, so it is only rounded to 16.
+        even = next(numpy_helper.to_array(t) for t in tensors if t.name == "up.0.weight.stored")
+        exact = fold_upsample(net.up.weight.detach(), torch.zeros(16))[0].weight
+        assert np.array_equal(even, exact.detach().half().numpy())
+
+
+def test_a_file_tells_the_whole_objective_it_was_trained_with() -> None:
+    spec = LossSpec({"relu2_2": 0.5}, {"conv1_2": 2.0}, 3.0, 4.0, 5.0, 6.0)
+    config = small_config(Path("a.jpg"), loss=spec, loss_network="vgg19")
+    facts = json.loads(json.dumps(training_facts(Checkpoint(config, 4, {}, None, 1.0, {}))))
+    assert spec_of(facts) == spec
+    assert facts["loss_network"] == "vgg19"
+    # Files exported before say less.
+    assert spec_of({"content_weight": 3.0, "style_weight": 4.0, "tv_weight": 5.0}) == LossSpec(
+        content_weight=3.0, style_weight=4.0, tv_weight=5.0
+    )
 
 
 def test_unknown_style_of_a_checkpoint_is_named(tmp_path: Path) -> None:
@@ -233,8 +254,8 @@ def test_score_tells_a_steady_painter_from_a_flickering_one() -> None:
     photos = [photo.astype(np.uint8)]
     loss = shallow_loss(torch.rand(1, 3, 48, 48) * 2 - 1)
     generator = torch.Generator().manual_seed(0)
-    steady = score(lambda x: x, loss, photos)
-    flicker = score(
+    steady = Score.mean(score(lambda x: x, loss, photos))
+    (flicker,) = score(
         lambda x: (x + torch.randn(x.shape, generator=generator)).clamp(-1, 1), loss, photos
     )
     assert steady.stability < 0.1 * flicker.stability

@@ -18,6 +18,7 @@ from rtstyle.styles import load_manifest
 torch = pytest.importorskip("torch")
 
 from rtstyle_export.manifest_writer import edit_manifest, file_entry, rewriting  # noqa: E402
+from rtstyle_export.networks.johnson import build_network  # noqa: E402
 from rtstyle_export.storage import (  # noqa: E402
     donors_of,
     halved,
@@ -91,6 +92,22 @@ def test_kernels_are_rounded_only_for_a_while() -> None:
     assert torch.equal(net[0].weight, inside)
     # Small layers are left alone.
     assert torch.equal(net[1].weight, plain["1.weight"])
+
+
+def test_a_kernel_that_is_stored_folded_is_not_rounded_to_8_bits() -> None:
+    net = build_network("fast")
+    plain = {key: value.clone() for key, value in net.state_dict().items()}
+    with rounded(net):
+        assert torch.equal(net.state_dict()["up.weight"], plain["up.weight"])
+        assert not torch.equal(net.state_dict()["down.weight"], plain["down.weight"])
+    quantized(net)
+    assert torch.equal(net.state_dict()["up.weight"], plain["up.weight"])
+    assert not torch.equal(net.state_dict()["down.weight"], plain["down.weight"])
+    # That of `paper` is stored as it is.
+    paper = build_network("paper")
+    before = paper.state_dict()["up1.conv.weight"].clone()
+    quantized(paper)
+    assert not torch.equal(paper.state_dict()["up1.conv.weight"], before)
 
 
 def run(model: str | bytes) -> np.ndarray:

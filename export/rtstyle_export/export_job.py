@@ -46,6 +46,7 @@ def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "content_weight": config.loss.content_weight,
         "style_weight": config.loss.style_weight,
         "tv_weight": config.loss.tv_weight,
+        "loss": asdict(config.loss),
         "stability_weight": config.stability_weight,
         "seconds": round(checkpoint.seconds),
     }

@@ -68,7 +68,8 @@ class PerceptualLoss(nn.Module):
 
     def content_targets(self, photo: Tensor) -> dict[str, Tensor]:
         """Activations of photos (N, 3, H, W) in -1 to 1 at the content layers."""
-        deepest = max(self.spec.content_layers, key=lambda name: (name[4], name[6]))
+        places = {layer: index for index, layer in self.vgg.taps.items()}
+        deepest = max(self.spec.content_layers, key=places.__getitem__)
         with torch.no_grad():
             found = self.vgg(photo, until=deepest)
         return {layer: found[layer] for layer in self.spec.content_layers}

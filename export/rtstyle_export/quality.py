@@ -7,34 +7,61 @@ squared difference between the painting of a changed photo and the changed paint
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from rtstyle.engines import open_engine
-from rtstyle_export.data import to_tensor
+from rtstyle_export.data import read_picture, to_tensor
 from rtstyle_export.losses import LossSpec, PerceptualLoss
 from rtstyle_export.stability import Perturbation, draw_change, stability_loss
 from rtstyle_export.vgg import load_vgg
-from rtstyle_export.winograd import accelerate
+
+T = TypeVar("T")
 
 Painter = Callable[[Tensor], Tensor]
 """Maps (1, 3, H, W) in -1 to 1 to the same."""
 
 
+def square(path: Path, side: int) -> NDArray[np.uint8]:
+    """The picture with its short side at `side`, cut to a square from its middle."""
+    image = read_picture(path, side)
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    return np.ascontiguousarray(image[top : top + side, left : left + side])
+
+
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` items, spread evenly from the first to the last."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)
+    return [items[int(place)] for place in places]
+
+
+def spec_of(training: Mapping[str, Any]) -> LossSpec:
+    """The objective of a file, by what its manifest says of the training.
+
+    Files exported earlier say no more than three weights; the rest was the default then.
+    """
+    if "loss" in training:
+        return LossSpec(**training["loss"])
+    names = ("content_weight", "style_weight", "tv_weight")
+    return LossSpec(**{name: training[name] for name in names})
+
+
 def objective(
-    painting: NDArray[np.uint8], spec: LossSpec, vgg_weights: Path | None = None
+    painting: NDArray[np.uint8],
+    spec: LossSpec,
+    vgg_weights: Path | None = None,
+    loss_network: str = "vgg16",
 ) -> PerceptualLoss:
     """The training objective for one painting (H, W, 3) uint8, on the CPU in float32."""
-    vgg = load_vgg("vgg16", spec.layers, vgg_weights)
-    features = accelerate(vgg.features)
-    assert isinstance(features, nn.Sequential)
-    vgg.features = features
+    vgg = load_vgg(loss_network, spec.layers, vgg_weights)
+    vgg.accelerate()
     return PerceptualLoss(vgg, spec, [to_tensor(painting)])
 
 
@@ -51,7 +78,7 @@ def file_painter(model: Path, precision: str = "fp32") -> tuple[Painter, Callabl
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Means over photos: the objective, its terms, and the stability loss."""
+    """Of a photo, or means over several: the objective, its terms, and the stability loss."""
 
     total: float
     content: float
@@ -59,16 +86,22 @@ class Score:
     tv: float
     stability: float
 
+    @classmethod
+    def mean(cls, scores: Sequence[Score]) -> Score:
+        """Return the means over photos."""
+        rows = [[getattr(one, name) for name in cls.__slots__] for one in scores]
+        return cls(*np.mean(rows, axis=0).tolist())
+
 
 def score(
     paint: Painter, loss: PerceptualLoss, photos: Sequence[NDArray[np.uint8]], changes: int = 4
-) -> Score:
-    """Score a painter on photos (H, W, 3) uint8.
+) -> list[Score]:
+    """Score a painter on photos (H, W, 3) uint8, one by one.
 
     Each photo is changed `changes` times, the same way for every painter.
     """
     limits = Perturbation()
-    rows = []
+    found = []
     for index, photo in enumerate(photos):
         image = to_tensor(photo)
         with torch.no_grad():
@@ -81,14 +114,25 @@ def score(
             for _ in range(changes):
                 change = draw_change(image.shape, limits, generator)
                 again = paint(change.light(change.move(image), generator))
-                margin = limits.shift + int(limits.scale * max(image.shape[-2:]) / 2) + 1
+                margin = limits.margin(max(image.shape[-2:]))
                 unstable.append(float(stability_loss(painted, again, change, margin)))
-        rows.append(
-            [float(total)]
-            + [float(terms[name]) for name in ("content", "style", "tv")]
-            + [float(np.mean(unstable))]
-        )
-    return Score(*np.mean(rows, axis=0).tolist())
+        content, style_loss, tv = (float(terms[name]) for name in ("content", "style", "tv"))
+        found.append(Score(float(total), content, style_loss, tv, float(np.mean(unstable))))
+    return found
+
+
+def ratio_of(above: Sequence[float], below: Sequence[float]) -> tuple[float, float | None]:
+    """The ratio of two sums over the same photos, and its standard error over photos.
+
+    The error is that of the jackknife (Efron 1982): each photo is left out once. A single photo
+    has none.
+    """
+    a, b = np.asarray(above, np.float64), np.asarray(below, np.float64)
+    ratio, count = float(a.sum() / b.sum()), len(a)
+    if count < 2:
+        return ratio, None
+    without = (a.sum() - a) / (b.sum() - b)
+    return ratio, float(np.sqrt((count - 1) * np.mean(np.square(without - without.mean()))))
 
 
 def gatys_curve(
@@ -98,8 +142,8 @@ def gatys_curve(
 
     With a line search under the strong Wolfe conditions, whose trial points count as closures too.
     Fixed steps hang on the scale of the loss: on mosaic times 1e3 they come 1 to 4 % lower, times
-    1, 1e2, 1e4 or 1e6 they hardly move in 40 closures. `photo` is (H, W, 3) uint8. The picture is clamped to -1 to
-    1 before it is judged, as the networks' output is.
+    1, 1e2, 1e4 or 1e6 they hardly move in 40 closures. `photo` is (H, W, 3) uint8. The picture is
+    clamped to -1 to 1 before it is judged, as the networks' output is.
     """
     torch.manual_seed(seed)
     target = to_tensor(photo)

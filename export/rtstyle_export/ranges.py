@@ -101,25 +101,34 @@ def style_feeds(pictures: Iterable[NDArray[np.uint8]]) -> list[dict[str, NDArray
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """What 8 bits change of a network's pictures: `rms` levels of 255 of the worst picture."""
+    """What 8 bits change of a network's pictures: `rms` levels of 255 of the worst picture.
 
-    rms: float
+    `rms` is None where int8 does not run, so that nothing is known.
+    """
+
+    rms: float | None
 
     @property
     def holds(self) -> bool:
         """Whether the file may run in 8 bits."""
-        return self.rms <= LARGEST_RMS
+        return self.rms is not None and self.rms <= LARGEST_RMS
+
+    def __str__(self) -> str:
+        if self.rms is None:
+            return "int8 cannot be tried on this machine: the file will run in fp32 only"
+        verdict = "" if self.holds else ", too much: it will run in fp32 only"
+        return f"int8 changes {self.rms:.1f} levels (rms, worst picture){verdict}"
 
 
-def keep_ranges(path: Path, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> Rounding | None:
+def keep_ranges(path: Path, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> Rounding:
     """Compare a file in int8 with itself in fp32, and take its ranges out if they differ much.
 
-    Returns None where int8 does not run.
+    Where int8 does not run they are taken out, too: other machines would use them unchecked.
     """
     try:
         rounding = Rounding(_difference(path, feeds))
     except DeviceError:
-        return None
+        rounding = Rounding(None)
     if not rounding.holds:
         model = onnx.load(path, load_external_data=False)
         add_ranges(model, {})

@@ -8,6 +8,7 @@ with synthetic motion in place of video and optical flow, so that photographs ar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,10 @@ class Perturbation:
     gain: float = 0.08
     offset: float = 0.04
     noise: float = 0.02
+
+    def margin(self, side: int) -> int:
+        """Pixels at the edges of a picture of `side` that may show what moved in from outside."""
+        return self.shift + math.ceil(self.scale * side / 2)
 
 
 @dataclass(frozen=True, slots=True)

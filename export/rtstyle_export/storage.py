@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from rtstyle_export.networks.realtime import RealTimeNet
+
 SMALL_FROM = 4096
 """Weights of at least this many values are stored in fewer bytes."""
 
@@ -62,8 +64,13 @@ def rounded(net: nn.Module) -> Iterator[None]:
 
 
 def _kernels(net: nn.Module) -> list[torch.Tensor]:
-    """Return the large kernels of `net`, detached: what is written to them is not tracked."""
-    found = [conv.weight.detach() for conv in net.modules() if isinstance(conv, nn.Conv2d)]
+    """Return the large kernels of `net`, detached: what is written to them is not tracked.
+
+    Without those that are stored folded (`fold_upsample`): 8 bits cannot hold sums of steps.
+    """
+    modules = list(net.modules())
+    folded = [module.up for module in modules if isinstance(module, RealTimeNet)]
+    found = [m.weight.detach() for m in modules if isinstance(m, nn.Conv2d) and m not in folded]
     return [weight for weight in found if weight.numel() >= SMALL_FROM]
 
 

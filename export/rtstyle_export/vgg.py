@@ -1,25 +1,38 @@
 """The loss network: VGG-16 or VGG-19 (Simonyan and Zisserman 2014) cut after the last layer used.
 
 Weights come from torchvision's download or from a local safetensors file with torchvision's key
-names (`features.N.weight`).
+names (`features.N.weight`): Oxford's own, or those that torchvision trained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
 from rtstyle.errors import MissingExtraError, TrainingError
+from rtstyle_export.winograd import accelerate
 
 _PLANS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _WIDTHS = (64, 128, 256, 512, 512)
 
 CAFFE_MEAN = (123.68, 116.779, 103.939)
 """Mean RGB of the original training set, taken off pictures in 0 to 255."""
+
+Scale: TypeAlias = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Mean and standard deviation per RGB channel, for pictures in 0 to 255."""
+
+OXFORD: Scale = (CAFFE_MEAN, (1.0, 1.0, 1.0))
+TORCHVISION: Scale = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+_TRAINED_BY_TORCHVISION = {
+    "vgg16": (-0.5537, 0.1427, 0.5290),
+    "vgg19": (-0.0535, -0.0493, -0.0679),
+}
+"""Their first weights. How large weights are does not tell: the first layer's are alike."""
 
 
 def layer_names(arch: str) -> list[str]:
@@ -60,8 +73,8 @@ class VGG(nn.Module):
         arch: str,
         layers: Iterable[str],
         state: dict[str, Tensor],
-        mean: tuple[float, float, float] = CAFFE_MEAN,
-        std: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        mean: tuple[float, float, float] = OXFORD[0],
+        std: tuple[float, float, float] = OXFORD[1],
     ) -> None:
         super().__init__()
         self.layers = tuple(dict.fromkeys(layers))
@@ -93,6 +106,14 @@ class VGG(nn.Module):
             {key.removeprefix("features."): state[key].float() for key in wanted}
         )
 
+    def accelerate(self) -> None:
+        """Use the quick convolutions of `rtstyle_export.winograd`, for training on a CPU.
+
+        They include the ReLU: where a layer before one is read, everything stays as it is.
+        """
+        if not any(layer.startswith("conv") for layer in self.layers):
+            self.features = cast(nn.Sequential, accelerate(self.features))
+
     def forward(self, image: Tensor, until: str | None = None) -> dict[str, Tensor]:
         """Map RGB (N, 3, H, W) in -1 to 1 to the named activations, up to `until` if given."""
         mean, std = cast(Tensor, self.mean), cast(Tensor, self.std)
@@ -108,9 +129,20 @@ class VGG(nn.Module):
         return found
 
 
+def scale_of(arch: str, state: dict[str, Tensor]) -> Scale:
+    """Return what scale of pictures weights take: those that torchvision trained have their own."""
+    kernels, known = state.get("features.0.weight"), _TRAINED_BY_TORCHVISION.get(arch)
+    if kernels is None or known is None:
+        return OXFORD
+    # To four digits, so that they are known in half precision, too.
+    first = kernels.flatten()[:3].float()
+    return TORCHVISION if torch.allclose(first, torch.tensor(known), atol=5e-4) else OXFORD
+
+
 def load_vgg(arch: str, layers: Iterable[str], weights: Path | None = None) -> VGG:
     """Build the loss network; `weights` is a local safetensors file, else torchvision's download.
 
+    Weights that torchvision trained are recognised; any others are taken to be of Oxford's scale.
     Raises `TrainingError` if the weights cannot be read or fetched.
     """
     if weights is None:
@@ -129,7 +161,7 @@ def load_vgg(arch: str, layers: Iterable[str], weights: Path | None = None) -> V
             str(error),
             "Give a safetensors file with torchvision's key names (features.0.weight ...).",
         ) from error
-    return VGG(arch, layers, state)
+    return VGG(arch, layers, state, *scale_of(arch, state))
 
 
 def _from_torchvision(arch: str, layers: Iterable[str]) -> VGG:
@@ -154,4 +186,4 @@ def _from_torchvision(arch: str, layers: Iterable[str]) -> VGG:
             str(error),
             "Check the connection, or give a local file with --vgg-weights.",
         ) from error
-    return VGG(arch, layers, state, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    return VGG(arch, layers, state, *TORCHVISION)

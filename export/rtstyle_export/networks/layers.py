@@ -79,6 +79,16 @@ def select_style(module: nn.Module, index: int) -> None:
             layer.bias = nn.Parameter(layer.bias.detach()[index : index + 1].clone())
 
 
+def style_keys(module: nn.Module) -> set[str]:
+    """Return the names of those parameters inside `module` that have one entry a style."""
+    return {
+        f"{name}.{kind}"
+        for name, layer in module.named_modules()
+        if isinstance(layer, ConditionalInstanceNorm2d | ConditionalConv2d)
+        for kind in ("weight", "bias")
+    }
+
+
 def upsample_nearest(x: Tensor) -> Tensor:
     """Double the height and width of (N, C, H, W) by repetition."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -32,7 +31,6 @@ from rtstyle_export.train.config import AdainConfig, WctConfig
 from rtstyle_export.train.loop import Loop, Machine
 from rtstyle_export.train.wct import decoder_of
 from rtstyle_export.vgg import VGG, load_vgg
-from rtstyle_export.winograd import accelerate
 
 STEP = 0.25
 """By how much the share of a painting differs between two blends that are compared."""
@@ -124,7 +122,7 @@ class AdainTrainer(Loop):
         vgg = VGG("vgg19", STYLE_LAYERS, normalised(state, self.scales), (r, g, b), (s, t, u))
         vgg.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self._quick:
-            vgg.features = cast(nn.Sequential, accelerate(vgg.features))
+            vgg.accelerate()
         return vgg
 
     def _teacher(self, path: Path) -> PaperPair:
@@ -248,8 +246,7 @@ class AdainTrainer(Loop):
         painted = self.model(torch.cat([photos, changed]), *again).float()
         raw, moved = painted[:-count], painted[-count:]
         first = raw[:count].clamp(-1, 1)
-        reach = config.perturbation.scale * (config.crop + config.margin) / 2
-        unknown = config.perturbation.shift + math.ceil(reach)
+        unknown = config.perturbation.margin(config.crop + config.margin)
         return raw, stability_loss(first, moved.clamp(-1, 1), change, unknown).mean()
 
     def preview(self, photo: Tensor) -> dict[str, Tensor]:

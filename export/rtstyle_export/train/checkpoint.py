@@ -11,7 +11,7 @@ from torch import nn
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.networks.johnson import build_network
-from rtstyle_export.networks.layers import select_style
+from rtstyle_export.networks.layers import select_style, style_keys
 from rtstyle_export.storage import quantized
 from rtstyle_export.train.config import RunConfig, TrainConfig, config_from_json
 
@@ -116,19 +116,11 @@ def initial_weights(source: Checkpoint, config: TrainConfig) -> dict[str, torch.
             "Their layers differ.",
             "Choose the same --size.",
         )
-    target = build_network(config.size, len(config.styles)).state_dict()
+    target = build_network(config.size, len(config.styles))
     known = {name: index for index, name in enumerate(old_config.styles)}
-    weights = {}
-    for key, value in target.items():
-        old = source.model[key]
-        if old.shape[1:] != value.shape[1:] or (
-            old.shape == value.shape and old_config.styles == config.styles
-        ):
-            weights[key] = old
-        elif old.shape[0] == len(known) and value.shape[0] == len(config.styles):
-            mean = old.mean(0)
-            rows = [old[known[name]] if name in known else mean for name in config.styles]
-            weights[key] = torch.stack(rows)
-        else:
-            weights[key] = old
+    weights = {key: source.model[key] for key in target.state_dict()}
+    for key in style_keys(target):
+        old = weights[key]
+        rows = [old[known[name]] if name in known else old.mean(0) for name in config.styles]
+        weights[key] = torch.stack(rows)
     return weights

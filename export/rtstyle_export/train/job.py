@@ -13,6 +13,7 @@ from types import FrameType
 import torch
 from rich.console import Console
 
+from rtstyle.errors import TrainingError
 from rtstyle_export.data import read_picture, to_tensor
 from rtstyle_export.train.loop import Loop, Machine
 from rtstyle_export.train.report import Reporter
@@ -43,26 +44,57 @@ def catch_interrupts() -> Iterator[StopFlag]:
             signal.signal(number, handler)
 
 
+def place_of(device: str, local: int, gpus: int) -> tuple[str, str]:
+    """Return the device and the back end of process `local` of a group on this machine.
+
+    `device` is what was asked for, `gpus` how many the machine has. Raises `TrainingError` where
+    processes would share a GPU.
+    """
+    if device == "cpu" or (device == "auto" and not gpus):
+        return "cpu", "gloo"
+    if device not in ("auto", "cuda"):
+        raise TrainingError(
+            f"Several processes cannot train on {device}.",
+            "Each takes a GPU of its own.",
+            "Use --device cuda, and choose GPUs with CUDA_VISIBLE_DEVICES.",
+        )
+    if gpus and local >= gpus:
+        raise TrainingError(
+            f"There is no GPU for process {local + 1}.",
+            f"PyTorch finds {gpus} here.",
+            f"Start with --nproc-per-node {gpus}.",
+        )
+    return f"cuda:{local}", "nccl"
+
+
 @contextmanager
-def process_group() -> Iterator[tuple[int, int]]:
-    """Join the group that `torchrun` made, if any; yield (rank, world size)."""
+def process_group(device: str) -> Iterator[tuple[str, int, int]]:
+    """Join the group that `torchrun` made, if any; yield (own device, rank, world size).
+
+    Raises `TrainingError` for a device that is not there.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        yield 0, 1
+        yield device, 0, 1
         return
-    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    device, backend = place_of(device, int(os.environ.get("LOCAL_RANK", "0")), gpus)
+    place, _ = Machine(device).resolve()
+    if place.type == "cuda":
+        # NCCL, and whatever names no GPU of its own, take this one.
+        torch.cuda.set_device(place)
+    torch.distributed.init_process_group(backend)
     try:
-        yield torch.distributed.get_rank(), world
+        yield device, torch.distributed.get_rank(), world
     finally:
         torch.distributed.destroy_process_group()
 
 
-def _agree(flag: StopFlag, world: int) -> bool:
+def _agree(flag: StopFlag, loop: Loop) -> bool:
     """Whether any process of the group was asked to stop; all must take the same last step."""
-    if world == 1:
+    if loop.machine.world == 1:
         return flag.raised
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    votes = torch.tensor([float(flag.raised)], device=device)
+    votes = torch.tensor([float(flag.raised)], device=loop.device)
     torch.distributed.all_reduce(votes)
     return bool(votes.item() > 0)
 
@@ -86,15 +118,12 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     console = console or Console(stderr=True)
-    with process_group() as (rank, world), catch_interrupts() as flag:
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        if world > 1 and device == "auto" and torch.cuda.is_available():
-            device = f"cuda:{local}"
-        loop = make(Machine(device, precision, workers, rank, world))
+    with process_group(device) as (own, rank, world), catch_interrupts() as flag:
+        loop = make(Machine(own, precision, workers, rank, world))
         reporter: Reporter | None = None
         if rank == 0:
             photo = to_tensor(read_picture(preview, 256))
             reporter = Reporter(loop, loop.folder, photo, console, preview_every)
         with reporter or nullcontext():
-            done = loop.run(reporter, lambda: _agree(flag, world), save_every)
+            done = loop.run(reporter, lambda: _agree(flag, loop), save_every)
     return done, loop

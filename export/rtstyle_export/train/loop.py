@@ -172,7 +172,7 @@ class Loop(ABC):
                 todo="Start a new run with --init-from.",
             )
         self.load_weights(found.model)
-        self.step, self.seconds = found.step, found.seconds
+        self.step, self.seconds, self.metrics = found.step, found.seconds, dict(found.metrics)
         return found
 
     def _batches(self) -> Iterator[Any]:
@@ -215,17 +215,23 @@ class Loop(ABC):
         with self.rounding():
             total, report = self.losses(batch, torch.Generator().manual_seed(seed))
             total.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
-        self.optimizer.step()
-        self.step += 1
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
         report["total"] = total.detach()
         losses = {name: float(value) for name, value in report.items()}
-        if not math.isfinite(losses["total"]):
-            raise TrainingError(
-                f"The loss is no longer a number at step {self.step}.",
-                todo="Resume with a lower --learning-rate.",
-            )
+        # Before the step: weights that are no numbers must not reach a checkpoint.
+        self._require_finite(losses["total"], float(norm))
+        self.optimizer.step()
+        self.step += 1
         return losses
+
+    def _require_finite(self, loss: float, gradient: float) -> None:
+        for name, value in (("loss", loss), ("gradient", gradient)):
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"The {name} is no longer a number at step {self.step + 1}.",
+                    todo="Start a new run with a lower --learning-rate, with --init-from "
+                    f"{self.path} if that is there.",
+                )
 
     def run(
         self,
@@ -233,8 +239,11 @@ class Loop(ABC):
         should_stop: Callable[[], bool] = lambda: False,
         save_every: int = 100,
     ) -> bool:
-        """Train to the last step; False if `should_stop` ended it early. Saves either way."""
-        started, before = time.monotonic(), self.seconds
+        """Train to the last step; False if `should_stop` ended it early. Saves either way.
+
+        A run that was finished already is left as it is.
+        """
+        started, before, first = time.monotonic(), self.seconds, self.step
         self.net.train()
         for batch in self._batches():
             losses = self.train_step(batch)
@@ -250,7 +259,8 @@ class Loop(ABC):
                 self.save()
             if stop:
                 return False
-        self.save()
+        if self.step > first:
+            self.save()
         return True
 
     def save(self) -> None:

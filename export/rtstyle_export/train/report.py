@@ -93,7 +93,8 @@ class Reporter:
 
     def preview(self, step: int) -> None:
         """Paint the preview photo and write it to the log and to `preview.png`."""
-        pictures = self.trainer.preview(self.photo)
+        with self.trainer.rounding():
+            pictures = self.trainer.preview(self.photo)
         for name, picture in pictures.items():
             self.writer.add_image(f"preview/{name}", picture, step)
         original = ((self.photo[0] + 1) / 2).clamp(0, 1)

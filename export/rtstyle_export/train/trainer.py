@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,6 @@ from rtstyle_export.train.checkpoint import Checkpoint, initial_weights
 from rtstyle_export.train.config import TrainConfig
 from rtstyle_export.train.loop import Loop, Machine
 from rtstyle_export.vgg import load_vgg
-from rtstyle_export.winograd import accelerate
 
 
 class Trainer(Loop):
@@ -59,7 +57,7 @@ class Trainer(Loop):
         vgg = load_vgg(self.config.loss_network, self.config.loss.layers, vgg_weights)
         vgg.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.device.type == "cpu" and self.dtype is torch.float32:
-            vgg.features = cast(nn.Sequential, accelerate(vgg.features))
+            vgg.accelerate()
         paintings = [
             to_tensor(read_picture(path, self.config.style_size)).to(self.device)
             for path in self.config.painting_paths()
@@ -90,8 +88,7 @@ class Trainer(Loop):
                 raw = self.model(photo, style).float()
             total, report = self.loss(window(raw), content, style)
         if config.stability_weight:
-            reach = config.perturbation.scale * (config.crop + config.margin) / 2
-            unknown = config.perturbation.shift + math.ceil(reach)
+            unknown = config.perturbation.margin(config.crop + config.margin)
             unstable = stability_loss(raw.clamp(-1, 1), again.clamp(-1, 1), change, unknown).mean()
             total = total + config.stability_weight * unstable
             report["stability"] = unstable.detach()

@@ -97,8 +97,7 @@ def tell(path: Path, parity: Parity, rounding: Rounding | None = None) -> None:
         f"{parity.within_one:.4%} within 1 level, largest {parity.largest}"
     )
     if rounding is not None:
-        verdict = "" if rounding.holds else ", too much: it will run in fp32 only"
-        report += f"; int8 changes {rounding.rms:.1f} levels (rms, worst picture){verdict}"
+        report += f"; {rounding}"
     typer.echo(report)
 
 

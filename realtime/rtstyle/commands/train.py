@@ -86,7 +86,9 @@ def train(
     loss_network: Annotated[str, typer.Option(help="vgg16 or vgg19.")] = "vgg16",
     vgg_weights: Annotated[
         Path | None,
-        typer.Option(help="Local safetensors file; default: torchvision's download."),
+        typer.Option(
+            help="Local safetensors file, Oxford's or torchvision's weights; default: download."
+        ),
     ] = None,
     init_from: Annotated[
         str | None,

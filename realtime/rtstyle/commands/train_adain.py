@@ -65,7 +65,9 @@ def train_adain(
     ] = None,
     vgg_weights: Annotated[
         Path | None,
-        typer.Option(help="Local safetensors file of VGG-19; default: torchvision's download."),
+        typer.Option(
+            help="Local file of VGG-19, Oxford's or torchvision's weights; default: download."
+        ),
     ] = None,
     init_from: Annotated[
         str | None,
