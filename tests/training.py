@@ -57,7 +57,7 @@ def write_pictures(folder: Path, count: int = 3, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     for index in range(count):
-        small = rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)
+        small = rng.integers(0, 256, (3, 2, 3), dtype=np.uint8)
         picture = Image.fromarray(small).resize((96, 80), Image.Resampling.BICUBIC)
         picture.save(folder / f"{index}.png")
     return folder
