@@ -630,6 +630,10 @@ class TestCommands:
         with Pil.open(out) as sheet:
             assert sheet.width > 3 * 64
         assert run("grid", photo, red, green, "mosaic", red, out, "--steps", 3)[0] == 2
+        before = Path(red).read_bytes()
+        code, said = run("grid", photo, green, red, "mosaic", green, red, "--overwrite")
+        assert (code, "read here" in said) == (2, True)
+        assert Path(red).read_bytes() == before
         assert run("grid", photo, red, green, "mosaic", out)[0] == 2
 
 

@@ -14,8 +14,8 @@ from models import network_model
 from PIL import Image as Pil
 from PIL import ImageCms, PngImagePlugin
 
+from rtstyle import cli, tiling
 from rtstyle import image as job
-from rtstyle import tiling
 from rtstyle.errors import EngineError, SinkError, SourceError, StyleError, UsageError
 from rtstyle.frame import Image
 from rtstyle.image import paint_file, plan, stylize_image
@@ -199,6 +199,15 @@ def test_animations_are_refused(tmp_path: Path, suffix: str) -> None:
         read_picture(tmp_path / f"in.{suffix}")
 
 
+@pytest.mark.parametrize(("suffix", "converted"), [("gif", False), ("webp", True)])
+def test_what_to_do_about_animations(tmp_path: Path, suffix: str, converted: bool) -> None:
+    first, *others = frames(3)
+    first.save(tmp_path / f"in.{suffix}", save_all=True, append_images=others)
+    with pytest.raises(SourceError, match="rtstyle video") as caught:
+        read_picture(tmp_path / f"in.{suffix}")
+    assert ("Convert it to GIF, APNG or MP4" in caught.value.todo) == converted
+
+
 def test_only_the_first_page_is_painted(tmp_path: Path) -> None:
     first, *others = frames(3)
     first.save(tmp_path / "in.tiff", save_all=True, append_images=others)
@@ -274,6 +283,80 @@ def test_outputs_that_must_not_be_written(photo: Path, tmp_path: Path) -> None:
     assert existing.read_bytes() == b"precious"
 
 
+def test_what_is_read_is_never_replaced(photo: Path, tmp_path: Path) -> None:
+    painting, mask = tmp_path / "p.png", tmp_path / "m.png"
+    for path in (painting, mask):
+        path.write_bytes(b"precious")
+    link = tmp_path / "link.png"
+    link.symlink_to(painting)
+    for style, output, masked in (
+        (str(painting), painting, None),
+        (f"mosaic:0.5,{link}:0.5", painting, None),
+        (str(painting), link, None),
+        ("invert", mask, mask),
+        (["invert", str(painting)], painting, mask),
+    ):
+        with pytest.raises(UsageError, match="read here"):
+            stylize_image(photo, output, style, mask=masked, overwrite=True)
+    assert painting.read_bytes() == mask.read_bytes() == b"precious"
+
+
+def test_what_is_read_is_never_replaced_in_a_folder(photo: Path, tmp_path: Path) -> None:
+    painting = tmp_path / "out" / photo.name
+    painting.parent.mkdir()
+    painting.write_bytes(b"precious")
+    with pytest.raises(UsageError, match="read here"):
+        plan([photo], painting.parent, overwrite=True, read=[painting])
+
+
+def test_the_command_keeps_what_it_reads(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    painting = tmp_path / "p.png"
+    painting.write_bytes(photo.read_bytes())
+    words = ["image", photo, painting, "--style", painting, "--overwrite", "--size", "fast"]
+    assert command(*words) == 2
+    assert "read here" in capsys.readouterr().err
+    assert painting.read_bytes() == photo.read_bytes()
+
+
+def command(*words: object) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["rtstyle", *map(str, words)])
+        try:
+            cli.main()
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["image", "photo.png", "out.png"],
+        ["styles", "--sheet", "photo.png", "out.png"],
+        ["grid", "photo.png", "mosaic", "mosaic", "mosaic", "mosaic", "out.png"],
+        ["still", "photo.png", "out.png", "--style", "photo.png", "--method", "wct"],
+        ["texture", "photo.png", "out.png", "--method", "wct"],
+    ],
+)
+def test_a_locked_folder_is_found_before_the_work(
+    photo: Path,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def work(*_: object, **__: object) -> None:
+        pytest.fail("the work began")
+
+    monkeypatch.chdir(photo.parent)
+    for place in ("stylizer.Stylizer", "picture.read_picture", "wct_job.open_stylizer"):
+        monkeypatch.setattr(f"rtstyle.{place}", work)
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
+    assert command(*words) == 2
+    assert "cannot be written to" in capsys.readouterr().err
+
+
 def test_a_failed_run_leaves_the_old_output(photo: Path, tmp_path: Path) -> None:
     existing = tmp_path / "existing.png"
     existing.write_bytes(b"precious")
@@ -316,6 +399,24 @@ def test_plan_for_folders(photo: Path, tmp_path: Path) -> None:
     ]
     assert target.is_dir()
     assert plan([photo], target, overwrite=False) == [(photo, target / "photo.png")]
+
+
+def test_photos_of_one_name_but_for_its_kind(tmp_path: Path) -> None:
+    folder, target = tmp_path / "photos", tmp_path / "painted"
+    folder.mkdir()
+    for name in ("anim.gif", "anim.png", "b.bmp", "b.GIF", "c.gif"):
+        (folder / name).write_bytes(b"")
+    names = {s.name: t.name for s, t in plan([folder], target, overwrite=False)}
+    assert names == {
+        "anim.gif": "anim_gif.png",
+        "anim.png": "anim.png",
+        "b.bmp": "b_bmp.png",
+        "b.GIF": "b_GIF.png",
+        "c.gif": "c.png",
+    }
+    (folder / "anim_gif.png").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"Two photos would become anim_gif\.png"):
+        plan([folder], target, overwrite=False)
 
 
 def test_plans_that_are_refused(photo: Path, tmp_path: Path) -> None:

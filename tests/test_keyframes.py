@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -14,7 +16,7 @@ from PIL import Image
 from wct_files import ship_wct
 
 from rtstyle import cli, keyframes
-from rtstyle.errors import UsageError
+from rtstyle.errors import SinkError, UsageError
 from rtstyle.flow import FlowChain, carry, still_map, warp
 from rtstyle.keyframes import Index, Job, Known, clock
 from rtstyle.shots import Shot, choose, divide, find_shots
@@ -60,10 +62,11 @@ class Marking:
         return painted
 
 
-def open_index(video: Path, folder: Path, job: Job) -> Index:
-    keyframes.prepare(folder, overwrite=False)
+def open_index(video: Path, folder: Path, job: Job, *, overwrite: bool = False) -> Index:
+    keyframes.prepare(folder, overwrite=overwrite)
     index = Index(folder, keyframes.identify(video), job)
-    keyframes.plan(index, lambda: VideoFileSource(video), job, lambda _: None)
+    opened = partial(VideoFileSource, video)
+    keyframes.plan(index, opened, job, lambda _: None, overwrite=overwrite)
     return index
 
 
@@ -192,8 +195,58 @@ class TestJob:
         open_index(video, tmp_path, Job(options={"style": "a.jpg"}))
         with pytest.raises(UsageError, match="with other options"):
             open_index(video, tmp_path, Job(options={"style": "b.jpg"}))
-        keyframes.prepare(tmp_path, overwrite=True)
+        open_index(video, tmp_path, Job(options={"style": "b.jpg"}), overwrite=True)
         open_index(video, tmp_path, Job(options={"style": "b.jpg"}))
+
+    @pytest.mark.parametrize("name", ["key_00001.png", "key_00099.png", "sheet.png"])
+    def test_pictures_of_no_run_are_kept(self, name: str, tmp_path: Path) -> None:
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(UsageError, match=f"{name} exists already.*--overwrite"):
+            keyframes.prepare(tmp_path, overwrite=False)
+        assert (tmp_path / name).read_text() == "mine"
+        keyframes.prepare(tmp_path, overwrite=True)
+
+    def test_a_new_run_leaves_no_picture_of_the_old(self, video: Path, tmp_path: Path) -> None:
+        open_source = partial(VideoFileSource, video)
+        old = open_index(video, tmp_path, Job(every=0.4))
+        keyframes.paint(old, open_source, lambda *_: Marking(), Job(every=0.4))
+        (tmp_path / "key_00042.png").write_text("of another program")
+        new = open_index(video, tmp_path, Job(every=1.0), overwrite=True)
+        keyframes.paint(new, open_source, lambda *_: Marking(), Job(every=1.0))
+        left = sorted(path.name for path in tmp_path.glob("key_*"))
+        assert left == [*(f"key_0000{n}.png" for n in (1, 2, 3, 4)), "key_00042.png"]
+
+    def test_what_fails_before_the_plan_keeps_the_old_run(
+        self, video: Path, tmp_path: Path
+    ) -> None:
+        open_index(video, tmp_path, Job(every=0.4))
+        before = (tmp_path / "index.json").read_bytes()
+        with pytest.raises(UsageError, match="above 0"):
+            open_index(video, tmp_path, Job(every=0), overwrite=True)
+        assert (tmp_path / "index.json").read_bytes() == before
+
+    def test_an_index_names_only_keyframes(self, tmp_path: Path) -> None:
+        path = tmp_path / "index.json"
+        path.write_text('{"keyframes": [{"file": "../key_00001.png"}, {"file": "key_00002.png"}]}')
+        assert keyframes.named_pictures(path) == {"key_00002.png"}
+        path.write_text('{"keyframes": [1]}')
+        assert keyframes.named_pictures(path) == set()
+
+    def test_a_video_is_known_by_its_content(self, tmp_path: Path) -> None:
+        video = tmp_path / "a.mp4"
+        video.write_bytes(b"one")
+        first = keyframes.identify(video)
+        os.utime(video, (0, 0))
+        assert keyframes.identify(video) == first
+        video.write_bytes(b"two")
+        assert keyframes.identify(video) != first
+
+    def test_a_folder_that_is_not_writable(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
+        with pytest.raises(SinkError, match="cannot be written to"):
+            keyframes.prepare(tmp_path, overwrite=False)
 
     def test_another_file_in_the_place_of_the_index(self, video: Path, tmp_path: Path) -> None:
         (tmp_path / "index.json").write_text("[1, 2]")
@@ -243,6 +296,48 @@ def test_the_command(
     assert command(*words, "--alpha", 0.3, "--overwrite", "--levels", "2,1:0.9") == 0
 
 
+def test_a_painting_is_known_by_its_content(
+    video: Path, shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    style = painting(tmp_path)
+    words = [video, tmp_path / "out", "--style", style, "--threads", 1, "--size", 48]
+    assert command(*words) == 0
+    Image.fromarray(texture(6)[:, :80]).save(style)
+    assert command(*words) == 2
+    assert "other options" in capsys.readouterr().err
+    assert command(*words, "--overwrite") == 0
+    assert command(*words) == 0
+    assert "2 of them before" in capsys.readouterr().out
+
+
+def test_what_is_read_is_never_replaced(
+    video: Path, shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    style = painting(tmp_path).rename(tmp_path / "key_00007.png")
+    before = style.read_bytes()
+    assert command(video, tmp_path, "--style", f"{style}:0.5,{style}:0.5", "--overwrite") == 2
+    assert "read here" in capsys.readouterr().err
+    assert style.read_bytes() == before
+
+
+def test_damage_is_told(
+    video: Path,
+    shipped: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Damaged(VideoFileSource):
+        def close(self) -> None:
+            super().close()
+            self.counts["damaged packets"] = 3
+
+    monkeypatch.setattr("rtstyle.sources.video_file.VideoFileSource", Damaged)
+    words = ["--style", painting(tmp_path), "--threads", 1, "--size", 48]
+    assert command(video, tmp_path / "out", *words) == 0
+    assert capsys.readouterr().err == "  note: 3 damaged packets\n"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -252,6 +347,8 @@ def test_the_command(
         (["--carry", "2"], "not 0 to 1"),
         (["--every", "0"], "above 0"),
         (["--threshold", "0"], "above 0"),
+        (["--threshold", "300"], "at most 255"),
+        (["--threshold", "nan"], "at most 255"),
         (["--method", "gatys", "--alpha", "0.5"], "belongs to --method wct"),
         (["--iterations", "5"], "belongs to --method gatys"),
     ],

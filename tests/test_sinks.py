@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -410,8 +411,58 @@ class TestStreamCopy:
         self.copy(truncated, tmp_path / "out.mp4")
         assert len(decode(tmp_path / "out.mp4")) == 12
 
+    def test_lines_end_with_the_part(self, tmp_path: Path) -> None:
+        source = write_clip(tmp_path / "in.mkv", subtitles="subrip")
+        self.copy(source, tmp_path / "out.mkv", None, 0.32)
+        with av.open(str(tmp_path / "out.mkv")) as container:
+            lines = [p for p in container.demux(subtitles=0) if p.pts is not None]
+        ends = [float((p.pts + p.duration) * p.time_base) for p in lines]
+        assert ends == pytest.approx([0.2, 0.32], abs=0.002)
+
+    def test_titles_of_streams_are_kept_where_they_are_encoded_anew(self, tmp_path: Path) -> None:
+        plain, source = write_clip(tmp_path / "p.mkv", subtitles="subrip"), tmp_path / "in.mkv"
+        with av.open(str(plain)) as read, av.open(str(source), "w") as out:
+            streams = {s.index: out.add_stream_from_template(s, opaque=True) for s in read.streams}
+            streams[1].metadata["title"] = "Signs"
+            for packet in read.demux():
+                if packet.dts is not None:
+                    packet.stream = streams[packet.stream.index]
+                    out.mux(packet)
+        self.copy(source, tmp_path / "out.webm")
+        with av.open(str(tmp_path / "out.webm")) as container:
+            assert container.streams.subtitles[0].metadata["title"] == "Signs"
+
+
+def test_other_than_square_pixels_are_made_square(tmp_path: Path) -> None:
+    wide = Fraction(4, 3)
+    fill(GifSink(tmp_path / "a.gif", sample_aspect_ratio=wide), 2)
+    fill(ImageSequenceSink(tmp_path / "a_%d.png", sample_aspect_ratio=wide), 2)
+    expected = (round(frame(0).image.shape[1] * wide), frame(0).image.shape[0])
+    for name in ("a.gif", "a_1.png"):
+        picture = decode(tmp_path / name)[0]
+        assert (picture.width, picture.height) == expected
+
+
+@pytest.mark.parametrize("suffix", ["gif", "mp4", "mkv"])
+def test_the_last_picture_is_shown_as_long_as_in_the_source(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    sink = GifSink(path) if suffix == "gif" else VideoFileSink(path)
+    with sink:
+        for index in range(3):
+            base = Fraction(1, 100)
+            sink.write(replace(frame(index, time_base=base), pts=index * 10, duration=40))
+    with av.open(str(path)) as container:
+        assert container.duration == pytest.approx(600_000, abs=2000)
+
 
 class TestGif:
+    def test_every_picture_is_shown_equally_long(self, tmp_path: Path) -> None:
+        with GifSink(tmp_path / "a.gif") as sink:
+            for index in range(4):
+                sink.write(frame(index))
+        with av.open(str(tmp_path / "a.gif")) as container:
+            assert [p.duration for p in container.demux(video=0) if p.size] == [4, 4, 4, 4]
+
     def test_too_fast_frames_are_left_out_and_counted(self, tmp_path: Path) -> None:
         sink = GifSink(tmp_path / "a.gif")
         with sink:

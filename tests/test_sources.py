@@ -121,6 +121,17 @@ class TestVideoFile:
             assert source.rate == 25
             assert source.duration == pytest.approx(0.8)
 
+    @pytest.mark.parametrize("sound", ["aac", None])
+    def test_a_file_that_is_cut_off_is_told(self, tmp_path: Path, sound: str | None) -> None:
+        path = write_clip(tmp_path / "a.mkv", frames=60, sound=sound)
+        with VideoFileSource(path) as source:
+            assert len(list(source)) == 60
+            assert not source.counts
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+        with VideoFileSource(path) as source:
+            missing = 60 - len(list(source))
+            assert source.counts["seconds missing at the end"] == round(missing / 25)
+
     def test_variable_rate_time_stamps_are_kept(self, tmp_path: Path) -> None:
         pts = [0, 1000, 1100, 5000, 5500, 9000]
         base = Fraction(1, 9000)
@@ -477,6 +488,12 @@ class TestTimestamps:
 
     def test_small_steps_back_cost_no_sync(self) -> None:
         assert self.mend([0, 40, 40, 30, 120]) == ([0, 40, 41, 42, 120], 2)
+
+    def test_a_short_recording_that_begins_anew_is_told_from_a_late_frame(self) -> None:
+        mender = TimestampMender(Fraction(1, 1000), 40)
+        times = [0, 40, 80, 120, 0, 40, 80]
+        mended = [mender(now, after) for now, after in zip(times, [*times[1:], None], strict=True)]
+        assert mended == [0, 40, 80, 120, 160, 200, 240]
 
     def test_a_new_time_line_goes_on_behind_the_old(self) -> None:
         assert self.mend([10000, 10040, 0, 40, 80]) == ([10000, 10040, 10080, 10120, 10160], 1)

@@ -173,6 +173,17 @@ def test_existing_outputs_are_kept(run: Run) -> None:
     assert (code, "input itself" in text) == (2, True)
 
 
+def test_what_is_read_is_never_replaced(run: Run) -> None:
+    before = Path("a.png").read_bytes()
+    code, text = run("still", "photo.png", "a.png", "--style", "a.png", "--overwrite")
+    assert (code, "read here" in text) == (2, True)
+    code, text = run.still("--style", "a.png", "--preview", "a.png", "--overwrite")
+    assert (code, "read here" in text) == (2, True)
+    code, text = run("texture", "a.png:0.5,b.png:0.5", "a.png", "--overwrite")
+    assert (code, "read here" in text) == (2, True)
+    assert Path("a.png").read_bytes() == before
+
+
 def test_too_little_memory_is_told_before_the_start(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,27 @@ def test_mixtures_masks_and_colours(place: Path) -> None:
             assert not np.array_equal(pictures[first], pictures[second])
 
 
+@pytest.mark.parametrize("name", ["a.png", "mask.png"])
+def test_what_is_read_is_never_replaced(
+    place: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Path(name).read_bytes()
+    words = ["--method", "wct", "--style", "a.png", "--style", "b.png", "--mask", "mask.png"]
+    assert command("still", "photo.png", name, *words, "--overwrite") == 2
+    assert "read here" in capsys.readouterr().err
+    assert Path(name).read_bytes() == before
+
+
+def test_a_texture_never_replaces_its_paintings(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Path("b.png").read_bytes()
+    mixed = "a.png:0.5,b.png:0.5"
+    assert command("texture", mixed, "b.png", "--method", "wct", "--overwrite") == 2
+    assert "read here" in capsys.readouterr().err
+    assert Path("b.png").read_bytes() == before
+
+
 def test_luminance_keeps_the_colours(place: Path) -> None:
     import cv2
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rtstyle import styles
+from rtstyle import cli, styles
 from rtstyle.errors import StyleError
 
 
@@ -52,6 +52,17 @@ def test_unknown_size_lists_those_there_are() -> None:
     with pytest.raises(StyleError) as caught:
         styles.find_model("mosaic", "paper")
     assert "fast, balanced" in caught.value.why
+
+
+@pytest.mark.parametrize("words", [[], ["--json"], ["--sheet", "photo.png", "out.png"]])
+def test_the_command_refuses_an_unknown_size(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["rtstyle", "styles", "--size", "nope", *words])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    assert "no size 'nope'. Use fast, balanced, paper" in capsys.readouterr().err
 
 
 def test_an_altered_file_is_refused(folder: Path) -> None:

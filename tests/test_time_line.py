@@ -215,3 +215,19 @@ def test_sample_rates_are_those_the_encoder_takes() -> None:
     assert fitting_rate("aac", 11127) == 12000
     assert fitting_rate("aac", 192_000) == 48000
     assert fitting_rate("libopus", 44100) == 48000
+
+
+class TestShortBreaks:
+    def test_a_short_recording_that_begins_anew_is_no_stray(self) -> None:
+        line = TimeLine(iter(sound(0, 20, 40, 60, 80, 0, 20, 40)))
+        assert times(line) == [0, 20, 40, 60, 80, 100, 120, 140]
+
+    def test_joined_halves_of_a_second_keep_their_length(self, tmp_path: Path) -> None:
+        one = write_clip(tmp_path / "a.ts", frames=15, sound="aac").read_bytes()
+        (tmp_path / "joined.ts").write_bytes(one + one)
+        frames, _ = copy(tmp_path / "joined.ts", tmp_path / "out.mkv")
+        assert frames.counts == {"mended time stamps": 1}
+        pictures = packets(tmp_path / "out.mkv", "video")
+        assert float(max(moment for moment, _ in pictures)) == pytest.approx(29 / 25, abs=0.03)
+        last = packets(tmp_path / "out.mkv", "audio")[-1][0]
+        assert float(last) == pytest.approx(1.2, abs=0.08)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -88,3 +89,10 @@ def resize(image: Image, height: int, width: int) -> Image:
     smaller = height < image.shape[0]
     method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
+
+
+def with_square_pixels(image: Image, ratio: Fraction | None) -> Image:
+    """Return (H, W, 3) as wide as it is shown, where `ratio` is a pixel's width over its height."""
+    if not ratio or ratio == 1:
+        return image
+    return resize(image, image.shape[0], max(1, round(image.shape[1] * ratio)))

@@ -19,7 +19,8 @@ class Frame:
 
     `image` is (H, W, 3) uint8 RGB. `index` counts from 0 in source order; a gap means that frames
     were dropped. `pts` is the presentation time stamp in units of `time_base` seconds.
-    `captured_at` is `time.monotonic()` at the moment the source produced the frame.
+    `captured_at` is `time.monotonic()` at the moment the source produced the frame. `duration` is
+    how long it is shown, in the same units; 0 where that is up to the next frame.
     """
 
     image: Image
@@ -27,6 +28,7 @@ class Frame:
     pts: int
     time_base: Fraction
     captured_at: float
+    duration: int = 0
 
     @property
     def time(self) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import numpy as np
 
 from rtstyle import styles
 from rtstyle.color import resize
-from rtstyle.errors import SinkError, SourceError, UsageError
+from rtstyle.errors import RtstyleError, SinkError, SourceError, UsageError
+from rtstyle.mixture import Mixture, parse_style
 from rtstyle.picture import (
     DEFAULT_QUALITY,
     INPUT_SUFFIXES,
@@ -62,7 +65,8 @@ def stylize_image(
     an existing output file is never damaged.
     """
     source, output = Path(source), Path(output)
-    check_output(source, output, overwrite=overwrite)
+    read = pictures_of([style] if isinstance(style, str) else style, mask)
+    check_output(source, output, overwrite=overwrite, read=read)
     with Stylizer(
         style, size, device=device, strength=strength, keep_color=keep_color, height=height,
         style_scale=style_scale, mask=mask, match_color=match_color, precision=precision,
@@ -106,12 +110,14 @@ def paint_picture(stylizer: Stylizer, picture: Picture) -> tuple[Picture, int]:
     return replace(picture, rgb=painted, alpha=alpha), tiles
 
 
-def plan(inputs: Sequence[Path], output: Path, *, overwrite: bool) -> list[tuple[Path, Path]]:
+def plan(
+    inputs: Sequence[Path], output: Path, *, overwrite: bool, read: Sequence[Path] = ()
+) -> list[tuple[Path, Path]]:
     """Return the pairs (photo, output file) of a run over photos and folders.
 
     One photo goes to the file `output`, or into it where it is a folder; several go into the
-    folder `output`, which is made. Raises `SourceError`, `SinkError` or `UsageError` before
-    anything is written.
+    folder `output`, which is made. `read` are the other pictures of the run. Raises
+    `SourceError`, `SinkError` or `UsageError` before anything is written.
     """
     sources = [photo for path in inputs for photo in _photos(path)]
     single = len(inputs) == 1 and not inputs[0].is_dir()
@@ -122,13 +128,11 @@ def plan(inputs: Sequence[Path], output: Path, *, overwrite: bool) -> list[tuple
             raise UsageError(f"{output} is no folder.", "Several photos need one.")
         if output.suffix.lower() in OUTPUT_FORMATS and not output.is_dir():
             raise UsageError(f"{output} names one file.", "Several photos need a folder.")
-        pairs = [(source, output / _output_name(source)) for source in sources]
+        names = output_names(sources)
+        pairs = [(source, output / name) for source, name in zip(sources, names, strict=True)]
+    parent = single or output.is_dir()
     for source, target in pairs:
-        check_output(source, target, overwrite=overwrite, parent=single or output.is_dir())
-    targets = [target for _, target in pairs]
-    if len(set(targets)) < len(targets):
-        twice = next(target for target in targets if targets.count(target) > 1)
-        raise UsageError(f"Two photos would be written to {twice}.", "", "Paint them one by one.")
+        check_output(source, target, overwrite=overwrite, parent=parent, read=read)
     if not single:
         _make_folder(output)
     return pairs
@@ -146,8 +150,21 @@ def _photos(path: Path) -> Iterator[Path]:
     yield from found
 
 
-def _output_name(source: Path) -> str:
-    return source.name if source.suffix.lower() in OUTPUT_FORMATS else f"{source.stem}.png"
+def output_names(photos: Sequence[Path]) -> list[str]:
+    """Return the names of painted photos: the same kind where it can be written, else .png.
+
+    `a.gif` beside `a.png` becomes `a_gif.png`. Raises `UsageError` for equal names.
+    """
+    plain = [p.name if p.suffix.lower() in OUTPUT_FORMATS else f"{p.stem}.png" for p in photos]
+    count = Counter(plain)
+    chosen = [
+        name if count[name] == 1 or name == p.name else f"{p.stem}_{p.suffix[1:]}.png"
+        for p, name in zip(photos, plain, strict=True)
+    ]
+    twice = [name for name, times in Counter(chosen).items() if times > 1]
+    if twice:
+        raise UsageError(f"Two photos would become {twice[0]}.", "", "Paint them one by one.")
+    return chosen
 
 
 def _make_folder(folder: Path) -> None:
@@ -157,15 +174,48 @@ def _make_folder(folder: Path) -> None:
         raise SinkError(f"The folder {folder} cannot be made.", str(error.strerror)) from error
 
 
-def check_output(source: Path, output: Path, *, overwrite: bool, parent: bool = True) -> None:
-    """Raise `UsageError` or `SinkError` if `output` must not or cannot be written."""
+def pictures_of(style_texts: Iterable[str], mask: Path | None = None) -> list[Path]:
+    """Return the files that styles and a mask are read from.
+
+    What is no style has none here: who opens it says what is wrong with it.
+    """
+    found = [] if mask is None else [Path(mask)]
+    for text in style_texts:
+        with suppress(RtstyleError):
+            style = parse_style(text)
+            if isinstance(style, Mixture):
+                found += [Path(name) for name, _ in style.parts]
+    return found
+
+
+def check_output(
+    source: Path, output: Path, *, overwrite: bool, parent: bool = True, read: Iterable[Path] = ()
+) -> None:
+    """Raise `UsageError` or `SinkError` if `output` must not or cannot be written.
+
+    `read` are the pictures that are read beside `source`. Without `parent` the folder of the
+    output is yet to be made.
+    """
+    from rtstyle.sinks.pending import check_folder
+
     output_format(output)
     if output.exists():
         if source.exists() and output.samefile(source):
             raise UsageError(f"{output} is the input itself.", "", "Name another output file.")
+        refuse_loss(output, read)
         if output.is_dir():
             raise UsageError(f"{output} is a folder.", "", "Name an output file.")
         if not overwrite:
             raise UsageError(f"{output} exists already.", "", "Pass --overwrite to replace it.")
-    if parent and not output.parent.is_dir():
-        raise SinkError(f"The folder {output.parent} does not exist.", "", "Make it first.")
+    if parent:
+        check_folder(output.parent)
+
+
+def refuse_loss(output: Path, read: Iterable[Path]) -> None:
+    """Raise `UsageError` if the existing file `output` is one of those that are `read`."""
+    if any(path.exists() and output.samefile(path) for path in read):
+        raise UsageError(
+            f"{output} is a picture that is read here.",
+            "It would be lost.",
+            "Name another output, or move it away.",
+        )

@@ -5,25 +5,31 @@ The index is written after every picture, so that a run that was stopped goes on
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from rtstyle.color import resize
-from rtstyle.errors import SinkError, UsageError
+from rtstyle.errors import SinkError, SourceError, UsageError
 from rtstyle.flow import FlowChain, carry
 from rtstyle.frame import Image
+from rtstyle.image import refuse_loss
 from rtstyle.picture import Picture, read_picture, write_picture
 from rtstyle.shots import THRESHOLD, Moment, choose, find_shots
+from rtstyle.sinks.pending import check_folder
 from rtstyle.sources.base import Source
 
 INDEX = "index.json"
 SHEET = "sheet.png"
-VERSION = 1
+KEY = re.compile(r"key_\d{5,}\.png")
+"""Names of the pictures."""
+VERSION = 2
 SHEET_PIXELS = 12_000_000
 """About how large a contact sheet may become."""
 
@@ -86,8 +92,8 @@ class Index:
             ) from error
         if same != {"version": VERSION, **self._identity}:
             raise UsageError(
-                f"{self.folder} holds keyframes of another video or with other options.",
-                "",
+                f"{self.folder} holds other keyframes.",
+                "They are of another video or painting, or with other options.",
                 "Repeat those options to go on, name another folder, or pass --overwrite.",
             )
         self.moments, self.shots = moments, content["shots"]
@@ -97,6 +103,20 @@ class Index:
     def picture(self, number: int) -> Path:
         """Return the file of a keyframe."""
         return self.folder / f"key_{number + 1:05d}.png"
+
+    def forget_others(self) -> None:
+        """Remove the pictures of an earlier run that this one does not paint anew.
+
+        They are those that the index in the folder names. Raises `SinkError`.
+        """
+        mine = {self.picture(number).name for number in range(len(self.moments))}
+        for name in sorted(named_pictures(self.path) - mine):
+            try:
+                (self.folder / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise SinkError(
+                    f"{self.folder / name} cannot be removed.", str(error.strerror)
+                ) from error
 
     def save(self) -> None:
         """Write the index, whole or not at all. Raises `SinkError`."""
@@ -115,31 +135,72 @@ class Index:
             raise SinkError(f"{self.path} cannot be written.", str(error.strerror)) from error
 
 
-def identify(video: Path) -> dict[str, Any]:
-    """Return what tells one video file from another."""
-    return {"name": video.name, "bytes": video.stat().st_size}
+def named_pictures(path: Path) -> set[str]:
+    """Return the names of keyframes in an index file; none if it is no such file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        names = {str(keyframe["file"]) for keyframe in content["keyframes"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {name for name in names if KEY.fullmatch(name)}
 
 
-def prepare(folder: Path, *, overwrite: bool) -> None:
-    """Make the folder; with `overwrite` forget an earlier run in it. Raises `SinkError`."""
+def identify(file: Path) -> dict[str, Any]:
+    """Return what tells one video or painting from another. Raises `SourceError`."""
+    digest = hashlib.sha256()
+    try:
+        with file.open("rb") as content:
+            # All of it: finding the shots takes longer, and two videos may differ in one frame.
+            while part := content.read(1 << 20):
+                digest.update(part)
+    except OSError as error:
+        raise SourceError(f"{file} cannot be read.", str(error.strerror)) from error
+    return {"name": file.name, "sha256": digest.hexdigest()}
+
+
+def prepare(folder: Path, *, overwrite: bool, read: Iterable[Path] = ()) -> None:
+    """Make the folder. Raises `SinkError`, or `UsageError` where files would be lost.
+
+    These are the files that are `read`, and without `overwrite` pictures of no earlier run.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if overwrite:
-            (folder / INDEX).unlink(missing_ok=True)
+        names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         raise SinkError(f"The folder {folder} cannot be used.", str(error.strerror)) from error
+    check_folder(folder)
+    old = [folder / name for name in names if name == SHEET or KEY.fullmatch(name)]
+    read = list(read)
+    for file in old:
+        if file.exists():
+            refuse_loss(file, read)
+    if old and not overwrite and INDEX not in names:
+        raise UsageError(
+            f"{old[0]} exists already.", "", "Name another folder, or pass --overwrite."
+        )
 
 
 def plan(
-    index: Index, open_source: Callable[[], Source], job: Job, progress: Callable[[float], None]
-) -> None:
-    """Find the shots and choose the moments, unless an earlier run did."""
-    if index.load():
-        return
-    shots, times = find_shots(open_source(), job.threshold, progress)
+    index: Index,
+    open_source: Callable[[], Source],
+    job: Job,
+    progress: Callable[[float], None],
+    *,
+    overwrite: bool = False,
+) -> list[str]:
+    """Find the shots and choose the moments, unless an earlier run did.
+
+    With `overwrite` begin anew. Returns what had to be mended in the video while reading it.
+    """
+    if not overwrite and index.load():
+        return []
+    source = open_source()
+    shots, times = find_shots(source, job.threshold, progress)
     index.moments = choose(shots, times, job.every)
     index.shots = [asdict(shot) for shot in shots]
+    index.forget_others()
     index.save()
+    return [f"{count} {what}" for what, count in sorted(source.counts.items())]
 
 
 def paint(

@@ -110,7 +110,9 @@ def read_picture(path: Path) -> Picture:
 
 def _refuse_animation(file: Pil.Image, path: Path) -> None:
     if file.format in _ANIMATED and getattr(file, "is_animated", False):
-        raise SourceError(f"{path} is animated.", "", "Use `rtstyle video` for it.")
+        # FFmpeg reads the others, but no animated WebP.
+        first = "Convert it to GIF, APNG or MP4, then use" if file.format == "WEBP" else "Use"
+        raise SourceError(f"{path} is animated.", "", f"{first} `rtstyle video` for it.")
 
 
 def _page_notes(file: Pil.Image) -> tuple[str, ...]:

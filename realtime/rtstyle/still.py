@@ -72,11 +72,19 @@ def missing_torch(error: ImportError) -> MissingExtraError:
 def read_paintings(text: str) -> Paintings:
     """Read `a.jpg` or `a.jpg:0.7,b.jpg:0.3`.
 
-    Raises `UsageError` for built-in styles and model files, `StyleError` or `SourceError` for
-    what is no picture.
+    Raises as `painting_files`, and `SourceError` for what is no picture.
+    """
+    from rtstyle.picture import read_picture
+
+    return [(read_picture(path).rgb, weight) for path, weight in painting_files(text)]
+
+
+def painting_files(text: str) -> list[tuple[Path, float]]:
+    """Return the files of `a.jpg` or `a.jpg:0.7,b.jpg:0.3` with their weights above 0.
+
+    Raises `UsageError` for built-in styles and model files, `StyleError` for what is no file.
     """
     from rtstyle.mixture import Mixture, is_network, parse_style
-    from rtstyle.picture import read_picture
 
     found = parse_style(text)
     parts = found.parts if isinstance(found, Mixture) else ((found, 1.0),)
@@ -87,7 +95,7 @@ def read_paintings(text: str) -> Paintings:
                 "--style takes picture files here.",
                 "Name a picture of the painting, or use `rtstyle image`.",
             )
-    return [(read_picture(Path(name)).rgb, weight) for name, weight in parts if weight > 0]
+    return [(Path(name), weight) for name, weight in parts if weight > 0]
 
 
 def working_size(photo: Image, long_side: int) -> tuple[int, int]:
@@ -128,11 +136,23 @@ def grey(image: Image) -> Image:
     return np.asarray(cv2.cvtColor(light, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
-def check_target(source: Path, output: Path, state: Path, *, overwrite: bool, resume: bool) -> None:
-    """Raise if `output` must not be written; a run that goes on may replace its own picture."""
+def check_target(
+    source: Path,
+    output: Path,
+    state: Path,
+    *,
+    overwrite: bool,
+    resume: bool,
+    read: Sequence[Path] = (),
+) -> None:
+    """Raise if `output` must not be written; a run that goes on may replace its own picture.
+
+    `read` are the pictures that are read beside `source`.
+    """
     from rtstyle.image import check_output
 
-    check_output(source, output, overwrite=overwrite or (resume and state.is_file()))
+    mine = overwrite or (resume and state.is_file())
+    check_output(source, output, overwrite=mine, read=read)
 
 
 def conclude(outcome: Outcome | None, output: Path) -> None:

@@ -39,11 +39,11 @@ def grid(
 ) -> None:
     """Paint a photo in all blends between four styles."""
     from rtstyle.blend_grid import blend_grid
-    from rtstyle.image import check_output
+    from rtstyle.image import check_output, pictures_of
     from rtstyle.picture import Picture, read_picture, write_picture
     from rtstyle.progress import Bar
 
-    check_output(photo, output, overwrite=overwrite)
+    check_output(photo, output, overwrite=overwrite, read=pictures_of(styles))
     picture = read_picture(photo).rgb
     with Bar():
         painted = blend_grid(

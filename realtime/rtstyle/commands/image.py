@@ -59,13 +59,14 @@ def image(
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle image IN... OUT")
     *inputs, output = paths
-    from rtstyle.image import paint_file, plan
+    from rtstyle.image import paint_file, pictures_of, plan
     from rtstyle.picture import check_quality
     from rtstyle.progress import Bar
     from rtstyle.stylizer import Stylizer
 
     check_quality(quality)
-    pairs = plan(inputs, output, overwrite=overwrite)
+    read = pictures_of(style or [], mask)
+    pairs = plan(inputs, output, overwrite=overwrite, read=read)
     failed = 0
     with Stylizer(
         style or ["mosaic"], size, device=device, strength=strength, keep_color=keep_color,

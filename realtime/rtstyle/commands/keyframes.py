@@ -18,6 +18,7 @@ from rtstyle.still import (
     VggWeights,
     check_method,
     missing_torch,
+    painting_files,
     read_paintings,
     refuse_strangers,
 )
@@ -79,20 +80,21 @@ def keyframes(
     Within a shot each keyframe starts from the last one, moved by optical flow. The same command
     goes on after Ctrl-C.
     """
-    check(method, carry, levels, alpha, iterations)
+    check(method, carry, levels, alpha, iterations, threshold)
     from rtstyle import keyframes as job
     from rtstyle.sources.video_file import VideoFileSource
 
-    paintings = read_paintings(style)
+    paintings, files = read_paintings(style), painting_files(style)
+    pictures = [{**job.identify(path), "weight": weight} for path, weight in files]
     options: dict[str, Any] = {
-        "method": method, "style": style, "style_scale": style_scale, "carry": carry,
+        "method": method, "style": pictures, "style_scale": style_scale, "carry": carry,
         **({"levels": levels, "alpha": alpha} if method == "wct" else {}),
         **({"iterations": iterations, "seed": seed} if method == "gatys" else {}),
     }  # fmt: skip
     what = job.Job(every, threshold, size, options)
     with VideoFileSource(video):
         pass  # say now what is wrong with the video
-    job.prepare(folder, overwrite=overwrite)
+    job.prepare(folder, overwrite=overwrite, read=[video, *(path for path, _ in files)])
     index = job.Index(folder, job.identify(video), what)
 
     def make(height: int, width: int) -> Painter:
@@ -113,7 +115,10 @@ def keyframes(
         typer.echo(f"{path}  {job.clock(index.moments[number].time)}")
 
     try:
-        job.plan(index, lambda: VideoFileSource(video), what, lambda _: None)
+        for note in job.plan(
+            index, lambda: VideoFileSource(video), what, lambda _: None, overwrite=overwrite
+        ):
+            typer.echo(f"  note: {note}", err=True)
         job.paint(index, lambda: VideoFileSource(video), make, what, show)
     except KeyboardInterrupt:
         typer.echo(f"Stopped after {job.summary(index, fresh)}. The same command goes on.")
@@ -122,12 +127,19 @@ def keyframes(
 
 
 def check(
-    method: str, carry: float | None, levels: str | None, alpha: float | None, iterations: int
+    method: str,
+    carry: float | None,
+    levels: str | None,
+    alpha: float | None,
+    iterations: int,
+    threshold: float,
 ) -> None:
     """Raise `UsageError` for options that are out of range or mean nothing together."""
     check_method(method)
     if carry is not None and not 0 <= carry <= 1:
         raise UsageError(f"--carry {carry:g} is not 0 to 1.")
+    if not 0 < threshold <= 255:
+        raise UsageError(f"--threshold {threshold:g} is not above 0 and at most 255.")
     if method == "gatys":
         refuse_strangers(method, levels=levels, alpha=alpha)
     else:

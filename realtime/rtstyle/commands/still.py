@@ -138,13 +138,14 @@ def still(
     except ImportError as error:
         raise missing_torch(error) from error
     from rtstyle.color import with_chroma_of
+    from rtstyle.image import pictures_of
     from rtstyle.picture import check_quality, read_picture, write_picture
 
     check_quality(quality)
-    state = state_file(output)
-    check_target(photo, output, state, overwrite=overwrite, resume=resume)
-    if preview is not None:
-        check_target(photo, preview, state, overwrite=overwrite, resume=resume)
+    state, read = state_file(output), pictures_of(style, mask)
+    for target in (output, preview):
+        if target is not None:
+            check_target(photo, target, state, overwrite=overwrite, resume=resume, read=read)
     spec = GatysSpec(
         **given(
             content_layers=parse_layers(content_layers) if content_layers else None,
@@ -192,12 +193,12 @@ def still_by_wct(
 ) -> None:
     """Paint one photo by WCT, without PyTorch."""
     from rtstyle.color import resize, with_chroma_of
-    from rtstyle.image import check_output
+    from rtstyle.image import check_output, pictures_of
     from rtstyle.picture import check_quality, read_picture, write_picture
     from rtstyle.wct_job import describe, learn, open_stylizer
 
     check_quality(quality)
-    check_output(photo, output, overwrite=overwrite)
+    check_output(photo, output, overwrite=overwrite, read=pictures_of(style, mask))
     picture = read_picture(photo)
     shape = working_size(picture.rgb, size)
     guides = read_guides(mask, len(style), shape)

@@ -35,6 +35,7 @@ def styles(
     ] = False,
 ) -> None:
     """List the styles, or paint a photo in all of them: --sheet PHOTO OUT."""
+    _check_size(size)
     if sheet or photo is not None:
         if photo is None or output is None or not sheet:
             raise UsageError(
@@ -45,6 +46,17 @@ def styles(
         _print_json()
     else:
         _print_table()
+
+
+def _check_size(size: str) -> None:
+    """Raise `UsageError` for a size that no network has."""
+    from rtstyle.styles import SIZES, load_manifest
+
+    known = dict.fromkeys(SIZES)
+    for style in load_manifest().styles.values():
+        known.update(dict.fromkeys(style.files))
+    if size not in known:
+        raise UsageError(f"There is no size {size!r}.", "", f"Use {', '.join(known)}.")
 
 
 def _paint_sheet(photo: Path, output: Path, size: str, device: str, *, overwrite: bool) -> None:

@@ -90,14 +90,17 @@ def texture(
         from rtstyle_export.offline.subject import Subject
     except ImportError as error:
         raise missing_torch(error) from error
+    from rtstyle.image import pictures_of
     from rtstyle.picture import Picture, check_quality, write_picture
 
     check_quality(quality)
     check_area(height, width)
-    state = state_file(output)
+    state, read = state_file(output), pictures_of([painting])
     for target in (output, preview):
         if target is not None:
-            check_target(Path(painting), target, state, overwrite=overwrite, resume=resume)
+            check_target(
+                Path(painting), target, state, overwrite=overwrite, resume=resume, read=read
+            )
     layers = given(
         style_layers=parse_layers(style_layers) if style_layers else None, pooling=pooling
     )
@@ -134,13 +137,13 @@ def texture_by_wct(
     overwrite: bool,
 ) -> None:
     """Make a texture by WCT, without PyTorch: noise goes through all levels some times."""
-    from rtstyle.image import check_output
+    from rtstyle.image import check_output, pictures_of
     from rtstyle.picture import Picture, check_quality, write_picture
     from rtstyle.wct_job import learn, open_stylizer
 
     check_quality(quality)
     check_area(*shape)
-    check_output(Path(painting), output, overwrite=overwrite)
+    check_output(Path(painting), output, overwrite=overwrite, read=pictures_of([painting]))
     paintings = read_paintings(painting)
     with open_stylizer(levels, 1.0, None, device, threads) as stylizer:
         blend = learn(stylizer, paintings, shape, style_scale)

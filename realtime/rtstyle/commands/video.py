@@ -149,7 +149,8 @@ def read_time(option: str, text: str | None) -> float | None:
 def plan(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
     """Return the pairs (video, output) of a run. Raises `SourceError` for a folder without any.
 
-    One video or one folder of pictures goes to `output` itself, several go into the folder.
+    One video or one folder of pictures goes to `output` itself, several go into the folder; and
+    so does one video where the folder is there already.
     """
     several = len(inputs) > 1
     videos: list[Path] = []
@@ -157,7 +158,7 @@ def plan(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
         found = list_videos(path) if path.is_dir() else [path]
         several = several or found != [path]
         videos += found
-    if not several:
+    if not several and not (output.is_dir() and videos[0].is_file()):
         return [(videos[0], output)]
     targets = [output / name for name in output_names(videos)]
     make_folder(output)

@@ -26,11 +26,11 @@ def open_output(
     from rtstyle.sinks.images import PRINTF, ImageSequenceSink
 
     if PRINTF.search(target.name) or target.is_dir() or not target.suffix:
-        return ImageSequenceSink(target)
+        return ImageSequenceSink(target, sample_aspect_ratio=source.sample_aspect_ratio)
     if target.suffix.lower() == ".gif":
         from rtstyle.sinks.gif import GifSink
 
-        return GifSink(target, origin=source.origin)
+        return GifSink(target, origin=source.origin, sample_aspect_ratio=source.sample_aspect_ratio)
     from rtstyle.sinks.video_file import VideoFileSink
 
     return VideoFileSink(

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import numpy as np
 
+from rtstyle.color import with_square_pixels
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame, Image
 from rtstyle.sinks.base import Sink
@@ -26,17 +27,26 @@ class GifSink(Sink):
     """Writes a GIF, with a new palette whenever the picture has changed enough.
 
     Above 50 frames a second some are left out; `skipped` counts them. Time stamps are rounded
-    to 1/100 s, as the format demands.
+    to 1/100 s, as the format demands. Pictures of other than square pixels are made wider or
+    narrower by `sample_aspect_ratio`.
     """
 
-    def __init__(self, path: str | Path, *, origin: Fraction = Fraction(0)) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        origin: Fraction = Fraction(0),
+        sample_aspect_ratio: Fraction | None = None,
+    ) -> None:
         self.path = Path(path)
         self.name = self.path.name
         self.skipped = 0
-        self._origin = origin
+        self._origin, self._ratio = origin, sample_aspect_ratio
         self._pending: PendingFile | None = None
         self._output: Any = None
         self._last: int | None = None
+        self._shown_for = FASTEST
+        self._held: Any = None
         self._palette: Palette | None = None
         self._tolerated = 0.0
 
@@ -59,11 +69,22 @@ class GifSink(Sink):
             if self._last is not None and pts < self._last + FASTEST:
                 self.skipped += 1
                 return
+            if self._last is not None:
+                self._shown_for = pts - self._last
+            self._mux_held()
             self._last = pts
-            picture = self._reduce(frame.image)
+            if frame.duration:
+                self._shown_for = round(frame.duration * frame.time_base / CENTISECOND)
+            picture = self._reduce(with_square_pixels(frame.image, self._ratio))
             picture.pts, picture.time_base = pts, CENTISECOND
-            for packet in self._stream.encode(picture):
-                self._output.mux(packet)
+            (self._held,) = self._stream.encode(picture)
+
+    def _mux_held(self) -> None:
+        """Write the picture before, now that it is known for how long it is shown."""
+        if self._held is not None:
+            self._held.duration = max(FASTEST, self._shown_for)
+            self._output.mux(self._held)
+            self._held = None
 
     def close(self, complete: bool = True) -> None:
         """Write what is left and give the file its name; nothing if no frame came."""
@@ -72,6 +93,7 @@ class GifSink(Sink):
             return
         try:
             with writing_to(self.path):
+                self._mux_held()
                 for packet in self._stream.encode(None):
                     self._output.mux(packet)
                 output, self._output = self._output, None
@@ -101,7 +123,7 @@ class GifSink(Sink):
     def _start(self, frame: Frame, pending: PendingFile) -> None:
         self._pending = pending
         self._shape = frame.image.shape[:2]
-        height, width = self._shape
+        height, width = with_square_pixels(frame.image, self._ratio).shape[:2]
         self._output = av.open(str(pending.temporary), "w", format="gif")
         self._stream = self._output.add_stream("gif", rate=Fraction(100, FASTEST))
         self._stream.width, self._stream.height = width, height

@@ -8,10 +8,12 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
 
+from rtstyle.color import with_square_pixels
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
 from rtstyle.sinks.base import Sink
@@ -61,11 +63,13 @@ class ImageSequenceSink(Sink):
 
     They are collected in a temporary folder and moved into place on `close`, where they replace an
     older sequence as a whole: what it has more is removed. What is cut short goes to a folder
-    whose name ends in `.partial`, and `path` then names that.
+    whose name ends in `.partial`, and `path` then names that. Pictures of other than square
+    pixels are made wider or narrower by `sample_aspect_ratio`.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, sample_aspect_ratio: Fraction | None = None) -> None:
         self.path = Path(path)
+        self._ratio = sample_aspect_ratio
         self.name = str(path)
         self._folder, self._pattern = split_target(self.path)
         self._temporary: Path | None = None
@@ -106,7 +110,8 @@ class ImageSequenceSink(Sink):
         self._count += 1
         with writing_to(self.path):
             suffix = Path(self._pattern).suffix
-            bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
+            image = with_square_pixels(frame.image, self._ratio)
+            bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
             good, data = cv2.imencode(suffix, bgr, QUALITY.get(suffix.lower(), []))
             if not good:
                 raise SinkError(f"{self.path} cannot be written.", f"{suffix} cannot be encoded.")

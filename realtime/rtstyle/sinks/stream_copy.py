@@ -13,7 +13,7 @@ from av.format import Flags
 from av.stream import Discard
 
 from rtstyle.sinks.time_line import TimeLine
-from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder
+from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder, copy_labels
 from rtstyle.sources.base import exact_seconds
 from rtstyle.sources.video_file import pick_video_stream
 
@@ -234,6 +234,9 @@ class StreamCopier:
         if begins < 0:
             packet.duration += packet.pts
             packet.pts = packet.dts = 0
+        if self._limit is not None and packet.duration:
+            left = round(self._limit / packet.time_base) - packet.pts
+            packet.duration = max(1, min(packet.duration, left))
         return True
 
     def _copy_global(self, output: Any) -> None:
@@ -252,11 +255,3 @@ class StreamCopier:
         if self._limit is not None:
             ends = min(ends, round(self._limit / base))
         return {**chapter, "start": begins, "end": ends} if ends > begins else None
-
-
-def copy_labels(source: Any, target: Any) -> None:
-    """Copy language, title and disposition of a stream."""
-    for key in ("language", "title"):
-        if key in source.metadata:
-            target.metadata[key] = source.metadata[key]
-    target.disposition = source.disposition

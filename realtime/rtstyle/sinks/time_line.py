@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from rtstyle.sources.timestamps import JUMP_AHEAD, JUMP_BACK
+from rtstyle.sources.timestamps import JUMP_AHEAD
 
 LEAP = Fraction(1)
 """Seconds ahead from which a packet is only believed if the next of its stream agrees."""
@@ -22,7 +22,7 @@ LOOK_AHEAD = 500
 USUAL_STEP = Fraction(1, 25)
 
 Packet = Any
-_BACK, _AHEAD = -Fraction(JUMP_BACK), Fraction(JUMP_AHEAD)
+_AHEAD = Fraction(JUMP_AHEAD)
 
 
 class TimeLine:
@@ -62,26 +62,36 @@ class TimeLine:
             return self._shift
         last = self._last.get(index)
         shift: Fraction | None = self._shift
-        if last is not None and not self._goes_on(packet, last):
-            shift = self._after_leap(packet, last)
+        if last is not None:
+            shift = self._before_or_after(packet, last)
+            if shift is None:
+                shift = self._after_leap(packet, last)
         if shift is not None:
             self._note(packet, shift)
         return shift
 
     def _goes_on(self, packet: Packet, last: Fraction) -> bool:
-        most = LEAP + self._steps(packet)
-        return _BACK <= moment(packet) + self._shift - last <= most
+        step = self._steps(packet)
+        return -step <= moment(packet) + self._shift - last <= LEAP + step
+
+    def _before_or_after(self, packet: Packet, last: Fraction) -> Fraction | None:
+        """Return the shift with which a packet follows the last of its stream most closely.
+
+        Around a break, packets of one stream from before it come after those of others.
+        """
+        step = self._steps(packet)
+        gaps = {shift: moment(packet) + shift - last for shift in (self._shift, self._shift_before)}
+        fitting = [shift for shift, gap in gaps.items() if -step <= gap <= LEAP + step]
+        return min(fitting, key=lambda shift: abs(gaps[shift] - step), default=None)
 
     def _after_leap(self, packet: Packet, last: Fraction) -> Fraction | None:
         """Return by how much a packet moves that does not follow the last of its stream."""
         index, begins = packet.stream.index, moment(packet)
-        if abs(begins + self._shift_before - last) <= LEAP:
-            return self._shift_before
         following = self._peek(lambda other: bool(other.stream.index == index))
         if following is not None and self._goes_on(following, last):
             return None
         believed = _AHEAD if following is not None else BELIEVED
-        if _BACK <= begins + self._shift - last <= believed:
+        if 0 <= begins + self._shift - last <= believed:
             return self._shift
         if following is None:
             return None

@@ -38,9 +38,7 @@ class AudioTranscoder:
         trial.sample_rate, trial.format = rate, trial.codec.audio_formats[0]
         set_up(trial)
         self._stream = output.add_stream(name, rate=rate)
-        for key in ("language", "title"):
-            if key in stream.metadata:
-                self._stream.metadata[key] = stream.metadata[key]
+        copy_labels(stream, self._stream)
         encoder = set_up(self._stream.codec_context)
         self._resampler = AudioResampler(
             encoder.format, encoder.layout, encoder.sample_rate, encoder.frame_size or None
@@ -132,8 +130,7 @@ class SubtitleTranscoder:
         # First apart from the output, where a stream that cannot be encoded would stay.
         set_up(av.CodecContext.create(name, "w"))
         self._stream = output.add_stream(name)
-        if "language" in stream.metadata:
-            self._stream.metadata["language"] = stream.metadata["language"]
+        copy_labels(stream, self._stream)
         set_up(self._stream.codec_context)
 
     def carry(self, packet: Any) -> bool:
@@ -155,3 +152,11 @@ class SubtitleTranscoder:
 
     def finish(self) -> None:
         """Nothing is held back."""
+
+
+def copy_labels(source: Any, target: Any) -> None:
+    """Copy language, title and disposition of a stream."""
+    for key in ("language", "title"):
+        if key in source.metadata:
+            target.metadata[key] = source.metadata[key]
+    target.disposition = source.disposition

@@ -93,6 +93,7 @@ class VideoFileSink(Sink):
         self._stream: Any = None
         self._shift = 0
         self._last: int | None = None
+        self._shown_for = 0
 
     def open(self) -> None:
         """Check suffix and folder, and make the temporary file."""
@@ -117,6 +118,7 @@ class VideoFileSink(Sink):
                 )
             picture = self._to_yuv(frame.image)
             picture.pts, picture.time_base = self._place(frame), frame.time_base
+            self._shown_for = frame.duration
             if self._copier:
                 self._copier.advance(picture.pts * frame.time_base)
             for packet in self._stream.encode(picture):
@@ -130,7 +132,7 @@ class VideoFileSink(Sink):
             return
         try:
             with writing_to(self.path):
-                for packet in self._stream.encode(None):
+                for packet in self._last_packets():
                     self._output.mux(packet)
                 if self._copier:
                     self._copier.finish(complete)
@@ -145,6 +147,16 @@ class VideoFileSink(Sink):
         if self._pending:
             self.path = self._pending.commit(complete)
             self._pending = None
+
+    def _last_packets(self) -> list[Any]:
+        """Return what the encoder held back, with the time for which the last picture is shown."""
+        packets = list(self._stream.encode(None))
+        # MP4 has it from the packet that is decoded last, others from the one that is shown last.
+        decoded_last = packets[-1:] if self.kind in ("mp4", "mov") else []
+        for packet in [p for p in packets if p.pts == self._last] + decoded_last:
+            if self._shown_for:
+                packet.duration = self._shown_for
+        return packets
 
     @property
     def written(self) -> int:

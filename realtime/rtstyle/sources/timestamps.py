@@ -23,7 +23,7 @@ class TimestampMender:
         self._back = int(JUMP_BACK / time_base)
         self._ahead = int(JUMP_AHEAD / time_base)
         self._leap = self._step + int(LEAP / time_base)
-        self._shift = 0
+        self._shift = self._change = 0
         self._last: int | None = None
 
     def __call__(self, pts: int | None, following: int | None = None) -> int:
@@ -41,7 +41,7 @@ class TimestampMender:
         if not self._goes_on(pts) and following is not None and self._goes_on(following):
             change = self._step
             self.mended += 1
-        elif change < -self._back or change > self._ahead:
+        elif change < -self._back or change > self._ahead or self._falls_back(change, following):
             self._shift += self._step - change
             change = self._step
             self.mended += 1
@@ -50,7 +50,16 @@ class TimestampMender:
             change = 1
             self.mended += 1
         self._last += change
+        self._change = change
         return self._last
+
+    def _falls_back(self, change: int, following: int | None) -> bool:
+        """Tell a short recording that begins anew from late time stamps, or one too early."""
+        if following is None or self._last is None or change >= -self._step:
+            return False
+        if self._change > 3 * self._step:
+            return False
+        return following + self._shift <= self._last
 
     def _goes_on(self, pts: int) -> bool:
         assert self._last is not None

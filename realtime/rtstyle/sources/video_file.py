@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -25,6 +26,8 @@ from rtstyle.yuv import RgbConverter
 DEFAULT_RATE = Fraction(25)
 Item = TypeVar("Item")
 
+MISSING = Fraction(1, 2)
+"""Seconds that a file may be shorter than its header says without being called cut off."""
 MAX_RESTARTS = 50
 """How often reading goes on after damage before the rest of the file is given up."""
 SEEK_BACK = (0, 2, 8, 32)
@@ -87,7 +90,7 @@ class VideoFileSource(Source):
         mend = TimestampMender(time_base, round(1 / (self.rate or DEFAULT_RATE) / time_base))
         first = self._seek()
         last = None if self.end is None else self._zero + exact_seconds(self.end)
-        index, matrix = 0, self._matrix
+        index, matrix, shown, longest = 0, self._matrix, 0, 0
         for decoded, following in with_following(self._decode(self._stream)):
             if self._stopped:
                 break
@@ -105,10 +108,25 @@ class VideoFileSource(Source):
             if last is not None and moment >= last:
                 break
             image = self._fit(upright(to_rgb(decoded), matrix))
-            yield Frame(image, index, pts, time_base, time.monotonic())
+            yield Frame(image, index, pts, time_base, time.monotonic(), decoded.duration or 0)
             index += 1
+            longest = max(longest, decoded.duration or 0, pts - shown if index > 1 else 0)
+            shown = pts
+        else:
+            if not mend.mended and index > 1 and not self._stopped:
+                self._note_missing(shown + longest, longest)
         if index == 0 and not self._stopped:
             raise self._nothing_found()
+
+    def _note_missing(self, end: int, longest: int) -> None:
+        """Count the seconds by which the file ends before its header says so."""
+        promised = promised_end(self._stream, self._container)
+        if promised is None:
+            return
+        missing = promised - end * self._time_base
+        # The last picture may be shown as long as any other.
+        if missing > max(MISSING, 2 * longest * self._time_base):
+            self.counts["seconds missing at the end"] = max(1, round(missing))
 
     def _read_header(self) -> None:
         self._stream = pick_video_stream(self._container, self.path)
@@ -324,6 +342,20 @@ def turns(matrix: Matrix | None) -> bool:
         return False
     a, b, c, d = matrix
     return abs(b) + abs(c) > abs(a) + abs(d)
+
+
+def promised_end(stream: Any, container: Any) -> Fraction | None:
+    """Return the moment in seconds at which the picture ends by the header, or None."""
+    begins = (stream.start_time or 0) * stream.time_base
+    if stream.duration:
+        return Fraction(begins + stream.duration * stream.time_base)
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag:
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
+    # Sound may go on after the picture, so the length of all tells nothing then.
+    if container.duration and len(container.streams) == 1:
+        return Fraction(begins) + Fraction(container.duration, av.time_base)
+    return None
 
 
 def time_stamp(frame: av.VideoFrame | None) -> int | None:
