@@ -178,14 +178,19 @@ def test_a_signal_stops_cleanly_and_keeps_what_was_done(number: signal.Signals) 
         if frame.index == 3:
             signal.raise_signal(number)
 
+    # Whatever started the tests may have it ignored, as nohup does.
+    inherited = signal.signal(number, signal.SIG_DFL)
     before = signal.getsignal(number)
     sink, source = FakeSink(on_frame=interrupt), FakeSource(100_000)
-    report = Pipeline(source, negative, [sink], workers=2).run()
+    try:
+        report = Pipeline(source, negative, [sink], workers=2).run()
+        assert signal.getsignal(number) is before
+    finally:
+        signal.signal(number, inherited)
     assert report.stopped
     assert [f.index for f in sink.frames] == [0, 1, 2, 3]
     assert sink.calls[-1] == "partial"
     assert source.closed == 1
-    assert signal.getsignal(number) is before
 
 
 def test_a_signal_while_nothing_comes_stops_too() -> None:

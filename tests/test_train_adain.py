@@ -11,6 +11,7 @@ pytest.importorskip("safetensors")
 
 import wct_runs  # noqa: E402
 from adain_runs import make, material  # noqa: E402
+from training import write_pictures  # noqa: E402
 
 from rtstyle import cli  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
@@ -39,7 +40,10 @@ def test_pairs_are_a_function_of_their_number(place: Path) -> None:
 
 
 @pytest.mark.parametrize("size", ["fast", "paper"])
-def test_one_pair_is_learnt(place: Path, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_pair_is_learnt(tmp_path: Path, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = material(tmp_path)
+    for seed, folder in enumerate(("photos", "paintings")):
+        write_pictures(place / folder, 3 - seed, seed, blobs=(3, 2))
     run = make(place, f"falls-{size}", size=size, steps=16, warmup=1, stability_weight=0.0,
                unpainted=0.0, learning_rate=1e-3)  # fmt: skip
     pairs = [run.dataset()[0]] * 16

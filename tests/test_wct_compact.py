@@ -14,6 +14,7 @@ pytest.importorskip("safetensors")
 
 import onnx  # noqa: E402
 import wct_runs  # noqa: E402
+from training import write_pictures  # noqa: E402
 from wct_runs import command, material, pictures_of  # noqa: E402
 
 from rtstyle import styles, wct  # noqa: E402
@@ -95,7 +96,9 @@ class TestTraining:
         # The decoder of level 4 stays as it is: their files share its weights.
         assert all(torch.equal(v, before[k]) for k, v in run.net.decoder.state_dict().items())
 
-    def test_the_losses_fall(self, place: Path) -> None:
+    def test_the_losses_fall(self, place: Path, tmp_path: Path) -> None:
+        place = shutil.copytree(place, tmp_path / "place")
+        write_pictures(place / "photos", blobs=(3, 2))
         run = make(place, "falls", steps=30, feature_steps=30, learning_rate=3e-3, width=24)
         seen: list[dict[str, float]] = []
         run.run(lambda progress: seen.append(progress.losses))

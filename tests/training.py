@@ -52,12 +52,14 @@ def write_vgg(folder: Path) -> Path:
     return path
 
 
-def write_pictures(folder: Path, count: int = 3, seed: int = 0) -> Path:
-    """Write smooth random photos, 96x80 pixels."""
+def write_pictures(
+    folder: Path, count: int = 3, seed: int = 0, blobs: tuple[int, int] = (6, 5)
+) -> Path:
+    """Write smooth random photos, 96x80 pixels, of so many rows and columns of colours."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     for index in range(count):
-        small = rng.integers(0, 256, (3, 2, 3), dtype=np.uint8)
+        small = rng.integers(0, 256, (*blobs, 3), dtype=np.uint8)
         picture = Image.fromarray(small).resize((96, 80), Image.Resampling.BICUBIC)
         picture.save(folder / f"{index}.png")
     return folder

@@ -21,7 +21,7 @@ import uvicorn
 from rtstyle.adain import check_scale
 from rtstyle.bank import StyleBank
 from rtstyle.errors import UsageError
-from rtstyle.pipeline import ENDING, one_opencv_thread
+from rtstyle.pipeline import ENDING, HANGUP, one_opencv_thread
 from rtstyle.serve.app import Site, build_app
 from rtstyle.serve.camera import CameraHub
 from rtstyle.serve.catalogue import Catalogue
@@ -102,8 +102,8 @@ class Server(uvicorn.Server):
             self.force_exit = self.should_exit
             self.should_exit = True
 
-        # What is ignored stays so: nohup relies on it.
-        kinds = [kind for kind in ENDING if signal.getsignal(kind) != signal.SIG_IGN]
+        # nohup has SIGHUP ignored, and so it must stay.
+        kinds = [n for n in ENDING if n != HANGUP or signal.getsignal(n) != signal.SIG_IGN]
         before = {kind: signal.signal(kind, on_signal) for kind in kinds}
         try:
             yield
