@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +29,7 @@ from rtstyle_export.losses import LossSpec, PerceptualLoss  # noqa: E402
 from rtstyle_export.stability import Perturbation  # noqa: E402
 from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.train.config import TrainConfig  # noqa: E402
-from rtstyle_export.train.job import place_of  # noqa: E402
+from rtstyle_export.train.job import catch_interrupts, place_of  # noqa: E402
 from rtstyle_export.train.loop import Machine  # noqa: E402
 from rtstyle_export.train.report import Reporter  # noqa: E402
 from rtstyle_export.train.trainer import Trainer  # noqa: E402
@@ -198,3 +200,17 @@ def test_the_margin_covers_what_moved_in() -> None:
     assert Perturbation(shift=6, scale=0.04).margin(256) == 6 + 6
     assert Perturbation(shift=2, scale=0.0).margin(256) == 2
     assert Perturbation(shift=0, scale=0.5).margin(40) == 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
+def test_a_closed_terminal_ends_a_run_in_order() -> None:
+    # Whatever started the tests may have it ignored, as nohup does.
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with catch_interrupts() as flag:
+            signal.raise_signal(signal.SIGHUP)
+            # The shell says it to its jobs once more.
+            signal.raise_signal(signal.SIGHUP)
+        assert flag.raised
+    finally:
+        signal.signal(signal.SIGHUP, inherited)

@@ -12,8 +12,9 @@ from media import decode, number_of, packets, picture, write_clip
 from PIL import Image as Pil
 
 from rtstyle import cli, stylize_video
+from rtstyle.ending import ENDING
 from rtstyle.errors import EngineError, RtstyleError, SinkError, SourceError, StyleError, UsageError
-from rtstyle.pipeline import ENDING, Progress
+from rtstyle.pipeline import Progress
 from rtstyle.progress import human_size, parse_time
 from rtstyle.stylizer import Stylizer
 from rtstyle.testing import FakeSource

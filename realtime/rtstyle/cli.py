@@ -6,14 +6,14 @@ import importlib
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
+from rtstyle.ending import ENDING, handled
 from rtstyle.errors import RtstyleError
 
 # Modules of `rtstyle.commands`, each with `register(app)`, in the order of the help. They import
@@ -40,9 +40,6 @@ COMMAND_MODULES = (
 
 DEBUG_VARIABLE = "RTSTYLE_DEBUG"
 """Environment variable that lets unforeseen errors through with their traceback."""
-
-ENDING = ("SIGTERM", "SIGHUP", "SIGBREAK")
-"""Signals that end the program beside Ctrl-C; not every system has all."""
 
 
 def modules_for(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -114,21 +111,9 @@ def leave(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-@contextmanager
-def unwinding() -> Iterator[None]:
+def unwinding() -> AbstractContextManager[None]:
     """Let signals that end the program unwind it; commands that catch them have their own way."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
-    # What is ignored stays so: nohup relies on it.
-    caught = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, leave) for number in caught}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return handled(leave, [number for number in ENDING if number != signal.SIGINT])
 
 
 def main() -> None:

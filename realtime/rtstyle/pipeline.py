@@ -7,7 +7,6 @@ Sinks run in the calling thread because windows must, and so that Ctrl-C finds n
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
@@ -15,10 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from rtstyle.ending import HANGUP, handled
 from rtstyle.errors import UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.frame_queue import FrameQueue, Policy, ReorderQueue
@@ -31,13 +32,6 @@ POLL = 0.1
 CAPTURE_PATIENCE = 5.0
 """Seconds that a source may take to notice `stop`; a dead network camera is left behind."""
 LATENCIES_KEPT = 1 << 15
-HANGUP = getattr(signal, "SIGHUP", None)
-ENDING: tuple[signal.Signals, ...] = tuple(
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-    if hasattr(signal, name)
-)
-"""Ctrl-C, `kill`, a terminal that is closed, and on Windows Ctrl-Break or a closed console."""
 
 
 @dataclass(frozen=True)
@@ -355,25 +349,15 @@ class Pipeline:
     @contextmanager
     def _catch_interrupt(self) -> Iterator[None]:
         """Let the first signal of `ENDING` end the run in order; the second one breaks it off."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
 
-        def on_signal(number: int, _stack: Any) -> None:
-            # A terminal that is closed says so twice: the system to all, and the shell to its jobs.
+        def on_signal(number: int, _stack: FrameType | None) -> None:
             if self._interrupted and number != HANGUP:
                 raise KeyboardInterrupt
             # Only a flag: a lock taken here might be held by the very code interrupted.
             self._interrupted = True
 
-        # nohup has SIGHUP ignored, and so it must stay.
-        caught = [n for n in ENDING if n != HANGUP or signal.getsignal(n) != signal.SIG_IGN]
-        before = {number: signal.signal(number, on_signal) for number in caught}
-        try:
+        with handled(on_signal):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def paint_one(stylize: Callable[[Image], Image] | FramePainter) -> Callable[[Frame], Image]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from types import FrameType
 import torch
 from rich.console import Console
 
+from rtstyle.ending import HANGUP, handled
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import read_picture, to_tensor
 from rtstyle_export.train.loop import Loop, Machine
@@ -25,23 +25,19 @@ class StopFlag:
 
     raised: bool = False
 
-    def handle(self, _number: int, _frame: FrameType | None) -> None:
-        """Take SIGINT or SIGTERM."""
-        if self.raised:
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Take a signal of `rtstyle.ending.ENDING`."""
+        if self.raised and number != HANGUP:
             raise KeyboardInterrupt
         self.raised = True
 
 
 @contextmanager
 def catch_interrupts() -> Iterator[StopFlag]:
-    """Turn SIGINT and SIGTERM into a flag while the context lasts."""
+    """Turn signals that end a run into a flag while the context lasts."""
     flag = StopFlag()
-    old = {number: signal.signal(number, flag.handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled(flag.handle):
         yield flag
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 def place_of(device: str, local: int, gpus: int) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import socket
 import tempfile
 import threading
@@ -20,8 +19,9 @@ import uvicorn
 
 from rtstyle.adain import check_scale
 from rtstyle.bank import StyleBank
+from rtstyle.ending import handled
 from rtstyle.errors import UsageError
-from rtstyle.pipeline import ENDING, HANGUP, one_opencv_thread
+from rtstyle.pipeline import one_opencv_thread
 from rtstyle.serve.app import Site, build_app
 from rtstyle.serve.camera import CameraHub
 from rtstyle.serve.catalogue import Catalogue
@@ -93,23 +93,14 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Let the signals of `pipeline.ENDING` end the server in order, but not the program."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+        """Let the signals of `ENDING` end the server in order, but not the program."""
 
         def on_signal(_: int, __: FrameType | None) -> None:
             self.force_exit = self.should_exit
             self.should_exit = True
 
-        # nohup has SIGHUP ignored, and so it must stay.
-        kinds = [n for n in ENDING if n != HANGUP or signal.getsignal(n) != signal.SIG_IGN]
-        before = {kind: signal.signal(kind, on_signal) for kind in kinds}
-        try:
+        with handled(on_signal):
             yield
-        finally:
-            for kind, handler in before.items():
-                signal.signal(kind, handler)
 
 
 @dataclass
