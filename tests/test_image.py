@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from console import command
 from models import network_model
 from PIL import Image as Pil
 from PIL import ImageCms, PngImagePlugin
 
-from rtstyle import cli, tiling
 from rtstyle import image as job
+from rtstyle import tiling
 from rtstyle.errors import EngineError, SinkError, SourceError, StyleError, UsageError
 from rtstyle.frame import Image
 from rtstyle.image import paint_file, plan, stylize_image
@@ -318,16 +319,6 @@ def test_the_command_keeps_what_it_reads(
     assert command(*words) == 2
     assert "read here" in capsys.readouterr().err
     assert painting.read_bytes() == photo.read_bytes()
-
-
-def command(*words: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["rtstyle", *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from console import command
 from PIL import Image
 from wct_files import ship_wct
 
-from rtstyle import cli
 from rtstyle.wct_job import parse_levels
 
 
@@ -26,16 +26,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Image.fromarray(halves).save(tmp_path / "mask.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def command(*words: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["rtstyle", *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
 
 
 def still(*words: object) -> int:

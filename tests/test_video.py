@@ -295,6 +295,16 @@ class TestCommand:
         assert len(decode(tmp_path / "out" / "clip.mp4")) == 20
         assert len(decode(tmp_path / "out" / "clip_avi.mp4")) == 3
 
+    def test_the_mask_of_a_run_is_not_its_output(
+        self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        mask = write_clip(tmp_path / "mask.mp4", frames=20)
+        before = mask.read_bytes()
+        words = ("--style", "identity", "--style", "invert", "--mask", mask, "--overwrite")
+        assert command(clip, mask, *words) == 2
+        assert "is read here" in capsys.readouterr().err
+        assert mask.read_bytes() == before
+
     def test_hidden_files_of_a_folder_are_no_videos(self, clip: Path, tmp_path: Path) -> None:
         for name in ("._clip.mp4", ".clip.abcd1234.tmp.mp4"):
             (clip.parent / name).write_bytes(b"no video")

@@ -52,11 +52,14 @@ def read_picture(path: Path, short_side: int | None = None) -> NDArray[np.uint8]
         raise TrainingError(
             f"Cannot read the picture {path}.", str(error), "Remove or replace it."
         ) from error
-    if short_side is not None:
-        factor = short_side / min(image.size)
-        size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    return np.asarray(image)
+    return np.asarray(image if short_side is None else with_short_side(image, short_side))
+
+
+def with_short_side(image: Image.Image, short_side: int) -> Image.Image:
+    """Scale a picture to a short side of so many pixels."""
+    factor = short_side / min(image.size)
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 def to_tensor(image: NDArray[np.uint8]) -> Tensor:
@@ -104,7 +107,7 @@ class Crops(Dataset[Tensor]):
             short = min(photo.shape[:2])
             fitting = min(max(short, self.size / MOST_SCALE), self.size / LEAST_SCALE)
             if round(fitting) != short:
-                photo = read_picture(path, round(fitting))
+                photo = np.asarray(with_short_side(Image.fromarray(photo), round(fitting)))
             if len(self._photos) < KEPT_PHOTOS:
                 self._photos[path] = photo
         return photo

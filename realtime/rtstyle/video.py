@@ -83,6 +83,7 @@ def stylize_video(
     `stopped` and what was done is kept as partial. Raises `RtstyleError`s.
     """
     check_output(Path(source), Path(output), overwrite)
+    keep_what_is_read(Path(output), style, mask)
     with ExitStack() as stack:
         frames = open_video(source, start, end)
         # Once the pipeline runs it closes the source, or leaves it to a thread that hangs in it.
@@ -208,6 +209,17 @@ def check_output(source: Path, output: Path, overwrite: bool) -> None:
         )
     if old and not overwrite:
         raise UsageError(f"{old[0]} exists already.", "", "Add --overwrite, or choose a new name.")
+
+
+def keep_what_is_read(
+    output: Path, style: str | Sequence[str], mask: str | Path | None = None
+) -> None:
+    """Raise `UsageError` if the output would replace a painting or the mask of its own run."""
+    from rtstyle.image import pictures_of, refuse_loss
+
+    read = pictures_of([style] if isinstance(style, str) else style, Path(mask) if mask else None)
+    for file in existing_outputs(output):
+        refuse_loss(file, read)
 
 
 def existing_outputs(output: Path) -> list[Path]:

@@ -228,7 +228,7 @@ class VideoFileSource(Source):
             # What the trial counted comes again.
             self.counts.clear()
             self.counts.update(before)
-        found = None if frame is None else frame.dts if frame.pts is None else frame.pts
+        found = time_stamp(frame)
         return found is not None and found * self._time_base <= first
 
     def _decode(self, stream: Any) -> Iterator[av.VideoFrame]:
