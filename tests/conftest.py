@@ -11,6 +11,8 @@ import pytest
 from any_models import write_any
 from models import identity_model, invert_model, network_model, write_pretrained
 
+pytest_plugins = ["watchdog"]
+
 DATA = Path(
     os.environ.get("RTSTYLE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
 )
