@@ -7,6 +7,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+import console
 import cv2
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from wct_files import ship_wct
 
-from rtstyle import cli, keyframes
+from rtstyle import keyframes
 from rtstyle.errors import SinkError, UsageError
 from rtstyle.flow import FlowChain, carry, still_map, warp
 from rtstyle.keyframes import Index, Job, Known, clock
@@ -259,14 +260,7 @@ class TestJob:
         ]  # fmt: skip
 
 
-def command(*words: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["rtstyle", "keyframes", *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
+command = partial(console.command, "keyframes")
 
 
 @pytest.fixture

@@ -12,15 +12,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import console
 import httpx
 import psutil
 import pytest
 from peers import PATIENCE, Peer, run, until
 
-from rtstyle import cli
 from rtstyle.errors import EngineError, UsageError
 from rtstyle.serve.guard import MAX_BODY
 from rtstyle.serve.server import Options, Running, serving
@@ -614,14 +615,7 @@ def read_metrics(text: str) -> dict[str, float]:
 # The command
 
 
-def command(*words: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["rtstyle", "serve", "--no-open", *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
+command = partial(console.command, "serve", "--no-open")
 
 
 def test_a_port_in_use_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
+import console  # noqa: E402
 import wct_runs  # noqa: E402
 from adain_runs import make, material  # noqa: E402
 from training import write_pictures  # noqa: E402
 
-from rtstyle import cli  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle_export.data import read_picture, to_tensor  # noqa: E402
 from rtstyle_export.losses import AdainLoss, AdainLossSpec, Blends  # noqa: E402
@@ -230,14 +231,7 @@ def test_the_quick_encoder_is_the_same(place: Path) -> None:
     assert painting_statistics(picture, plain).shape == (1, 1926)
 
 
-def command(*words: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["rtstyle", "train-adain", *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
+command = partial(console.command, "train-adain")
 
 
 def test_the_command(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

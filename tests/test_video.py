@@ -3,15 +3,17 @@ from __future__ import annotations
 import signal
 import threading
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import console
 import numpy as np
 import pytest
 from media import decode, number_of, packets, picture, write_clip
 from PIL import Image as Pil
 
-from rtstyle import cli, stylize_video
+from rtstyle import stylize_video
 from rtstyle.ending import ENDING
 from rtstyle.errors import EngineError, RtstyleError, SinkError, SourceError, StyleError, UsageError
 from rtstyle.pipeline import Progress
@@ -25,15 +27,7 @@ def paint(source: Path, output: Path, style: str = "identity", **options: Any) -
     return stylize_video(source, output, style, size="fast", device="cpu", **options)
 
 
-def command(*words: object) -> int:
-    """Run the command line in this process and return its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["rtstyle", "video", *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
+command = partial(console.command, "video")
 
 
 def names(folder: Path) -> list[str]:
@@ -304,6 +298,17 @@ class TestCommand:
         assert command(clip, mask, *words) == 2
         assert "is read here" in capsys.readouterr().err
         assert mask.read_bytes() == before
+
+    def test_a_painting_of_a_sweep_is_not_the_output(
+        self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        first = tmp_path / "p_00001.png"
+        Pil.fromarray(picture(64, 48, 0)).save(first)
+        before = first.read_bytes()
+        words = ("--style-sweep", f"{first}..{first}", "--overwrite")
+        assert command(clip, tmp_path / "p_%05d.png", *words) == 2
+        assert "is read here" in capsys.readouterr().err
+        assert first.read_bytes() == before
 
     def test_hidden_files_of_a_folder_are_no_videos(self, clip: Path, tmp_path: Path) -> None:
         for name in ("._clip.mp4", ".clip.abcd1234.tmp.mp4"):

@@ -1,26 +1,18 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import av
+import console
 import numpy as np
 import pytest
 from media import write_clip
 
-from rtstyle import cli
 from rtstyle.testing import FakeSource
 
-
-def command(*words: object) -> int:
-    """Run the command line in this process and return its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["rtstyle", "webcam", "--device", "cpu", *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
+command = partial(console.command, "webcam", "--device", "cpu")
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
+import console
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from training import vgg19_state, write_pictures
 
-from rtstyle import cli
 from rtstyle_export.data import read_picture
 from rtstyle_export.train.config import WctConfig
 from rtstyle_export.train.loop import Machine
@@ -47,13 +47,7 @@ def make(
 
 
 def command(*words: object, name: str = "train-wct") -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["rtstyle", name, *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
+    return console.command(name, *words)
 
 
 def check_refused(

@@ -13,7 +13,7 @@ import numpy as np
 from rtstyle import styles
 from rtstyle.color import resize
 from rtstyle.errors import RtstyleError, SinkError, SourceError, UsageError
-from rtstyle.mixture import Mixture, parse_style
+from rtstyle.mixture import Mixture, parse_style, parse_sweep
 from rtstyle.picture import (
     DEFAULT_QUALITY,
     INPUT_SUFFIXES,
@@ -174,18 +174,21 @@ def _make_folder(folder: Path) -> None:
         raise SinkError(f"The folder {folder} cannot be made.", str(error.strerror)) from error
 
 
-def pictures_of(style_texts: Iterable[str], mask: Path | None = None) -> list[Path]:
-    """Return the files that styles and a mask are read from.
+def pictures_of(
+    style_texts: Iterable[str], mask: Path | None = None, sweep: str | None = None
+) -> list[Path]:
+    """Return the files that styles, a mask and a sweep are read from.
 
     What is no style has none here: who opens it says what is wrong with it.
     """
-    found = [] if mask is None else [Path(mask)]
+    mixtures: list[Mixture | str] = []
     for text in style_texts:
         with suppress(RtstyleError):
-            style = parse_style(text)
-            if isinstance(style, Mixture):
-                found += [Path(name) for name, _ in style.parts]
-    return found
+            mixtures.append(parse_style(text))
+    with suppress(RtstyleError):
+        mixtures += parse_sweep(sweep) if sweep else ()
+    found = [] if mask is None else [Path(mask)]
+    return found + [Path(name) for m in mixtures if isinstance(m, Mixture) for name, _ in m.parts]
 
 
 def check_output(

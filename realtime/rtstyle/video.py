@@ -83,7 +83,7 @@ def stylize_video(
     `stopped` and what was done is kept as partial. Raises `RtstyleError`s.
     """
     check_output(Path(source), Path(output), overwrite)
-    keep_what_is_read(Path(output), style, mask)
+    keep_what_is_read(Path(output), style, mask, sweep)
     with ExitStack() as stack:
         frames = open_video(source, start, end)
         # Once the pipeline runs it closes the source, or leaves it to a thread that hangs in it.
@@ -212,12 +212,16 @@ def check_output(source: Path, output: Path, overwrite: bool) -> None:
 
 
 def keep_what_is_read(
-    output: Path, style: str | Sequence[str], mask: str | Path | None = None
+    output: Path,
+    style: str | Sequence[str],
+    mask: str | Path | None = None,
+    sweep: str | None = None,
 ) -> None:
     """Raise `UsageError` if the output would replace a painting or the mask of its own run."""
     from rtstyle.image import pictures_of, refuse_loss
 
-    read = pictures_of([style] if isinstance(style, str) else style, Path(mask) if mask else None)
+    styles = [style] if isinstance(style, str) else style
+    read = pictures_of(styles, Path(mask) if mask else None, sweep)
     for file in existing_outputs(output):
         refuse_loss(file, read)
 
