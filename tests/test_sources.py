@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -171,6 +172,27 @@ class TestVideoFile:
             numbers = [number_of(frame.image, 7) for frame in source]
         assert numbers == list(range(round(start * 25), 100))
         assert source.counts == {}
+
+    @pytest.mark.parametrize("start", [None, 0.04, 0.48, 0.5, 1.0, 1.9])
+    @pytest.mark.parametrize(
+        ("codec", "options"),
+        [
+            ("libx264", {}),
+            ("libx264", {"g": "10", "bf": "3", "b-pyramid": "none"}),
+            ("mpeg4", {"bf": "2"}),
+            ("mpeg4", {}),
+        ],
+    )
+    def test_avi_has_even_times_from_nought(
+        self, tmp_path: Path, codec: str, options: dict[str, str], start: float | None
+    ) -> None:
+        """Its packets have no time of presentation: with B-frames the first one came late."""
+        path = write_clip(tmp_path / "clip.avi", frames=50, codec=codec, options=options)
+        with VideoFileSource(path, start=start) as source:
+            seen = [(number_of(f.image, 6), f.pts * f.time_base) for f in source]
+        first = math.ceil(round(25 * (start or 0), 3))
+        assert seen == [(n, Fraction(n, 25)) for n in range(first, 50)]
+        assert not source.counts
 
     def test_stop_is_seen_before_the_start(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

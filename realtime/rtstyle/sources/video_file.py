@@ -60,6 +60,9 @@ class VideoFileSource(Source):
         self._container: Any = None
         self._stopped = False
         self._matrix: Matrix | None = None
+        # Packets of AVI have a place in the order of decoding and no time of presentation, and
+        # what FFmpeg makes of that is out of order. Frames leave the decoder evenly, this late.
+        self._late: int | None = None
 
     def open(self) -> None:
         """Open the file and read its header."""
@@ -99,7 +102,7 @@ class VideoFileSource(Source):
                 # asked of every frame, some 100 decoded frames were in memory at once.
                 gc.collect(1)
                 matrix = display_matrix(decoded)
-            pts = mend(time_stamp(decoded), time_stamp(following))
+            pts = mend(self._stamp(decoded), self._stamp(following))
             if mend.mended:
                 self.counts["mended time stamps"] = mend.mended
             moment = pts * time_base
@@ -157,6 +160,8 @@ class VideoFileSource(Source):
             raise self._nothing_found()
         self.width, self.height = frame.width, frame.height
         self._timed = frame.pts is not None
+        if "avi" in self._container.format.name.split(",") and frame.dts is not None:
+            self._late = frame.dts - (self._stream.start_time or 0)
         self._matrix = display_matrix(frame)
         if turns(self._matrix):
             self.width, self.height = frame.height, frame.width
@@ -228,8 +233,16 @@ class VideoFileSource(Source):
             # What the trial counted comes again.
             self.counts.clear()
             self.counts.update(before)
-        found = time_stamp(frame)
+        found = self._stamp(frame)
         return found is not None and found * self._time_base <= first
+
+    def _stamp(self, frame: av.VideoFrame | None) -> int | None:
+        """Return the presentation time of a frame in ticks, else what its packet had, else None."""
+        if frame is None:
+            return None
+        if self._late is not None:
+            return None if frame.dts is None else frame.dts - self._late
+        return frame.dts if frame.pts is None else frame.pts
 
     def _decode(self, stream: Any) -> Iterator[av.VideoFrame]:
         for packet in self._packets(stream):
@@ -356,13 +369,6 @@ def promised_end(stream: Any, container: Any) -> Fraction | None:
     if container.duration and len(container.streams) == 1:
         return Fraction(begins) + Fraction(container.duration, av.time_base)
     return None
-
-
-def time_stamp(frame: av.VideoFrame | None) -> int | None:
-    """Return the presentation time of a frame in ticks, else what its packet had, else None."""
-    if frame is None:
-        return None
-    return frame.dts if frame.pts is None else frame.pts
 
 
 def with_following(frames: Iterator[Item]) -> Iterator[tuple[Item, Item | None]]:
