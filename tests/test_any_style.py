@@ -396,6 +396,13 @@ class TestMasks:
             frames = [Frame(noise(20, 20), i, i, step, 0.0) for i in (0, 2, 1, 3, 9)]
             assert [int(mask.at(frame).mean()) for frame in frames] == [0, 120, 60, 180, 180]
 
+    def test_pictures_of_a_mask_belong_to_one_frame_each(self, tmp_path: Path) -> None:
+        for i in range(4):
+            write(tmp_path / f"m_{i:03d}.png", np.full((20, 20, 3), 60 * i, np.uint8))
+        with MovingMask(tmp_path, rate=Fraction(10)) as mask:
+            frames = [Frame(noise(20, 20), i, i, Fraction(1, 10), 0.0) for i in range(4)]
+            assert [int(mask.at(frame).mean()) for frame in frames] == [0, 60, 120, 180]
+
 
 class TestJobs:
     def test_image(self, red: str, tmp_path: Path) -> None:

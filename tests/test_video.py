@@ -299,6 +299,42 @@ class TestCommand:
         assert "is read here" in capsys.readouterr().err
         assert mask.read_bytes() == before
 
+    @pytest.mark.parametrize(
+        ("text", "rate"),
+        [
+            (None, 25),
+            ("24", 24),
+            ("23.976", Fraction("23.976")),
+            ("30000/1001", Fraction(30000, 1001)),
+        ],
+    )
+    def test_the_rate_of_numbered_pictures(
+        self, tmp_path: Path, text: str | None, rate: Fraction
+    ) -> None:
+        for i in range(6):
+            Pil.fromarray(picture(96, 64, i)).save(tmp_path / f"in_{i}.png")
+        given = ["--fps", text] if text else []
+        assert command(tmp_path / "in_%d.png", tmp_path / "out.mkv", *given) == 0
+        frames = decode(tmp_path / "out.mkv")
+        # Matroska counts milliseconds.
+        assert [f.time for f in frames] == pytest.approx(
+            [float(i / rate) for i in range(6)], abs=6e-4
+        )
+
+    @pytest.mark.parametrize("text", ["0", "-1", "fast", "nan", "1e9", "1/0", "0.001"])
+    def test_a_rate_that_is_none(
+        self, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert command(tmp_path, tmp_path / "out.mkv", f"--fps={text}") == 2
+        assert f"--fps {text} is no rate" in capsys.readouterr().err
+
+    def test_a_video_has_its_own_rate(
+        self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert command(clip, tmp_path / "out.mkv", "--fps", 24) == 2
+        assert "time stamps of its own" in capsys.readouterr().err
+        assert not (tmp_path / "out.mkv").exists()
+
     def test_a_painting_of_a_sweep_is_not_the_output(
         self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

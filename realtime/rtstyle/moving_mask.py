@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 from rtstyle.closing import Closing
@@ -12,6 +13,7 @@ from rtstyle.errors import SourceError
 from rtstyle.frame import Frame, Image
 from rtstyle.picture import INPUT_SUFFIXES
 from rtstyle.sources import open_video
+from rtstyle.sources.images import is_image_pattern
 
 KEPT = 8
 """Mask frames that are kept: workers ask for them a little out of order."""
@@ -26,13 +28,17 @@ def is_video(path: Path) -> bool:
 class MovingMask(Closing):
     """The frames of a mask video by time; the last one is held if it is shorter than the clip.
 
-    `start` is where the clip is cut, in seconds: the mask is taken from the same moment on.
+    `start` is where the clip is cut, in seconds: the mask is taken from the same moment on. `rate`
+    is that of the clip: where the mask is numbered pictures, each of them is of one frame.
     `at` may be called from several threads, for frames a little out of order. Raises
     `SourceError` if the video cannot be read.
     """
 
-    def __init__(self, path: Path, start: float | None = None) -> None:
-        self._source = open_video(path, start, None)
+    def __init__(
+        self, path: Path, start: float | None = None, rate: Fraction | None = None
+    ) -> None:
+        pictures = path.is_dir() or is_image_pattern(path)
+        self._source = open_video(path, start, None, rate if pictures else None)
         self._source.open()
         self._frames: Iterator[Frame] = iter(self._source)
         self._lock = threading.Lock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rtstyle.pipeline import Progress
 
 MEGABYTE = 1_000_000
+LEAST_FPS, MOST_FPS = 0.1, 1000
 
 
 def human_size(count: int) -> str:
@@ -43,6 +45,18 @@ def parse_time(text: str) -> float:
     for factor, part in zip((60, 3600), reversed(whole), strict=False):
         seconds += factor * int(part)
     return seconds
+
+
+def parse_rate(text: str) -> Fraction:
+    """Return the rate of `24`, `23.976` or `30000/1001`. Raises `ValueError` for others."""
+    try:
+        # Containers count in 32 bits.
+        rate = Fraction(text.strip()).limit_denominator(10_000)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(text) from None
+    if not LEAST_FPS <= rate <= MOST_FPS:
+        raise ValueError(text)
+    return rate
 
 
 class Bar:

@@ -16,6 +16,8 @@ from rtstyle.sinks import open_output
 from rtstyle.sources import open_video
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from rtstyle.frame import Frame, Image
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.stream_copy import StreamCopier
@@ -61,6 +63,7 @@ def stylize_video(
     match_color: bool = False,
     start: float | None = None,
     end: float | None = None,
+    rate: Fraction | None = None,
     side_by_side: bool = False,
     device: str = "auto",
     precision: str = "auto",
@@ -73,19 +76,20 @@ def stylize_video(
     """Paint a video file, or numbered pictures, into `output`.
 
     `output` is a video (.mp4 .mov .mkv .webm), a .gif, or pictures (`out_%05d.png` or a folder).
-    `start` and `end` are seconds, `height` scales to that many rows, `side_by_side` puts the
-    original to the left. `audio=False` leaves sound and subtitles out. `style`, `style_scale`,
-    `match_color` (to the first frame) and `sweep`, which goes from one style to another over the
-    clip, `device` and `precision` are those of `Stylizer`; `mask` is a picture, or a video whose
-    regions are even grey levels from black to white. `stylizer` uses a model that is open
-    already, and all that concerns painting but a mask video is then its own. An existing file is
-    replaced only with `overwrite`, and only once the new one is whole; after Ctrl-C the report is
-    `stopped` and what was done is kept as partial. Raises `RtstyleError`s.
+    `start` and `end` are seconds, `rate` numbered pictures a second (25; a video has its own),
+    `height` scales to that many rows, `side_by_side` puts the original to the left. `audio=False`
+    leaves sound and subtitles out. `style`, `style_scale`, `match_color` (to the first frame) and
+    `sweep`, which goes from one style to another over the clip, `device` and `precision` are those
+    of `Stylizer`; `mask` is a picture, or a video whose regions are even grey levels from black to
+    white. `stylizer` uses a model that is open already, and all that concerns painting but a mask
+    video is then its own. An existing file is replaced only with `overwrite`, and only once the new
+    one is whole; after Ctrl-C the report is `stopped` and what was done is kept as partial. Raises
+    `RtstyleError`s.
     """
     check_output(Path(source), Path(output), overwrite)
     keep_what_is_read(Path(output), style, mask, sweep)
     with ExitStack() as stack:
-        frames = open_video(source, start, end)
+        frames = open_video(source, start, end, rate)
         # Once the pipeline runs it closes the source, or leaves it to a thread that hangs in it.
         mine = stack.enter_context(ExitStack())
         mine.callback(frames.close)
@@ -104,7 +108,7 @@ def stylize_video(
             stylizer = stack.enter_context(opened)
         moving = None
         if mask is not None and is_video(Path(mask)):
-            moving = stack.enter_context(MovingMask(Path(mask), start))
+            moving = stack.enter_context(MovingMask(Path(mask), start, frames.rate))
         painter = VideoPainter(stylizer, frames.frames, moving, side_by_side, sweep is not None)
         if sweep is not None and not frames.frames:
             raise UsageError(

@@ -20,6 +20,8 @@ from rtstyle.style_help import (
 )
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from rtstyle.video import VideoReport
 
 VIDEO_SUFFIXES = frozenset(
@@ -79,6 +81,10 @@ def video(
         str | None, typer.Option(help="From here, like 12.5 or 1:02:03.5.", show_default=False)
     ] = None,
     end: Annotated[str | None, typer.Option(help="Up to here.", show_default=False)] = None,
+    fps: Annotated[
+        str | None,
+        typer.Option(help="Of numbered pictures, like 24 or 30000/1001.", show_default="25"),
+    ] = None,
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="Show the original to the left.")
     ] = False,
@@ -101,6 +107,7 @@ def video(
     options: dict[str, Any] = {
         "start": read_time("--start", start),
         "end": read_time("--end", end),
+        "rate": read_rate(fps),
         "side_by_side": side_by_side,
         "encoder": encoder,
         "audio": not no_audio,
@@ -143,6 +150,22 @@ def read_time(option: str, text: str | None) -> float | None:
     except ValueError:
         raise UsageError(
             f"{option} {text} is no time.", "", "Write seconds (12.5) or 1:02:03.5."
+        ) from None
+
+
+def read_rate(text: str | None) -> Fraction | None:
+    """Return the value of `--fps`. Raises `UsageError`."""
+    if text is None:
+        return None
+    from rtstyle.progress import LEAST_FPS, MOST_FPS, parse_rate
+
+    try:
+        return parse_rate(text)
+    except ValueError:
+        raise UsageError(
+            f"--fps {text} is no rate.",
+            "",
+            f"Write 24, 23.976 or 30000/1001, from {LEAST_FPS:g} to {MOST_FPS:g}.",
         ) from None
 
 

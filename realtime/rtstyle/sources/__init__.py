@@ -6,20 +6,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from rtstyle.sources.base import Source
 
 
-def open_video(path: str | Path, start: float | None = None, end: float | None = None) -> Source:
+def open_video(
+    path: str | Path,
+    start: float | None = None,
+    end: float | None = None,
+    rate: Fraction | None = None,
+) -> Source:
     """Return the source for a video file, or for pictures named by folder, glob or `%05d`.
 
-    It is not opened yet. `start` and `end` are seconds.
+    It is not opened yet. `start` and `end` are seconds, `rate` the pictures a second (25). Raises
+    `UsageError` for times that are none, and for the rate of a video file, which has time stamps.
     """
-    from rtstyle.sources.images import ImageSequenceSource, is_image_pattern
+    from rtstyle.errors import UsageError
+    from rtstyle.sources.images import DEFAULT_RATE, ImageSequenceSource, is_image_pattern
     from rtstyle.sources.video_file import VideoFileSource, check_times
 
     check_times(start, end)
     if Path(path).is_dir() or is_image_pattern(path):
-        return ImageSequenceSource(path, start=start, end=end)
+        return ImageSequenceSource(path, rate=rate or DEFAULT_RATE, start=start, end=end)
+    if rate is not None:
+        raise UsageError(
+            f"--fps is for numbered pictures; {path} has time stamps of its own.",
+            "",
+            "Leave it out.",
+        )
     return VideoFileSource(path, start=start, end=end)
 
 

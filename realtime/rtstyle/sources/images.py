@@ -17,6 +17,8 @@ from rtstyle.sources.base import Source, exact_seconds
 
 IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 PRINTF = re.compile(r"%0?\d*d")
+DEFAULT_RATE = 25
+"""Pictures a second, which their files do not tell."""
 
 
 def is_image_pattern(path: str | Path) -> bool:
@@ -74,7 +76,7 @@ class ImageSequenceSource(Source):
         self,
         path: str | Path,
         *,
-        rate: Fraction | int = 25,
+        rate: Fraction | int = DEFAULT_RATE,
         start: float | None = None,
         end: float | None = None,
     ) -> None:
@@ -98,7 +100,7 @@ class ImageSequenceSource(Source):
                 "",
                 "Use a folder or a pattern like in_%05d.png.",
             )
-        rate = self.rate or Fraction(25)
+        rate = self.rate or Fraction(DEFAULT_RATE)
         self._files = [
             (number, file)
             for number, file in files
@@ -119,7 +121,7 @@ class ImageSequenceSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         self.open()
-        index = 0
+        index, time_base = 0, 1 / (self.rate or Fraction(DEFAULT_RATE))
         for number, file in self._files:
             if self._stopped:
                 return
@@ -131,5 +133,5 @@ class ImageSequenceSource(Source):
                 self.counts["frames of another size"] += 1
                 size = (self.width, self.height)
                 image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-            yield Frame(image, index, number, 1 / (self.rate or Fraction(25)), time.monotonic())
+            yield Frame(image, index, number, time_base, time.monotonic())
             index += 1
