@@ -218,6 +218,16 @@ def test_a_file_tells_the_whole_objective_it_was_trained_with() -> None:
     )
 
 
+def test_a_file_tells_which_part_of_the_painting_it_was_trained_on(tmp_path: Path) -> None:
+    parts = ((1, 2, 30, 40), (0, 0, 5, 6))
+    config = small_config(Path("a.jpg"), Path("b.jpg"), parts=parts)
+    Checkpoint(config, 4, lively("fast", 2).state_dict(), None, 1.0, {}).save(tmp_path / "c.pt")
+    export_checkpoint(tmp_path / "c.pt", tmp_path, manifest=True)
+    styles = json.loads((tmp_path / "manifest.json").read_text())["styles"]
+    told = [styles[name]["files"]["fast"]["training"]["part"] for name in ("a", "b")]
+    assert told == [list(part) for part in parts]
+
+
 def test_unknown_style_of_a_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="holds a, b"):
         export_checkpoint(write_checkpoint(tmp_path), tmp_path, style="c")

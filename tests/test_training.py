@@ -322,6 +322,8 @@ def test_the_objective_is_the_weighted_sum(place: Path) -> None:
         ({"learning_rate": 5.0}, "between 0 and 1"),
         ({"styles": ("a", "b")}, "one name"),
         ({"weight_bits": 4}, "8 or 16"),
+        ({"parts": ((0, 0, 9, 9),) * 2}, "one part"),
+        ({"parts": ((0, 0, 9),)}, "four numbers"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options: dict[str, object], why: str) -> None:
@@ -331,7 +333,7 @@ def test_options_that_cannot_work_are_refused(options: dict[str, object], why: s
 
 
 def test_config_goes_through_json() -> None:
-    config = small_config(Path("a.png"), Path("b.png"))
+    config = small_config(Path("a.png"), Path("b.png"), parts=((0, 0, 8, 9), (1, 2, 3, 4)))
     assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
@@ -372,6 +374,20 @@ def test_command_trains_previews_logs_and_resumes(place: Path) -> None:
     assert Checkpoint.load(place / "out" / "checkpoint.pt").step == 5
 
 
+def test_a_part_of_a_painting_is_as_good_as_a_file_of_it(place: Path) -> None:
+    with Image.open(place / "painting.png") as painting:
+        framed = Image.new("RGB", (84, 90), "white")
+        framed.paste(painting, (7, 5))
+    framed.save(place / "framed.png")
+    whole = trainer(place, small_config(place / "painting.png", steps=1), "whole")
+    config = small_config(place / "framed.png", steps=1, parts=((7, 5, 71, 69),))
+    part = trainer(place, config, "part")
+    assert whole.run()
+    assert part.run()
+    for first, second in zip(whole.net.parameters(), part.net.parameters(), strict=True):
+        assert torch.equal(first, second)
+
+
 def test_bf16_autocast_trains(place: Path) -> None:
     config = small_config(place / "painting.png", steps=1, batch=1)
     run = Trainer(
@@ -393,6 +409,10 @@ def test_bf16_autocast_trains(place: Path) -> None:
         (["train", "PAINTING", "no-such-folder"], RtstyleError),
         (["train", "PAINTING", "PHOTOS", "--precision", "fp8"], UsageError),
         (["train", "PAINTING", "PHOTOS", "--style-layers", "relu1_2:x"], UsageError),
+        (["train", "PAINTING", "PHOTOS", "--part", "0,0,9"], UsageError),
+        (["train", "PAINTING", "PHOTOS", "--part", "0,0,9,x"], UsageError),
+        (["train", "PAINTING", "PHOTOS", "--part", "0,0,65,64"], TrainingError),
+        (["train", "PAINTING", "PHOTOS", "--part", "9,0,9,64"], TrainingError),
     ],
 )
 def test_bad_input_is_one_clear_error(place: Path, change: list[str], kind: type) -> None:

@@ -43,8 +43,15 @@ def list_pictures(folder: Path) -> list[Path]:
     return found
 
 
-def read_picture(path: Path, short_side: int | None = None) -> NDArray[np.uint8]:
-    """Read a picture as (H, W, 3) uint8 RGB, its short side scaled to `short_side` if given."""
+Part = tuple[int, ...]
+"""Left, top, right and bottom of a part of a picture, in pixels; empty for all of it."""
+
+
+def read_picture(path: Path, short_side: int | None = None, part: Part = ()) -> NDArray[np.uint8]:
+    """Read a picture, or a part of it, as (H, W, 3) uint8 RGB.
+
+    The short side is scaled to `short_side` if given. Raises `TrainingError`.
+    """
     try:
         with Image.open(path) as file:
             image = file.convert("RGB")
@@ -52,6 +59,15 @@ def read_picture(path: Path, short_side: int | None = None) -> NDArray[np.uint8]
         raise TrainingError(
             f"Cannot read the picture {path}.", str(error), "Remove or replace it."
         ) from error
+    if part:
+        left, top, right, bottom = part
+        if not (0 <= left < right <= image.width and 0 <= top < bottom <= image.height):
+            raise TrainingError(
+                f"The part {','.join(map(str, part))} is not in {path}.",
+                f"It has {image.width}x{image.height} pixels.",
+                "Give left,top,right,bottom.",
+            )
+        image = image.crop((left, top, right, bottom))
     return np.asarray(image if short_side is None else with_short_side(image, short_side))
 
 

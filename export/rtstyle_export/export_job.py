@@ -82,12 +82,12 @@ def export_checkpoint(
     config = checkpoint.johnson()
     pictures = parity_photos(photos)
     feeds = style_feeds(pictures)
-    facts = training_facts(checkpoint)
     done = []
-    for name, painting in zip(config.styles, config.paintings, strict=True):
+    for name, (painting, part) in zip(config.styles, config.pictures(), strict=True):
         if style is not None and name != style:
             continue
-        given = credits_for(name, painting)
+        facts = training_facts(checkpoint) | ({"part": part} if part else {})
+        given = credits_for(name, painting.name)
         if credit is not None:
             overrides = {key: value for key, value in asdict(credit).items() if value}
             given = replace(given, **overrides)

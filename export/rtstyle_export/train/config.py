@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from rtstyle.errors import TrainingError
+from rtstyle_export.data import Part
 from rtstyle_export.losses import AdainLossSpec, LossSpec
 from rtstyle_export.networks.johnson import SIZES
 from rtstyle_export.networks.wct import LEVELS
@@ -85,14 +86,16 @@ class TrainConfig(RunConfig):
 
     `styles` are the names, `paintings` the files, in the same order; with several, one network is
     trained for all of them with conditional instance norm and split up on export. `style_size` is
-    the short side of the painting. With `weight_bits` 8 the network is trained with large kernels
-    rounded to 8 bits, as it is then stored; with 16 they are rounded on export.
+    the short side of the painting, `parts` what to take of each, or nothing. With `weight_bits` 8
+    the network is trained with large kernels rounded to 8 bits, as it is then stored; with 16 they
+    are rounded on export.
     """
 
     kind: ClassVar[str] = "johnson"
 
     styles: tuple[str, ...]
     paintings: tuple[str, ...]
+    parts: tuple[Part, ...] = ()
     size: str = "balanced"
     optimizer: str = "soap"
     style_size: int = 320
@@ -104,6 +107,11 @@ class TrainConfig(RunConfig):
         """Return what may be wrong: whether it is, and the sentence that says so."""
         return [
             (len(self.styles) != len(self.paintings), "every painting needs one name"),
+            (
+                len(self.parts) not in (0, len(self.paintings))
+                or any(len(part) != 4 for part in self.parts),
+                "every painting needs one part of four numbers, or none has any",
+            ),
             (len(set(self.styles)) != len(self.styles), "the style names are not distinct"),
             (self.size not in SIZES, f"the size is one of {', '.join(SIZES)}"),
             (self.style_size < 32, "style-size must be at least 32"),
@@ -116,12 +124,14 @@ class TrainConfig(RunConfig):
         """Undo `to_json`."""
         data = _read(data)
         data["styles"], data["paintings"] = tuple(data["styles"]), tuple(data["paintings"])
+        data["parts"] = tuple(tuple(part) for part in data.get("parts", ()))
         data["loss"] = LossSpec(**data["loss"])
         return cls(**data)
 
-    def painting_paths(self) -> list[Path]:
-        """The painting files."""
-        return [Path(name) for name in self.paintings]
+    def pictures(self) -> list[tuple[Path, Part]]:
+        """The painting files, and what to take of each."""
+        parts = self.parts or ((),) * len(self.paintings)
+        return [(Path(name), part) for name, part in zip(self.paintings, parts, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

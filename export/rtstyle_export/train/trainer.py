@@ -59,8 +59,8 @@ class Trainer(Loop):
         if self.device.type == "cpu" and self.dtype is torch.float32:
             vgg.accelerate()
         paintings = [
-            to_tensor(read_picture(path, self.config.style_size)).to(self.device)
-            for path in self.config.painting_paths()
+            to_tensor(read_picture(path, self.config.style_size, part)).to(self.device)
+            for path, part in self.config.pictures()
         ]
         return PerceptualLoss(vgg, self.config.loss, paintings)
 

@@ -40,6 +40,17 @@ def parse_layers(text: str) -> dict[str, float]:
     return layers
 
 
+def parse_part(text: str) -> tuple[int, ...]:
+    """Read `left,top,right,bottom`. Raises `UsageError`."""
+    numbers = text.replace(" ", "").split(",")
+    if len(numbers) != 4 or not all(number.isdecimal() for number in numbers):
+        raise UsageError(
+            f"Cannot read the part {text!r} of a painting.",
+            todo="Write left,top,right,bottom in pixels.",
+        )
+    return tuple(map(int, numbers))
+
+
 def train(
     pictures: Annotated[
         list[Path],
@@ -63,6 +74,13 @@ def train(
     style_size: Annotated[
         int | None,
         typer.Option(help="Short side of the painting, pixels: larger gives larger strokes."),
+    ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of the painting, in pixels: left,top,right,bottom, without frame or caption; "
+            "once per painting. Default: all.",
+        ),
     ] = None,
     weight_bits: Annotated[
         int | None,
@@ -150,6 +168,7 @@ def train(
     config = TrainConfig(
         styles=tuple(names),
         paintings=tuple(str(path) for path in paintings),
+        parts=tuple(parse_part(text) for text in part or ()),
         size=size,
         seed=seed,
         loss_network=loss_network,
