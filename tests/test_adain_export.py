@@ -19,7 +19,12 @@ from PIL import Image as Pil  # noqa: E402
 from rtstyle import cli, styles  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle.stylizer import Stylizer  # noqa: E402
-from rtstyle_export.adain_export import adain_config, load_pair, take_over  # noqa: E402
+from rtstyle_export.adain_export import (  # noqa: E402
+    adain_config,
+    find_paintings,
+    load_pair,
+    take_over,
+)
 from rtstyle_export.adain_onnx import (  # noqa: E402
     ContentNet,
     FoldedContentNet,
@@ -187,6 +192,21 @@ def test_export(
     for style, mask in ((names[0], None), (names[1], None), (names, half)):
         with Stylizer(style, size, mask=mask, device="cpu") as stylize:
             assert stylize(photo).shape == photo.shape
+
+
+def test_a_painting_is_seen_as_the_style_was_trained_on_it(tmp_path: Path) -> None:
+    for name in ("whole.png", "framed.png", "other.png"):
+        Pil.new("RGB", (40, 30)).save(tmp_path / name)
+    files = {"fast": {"training": {}}, "balanced": {"training": {"part": [3, 4, 30, 20]}}}
+    known = {
+        "a": {"painting": "whole.png", "files": {"fast": {}}},
+        "b": {"painting": "framed.png", "files": files},
+        "c": {"painting": "missing.png", "files": files},
+    }
+    (tmp_path / "manifest.json").write_text(json.dumps({"styles": known}))
+    picture = np.zeros((30, 40, 3))
+    found = {name: picture[part].shape for name, _, part in find_paintings(tmp_path, tmp_path)}
+    assert found == {"a": (30, 40, 3), "b": (16, 27, 3)}
 
 
 def test_an_encoder_that_differs_in_the_last_bits_is_taken_over(place: Path) -> None:

@@ -207,8 +207,8 @@ def keep_paintings(folder: Path, paintings: Path, size: str, files: Mapping[str,
     if path.exists():
         with np.load(path) as content:
             known = {key: content[key].astype(np.float32) for key in content.files}
-    for name, painting in find_paintings(folder, paintings):
-        picture = adain.prepare(adain.read_painting(painting))
+    for name, painting, part in find_paintings(folder, paintings):
+        picture = adain.prepare(np.ascontiguousarray(adain.read_painting(painting)[part]))
         found = adain.run_encoder(files["style"], size, picture)
         fitted = refine.fit(found, picture, files["vgg"], files["refine"])
         known[f"{size}/{name}"] = found if fitted is None else fitted
@@ -220,10 +220,17 @@ def keep_paintings(folder: Path, paintings: Path, size: str, files: Mapping[str,
         data["paintings"] = file_entry(path, {})
 
 
-def find_paintings(folder: Path, paintings: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the name and the file of those built-in styles whose painting is in `paintings`."""
+def find_paintings(
+    folder: Path, paintings: Path
+) -> Iterator[tuple[str, Path, tuple[slice, slice]]]:
+    """Yield those built-in styles whose painting is in `paintings`.
+
+    Each with its name, its file, and the rows and columns that it was trained on.
+    """
     styles = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["styles"]
     files = {path.name: path for path in list_pictures(paintings)}
     for name, style in styles.items():
         if style.get("painting") in files:
-            yield name, files[style["painting"]]
+            parts = (file.get("training", {}).get("part") for file in style["files"].values())
+            left, top, right, bottom = next(filter(None, parts), (None,) * 4)
+            yield name, files[style["painting"]], (slice(top, bottom), slice(left, right))
