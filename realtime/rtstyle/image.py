@@ -175,7 +175,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def pictures_of(
-    style_texts: Iterable[str], mask: Path | None = None, sweep: str | None = None
+    style_texts: Iterable[str], mask: str | Path | None = None, sweep: str | None = None
 ) -> list[Path]:
     """Return the files that styles, a mask and a sweep are read from.
 

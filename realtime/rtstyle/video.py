@@ -225,7 +225,7 @@ def keep_what_is_read(
     from rtstyle.image import pictures_of, refuse_loss
 
     styles = [style] if isinstance(style, str) else style
-    read = pictures_of(styles, Path(mask) if mask else None, sweep)
+    read = pictures_of(styles, mask, sweep)
     for file in existing_outputs(output):
         refuse_loss(file, read)
 

@@ -160,7 +160,7 @@ class VideoFileSource(Source):
             raise self._nothing_found()
         self.width, self.height = frame.width, frame.height
         self._timed = frame.pts is not None
-        if "avi" in self._container.format.name.split(",") and frame.dts is not None:
+        if self._container.format.name == "avi" and frame.dts is not None:
             self._late = frame.dts - (self._stream.start_time or 0)
         self._matrix = display_matrix(frame)
         if turns(self._matrix):
