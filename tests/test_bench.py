@@ -210,6 +210,18 @@ def test_command_that_fails_is_one_clear_error() -> None:
         runner.time_command([sys.executable, "-c", "import sys; sys.exit(3)"])
 
 
+def test_timed_tools_keep_what_python_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "compiled"))
+    module = tmp_path / "timed_module.py"
+    module.write_text("")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import timed_module"
+    runner.time_command([sys.executable, "-c", code])
+    assert list(tmp_path.rglob("timed_module.*.pyc"))
+
+
 def test_hung_case_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "CASE_LIMIT", 0.05)
     with pytest.raises(RtstyleError, match="hung"):

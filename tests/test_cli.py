@@ -56,6 +56,26 @@ def test_help_imports_nothing_heavy() -> None:
     assert "HEAVY []" in result.stdout
 
 
+def test_painting_a_video_in_openvino_imports_nothing_that_only_others_need(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("openvino")
+    code = (
+        "import sys\nfrom rtstyle import video\n"
+        "from rtstyle.progress import Bar\nfrom rtstyle.samples import sample_clip\n"
+        "with Bar('clip') as bar:\n"
+        "    video.stylize_video(sample_clip(), sys.argv[1], 'mosaic', size='fast', end=0.2,\n"
+        "                        device='openvino:cpu', progress=bar)\n"
+        "late = 'onnxruntime onnx numpy.ma PIL torch pygame scipy'.split()\n"
+        "print('HEAVY', [name for name in late if name in sys.modules])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "out.mp4")],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "HEAVY []" in result.stdout
+
+
 def test_version_in_a_process_of_its_own() -> None:
     result = run("--version")
     assert result.returncode == 0

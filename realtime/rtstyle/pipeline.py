@@ -343,8 +343,11 @@ class Pipeline:
         report.counts = Counter({k: v for k, v in self.source.counts.items() if v})
         if report.frames_out:
             delays = self._latencies[: min(report.frames_out, LATENCIES_KEPT)]
-            p50, p95 = np.percentile(delays, [50, 95])
-            report.latency = {"p50": float(p50), "p95": float(p95), "max": float(delays.max())}
+            # By nearest rank: `np.percentile` would import `numpy.ma`, which takes 0.03 s.
+            ranks = {"p50": 0.5, "p95": 0.95, "max": 1.0}
+            ordered = np.sort(delays)
+            last = len(ordered) - 1
+            report.latency = {k: float(ordered[round(q * last)]) for k, q in ranks.items()}
 
     @contextmanager
     def _catch_interrupt(self) -> Iterator[None]:

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from rtstyle import styles
 from rtstyle.devices import cpu_count
 from rtstyle.engines.base import EngineOptions, first_line, read_model
-from rtstyle.engines.onnxrt import open_session
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image
 from rtstyle.samples import sample_frames
@@ -102,6 +101,9 @@ def fit(
     The vector is as it was if nothing made it better. None once `stopped` says so. `threads` 0
     means every core. Raises `EngineError`.
     """
+    # Few runs fit a painting, and ONNX Runtime takes 0.05 s to import.
+    from rtstyle.engines.onnxrt import open_session
+
     options = EngineOptions(threads=threads or cpu_count())
     eye, gradient = (open_session(read_model(f), options) for f in (eye_file, gradient_file))
     ports = {port.name: port.shape for port in gradient.get_inputs()}
