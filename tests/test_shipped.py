@@ -163,8 +163,8 @@ def test_large_photos_are_painted_like_any_picture_in_tiles(size: str) -> None:
         whole = stylize.paint(photo)
         feeds = stylize.model.feeds(stylize.engine, 1.0, photo.shape[:2])
         assert feeds is not None
-        graph = NormGraph(baked(read_model(stylize.model.path), feeds))
-        tiled, tiles = paint_tiled(stylize, graph, photo, 128)
+        graph = NormGraph(baked(read_model(stylize.model.files[0]), feeds))
+        tiled, tiles = paint_tiled(stylize.engine, graph, photo, 128)
     assert tiles > 1
     assert np.abs(tiled.astype(int) - whole).max() <= 2
 

@@ -29,7 +29,7 @@ from rtstyle.engines import Engine, EngineOptions
 from rtstyle.engines.base import read_model
 from rtstyle.errors import EngineError, SourceError, StyleError, UsageError
 from rtstyle.frame import Image
-from rtstyle.mixture import Mixture, as_mixture, parse_style, parse_sweep
+from rtstyle.mixture import Mixture, are_networks, as_mixture, parse_style, parse_sweep
 
 Statistics: TypeAlias = NDArray[np.float32]
 """What the networks take of a painting: (M,) numbers, M by size."""
@@ -51,9 +51,12 @@ like 0.19 : 0.81 (shares of the root of the style distance), with it like 0.25 :
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Model:
-    """A model file, with the statistics of K styles (K, M) if it paints like any picture."""
+    """A model file, with the statistics of K styles (K, M) if it paints like any picture.
 
-    path: Path
+    Or the trained networks of K regions, a file each.
+    """
+
+    files: tuple[Path, ...]
     statistics: Statistics | None = None
 
     def feeds(
@@ -67,15 +70,19 @@ class Model:
 
         `weights` is (K, H, W), summing to 1; by default the first style has the whole picture.
         """
-        if self.statistics is None:
-            return None
-        found: dict[str, NDArray[Any]] = {"strength": np.full(1, strength, np.float32)}
-        if "weights" not in engine.extras:
-            return {**found, "statistics": self.statistics[:1]}
-        if weights is None:
-            weights = np.zeros((len(self.statistics), *size), np.float32)
-            weights[0] = 1
-        return {**found, "statistics": self.statistics[None], "weights": weights[None]}
+        found: dict[str, NDArray[Any]] = {}
+        count = len(self.files)
+        regional = "weights" in engine.extras
+        if self.statistics is not None:
+            count = len(self.statistics)
+            found["strength"] = np.full(1, strength, np.float32)
+            found["statistics"] = self.statistics[None] if regional else self.statistics[:1]
+        if regional:
+            if weights is None:
+                weights = np.zeros((count, *size), np.float32)
+                weights[0] = 1
+            found["weights"] = weights[None]
+        return found or None
 
 
 def resolve(
@@ -92,30 +99,37 @@ def resolve(
     takes these on first. Encodes pictures that were not seen before.
     Raises `StyleError`, `UsageError` or `EngineError`.
     """
+    if are_networks(style):
+        return Model(tuple(_network(name, size, scale, colours) for name in style))
     if not isinstance(style, str):
         vectors = [blend(as_mixture(name), size, scale, colours, rough=rough) for name in style]
-        return Model(styles.find_any("regions", size).path, np.stack(vectors))
+        return Model((styles.find_any("regions", size).path,), np.stack(vectors))
     parsed = parse_style(style)
     if isinstance(parsed, str):
-        if colours is not None:
-            raise UsageError(
-                f"The trained style {parsed} has colours of its own.",
-                "--match-color changes the picture that is the style.",
-                "Use --keep-color, or name a picture file.",
-            )
-        if scale != 1.0:
-            raise UsageError(
-                f"The trained style {parsed} has one scale.", "", "--style-scale is for pictures."
-            )
-        return Model(styles.find_model(parsed, size))
+        return Model((_network(parsed, size, scale, colours),))
     vector = blend(parsed, size, scale, colours, rough=rough)
-    return Model(styles.find_any("content", size).path, vector[None])
+    return Model((styles.find_any("content", size).path,), vector[None])
+
+
+def _network(name: str, size: str, scale: float, colours: Colours | None) -> Path:
+    """Return the file of a network trained for one style; see `resolve`."""
+    if colours is not None:
+        raise UsageError(
+            f"The trained style {name} has colours of its own.",
+            "--match-color changes the picture that is the style.",
+            "Use --keep-color, or name a picture file.",
+        )
+    if scale != 1.0:
+        raise UsageError(
+            f"The trained style {name} has one scale.", "", "--style-scale is for pictures."
+        )
+    return styles.find_model(name, size)
 
 
 def resolve_sweep(sweep: str, size: str, scale: float = 1.0) -> tuple[Model, Model]:
     """Return the models at both ends of `a.jpg..b.jpg`; they share the file. See `resolve`."""
-    path = styles.find_any("content", size).path
-    first, last = (Model(path, blend(end, size, scale)[None]) for end in parse_sweep(sweep))
+    files = (styles.find_any("content", size).path,)
+    first, last = (Model(files, blend(end, size, scale)[None]) for end in parse_sweep(sweep))
     return first, last
 
 
@@ -135,7 +149,7 @@ def blend_models(first: Model, last: Model, at: float) -> Model:
     assert last.statistics is not None
     at = min(1.0, max(0.0, at))
     weight = np.float32(even_shares([1 - at, at])[1])
-    return Model(first.path, first.statistics + weight * (last.statistics - first.statistics))
+    return Model(first.files, first.statistics + weight * (last.statistics - first.statistics))
 
 
 def blend(

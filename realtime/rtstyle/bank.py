@@ -17,10 +17,10 @@ import numpy as np
 from rtstyle import adain
 from rtstyle.closing import Closing
 from rtstyle.color import Colours
-from rtstyle.engines import Engine, open_engine
+from rtstyle.engines import Engine, open_engines
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
-from rtstyle.mixture import as_mixture, is_network, parse_style
+from rtstyle.mixture import are_networks, as_mixture, is_network, parse_style
 from rtstyle.regions import Weights
 
 Model: TypeAlias = tuple[adain.Styles, str]
@@ -64,10 +64,10 @@ class StyleBank(Closing):
         self._options = {"device": device, "threads": threads, "precision": precision}
         self._capacity = max(1, capacity)
         # Pictures as styles share one engine: only the statistics that it is fed differ.
-        self._engines: OrderedDict[Path, Engine] = OrderedDict()
+        self._engines: OrderedDict[tuple[Path, ...], Engine] = OrderedDict()
         self._known: OrderedDict[Model, adain.Model] = OrderedDict()
         self._encoded: set[Model] = set()
-        self._warm: set[tuple[Path, Shape]] = set()
+        self._warm: set[tuple[tuple[Path, ...], Shape]] = set()
         self._failed: dict[tuple[Model, Shape], RtstyleError] = {}
         self._rough: deque[Rough] = deque()
         self._unfit: set[Rough] = set()
@@ -86,15 +86,15 @@ class StyleBank(Closing):
 
         Raises `StyleError`, `UsageError`, `DeviceError` or `EngineError`.
         """
-        path = self.resolve(style, size).path
+        files = self.resolve(style, size).files
         with self._opening:
             with self._changed:
-                if path in self._engines:
-                    self._engines.move_to_end(path)
-                    return self._engines[path]
-            engine = open_engine(path, **self._options)  # type: ignore[arg-type]
+                if files in self._engines:
+                    self._engines.move_to_end(files)
+                    return self._engines[files]
+            engine = open_engines(files, **self._options)  # type: ignore[arg-type]
             with self._changed:
-                self._engines[path] = engine
+                self._engines[files] = engine
                 while len(self._engines) > self._capacity:
                     # Only let go of: somebody may be painting with it, and then frees it last.
                     old, _ = self._engines.popitem(last=False)
@@ -172,7 +172,7 @@ class StyleBank(Closing):
 
     def _is_warm(self, key: tuple[Model, Shape]) -> bool:
         model = self._known.get(key[0])
-        return model is not None and (model.path, key[1]) in self._warm
+        return model is not None and (model.files, key[1]) in self._warm
 
     def prepare(self, models: Iterable[Model], shape: Shape, *, urgent: bool = True) -> None:
         """Make models ready for pictures of `shape` in the background, the first one first.
@@ -215,7 +215,7 @@ class StyleBank(Closing):
         with self._running:
             painted: Image = engine.run(np.ascontiguousarray(image)[None], feeds)[0]
         with self._changed:
-            self._warm.add((model.path, (height, width)))
+            self._warm.add((model.files, (height, width)))
         return painted
 
     def wait_idle(self, timeout: float | None = None) -> bool:
@@ -288,7 +288,7 @@ class StyleBank(Closing):
             try:
                 engine, model = self.engine(style, size), self.resolve(style, size)
                 with self._changed:
-                    if (model.path, key[1]) in self._warm:
+                    if (model.files, key[1]) in self._warm:
                         continue
                 # Not under `_running`: the picture on the screen must not wait for this.
                 feeds = model.feeds(engine, 1.0, key[1])
@@ -298,7 +298,7 @@ class StyleBank(Closing):
                     self._failed[key] = error
             else:
                 with self._changed:
-                    self._warm.add((model.path, key[1]))
+                    self._warm.add((model.files, key[1]))
 
     def _next(self) -> tuple[Model, Shape] | None:
         """Wait for what to prepare next; None, and the thread is gone, when nothing is left."""
@@ -323,7 +323,9 @@ def lowest_priority() -> None:
 
 
 def paintings_of(style: adain.Styles) -> list[str]:
-    """Return the pictures and built-in paintings that a style is mixed of; none for a network."""
+    """Return the pictures and built-in paintings that a style is mixed of; none for networks."""
+    if are_networks(style):
+        return []
     if not isinstance(style, str):
         return [name for one in style for name, _ in as_mixture(one).parts]
     found = parse_style(style)

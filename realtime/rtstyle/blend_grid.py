@@ -45,12 +45,12 @@ def blend_grid(
         str(ends[0]), size, device=device, strength=strength, keep_color=keep_color,
         style_scale=style_scale, precision="fp32",
     ) as stylizer:  # fmt: skip
-        path = stylizer.model.path
+        files = stylizer.model.files
         for down in np.linspace(0, 1, steps):
             row = []
             for across in np.linspace(0, 1, steps):
                 numbers = adain.blend(between(ends, float(down), float(across)), size, style_scale)
-                stylizer.model = adain.Model(path, numbers[None])
+                stylizer.model = adain.Model(files, numbers[None])
                 row.append(stylizer(small))
             rows.append(row)
     return compose(rows, [corner_picture(end, small.shape[0]) for end in ends])

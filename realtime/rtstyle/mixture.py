@@ -81,6 +81,11 @@ def is_network(text: str) -> bool:
     return text.lower().endswith(".onnx") or text in styles.load_manifest().styles
 
 
+def are_networks(style: str | tuple[str, ...]) -> bool:
+    """Tell whether a style for each region was given, and all are networks trained for one."""
+    return not isinstance(style, str) and all(map(is_network, style))
+
+
 def _part(part: str, whole: str) -> tuple[str, float]:
     """Return name and weight of one part of a blend."""
     if not part:

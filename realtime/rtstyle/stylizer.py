@@ -14,7 +14,7 @@ from rtstyle import styles
 from rtstyle.adain import Model, blend_models, resolve, resolve_sweep
 from rtstyle.closing import Closing
 from rtstyle.color import Colours, blend, blend_linear, resize, with_chroma_of
-from rtstyle.engines import Engine, open_engine
+from rtstyle.engines import Engine, open_engines
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.regions import StillMask, Weights, even_greys, read_mask, weigh
@@ -88,8 +88,8 @@ class Stylizer(Closing):
         self._matching = threading.Lock()
         self.regions = len(names)
         self._mask = None if mask is None else open_mask(mask, self.regions)
-        self.engine: Engine = open_engine(
-            self.model.path,
+        self.engine: Engine = open_engines(
+            self.model.files,
             device,
             streams=streams,
             threads=threads,

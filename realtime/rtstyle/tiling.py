@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.devices import cpu_count
-from rtstyle.engines import EngineOptions, open_engine
+from rtstyle.engines import Engine, EngineOptions, open_engine
 from rtstyle.engines.base import read_model
 from rtstyle.engines.onnxrt import open_session
+from rtstyle.engines.regional import RegionalEngine, mix
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image
 from rtstyle.norm_graph import Affine, Norm, NormGraph, baked
@@ -92,33 +93,42 @@ class Tile:
 
 
 def paint(stylizer: Stylizer, image: Image, weights: Weights | None = None) -> tuple[Image, int]:
-    """Paint an (H, W, 3) uint8 picture with the network of `stylizer`, in tiles if it is large.
+    """Paint an (H, W, 3) uint8 picture with the networks of `stylizer`, in tiles if it is large.
 
     `weights` are those of the stylizer's regions. Returns the painted picture and the number of
     tiles. Raises `EngineError` for a large picture that cannot be tiled.
     """
-    model = read_model(stylizer.model.path)
-    if stylizer.regions > 1:
+    model, engine = stylizer.model, stylizer.engine
+    if stylizer.regions > 1 and model.statistics is not None:
         most = MOST_REGIONAL[stylizer.size]
         if image.shape[0] * image.shape[1] > most:
             raise EngineError(
                 "This picture is too large for several styles.",
                 f"Up to {most / 1e6:.0f} megapixels can be painted by regions.",
-                "Pass a smaller --height.",
+                "Pass a smaller --height, or only styles with networks of their own.",
             )
         return stylizer.paint(image, weights), 1
-    feeds = stylizer.model.feeds(stylizer.engine, stylizer.strength, image.shape[:2])
-    graph = NormGraph(model if feeds is None else baked(model, feeds))
+    contents = [read_model(file) for file in model.files]
+    if model.statistics is not None:
+        feeds = model.feeds(engine, stylizer.strength, image.shape[:2])
+        assert feeds is not None
+        contents = [baked(content, feeds) for content in contents]
+    graphs = [NormGraph(content) for content in contents]
     pixels = image.shape[0] * image.shape[1]
-    if pixels * graph.bytes_per_pixel * ACTIVATIONS <= WHOLE_BYTES:
-        return stylizer.paint(image), 1
-    return paint_tiled(stylizer, graph, image, TILE)
+    most_bytes = max(graph.bytes_per_pixel for graph in graphs)
+    if pixels * most_bytes * ACTIVATIONS <= WHOLE_BYTES:
+        return stylizer.paint(image, weights), 1
+    if not isinstance(engine, RegionalEngine):
+        return paint_tiled(engine, graphs[0], image, TILE)
+    parts = zip(engine.engines, graphs, strict=True)
+    painted, tiles = zip(*(paint_tiled(*part, image, TILE) for part in parts), strict=True)
+    assert weights is not None
+    return mix(painted, weights), max(tiles)
 
 
-def paint_tiled(stylizer: Stylizer, graph: NormGraph, image: Image, tile: int) -> tuple[Image, int]:
-    """Paint `image` in tiles of `tile` pixels, whatever its size; see `paint`."""
+def paint_tiled(engine: Engine, graph: NormGraph, image: Image, tile: int) -> tuple[Image, int]:
+    """Paint `image` in tiles of `tile` pixels, whatever its size, by `engine`; see `paint`."""
     affines = gather(graph, image)
-    engine = stylizer.engine
     painted = np.empty_like(image)
     plan = list(grid(image, tile, graph.reach))
     with open_engine(

@@ -1,9 +1,11 @@
-"""Engines: one model on one device, opened by `open_engine`."""
+"""Engines: models on a device, opened by `open_engine` and `open_engines`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtstyle.engines.base import Batch, Engine, EngineOptions, Input, read_model
 from rtstyle.errors import UsageError
@@ -11,7 +13,15 @@ from rtstyle.errors import UsageError
 if TYPE_CHECKING:
     from rtstyle.devices import Candidate
 
-__all__ = ["Batch", "Engine", "EngineOptions", "Input", "open_candidate", "open_engine"]
+__all__ = [
+    "Batch",
+    "Engine",
+    "EngineOptions",
+    "Input",
+    "open_candidate",
+    "open_engine",
+    "open_engines",
+]
 
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
@@ -48,6 +58,18 @@ def open_engine(
         threads=threads or devices.cpu_count(), streams=streams, precision=precision
     )
     return devices.open_best(content, device, options)
+
+
+def open_engines(models: Sequence[Path], device: str = "auto", **options: Any) -> Engine:
+    """Open one style model, or one for each region of a mask, as one engine; see `open_engine`."""
+    with ExitStack() as stack:
+        engines = [stack.enter_context(open_engine(file, device, **options)) for file in models]
+        stack.pop_all()
+    if len(engines) == 1:
+        return engines[0]
+    from rtstyle.engines.regional import RegionalEngine
+
+    return RegionalEngine(engines)
 
 
 def open_candidate(model: bytes, candidate: Candidate, options: EngineOptions) -> Engine:
