@@ -337,6 +337,16 @@ class TestMasks:
         weights = StillMask(mask, 2).weights(60, 90)
         np.testing.assert_allclose(weights[1, 30], ramp / 255, atol=0.01)
 
+    @pytest.mark.parametrize(("level", "share"), [(0, 0.0), (255, 1.0), (51, 0.2)])
+    def test_one_style_and_a_mask_of_one_colour(self, level: int, share: float) -> None:
+        weights = StillMask(np.full((60, 90, 3), level, np.uint8), 1).weights(30, 45)
+        np.testing.assert_allclose(weights[1], share, atol=0.003)
+        np.testing.assert_allclose(weights.sum(axis=0), 1, atol=1e-5)
+
+    def test_one_style_and_a_mask_of_three_colours(self) -> None:
+        with pytest.raises(UsageError, match="3 regions, but one style"):
+            StillMask(self.three(), 1)
+
     @pytest.mark.parametrize("count", [2, 4])
     def test_another_number_of_regions_is_refused(self, count: int) -> None:
         with pytest.raises(UsageError, match=f"3 regions, but {count} styles"):
@@ -428,6 +438,22 @@ class TestJobs:
             whole = stylize(photo)
         assert tiles > 1
         assert abs(painted.rgb.astype(int) - whole).max() <= 1
+
+    def test_its_own_network_is_no_style(self, red: str) -> None:
+        for part in ("content", "regions"):
+            file = str(styles.find_any(part, "fast").path)
+            for style in (file, [file, "invert"]):
+                with pytest.raises(StyleError, match="Name the picture"):
+                    Stylizer(style, "fast", regional=style != file, device=CPU)
+            with StyleBank(device=CPU) as bank, pytest.raises(StyleError, match="is no style"):
+                bank.paint(noise(32, 32), file, "fast")
+
+    def test_a_height_that_would_make_the_picture_huge(self) -> None:
+        with (
+            Stylizer("invert", "fast", height=8192, device=CPU) as stylize,
+            pytest.raises(UsageError, match="12288000 pixels wide"),
+        ):
+            stylize(noise(2, 3000))
 
     def test_large_regions_are_refused(
         self, red: str, green: str, monkeypatch: pytest.MonkeyPatch

@@ -544,6 +544,7 @@ class TestImages:
 
         assert found("") == found("%05d.png") == ["00001.png", "123456.png"]
         assert found("%d.png") == ["1.png", "123456.png"]
+        assert found("%5d.png") == found("%05d.png")
         assert found("50%%%d") == ["50%7"]
         assert found("no") == found("b_%d.png") == []
 

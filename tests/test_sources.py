@@ -234,8 +234,55 @@ class TestVideoFile:
         path = write_clip(tmp_path / "a.mp4")
         with pytest.raises(SourceError, match=r"0\.48 s long"):
             VideoFileSource(path, start=3).open()
-        with VideoFileSource(path, start=0.01, end=0.02) as source, pytest.raises(SourceError):
+        late = write_clip(tmp_path / "late.mkv", pts=range(50, 62), sound="aac")
+        with (
+            VideoFileSource(late, start=0.5, end=1.0) as source,
+            pytest.raises(SourceError, match="no frame between"),
+        ):
             list(source)
+
+    @pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm"])
+    @pytest.mark.parametrize(
+        ("start", "end", "shown"),
+        [
+            # Slides of two seconds: what is on the screen at the start is the first picture.
+            (None, 2.5, [(0, 0, None), (1, 2, 0.5)]),
+            (2.5, None, [(1, 2.5, 1.5), (2, 4, None), (3, 6, None)]),
+            (2.5, 3.5, [(1, 2.5, 1)]),
+            (2.0, 4.0, [(1, 2, 2)]),
+            (3.95, 4.5, [(2, 4, 0.5)]),
+        ],
+    )
+    def test_slides_between_start_and_end(
+        self,
+        tmp_path: Path,
+        suffix: str,
+        start: float | None,
+        end: float | None,
+        shown: list[tuple[int, float, float | None]],
+    ) -> None:
+        codec = "libvpx" if suffix == "webm" else "libx264"
+        base = Fraction(1, 1000)
+        path = write_clip(
+            tmp_path / f"a.{suffix}", frames=4, pts=[0, 2000, 4000, 6000], time_base=base,
+            rate=Fraction(1, 2), codec=codec,
+        )  # fmt: skip
+        with VideoFileSource(path, start=start, end=end) as source:
+            frames = list(source)
+            assert [f.index for f in frames] == list(range(len(frames)))
+        assert [number_of(f.image, 3) for f in frames] == [number for number, _, _ in shown]
+        assert [f.time for f in frames] == pytest.approx([at for _, at, _ in shown], abs=2e-3)
+        for frame, (_, _, seconds) in zip(frames, shown, strict=True):
+            if seconds is not None:
+                found = float(frame.duration * frame.time_base)
+                assert found == pytest.approx(seconds, abs=2e-3)
+
+    def test_a_moment_between_two_frames_has_the_one_that_is_shown(self, tmp_path: Path) -> None:
+        path = write_clip(tmp_path / "a.mp4")
+        with VideoFileSource(path, start=0.13, end=0.15) as source:
+            frames = list(source)
+        assert [(number_of(f.image, 4), f.time) for f in frames] == [(3, pytest.approx(0.13))]
+        assert float(frames[0].duration * frames[0].time_base) == pytest.approx(0.02, abs=1e-3)
 
     @pytest.mark.parametrize(("start", "end"), [(-1, None), (2, 1), (1, 1), (None, 0)])
     def test_impossible_times(self, start: float | None, end: float | None) -> None:
@@ -582,6 +629,15 @@ class TestLive:
         assert [number_of(f.image, 4) for f in frames] == [*range(5), *range(5), *range(3)]
         assert [f.index for f in frames] == list(range(13))
         assert [f.pts * f.time_base for f in frames] == [Fraction(n, FAST) for n in range(13)]
+
+    def test_pixels_are_square_as_those_of_a_camera(self, tmp_path: Path) -> None:
+        def wide(stream: Any) -> None:
+            stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+
+        path = write_clip(tmp_path / "a.mp4", frames=2, rate=FAST, setup=wide)
+        with RealTimeFileSource(path) as source:
+            assert (source.width, source.height, source.sample_aspect_ratio) == (128, 64, None)
+            assert [frame.image.shape for frame in source] == [(64, 128, 3)] * 2
 
     def test_frames_wait_for_their_time(self, tmp_path: Path) -> None:
         path = write_clip(tmp_path / "a.mp4", frames=4, rate=50)

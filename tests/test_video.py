@@ -299,9 +299,33 @@ class TestCommand:
         assert "is read here" in capsys.readouterr().err
         assert mask.read_bytes() == before
 
+    @pytest.mark.parametrize("mask", ["ms", "ms/%d.png", "ms/*.png"])
+    def test_mask_pictures_are_not_the_output(
+        self, clip: Path, tmp_path: Path, mask: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "ms").mkdir()
+        for number in (1, 2, 3):
+            Pil.fromarray(picture(96, 64, 8)).save(tmp_path / "ms" / f"{number}.png")
+        before = {path: path.read_bytes() for path in (tmp_path / "ms").iterdir()}
+        words = ("--mask", tmp_path / mask, "--overwrite")
+        assert command(clip, tmp_path / "ms" / "%d.png", *words) == 2
+        assert "is read here" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in (tmp_path / "ms").iterdir()} == before
+        # Elsewhere they serve, a glob as well.
+        assert command(clip, tmp_path / "out.mp4", *words) == 0
+
+    def test_several_videos_need_a_folder_that_is_named_like_one(
+        self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        other = write_clip(tmp_path / "other.mkv", frames=3)
+        assert command(clip, other, tmp_path / "out.mp4") == 2
+        assert "out.mp4 names one file" in capsys.readouterr().err
+        assert not (tmp_path / "out.mp4").exists()
+
     @pytest.mark.parametrize(
         ("text", "rate"),
         [
+            ("0.1", Fraction(1, 10)),
             (None, 25),
             ("24", 24),
             ("23.976", Fraction("23.976")),

@@ -73,6 +73,9 @@ def test_closing_the_window_is_no_failure(
         (["--camera", "missing.mp4"], "missing.mp4 does not exist"),
         (["--camera", "test", "--no-window", "--style", "mosiac"], "mosaic"),
         (["--camera", "test", "--resolution", "big"], "--resolution big"),
+        (["--camera", "test", "--resolution", "99999x9"], "Use up to 8192"),
+        (["--camera", "test", "--no-window", "--record", "a.gif"], "a.gif is not a kind of video"),
+        (["--camera", "test", "--no-window", "--record", "a.avi"], "Use one of .mp4"),
         (["--camera", "test", "--no-window", "--only", "dogs"], "--only dogs"),
         (["--camera", "test", "--no-window", "--target-fps", "0"], "--target-fps 0"),
         (["--camera", "test", "--no-window", "--fps", "0"], "--fps 0 is out of range"),
@@ -91,6 +94,7 @@ def test_bad_options_are_one_line(
     assert command(*words) != 0
     said = capfd.readouterr().err
     assert message in said
+    assert "out_%05d" not in said
     assert said.count("\n") == 1
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from rtstyle import refine, styles
 from rtstyle.color import Colours, match_colors
 from rtstyle.devices import cache_folder, cpu_count
-from rtstyle.engines import Engine, EngineOptions
+from rtstyle.engines import Engine, EngineOptions, open_engines, parts_of
 from rtstyle.engines.base import read_model
 from rtstyle.errors import EngineError, SourceError, StyleError, UsageError
 from rtstyle.frame import Image
@@ -58,6 +58,23 @@ class Model:
 
     files: tuple[Path, ...]
     statistics: Statistics | None = None
+
+    def open(self, device: str, **options: Any) -> Engine:
+        """Open what it runs on; see `rtstyle.engines.open_engine`, whose errors it raises.
+
+        Raises `StyleError` for a file that paints like any picture, named without one.
+        """
+        engine = open_engines(self.files, device, **options)
+        if self.statistics is None:
+            for file, part in zip(self.files, parts_of(engine), strict=True):
+                if part.extras:
+                    engine.close()
+                    raise StyleError(
+                        f"{file.name} is no style.",
+                        "It paints like any picture, and is built in.",
+                        "Name the picture.",
+                    )
+        return engine
 
     def feeds(
         self,

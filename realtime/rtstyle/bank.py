@@ -17,7 +17,7 @@ import numpy as np
 from rtstyle import adain
 from rtstyle.closing import Closing
 from rtstyle.color import Colours
-from rtstyle.engines import Engine, open_engines
+from rtstyle.engines import Engine
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
 from rtstyle.mixture import are_networks, as_mixture, is_network, parse_style
@@ -86,13 +86,14 @@ class StyleBank(Closing):
 
         Raises `StyleError`, `UsageError`, `DeviceError` or `EngineError`.
         """
-        files = self.resolve(style, size).files
+        model = self.resolve(style, size)
+        files = model.files
         with self._opening:
             with self._changed:
                 if files in self._engines:
                     self._engines.move_to_end(files)
                     return self._engines[files]
-            engine = open_engines(files, **self._options)  # type: ignore[arg-type]
+            engine = model.open(**self._options)  # type: ignore[arg-type]
             with self._changed:
                 self._engines[files] = engine
                 while len(self._engines) > self._capacity:

@@ -95,4 +95,9 @@ def with_square_pixels(image: Image, ratio: Fraction | None) -> Image:
     """Return (H, W, 3) as wide as it is shown, where `ratio` is a pixel's width over its height."""
     if not ratio or ratio == 1:
         return image
-    return resize(image, image.shape[0], max(1, round(image.shape[1] * ratio)))
+    return resize(image, image.shape[0], square_width(image.shape[1], ratio))
+
+
+def square_width(width: int, ratio: Fraction) -> int:
+    """Return how wide a picture of `width` pixels is in square ones; see `with_square_pixels`."""
+    return max(1, round(width * ratio))

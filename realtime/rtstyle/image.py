@@ -217,8 +217,13 @@ def check_output(
 def refuse_loss(output: Path, read: Iterable[Path]) -> None:
     """Raise `UsageError` if the existing file `output` is one of those that are `read`."""
     if any(path.exists() and output.samefile(path) for path in read):
-        raise UsageError(
-            f"{output} is a picture that is read here.",
-            "It would be lost.",
-            "Name another output, or move it away.",
-        )
+        raise loss(output)
+
+
+def loss(output: Path) -> UsageError:
+    """Return the error for an output that is one of the pictures of its own run."""
+    return UsageError(
+        f"{output} is a picture that is read here.",
+        "It would be lost.",
+        "Name another output, or move it away.",
+    )

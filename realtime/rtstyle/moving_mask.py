@@ -20,9 +20,9 @@ KEPT = 8
 
 
 def is_video(path: Path) -> bool:
-    """Tell a mask video from a mask picture, by its name."""
+    """Tell a mask video, or numbered pictures, from a mask picture, by its name."""
     still = path.suffix.lower() in INPUT_SUFFIXES and path.suffix.lower() != ".gif"
-    return not (still and "%" not in path.name)
+    return not still or (is_image_pattern(path) and not path.is_file())
 
 
 class MovingMask(Closing):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rtstyle.pipeline import Progress
 
 MEGABYTE = 1_000_000
-LEAST_FPS, MOST_FPS = 0.1, 1000
+LEAST_FPS, MOST_FPS = Fraction(1, 10), 1000
 
 
 def human_size(count: int) -> str:

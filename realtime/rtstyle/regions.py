@@ -118,15 +118,23 @@ class StillMask:
     """A mask picture for a number of styles; `weights` are kept for the last picture size.
 
     Regions are the mask's flat colours, from dark to light; a gradient mixes two styles by its
-    grey levels. Raises `UsageError` unless there are as many regions as styles.
+    grey levels. With one style there are two regions, what stays and what is painted, or one by
+    its grey level. Raises `UsageError` unless there are as many regions as styles.
     """
 
     def __init__(self, mask: Image, styles: int) -> None:
-        self._mask, self._styles = mask, styles
+        self._mask = mask
         self._colours, covered = find_colours(mask)
-        self._gradient = styles == 2 and covered < FLAT
-        if len(self._colours) != styles and not self._gradient:
-            regions = f"{len(self._colours)} region{'s' if len(self._colours) != 1 else ''}"
+        count = len(self._colours)
+        self._gradient = (styles <= 2 and covered < FLAT) or styles == count == 1
+        if count != max(2, styles) and not self._gradient:
+            if styles == 1:
+                raise UsageError(
+                    f"The mask has {count} regions, but one style was given.",
+                    "Of two regions the lighter one is painted.",
+                    "Give one --style for each region, dark to light.",
+                )
+            regions = f"{count} region{'s' if count != 1 else ''}"
             raise UsageError(
                 f"The mask has {regions}, but {styles} styles were given.",
                 "A region is one flat colour.",

@@ -14,7 +14,7 @@ from rtstyle import styles
 from rtstyle.adain import Model, blend_models, resolve, resolve_sweep
 from rtstyle.closing import Closing
 from rtstyle.color import Colours, blend, blend_linear, resize, with_chroma_of
-from rtstyle.engines import Engine, open_engines
+from rtstyle.engines import Engine
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.regions import StillMask, Weights, even_greys, read_mask, weigh
@@ -24,6 +24,9 @@ MIN_SIDE = 16
 
 MIN_HEIGHT, MAX_HEIGHT = 16, 8192
 """The range of `height`, in pixels."""
+
+MAX_PIXELS = 178_000_000
+"""How many pixels a picture may be scaled to: as many as one that is read may have."""
 
 
 class Stylizer(Closing):
@@ -88,12 +91,8 @@ class Stylizer(Closing):
         self._matching = threading.Lock()
         self.regions = len(names)
         self._mask = None if mask is None else open_mask(mask, self.regions)
-        self.engine: Engine = open_engines(
-            self.model.files,
-            device,
-            streams=streams,
-            threads=threads,
-            precision=precision,
+        self.engine: Engine = self.model.open(
+            device, streams=streams, threads=threads, precision=precision
         )
         self.streams = self.engine.streams
 
@@ -139,7 +138,14 @@ class Stylizer(Closing):
         """Return `image` scaled to `height`, or as it is."""
         if self.height is None:
             return image
-        return resize(image, self.height, scaled_width(image, self.height))
+        width = scaled_width(image, self.height)
+        if self.height * width > MAX_PIXELS:
+            raise UsageError(
+                f"At a height of {self.height} the picture would be {width} pixels wide.",
+                f"It may have {MAX_PIXELS // 10**6} megapixels.",
+                "Pass a smaller --height.",
+            )
+        return resize(image, self.height, width)
 
     def weights(self, image: Image, mask: Image | None = None) -> Weights | None:
         """Return the weights of the regions at the size of `image`, None without a mask.
@@ -221,7 +227,7 @@ def open_mask(mask: Path | str | Image, regions: int) -> StillMask:
     Raises `SourceError` if it cannot be read, `UsageError` for another number of regions.
     """
     image = mask if isinstance(mask, np.ndarray) else read_mask(Path(mask))
-    return StillMask(check_image(image), max(2, regions))
+    return StillMask(check_image(image), regions)
 
 
 def check_image(image: Any) -> Image:

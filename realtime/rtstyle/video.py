@@ -222,12 +222,14 @@ def keep_what_is_read(
     sweep: str | None = None,
 ) -> None:
     """Raise `UsageError` if the output would replace a painting or the mask of its own run."""
-    from rtstyle.image import pictures_of, refuse_loss
+    from rtstyle.image import loss, pictures_of
 
     styles = [style] if isinstance(style, str) else style
-    read = pictures_of(styles, mask, sweep)
+    read = pictures_of(styles, sweep=sweep) + ([] if mask is None else input_files(Path(mask)))
+    keys = {file_key(file) for file in read}
     for file in existing_outputs(output):
-        refuse_loss(file, read)
+        if file_key(file) in keys:
+            raise loss(file)
 
 
 def existing_outputs(output: Path) -> list[Path]:

@@ -165,7 +165,7 @@ def read_rate(text: str | None) -> Fraction | None:
         raise UsageError(
             f"--fps {text} is no rate.",
             "",
-            f"Write 24, 23.976 or 30000/1001, from {LEAST_FPS:g} to {MOST_FPS:g}.",
+            f"Write 24, 23.976 or 30000/1001, from {float(LEAST_FPS):g} to {MOST_FPS:g}.",
         ) from None
 
 
@@ -220,6 +220,10 @@ def output_names(videos: list[Path]) -> list[str]:
 
 def make_folder(folder: Path) -> None:
     """Make the output folder of several videos. Raises `UsageError` if that cannot be."""
+    from rtstyle.sinks.video_file import CONTAINERS
+
+    if folder.suffix.lower() in (*CONTAINERS, ".gif") and not folder.is_dir():
+        raise UsageError(f"{folder} names one file.", "Several videos need a folder.", "Name one.")
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rtstyle.sources.base import Source
 
 DEFAULT_RATE = 30.0
+MOST_SIDE = 8192
 
 
 def register(app: typer.Typer) -> None:
@@ -80,7 +81,7 @@ def webcam(
     window: Annotated[bool, typer.Option("--window/--no-window", help="Show a window.")] = True,
     record: Annotated[
         Path | None,
-        typer.Option(help="Record into this new .mp4 or .mkv.", show_default=False),
+        typer.Option(help="Record into this new .mp4, .mkv, .mov or .webm.", show_default=False),
     ] = None,
     mic: Annotated[bool, typer.Option("--mic", help="Record the microphone too.")] = False,
     virtual_camera: Annotated[
@@ -231,6 +232,8 @@ def read_resolution(text: str) -> tuple[int, int]:
     width, times, height = text.lower().partition("x")
     if not (times and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise UsageError(f"--resolution {text} is no size.", "", "Write it like 640x480.")
+    if max(int(width), int(height)) > MOST_SIDE:
+        raise UsageError(f"--resolution {text} is out of range.", "", f"Use up to {MOST_SIDE}.")
     return int(width), int(height)
 
 

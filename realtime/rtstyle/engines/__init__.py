@@ -21,6 +21,7 @@ __all__ = [
     "open_candidate",
     "open_engine",
     "open_engines",
+    "parts_of",
 ]
 
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
@@ -70,6 +71,11 @@ def open_engines(models: Sequence[Path], device: str = "auto", **options: Any) -
     from rtstyle.engines.regional import RegionalEngine
 
     return RegionalEngine(engines)
+
+
+def parts_of(engine: Engine) -> tuple[Engine, ...]:
+    """Return the engines of the regions of a mask, or the engine itself if it has none."""
+    return getattr(engine, "engines", (engine,))
 
 
 def open_candidate(model: bytes, candidate: Candidate, options: EngineOptions) -> Engine:

@@ -32,7 +32,8 @@ QUALITY = {
 def split_target(path: Path) -> tuple[Path, str]:
     """Return the folder and the printf pattern that `path`, a pattern or a folder, stands for."""
     if PRINTF.search(path.name):
-        return path.parent, path.name
+        # As FFmpeg does: no tool looks for numbers behind blanks.
+        return path.parent, re.sub(r"%([1-9]\d*d)", r"%0\1", path.name)
     return path, "%05d.png"
 
 

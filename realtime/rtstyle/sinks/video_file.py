@@ -98,10 +98,12 @@ class VideoFileSink(Sink):
     def open(self) -> None:
         """Check suffix and folder, and make the temporary file."""
         if not self.kind:
+            others = "" if self._live else ", .gif, or pictures like out_%05d.png"
+            what = "recorded" if self._live else "written"
             raise SinkError(
-                f"{self.path.name} is not a kind of video that can be written.",
+                f"{self.path.name} is not a kind of video that can be {what}.",
                 f"The suffix is {self.path.suffix or 'missing'!s}.",
-                f"Use one of {' '.join(CONTAINERS)}, .gif, or pictures like out_%05d.png.",
+                f"Use one of {' '.join(CONTAINERS)}{others}.",
             )
         if self._pending is None:
             self._pending = GrowingFile(self.path) if self._live else PendingFile(self.path)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from rtstyle.color import square_width, with_square_pixels
 from rtstyle.frame import Frame
 from rtstyle.sources.base import Source
 from rtstyle.sources.video_file import VideoFileSource
@@ -32,7 +33,10 @@ class RealTimeFileSource(Source):
         """Open the file."""
         self._file.open()
         self.width, self.height, self.rate = self._file.width, self._file.height, self._file.rate
-        self.sample_aspect_ratio = self._file.sample_aspect_ratio
+        # A camera has square pixels, and so has all that shows it.
+        self._ratio = self._file.sample_aspect_ratio
+        if self._ratio:
+            self.width = square_width(self.width, self._ratio)
         self.origin = self._file.origin
         self.frames = None if self.loop else self._file.frames
         self.counts = self._file.counts
@@ -53,7 +57,8 @@ class RealTimeFileSource(Source):
             due = began + frame.time - float(self.origin)
             if self._stop.wait(max(0.0, due - time.monotonic())):
                 return
-            yield replace(frame, captured_at=max(due, time.monotonic()))
+            image = with_square_pixels(frame.image, self._ratio)
+            yield replace(frame, image=image, captured_at=max(due, time.monotonic()))
 
     def _endless(self) -> Iterator[Frame]:
         index = offset = 0

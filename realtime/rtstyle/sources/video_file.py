@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import re
 import time
@@ -30,6 +31,8 @@ MISSING = Fraction(1, 2)
 """Seconds that a file may be shorter than its header says without being called cut off."""
 MAX_RESTARTS = 50
 """How often reading goes on after damage before the rest of the file is given up."""
+HELD = Fraction(1, 10)
+"""Seconds after the start without a picture of their own that show the one before."""
 SEEK_BACK = (0, 2, 8, 32)
 """Seconds before the start to seek to, one after the other, until the first frame is not missed."""
 
@@ -37,6 +40,7 @@ SEEK_BACK = (0, 2, 8, 32)
 class VideoFileSource(Source):
     """Every frame of a video file between `start` and `end` (seconds), with its own time stamp.
 
+    A picture that is still shown at `start`, as in slides, counts from there on.
     Rotation is applied, colours become full-range RGB, transparency becomes black, HDR becomes
     plain. Damaged packets are skipped and counted in `counts`; a size that changes midway is
     scaled to the first. Raises `SourceError` for what is no readable video.
@@ -94,6 +98,7 @@ class VideoFileSource(Source):
         first = self._seek()
         last = None if self.end is None else self._zero + exact_seconds(self.end)
         index, matrix, shown, longest = 0, self._matrix, 0, 0
+        before: av.VideoFrame | None = None
         for decoded, following in with_following(self._decode(self._stream)):
             if self._stopped:
                 break
@@ -107,19 +112,54 @@ class VideoFileSource(Source):
                 self.counts["mended time stamps"] = mend.mended
             moment = pts * time_base
             if moment < first:
+                before, ends = decoded, moment + (decoded.duration or 0) * time_base
                 continue
-            if last is not None and moment >= last:
+            cut = last is not None and moment >= last
+            if before is not None and (cut or moment - self.origin > HELD):
+                until = last if last is not None and cut else moment
+                yield self._held(upright(to_rgb(before), matrix), until)
+                index += 1
+            before = None
+            if cut:
                 break
             image = self._fit(upright(to_rgb(decoded), matrix))
-            yield Frame(image, index, pts, time_base, time.monotonic(), decoded.duration or 0)
+            duration = self._duration(decoded, following, pts, last)
+            yield Frame(image, index, pts, time_base, time.monotonic(), duration)
             index += 1
             longest = max(longest, decoded.duration or 0, pts - shown if index > 1 else 0)
             shown = pts
         else:
             if not mend.mended and index > 1 and not self._stopped:
                 self._note_missing(shown + longest, longest)
-        if index == 0 and not self._stopped:
+        if before is not None and not self._stopped and ends > self.origin:
+            until = ends if last is None else min(ends, last)
+            yield self._held(upright(to_rgb(before), matrix), until)
+        elif index == 0 and not self._stopped:
             raise self._nothing_found()
+
+    def _held(self, image: Image, until: Fraction) -> Frame:
+        """Return a picture that was shown before the start as shown from there `until` a moment."""
+        pts = math.floor(self.origin / self._time_base)
+        duration = max(1, round(until / self._time_base) - pts)
+        return Frame(self._fit(image), 0, pts, self._time_base, time.monotonic(), duration)
+
+    def _duration(
+        self,
+        decoded: av.VideoFrame,
+        following: av.VideoFrame | None,
+        pts: int,
+        last: Fraction | None,
+    ) -> int:
+        """Return how long a frame is shown in ticks, up to the moment `last` at most."""
+        duration = decoded.duration or 0
+        if last is None:
+            return duration
+        room = max(1, round(last / self._time_base) - pts)
+        stamp, ahead = self._stamp(decoded), self._stamp(following)
+        if stamp is not None and ahead is not None and ahead - stamp >= room:
+            # The last before the end: not every container tells how long it is shown.
+            return room
+        return min(duration, room)
 
     def _note_missing(self, end: int, longest: int) -> None:
         """Count the seconds by which the file ends before its header says so."""
