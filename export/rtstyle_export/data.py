@@ -6,18 +6,20 @@ pictures that an unbroken run would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from rtstyle.errors import TrainingError
+from rtstyle.errors import SourceError, TrainingError
+from rtstyle.picture import read_picture as read_photo
 
 LEAST_SCALE, MOST_SCALE = 0.75, 1.4
 """By how much photos are scaled for crops. Those that are only ever scaled down show finer detail
@@ -25,6 +27,8 @@ than video does, and what is learned from them fails on smooth pictures (the obj
 came out 10 % higher); those that are only ever scaled up are smoother than photos are."""
 KEPT_PHOTOS = 2000
 """How many decoded photos stay in memory."""
+MOST_BROKEN = 100
+"""After so many photos in a row that cannot be read nothing is expected of the folder any more."""
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
@@ -33,7 +37,9 @@ def list_pictures(folder: Path) -> list[Path]:
     """Every picture below `folder`, sorted; `TrainingError` if there is none."""
     if not folder.is_dir():
         raise TrainingError(f"{folder} is not a folder.", todo="Name a folder of photographs.")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    # Hidden are what macOS notes of a file (._photo.jpg), and what is not whole yet.
+    seen = (path for path in folder.rglob("*") if not path.name.startswith("."))
+    found = sorted(path for path in seen if path.suffix.lower() in PICTURES and path.is_file())
     if not found:
         raise TrainingError(
             f"{folder} holds no pictures.",
@@ -43,22 +49,33 @@ def list_pictures(folder: Path) -> list[Path]:
     return found
 
 
+def first_readable(paths: Sequence[Path]) -> Path:
+    """Return the first picture that can be read. Raises `TrainingError` if none can."""
+    problem: TrainingError | None = None
+    for path in paths[:MOST_BROKEN]:
+        try:
+            read_picture(path)
+        except TrainingError as error:
+            problem = problem or error
+        else:
+            return path
+    raise problem or TrainingError("There is no picture.")
+
+
 Part = tuple[int, ...]
 """Left, top, right and bottom of a part of a picture, in pixels; empty for all of it."""
 
 
 def read_picture(path: Path, short_side: int | None = None, part: Part = ()) -> NDArray[np.uint8]:
-    """Read a picture, or a part of it, as (H, W, 3) uint8 RGB.
+    """Read a picture, or a part of it, upright as (H, W, 3) uint8 sRGB.
 
     The short side is scaled to `short_side` if given. Raises `TrainingError`.
     """
     try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise TrainingError(
-            f"Cannot read the picture {path}.", str(error), "Remove or replace it."
-        ) from error
+        image = Image.fromarray(read_photo(path, "picture").rgb)
+    except SourceError as error:
+        todo = "Remove or replace it." if path.exists() else error.todo
+        raise TrainingError(error.what, error.why, todo) from error
     if part:
         left, top, right, bottom = part
         if not (0 <= left < right <= image.width and 0 <= top < bottom <= image.height):
@@ -88,19 +105,21 @@ class Crops(Dataset[Tensor]):
 
     A photo is scaled by a random factor from `LEAST_SCALE` to `MOST_SCALE` (larger ones first come
     down to where the least shows them whole), mirrored at its borders where it is then too small,
-    cut at random, and flipped half of the time. Small sets are kept decoded in memory.
+    cut at random, and flipped half of the time. Small sets are kept decoded in memory. A photo
+    that cannot be read is told once, and the next one that is drawn takes its place.
     """
 
     def __init__(self, paths: list[Path], size: int, seed: int) -> None:
         self.paths, self.size, self.seed = paths, size, seed
         self._photos: dict[Path, NDArray[np.uint8]] = {}
+        self._broken: set[Path] = set()
 
     def __len__(self) -> int:
         return 1 << 62
 
     def __getitem__(self, index: int) -> Tensor:
         rng = np.random.default_rng((self.seed, index))
-        photo = self._photo(self.paths[rng.integers(len(self.paths))])
+        photo = self._draw(rng)
         scale = LEAST_SCALE * (MOST_SCALE / LEAST_SCALE) ** rng.random()
         side = max(1, round(self.size / scale))
         image = Image.fromarray(mirror_to(photo, side))
@@ -115,6 +134,23 @@ class Crops(Dataset[Tensor]):
     def __getstate__(self) -> dict[str, Any]:
         """Leave the decoded photos out where the data set goes to another process."""
         return {**self.__dict__, "_photos": {}}
+
+    def _draw(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Return the first photo that can be read of those that `rng` draws."""
+        for _ in range(MOST_BROKEN):
+            path = self.paths[rng.integers(len(self.paths))]
+            if path in self._broken:
+                continue
+            try:
+                return self._photo(path)
+            except TrainingError as error:
+                self._broken.add(path)
+                print(f"note: {error.what} Others take its place.", file=sys.stderr)
+        raise TrainingError(
+            f"{MOST_BROKEN} pictures in a row cannot be read.",
+            f"The last one is {path}.",
+            "Name a folder of photographs.",
+        )
 
     def _photo(self, path: Path) -> NDArray[np.uint8]:
         photo = self._photos.get(path)

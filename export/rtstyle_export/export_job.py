@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle_export.data import list_pictures, read_picture
-from rtstyle_export.manifest_writer import add_to_manifest, credits_for
+from rtstyle_export.manifest_writer import add_to_manifest, credits_for, read_manifest
 from rtstyle_export.onnx_writer import Credits, write_onnx
 from rtstyle_export.parity import Parity, measure_parity
 from rtstyle_export.ranges import Rounding, keep_ranges, style_feeds
@@ -80,6 +80,8 @@ def export_checkpoint(
     """
     checkpoint = Checkpoint.load(path)
     config = checkpoint.johnson()
+    if manifest:
+        read_manifest(out / "manifest.json")
     pictures = parity_photos(photos)
     feeds = style_feeds(pictures)
     done = []

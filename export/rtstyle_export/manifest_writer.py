@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from rtstyle.engines.base import read_model
+from rtstyle.errors import TrainingError
 from rtstyle_export.onnx_writer import Credits
 from rtstyle_export.storage import donors_of, replace_file, share
+
+MANIFEST_TODO = "Mend or remove it, or choose another --out."
 
 # Artist, title and year of the paintings that the built-in styles were trained on. Every artist
 # died before 1954; the works are in the public domain.
@@ -115,13 +118,27 @@ def _groups(data: dict[str, Any]) -> list[dict[str, Any]]:
     return [*data.get("any", {}).values(), data.get("wct", {})]
 
 
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the content of a manifest.json, an empty one if there is none.
+
+    Raises `TrainingError` for another file, so that it is known before anything is exported.
+    """
+    if not path.exists():
+        return {"version": 1, "styles": {}}
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path} cannot be read.", str(error), MANIFEST_TODO) from error
+    if not isinstance(data, dict) or not isinstance(data.get("styles"), dict):
+        raise TrainingError(f"{path} is no manifest of styles.", "", MANIFEST_TODO)
+    return data
+
+
 @contextmanager
 def edit_manifest(folder: Path) -> Iterator[dict[str, Any]]:
     """Give out the content of manifest.json to be changed, and write it back whole."""
     path = folder / "manifest.json"
-    data: dict[str, Any] = {"version": 1, "styles": {}}
-    if path.exists():
-        data = json.loads(path.read_text(encoding="utf-8"))
+    data = read_manifest(path)
     yield data
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

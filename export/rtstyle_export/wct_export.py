@@ -46,8 +46,8 @@ def runs_below(folder: Path) -> list[Path]:
     if there := [path for path in found if path.exists()]:
         return there
     raise TrainingError(
-        f"There are no runs of `rtstyle train-wct` below {folder}.",
-        todo="Name the folder that was its --out.",
+        f"{folder} holds no checkpoint.pt, and no runs of `rtstyle train-wct`.",
+        todo="Name the folder that was --out of the training.",
     )
 
 

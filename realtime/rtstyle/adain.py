@@ -340,11 +340,11 @@ def read_painting(path: Path) -> Image:
     from rtstyle.picture import read_picture
 
     try:
-        return read_picture(path).rgb
+        return read_picture(path, "picture").rgb
     except SourceError as error:
-        what = error.what.replace("photo", "picture")
-        todo = "Use a still picture as a style." if "animated" in what else error.todo
-        raise StyleError(what, error.why, todo) from error
+        animated = error.what.endswith("is animated.")
+        todo = "Use a still picture as a style." if animated else error.todo
+        raise StyleError(error.what, error.why, todo) from error
 
 
 def prepare(painting: Image, scale: float = 1.0) -> Image:

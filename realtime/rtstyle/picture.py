@@ -77,13 +77,16 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def read_picture(path: Path) -> Picture:
-    """Read a photo. Raises `SourceError` if it is missing, damaged, animated or too large."""
+def read_picture(path: Path, kind: str = "photo") -> Picture:
+    """Read a picture, which messages call a `kind`.
+
+    Raises `SourceError` if it is missing, damaged, animated or too large.
+    """
     from PIL import Image as Pil
     from PIL import UnidentifiedImageError
 
     if path.is_dir() or not path.exists():
-        raise SourceError(f"There is no photo {path}.", "", "Check the path.")
+        raise SourceError(f"There is no {kind} {path}.", "", "Check the path.")
     try:
         with warnings.catch_warnings():
             # Large photos are welcome here; beyond twice Pillow's mark it raises an error.
@@ -98,7 +101,7 @@ def read_picture(path: Path) -> Picture:
         raise
     except UnidentifiedImageError as error:
         raise SourceError(
-            f"{path} is no photo that can be read.", "", "Use JPEG, PNG, WebP or TIFF."
+            f"{path} is no {kind} that can be read.", "", "Use JPEG, PNG, WebP or TIFF."
         ) from error
     except Pil.DecompressionBombError as error:
         raise SourceError(f"{path} is too large.", "It has over 178 million pixels.") from error

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.errors import SourceError, UsageError
+from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 
 Weights: TypeAlias = NDArray[np.float32]
@@ -34,10 +34,7 @@ def read_mask(path: Path) -> Image:
     """Read a mask as (H, W, 3) uint8. Raises `SourceError`."""
     from rtstyle.picture import read_picture
 
-    try:
-        return read_picture(path).rgb
-    except SourceError as error:
-        raise SourceError(error.what.replace("photo", "mask"), error.why, error.todo) from error
+    return read_picture(path, "mask").rgb
 
 
 def weigh(mask: Image, colours: NDArray[np.float32], height: int, width: int) -> Weights:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import nn
 from rtstyle.errors import TrainingError
 from rtstyle_export.networks.johnson import build_network
 from rtstyle_export.networks.layers import select_style, style_keys
-from rtstyle_export.storage import quantized
+from rtstyle_export.storage import quantized, replace_file
 from rtstyle_export.train.config import RunConfig, TrainConfig, config_from_json
 
 SCALES = "scales."
@@ -31,9 +32,10 @@ class Checkpoint:
     metrics: dict[str, float]
 
     def save(self, path: Path) -> None:
-        """Write to `path`, replacing what is there only once all is written."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
+        """Write to `path`, replacing what is there only once all is written.
+
+        Raises `TrainingError`, of a full disk for example.
+        """
         data = {
             "kind": self.config.kind,
             "config": self.config.to_json(),
@@ -43,8 +45,14 @@ class Checkpoint:
             "seconds": self.seconds,
             "metrics": self.metrics,
         }
-        torch.save(data, temporary)
-        temporary.replace(path)
+        content = BytesIO()
+        torch.save(data, content)
+        try:
+            replace_file(path, content.getvalue())
+        except OSError as error:
+            raise TrainingError(
+                f"Cannot write {path}.", str(error.strerror or error), "What was there is kept."
+            ) from error
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -59,7 +67,9 @@ class Checkpoint:
             ) from error
         except Exception as error:
             raise TrainingError(
-                f"{path} is not a checkpoint of rtstyle.", str(error).split("\n")[0]
+                f"{path} is not a checkpoint of rtstyle.",
+                "It is damaged, or another kind of file.",
+                "Name a checkpoint.pt that `rtstyle train` wrote.",
             ) from error
 
     def johnson(self) -> TrainConfig:

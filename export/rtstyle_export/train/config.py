@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -24,6 +25,22 @@ WEIGHT_BITS = (8, 16)
 def _read(data: dict[str, Any]) -> dict[str, Any]:
     """Undo what JSON made of a `RunConfig`; before SOAP every run used Adam."""
     return {"optimizer": "adam", **data, "perturbation": Perturbation(**data["perturbation"])}
+
+
+def weights_of(loss: LossSpec | AdainLossSpec) -> dict[str, float]:
+    """Return the weights of a specification of losses, by the names of their options."""
+    names = [item.name for item in dataclasses.fields(loss) if item.name.endswith("_weight")]
+    return {name.replace("_", "-"): float(getattr(loss, name)) for name in names}
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether a style's files can be named after it."""
+    return bool(name.strip()) and name[0] not in ".-" and not set(name) & set("/\\\0\n")
+
+
+def _comparable(data: dict[str, Any]) -> dict[str, Any]:
+    names = [Path(painting).name for painting in data.get("paintings", ())]
+    return {**data, "paintings": names, "steps": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +78,32 @@ class RunConfig:
             (self.margin < 0 or self.margin % 4 > 0, "margin must be a multiple of 4, at least 0"),
             (self.optimizer not in OPTIMIZERS, f"the optimizer is one of {', '.join(OPTIMIZERS)}"),
             (not 0 < self.learning_rate < 1, "learning-rate must lie between 0 and 1"),
-            (self.stability_weight < 0, "stability-weight must not be negative"),
+            (not 0 <= self.seed < 2**32, "seed must lie between 0 and 4294967295"),
+            *(
+                (not (math.isfinite(value) and value >= 0), f"{name} must be a number from 0 up")
+                for name, value in self.loss_weights().items()
+            ),
         ]
+
+    def loss_weights(self) -> dict[str, float]:
+        """Return the weights of all that is minimised, by the names of their options."""
+        return {"stability-weight": self.stability_weight}
 
     def check(self) -> None:
         """Raise `TrainingError` for values that cannot be trained with."""
         for wrong, why in self.problems():
             if wrong:
                 raise TrainingError("These training options do not work.", why + ".")
+
+    def differences(self, other: RunConfig) -> list[str]:
+        """Return the options in which another run differs, but for its length.
+
+        Of paintings the names count: where they lie may be written in many ways.
+        """
+        if self.kind != other.kind:
+            return ["the kind of training"]
+        mine, theirs = (_comparable(config.to_json()) for config in (self, other))
+        return sorted(name.replace("_", "-") for name in mine if mine[name] != theirs[name])
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for checkpoints and metadata."""
@@ -103,6 +138,12 @@ class TrainConfig(RunConfig):
     loss_network: str = "vgg16"
     loss: LossSpec = field(default_factory=LossSpec)
 
+    def loss_weights(self) -> dict[str, float]:
+        """Return the weights of all that is minimised, by the names of their options."""
+        layers = {**self.loss.content_layers, **self.loss.style_layers}
+        named = {f"the weight of {layer}": value for layer, value in layers.items()}
+        return RunConfig.loss_weights(self) | weights_of(self.loss) | named
+
     def problems(self) -> list[tuple[bool, str]]:
         """Return what may be wrong: whether it is, and the sentence that says so."""
         return [
@@ -113,6 +154,10 @@ class TrainConfig(RunConfig):
                 "every painting needs one part of four numbers, or none has any",
             ),
             (len(set(self.styles)) != len(self.styles), "the style names are not distinct"),
+            (
+                not all(map(is_file_name, self.styles)),
+                "a style is named like a file: neither with / nor \\, nor first with . or -",
+            ),
             (self.size not in SIZES, f"the size is one of {', '.join(SIZES)}"),
             (self.style_size < 32, "style-size must be at least 32"),
             (self.weight_bits not in WEIGHT_BITS, "weight-bits is 8 or 16"),
@@ -154,6 +199,10 @@ class AdainConfig(RunConfig):
     skips_only: bool = False
     loss: AdainLossSpec = field(default_factory=AdainLossSpec)
 
+    def loss_weights(self) -> dict[str, float]:
+        """Return the weights of all that is minimised, by the names of their options."""
+        return RunConfig.loss_weights(self) | weights_of(self.loss)
+
     def problems(self) -> list[tuple[bool, str]]:
         """Return what may be wrong: whether it is, and the sentence that says so."""
         return [
@@ -165,7 +214,6 @@ class AdainConfig(RunConfig):
                 self.skips_only and self.size != "paper",
                 "skips-only is for the size paper, as others have no skips",
             ),
-            (self.loss.order_weight < 0, "order-weight must not be negative"),
             (
                 self.loss.order_weight > 0 and self.batch < 2,
                 "order-weight needs a batch of at least 2, as blends are made within a batch",
@@ -206,6 +254,10 @@ class WctConfig(RunConfig):
     feature_steps: int = 0
     weight_bits: int = 16
 
+    def loss_weights(self) -> dict[str, float]:
+        """Return the weights of all that is minimised, by the names of their options."""
+        return RunConfig.loss_weights(self) | {"feature-weight": self.feature_weight}
+
     def problems(self) -> list[tuple[bool, str]]:
         """Return what may be wrong: whether it is, and the sentence that says so."""
         compact = self.width > 0
@@ -218,7 +270,6 @@ class WctConfig(RunConfig):
             (self.level not in LEVELS, f"the level is one of {', '.join(map(str, LEVELS))}"),
             (self.crop % 16 > 0, "crop must be a multiple of 16"),
             (self.scaled_on < 1, "scaled-on must be at least 1"),
-            (self.feature_weight < 0, "feature-weight must not be negative"),
             *RunConfig.problems(self),
         ]
 

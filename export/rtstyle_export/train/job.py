@@ -117,7 +117,7 @@ def train(
     with process_group(device) as (own, rank, world), catch_interrupts() as flag:
         loop = make(Machine(own, precision, workers, rank, world))
         reporter: Reporter | None = None
-        if rank == 0:
+        if rank == 0 and loop.step < loop.config.steps:
             photo = to_tensor(read_picture(preview, 256))
             reporter = Reporter(loop, loop.folder, photo, console, preview_every)
         with reporter or nullcontext():

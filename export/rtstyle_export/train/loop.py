@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -48,6 +49,8 @@ class Machine:
     def resolve(self) -> tuple[torch.device, torch.dtype]:
         """Choose device and autocast type; `TrainingError` for a device that is not there."""
         name = self.device
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+            raise TrainingError(f"There is no device {name!r}.", "", "Use auto, cpu or cuda.")
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
         if name.startswith("cuda") and not torch.cuda.is_available():
@@ -156,15 +159,12 @@ class Loop(ABC):
 
     def _restore(self) -> Checkpoint:
         found = Checkpoint.load(self.path)
-        # The length may be changed on resuming; anything else would be another run.
-        same = found.config.kind == self.config.kind
-        if not same or {**found.config.to_json(), "steps": 0} != {
-            **self.config.to_json(),
-            "steps": 0,
-        }:
+        differing = found.config.differences(self.config)
+        if differing:
             raise TrainingError(
                 f"{self.path} belongs to a run with other options.",
-                todo="Repeat the options of that run, or choose another --name or --out.",
+                f"They differ in {', '.join(differing)}.",
+                "Repeat the options of that run, or choose another --name or --out.",
             )
         if found.optimizer is None and found.step < self.config.steps:
             raise TrainingError(
@@ -210,7 +210,8 @@ class Loop(ABC):
         rate = learning_rate(config, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        seed = (config.seed << 40) + self.step * self.machine.world + self.machine.rank
+        number = self.step * self.machine.world + self.machine.rank
+        seed = ((config.seed << 40) + number) % 2**64
         self.optimizer.zero_grad(set_to_none=True)
         with self.rounding():
             total, report = self.losses(batch, torch.Generator().manual_seed(seed))
@@ -257,7 +258,7 @@ class Loop(ABC):
             stop = should_stop()
             if self.step % save_every == 0 or stop:
                 self.save()
-            if stop:
+            if stop and self.step < self.config.steps:
                 return False
         if self.step > first:
             self.save()

@@ -53,7 +53,7 @@ class Reporter:
                 "Training writes TensorBoard logs.", str(error), "pip install 'rtstyle[train]'"
             ) from error
         self.trainer, self.folder, self.photo, self.every = trainer, folder, photo, every
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=trainer.step)
+        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=trainer.step + 1)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

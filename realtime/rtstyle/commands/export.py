@@ -55,6 +55,8 @@ def export(
     ] = False,
 ) -> None:
     """Write one ONNX file per style: uint8 RGB pictures of any size in and out."""
+    if (checkpoint / "checkpoint.pt").is_file():
+        checkpoint /= "checkpoint.pt"
     if checkpoint.is_dir():
         export_levels(checkpoint, out, photos, vgg_weights, manifest=manifest)
         return

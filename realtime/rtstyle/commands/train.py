@@ -121,8 +121,8 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    workers: Annotated[int, typer.Option(help="Processes that read photos.")] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0: all.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read photos.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
     preview: Annotated[Path | None, typer.Option(help="Photo of the previews.")] = None,
     preview_every: Annotated[int, typer.Option(min=1)] = 200,
     save_every: Annotated[int, typer.Option(min=1)] = 100,
@@ -139,7 +139,7 @@ def train(
         )
     check_precision(precision)
     try:
-        from rtstyle_export.data import list_pictures
+        from rtstyle_export.data import first_readable, list_pictures
         from rtstyle_export.losses import LossSpec
         from rtstyle_export.train.config import TrainConfig
         from rtstyle_export.train.job import train as run
@@ -181,7 +181,7 @@ def train(
         lambda machine: Trainer(
             config, photos, folder, machine, init_from=start, vgg_weights=vgg_weights
         ),
-        preview or list_pictures(photos)[0],
+        preview or first_readable(list_pictures(photos)),
         device=device,
         precision=precision,
         workers=workers,

@@ -81,8 +81,8 @@ def train_adain(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    workers: Annotated[int, typer.Option(help="Processes that read pictures.")] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0: all.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
     preview: Annotated[Path | None, typer.Option(help="Photo of the previews.")] = None,
     preview_every: Annotated[int, typer.Option(min=1)] = 200,
     save_every: Annotated[int, typer.Option(min=1)] = 100,
@@ -90,7 +90,7 @@ def train_adain(
     """Train a network for any style. Run the same command again to resume."""
     check_precision(precision)
     try:
-        from rtstyle_export.data import list_pictures
+        from rtstyle_export.data import first_readable, list_pictures
         from rtstyle_export.losses import AdainLossSpec
         from rtstyle_export.train.adain import AdainTrainer
         from rtstyle_export.train.config import AdainConfig
@@ -130,7 +130,7 @@ def train_adain(
             config, photos, paintings, folder, machine,
             init_from=start, vgg_weights=vgg_weights, teacher=teacher,
         ),
-        preview or list_pictures(photos)[0],
+        preview or first_readable(list_pictures(photos)),
         device=device,
         precision=precision,
         workers=workers,

@@ -70,8 +70,8 @@ def train_wct(
     ] = Path("runs/wct"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    workers: Annotated[int, typer.Option(help="Processes that read pictures.")] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0: all.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
     preview: Annotated[Path | None, typer.Option(help="Photo of the previews.")] = None,
     preview_every: Annotated[int, typer.Option(min=1)] = 200,
     save_every: Annotated[int, typer.Option(min=1)] = 100,
@@ -83,7 +83,7 @@ def train_wct(
     if compact and 5 not in levels:
         raise UsageError("--width and --feature-steps are for level 5.", "", "Leave them out.")
     try:
-        from rtstyle_export.data import list_pictures
+        from rtstyle_export.data import first_readable, list_pictures
         from rtstyle_export.networks.wct import COMPACT_WIDTH
         from rtstyle_export.train.config import WctConfig
         from rtstyle_export.train.job import train as run
@@ -119,7 +119,7 @@ def train_wct(
 
         done, trainer = run(
             make,
-            preview or list_pictures(photos)[0],
+            preview or first_readable(list_pictures(photos)),
             device=device,
             precision=precision,
             workers=workers,
