@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from PIL import Image  # noqa: E402
-from training import small_config, write_painting, write_pictures, write_vgg  # noqa: E402
+from training import small_config, train_words, write_place  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from rtstyle.cli import build_app  # noqa: E402
@@ -32,10 +32,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder with photos/, painting.png and vgg16.safetensors."""
-    write_pictures(tmp_path / "photos")
-    write_painting(tmp_path / "painting.png")
-    write_vgg(tmp_path)
-    return tmp_path
+    return write_place(tmp_path)
 
 
 def trainer(place: Path, run: str = "run", **options: object) -> Trainer:
@@ -44,16 +41,6 @@ def trainer(place: Path, run: str = "run", **options: object) -> Trainer:
         config, place / "photos", place / run, Machine(device="cpu", precision="fp32"),
         vgg_weights=place / "vgg16.safetensors",
     )  # fmt: skip
-
-
-def words(place: Path, *more: str) -> list[str]:
-    return [
-        "train", str(place / "painting.png"), str(place / "photos"), "--size", "fast",
-        "--steps", "1", "--batch", "1", "--crop", "64", "--style-size", "64",
-        "--content-layers", "relu2_2", "--style-layers", "relu1_2",
-        "--vgg-weights", str(place / "vgg16.safetensors"), "--out", str(place / "out"),
-        "--device", "cpu", "--precision", "fp32", *more,
-    ]  # fmt: skip
 
 
 class TestPictures:
@@ -105,7 +92,7 @@ class TestPictures:
     def test_a_run_goes_on_past_a_broken_photo(self, place: Path, workers: int) -> None:
         (place / "photos" / "00.png").write_bytes(b"broken")
         result = CliRunner().invoke(
-            build_app(), words(place, "--steps", "4", "--workers", str(workers))
+            build_app(), train_words(place, "--steps", "4", "--workers", str(workers))
         )
         assert result.exit_code == 0, result.output
         assert Checkpoint.load(place / "out" / "checkpoint.pt").step == 4
@@ -168,7 +155,7 @@ class TestOptions:
 
     @pytest.mark.parametrize("option", ["--threads", "--workers"])
     def test_fewer_than_none(self, place: Path, option: str) -> None:
-        result = CliRunner().invoke(build_app(), words(place, option, "-1"))
+        result = CliRunner().invoke(build_app(), train_words(place, option, "-1"))
         assert result.exit_code == 2
         assert option in result.output
 
@@ -217,7 +204,7 @@ class TestRuns:
     def test_the_log_of_a_resumed_run_is_whole(self, place: Path) -> None:
         accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
         for steps in ("2", "4", "4"):
-            result = CliRunner().invoke(build_app(), words(place, "--steps", steps))
+            result = CliRunner().invoke(build_app(), train_words(place, "--steps", steps))
             assert result.exit_code == 0, result.output
         log = accumulator.EventAccumulator(str(place / "out" / "tensorboard"))
         log.Reload()

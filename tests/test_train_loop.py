@@ -18,9 +18,7 @@ from training import (  # noqa: E402
     small_config,
     vgg19_state,
     vgg_state,
-    write_painting,
-    write_pictures,
-    write_vgg,
+    write_place,
 )
 
 from rtstyle.errors import TrainingError  # noqa: E402
@@ -41,10 +39,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder with photos/, painting.png and vgg16.safetensors."""
-    write_pictures(tmp_path / "photos")
-    write_painting(tmp_path / "painting.png")
-    write_vgg(tmp_path)
-    return tmp_path
+    return write_place(tmp_path)
 
 
 def trainer(place: Path, **options: object) -> Trainer:

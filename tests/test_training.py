@@ -20,10 +20,10 @@ from PIL import Image  # noqa: E402
 from training import (  # noqa: E402
     SHALLOW,
     small_config,
+    train_words,
     vgg_state,
     write_painting,
-    write_pictures,
-    write_vgg,
+    write_place,
 )
 from typer.testing import CliRunner  # noqa: E402
 
@@ -49,11 +49,8 @@ from rtstyle_export.vgg import VGG, layer_names, load_vgg  # noqa: E402
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder with photos/, painting.png, second.png and vgg16.safetensors."""
-    write_pictures(tmp_path / "photos")
-    write_painting(tmp_path / "painting.png")
     write_painting(tmp_path / "second.png", seed=4)
-    write_vgg(tmp_path)
-    return tmp_path
+    return write_place(tmp_path)
 
 
 def trainer(place: Path, config: TrainConfig, run: str = "run", **options: object) -> Trainer:
@@ -345,19 +342,9 @@ def test_a_device_that_is_not_there_is_an_error(place: Path) -> None:
         )
 
 
-def arguments(place: Path, *more: str) -> list[str]:
-    return [
-        "train", str(place / "painting.png"), str(place / "photos"), "--size", "fast",
-        "--steps", "3", "--batch", "1", "--crop", "64", "--style-size", "64",
-        "--content-layers", "relu2_2", "--style-layers", "relu1_2:0.5,relu2_2:0.5",
-        "--vgg-weights", str(place / "vgg16.safetensors"), "--out", str(place / "out"),
-        "--device", "cpu", "--precision", "fp32", *more,
-    ]  # fmt: skip
-
-
 def test_command_trains_previews_logs_and_resumes(place: Path) -> None:
     runner = CliRunner()
-    first = runner.invoke(build_app(), arguments(place))
+    first = runner.invoke(build_app(), train_words(place))
     assert first.exit_code == 0, first.output
     assert "Finished after 3 steps" in first.output
     with Image.open(place / "out" / "preview.png") as preview:
@@ -368,7 +355,7 @@ def test_command_trains_previews_logs_and_resumes(place: Path) -> None:
     events = list((place / "out" / "tensorboard").iterdir())
     assert events
     assert events[0].stat().st_size > 500
-    longer = arguments(place, "--steps", "5")
+    longer = train_words(place, "--steps", "5")
     again = runner.invoke(build_app(), longer)
     assert again.exit_code == 0, again.output
     assert Checkpoint.load(place / "out" / "checkpoint.pt").step == 5
@@ -433,7 +420,7 @@ def python_path() -> dict[str, str]:
 
 
 def test_ctrl_c_saves_and_says_so(place: Path) -> None:
-    words = arguments(place, "--steps", "100000", "--save-every", "100000")
+    words = train_words(place, "--steps", "100000", "--save-every", "100000")
     process = subprocess.Popen(
         [sys.executable, "-c", "from rtstyle.cli import main; main()", *words],
         env=python_path(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -455,7 +442,7 @@ def test_ctrl_c_saves_and_says_so(place: Path) -> None:
 
 
 def test_two_gloo_processes_train_as_one_with_twice_the_batch(place: Path) -> None:
-    words = [*arguments(place), "--stability-weight", "0", "--margin", "0", "--threads", "1"]
+    words = [*train_words(place), "--stability-weight", "0", "--margin", "0", "--threads", "1"]
     words += ["--optimizer", "adam"]  # in three steps SOAP's bases still hang on rounding
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",

@@ -72,6 +72,25 @@ def write_painting(path: Path, seed: int = 9) -> Path:
     return path
 
 
+def write_place(folder: Path) -> Path:
+    """Write photos/, painting.png and vgg16.safetensors into a folder: all that a run takes."""
+    write_pictures(folder / "photos")
+    write_painting(folder / "painting.png")
+    write_vgg(folder)
+    return folder
+
+
+def train_words(place: Path, *more: str) -> list[str]:
+    """The command of three short steps at `write_place`, into out/."""
+    return [
+        "train", str(place / "painting.png"), str(place / "photos"), "--size", "fast",
+        "--steps", "3", "--batch", "1", "--crop", "64", "--style-size", "64",
+        "--content-layers", "relu2_2", "--style-layers", "relu1_2:0.5,relu2_2:0.5",
+        "--vgg-weights", str(place / "vgg16.safetensors"), "--out", str(place / "out"),
+        "--device", "cpu", "--precision", "fp32", *more,
+    ]  # fmt: skip
+
+
 def small_config(*paintings: Path, **options: object) -> TrainConfig:
     """A run of `fast` that takes a few milliseconds a step."""
     defaults: dict[str, object] = {
