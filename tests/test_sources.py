@@ -277,6 +277,16 @@ class TestVideoFile:
                 found = float(frame.duration * frame.time_base)
                 assert found == pytest.approx(seconds, abs=2e-3)
 
+    def test_a_file_that_ends_early_is_told_also_where_a_held_picture_comes_first(
+        self, tmp_path: Path
+    ) -> None:
+        path = write_clip(tmp_path / "a.mkv", frames=60, rate=Fraction(5, 2))
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+        with VideoFileSource(path, start=10.1) as source:
+            frames = list(source)
+            assert [f.time for f in frames[:2]] == pytest.approx([10.1, 10.4])
+            assert source.counts["seconds missing at the end"] > 2
+
     def test_a_moment_between_two_frames_has_the_one_that_is_shown(self, tmp_path: Path) -> None:
         path = write_clip(tmp_path / "a.mp4")
         with VideoFileSource(path, start=0.13, end=0.15) as source:

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.devices import cpu_count
-from rtstyle.engines import Engine, EngineOptions, open_engine
+from rtstyle.engines import Engine, EngineOptions, open_engine, parts_of
 from rtstyle.engines.base import read_model
 from rtstyle.engines.onnxrt import open_session
-from rtstyle.engines.regional import RegionalEngine, mix
+from rtstyle.engines.regional import mix
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image
 from rtstyle.norm_graph import Affine, Norm, NormGraph, baked
@@ -118,11 +118,10 @@ def paint(stylizer: Stylizer, image: Image, weights: Weights | None = None) -> t
     most_bytes = max(graph.bytes_per_pixel for graph in graphs)
     if pixels * most_bytes * ACTIVATIONS <= WHOLE_BYTES:
         return stylizer.paint(image, weights), 1
-    if not isinstance(engine, RegionalEngine):
-        return paint_tiled(engine, graphs[0], image, TILE)
-    parts = zip(engine.engines, graphs, strict=True)
+    parts = zip(parts_of(engine), graphs, strict=True)
     painted, tiles = zip(*(paint_tiled(*part, image, TILE) for part in parts), strict=True)
-    assert weights is not None
+    if len(painted) == 1 or weights is None:
+        return painted[0], tiles[0]
     return mix(painted, weights), max(tiles)
 
 

@@ -21,8 +21,9 @@ RTSTYLE = (sys.executable, "-c", "from rtstyle.cli import main; main()")
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a tool that is timed: Python keeps what it compiled, as it does
-    for a user. Where it may not, as in many containers, each start compiles every module anew.
+    """Return the environment of a tool that is timed, whose Python keeps what it compiled.
+
+    So it does for a user. Where it may not, as in many containers, each start compiles all anew.
     """
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 

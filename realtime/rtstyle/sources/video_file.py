@@ -32,7 +32,7 @@ MISSING = Fraction(1, 2)
 MAX_RESTARTS = 50
 """How often reading goes on after damage before the rest of the file is given up."""
 HELD = Fraction(1, 10)
-"""Seconds after the start without a picture of their own that show the one before."""
+"""Seconds from the start to the next picture, above which the one still shown comes first."""
 SEEK_BACK = (0, 2, 8, 32)
 """Seconds before the start to seek to, one after the other, until the first frame is not missed."""
 
@@ -117,8 +117,9 @@ class VideoFileSource(Source):
             cut = last is not None and moment >= last
             if before is not None and (cut or moment - self.origin > HELD):
                 until = last if last is not None and cut else moment
-                yield self._held(upright(to_rgb(before), matrix), until)
-                index += 1
+                held = self._held(upright(to_rgb(before), matrix), until)
+                yield held
+                index, shown = 1, held.pts
             before = None
             if cut:
                 break
