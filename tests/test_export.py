@@ -34,6 +34,7 @@ from rtstyle_export.onnx_writer import (  # noqa: E402
 )
 from rtstyle_export.parity import Parity, measure_parity  # noqa: E402
 from rtstyle_export.quality import Score, gatys_curve, score, spec_of  # noqa: E402
+from rtstyle_export.ranges import style_feeds  # noqa: E402
 from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.vgg import VGG  # noqa: E402
 
@@ -109,7 +110,7 @@ def test_parity_report_holds_on_the_bundled_pictures(
     exported: tuple[torch.nn.Module, Path],
 ) -> None:
     net, path = exported
-    parity = measure_parity(net, path, [frame[:120, :160] for frame in sample_frames(2)])
+    parity = measure_parity(net, path, style_feeds(frame[:120, :160] for frame in sample_frames(2)))
     assert parity.pictures == 2
     assert parity.holds
     parity.require()
@@ -118,7 +119,7 @@ def test_parity_report_holds_on_the_bundled_pictures(
 def test_parity_report_sees_another_network(tmp_path: Path) -> None:
     path = tmp_path / "fast.onnx"
     export(lively("fast"), path)
-    parity = measure_parity(build_network("fast").eval(), path, [np.eye(64, dtype=np.uint8)[..., None].repeat(3, 2) * 200])  # fmt: skip  # noqa: E501
+    parity = measure_parity(build_network("fast").eval(), path, style_feeds([np.eye(64, dtype=np.uint8)[..., None].repeat(3, 2) * 200]))  # fmt: skip  # noqa: E501
     assert not parity.holds
     with pytest.raises(TrainingError, match="does not paint as the network"):
         parity.require()

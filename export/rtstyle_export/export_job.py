@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from rtstyle_export.data import list_pictures, read_picture
 from rtstyle_export.manifest_writer import add_to_manifest, credits_for, read_manifest
-from rtstyle_export.onnx_writer import Credits, write_onnx
+from rtstyle_export.networks.canvas import CanvasNet
+from rtstyle_export.onnx_writer import Credits, on_bytes, write_onnx
 from rtstyle_export.parity import Parity, measure_parity
-from rtstyle_export.ranges import Rounding, keep_ranges, style_feeds
+from rtstyle_export.ranges import Rounding, canvas_feeds, keep_ranges, style_feeds
 from rtstyle_export.train.checkpoint import Checkpoint
+
+Feed: TypeAlias = dict[str, NDArray[Any]]
+"""What a file takes, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,23 @@ def parity_photos(folder: Path | None, count: int = 8) -> list[NDArray[np.uint8]
     return [read_picture(path) for path in list_pictures(folder)[:count]]
 
 
+def feeds_for(net: nn.Module, feeds: list[Feed]) -> list[Feed]:
+    """Return what the file of `net` takes for pictures: with canvases if it sees them."""
+    if not isinstance(net, CanvasNet):
+        return feeds
+    whole = on_bytes(net).eval()
+
+    def paint(**given: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        with torch.no_grad():
+            painted = whole(**{k: torch.from_numpy(np.array(v)) for k, v in given.items()})
+        found: NDArray[np.uint8] = painted.numpy()
+        return found
+
+    return canvas_feeds(
+        feeds, lambda image, canvas, trust: paint(image=image, canvas=canvas, trust=trust)
+    )
+
+
 def export_checkpoint(
     path: Path,
     out: Path,
@@ -96,13 +119,14 @@ def export_checkpoint(
         file = out / f"{name}-{config.size}.onnx"
         fresh = file.with_name(f".{file.name}.new")
         net = checkpoint.network(name)
+        taken = feeds_for(net, feeds)
         try:
             write_onnx(
-                net, fresh, name=name, size=config.size, credit=given, training=facts, feeds=feeds
+                net, fresh, name=name, size=config.size, credit=given, training=facts, feeds=taken
             )
-            parity = measure_parity(net, fresh, pictures)
+            parity = measure_parity(net, fresh, taken)
             parity.require()
-            rounding = keep_ranges(fresh, feeds)
+            rounding = keep_ranges(fresh, taken)
             fresh.replace(file)
         finally:
             fresh.unlink(missing_ok=True)

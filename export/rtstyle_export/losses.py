@@ -49,6 +49,23 @@ class LossSpec:
         return tuple(dict.fromkeys([*self.content_layers, *self.style_layers]))
 
 
+@dataclass(frozen=True, slots=True)
+class CanvasLossSpec(LossSpec):
+    """Layers and weights of the objective of networks that see a canvas.
+
+    `fine_layers` are compared with the painting as it is where a frame is of twice the size, the
+    others with the painting enlarged: wide strokes with a sharp grain. `coherence_weight` is that
+    of the squared change along the motion where the canvas is trusted, `coarse_weight` that of the
+    squared distance from the coarse painting below a fine one.
+    """
+
+    style_weight: float = 12.0
+    tv_weight: float = 0.5
+    fine_layers: tuple[str, ...] = ("relu1_2", "relu2_2")
+    coherence_weight: float = 30.0
+    coarse_weight: float = 4.0
+
+
 class PerceptualLoss(nn.Module):
     """Content, style and total variation of pictures against photos and paintings.
 

@@ -16,11 +16,18 @@ from torch import Tensor
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.networks.adain import Encoder, FastPair, PaperDecoder, conv_indexes
-from rtstyle_export.networks.johnson import SIZES, build_network
+from rtstyle_export.networks.canvas_export import unfold_pairs
+from rtstyle_export.networks.johnson import SIZES
 from rtstyle_export.networks.realtime import unfold_unshuffle, unfold_upsample
 from rtstyle_export.networks.wct import LEVELS, WctDecoder
-from rtstyle_export.train.checkpoint import SCALES, Checkpoint
-from rtstyle_export.train.config import ADAIN_SIZES, AdainConfig, TrainConfig, WctConfig
+from rtstyle_export.train.checkpoint import SCALES, Checkpoint, network_of
+from rtstyle_export.train.config import (
+    ADAIN_SIZES,
+    AdainConfig,
+    CanvasConfig,
+    TrainConfig,
+    WctConfig,
+)
 from rtstyle_export.vgg import VGG
 
 
@@ -32,19 +39,24 @@ def checkpoint_of(path: Path) -> Checkpoint:
     model, metadata = _load(path)
     name, size = metadata.get("rtstyle.name", ""), metadata.get("rtstyle.size", "")
 
+    kind = CanvasConfig if any(port.name == "canvas" for port in model.graph.input) else TrainConfig
+    painting = metadata.get("rtstyle.painting") or name
+    config = kind(styles=(name,), paintings=(painting,), size=size)
+
     def read() -> dict[str, Tensor]:
         if size not in SIZES:
             raise ValueError(f"Its size is {size!r}.")
         layers = _layers(model)
-        if size != "paper":
+        if kind is CanvasConfig:
+            _unfold_canvas(layers)
+        elif size != "paper":
             _unfold(layers, gain=127.5, offset=127.5)
-        weights = _fitting(layers, build_network(size).state_dict())
-        build_network(size).load_state_dict(weights)
+        net = network_of(config)
+        weights = _fitting(layers, net.state_dict())
+        net.load_state_dict(weights)
         return weights
 
     weights = _understood(path, "style", read)
-    painting = metadata.get("rtstyle.painting") or name
-    config = TrainConfig(styles=(name,), paintings=(painting,), size=size)
     return Checkpoint(config, _steps(metadata), weights, None, 0.0, {})
 
 
@@ -190,6 +202,24 @@ def _unfold(layers: dict[str, list[Tensor]], gain: float, offset: float) -> None
         rows = [layers.pop(f"{name}.{phase}") for phase in (0, 1)]
         kernel, bias = unfold_upsample(*(row[0] for row in rows)), rows[0][1]
         layers[name] = [kernel / scale, (bias[: len(kernel)] - shift) / scale]
+
+
+def _unfold_canvas(layers: dict[str, list[Tensor]]) -> None:
+    """Undo `FoldedCanvasNet`."""
+    layers["stem"] = [unfold_pairs(layers["stem"][0]) * 127.5]
+    canvas = unfold_pairs(layers["stem_canvas"][0]) * 127.5
+    layers["stem_canvas"] = [torch.cat([canvas, layers.pop("stem_trust")[0] * 255], 1)]
+    parts = (
+        ("up1", "up1.rows", 1.0, 0.0, 1),
+        ("up2", "up2.rows", 1.0, 0.0, 1),
+        ("out", "out", 127.5, 127.5, 1),
+        ("gate", "gate", 1 / 255, 0.0, 3),
+    )
+    for name, place, scale, shift, copies in parts:
+        rows = [layers.pop(f"{place}.{phase}") for phase in (0, 1)]
+        kernel, bias = unfold_upsample(*(row[0] for row in rows)), rows[0][1]
+        kept = len(kernel) // copies
+        layers[name] = [kernel[:kept] / scale, (bias[:kept] - shift) / (scale if shift else 1.0)]
 
 
 def _fitting(layers: dict[str, list[Tensor]], target: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -17,13 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rtstyle_export.networks.canvas import CanvasNet
+from rtstyle_export.networks.canvas_export import FoldedCanvasNet
 from rtstyle_export.networks.realtime import FoldedRealTimeNet, RealTimeNet
 from rtstyle_export.ranges import add_ranges, measure_ranges
 from rtstyle_export.storage import halved, store_small, write_model
 
 OPSET = 17
-PICTURE_AXES = {name: {0: "batch", 1: "height", 2: "width"} for name in ("image", "stylized")}
-"""What may vary of a picture, (N, H, W, 3)."""
+PICTURE_AXES = {
+    **{n: {0: "batch", 1: "height", 2: "width"} for n in ("image", "canvas", "stylized")},
+    "trust": {0: "batch", 1: "half_height", 2: "half_width"},
+}
+"""What may vary of pictures, (N, H, W, 3), and of the trust in a canvas, at half the size."""
 
 
 def from_picture(image: Tensor) -> Tensor:
@@ -59,10 +64,42 @@ class Credits:
     painting: str = ""
 
 
+class CanvasPictureNet(nn.Module):
+    """A `CanvasNet` on bytes as `FoldedCanvasNet` takes them, by the network itself."""
+
+    def __init__(self, net: CanvasNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor, canvas: Tensor, trust: Tensor) -> Tensor:
+        """Paint (N, H, W, 3) uint8 over a canvas like it; `trust` is (N, h, w, 1) uint8."""
+        known = trust.permute(0, 3, 1, 2).float() * (1 / 255)
+        y = self.net(from_picture(image), from_picture(canvas), known)[0]
+        painted: Tensor = ((y.clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).round()
+        return painted.to(torch.uint8)
+
+
+def on_bytes(net: nn.Module) -> nn.Module:
+    """Wrap a one-style network so that it takes and gives bytes, without any change of its form."""
+    return CanvasPictureNet(net) if isinstance(net, CanvasNet) else PictureNet(net)
+
+
 def exportable(net: nn.Module) -> nn.Module:
     """Wrap a one-style network for export, in its cheapest equal form."""
-    whole = FoldedRealTimeNet(net) if isinstance(net, RealTimeNet) else PictureNet(net)
+    folded: dict[type[nn.Module], Any] = {
+        RealTimeNet: FoldedRealTimeNet,
+        CanvasNet: FoldedCanvasNet,
+    }
+    whole: nn.Module = folded.get(type(net), PictureNet)(net)
     return whole.eval()
+
+
+def ports_of(net: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return what a network's file takes: the shapes of an example by name, all uint8."""
+    found: dict[str, tuple[int, ...]] = {"image": (1, 64, 64, 3)}
+    if isinstance(net, CanvasNet):
+        found |= {"canvas": (1, 64, 64, 3), "trust": (1, 32, 32, 1)}
+    return found
 
 
 def stored_form(net: nn.Module) -> nn.Module:
@@ -119,8 +156,9 @@ def write_onnx(
     are stored in half precision, which halves the file; engines compute with them in fp32. With
     `feeds` (`rtstyle_export.ranges.style_feeds`), the file can run in int8, too.
     """
-    example = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
-    model = trace(stored_form(net), (example,), ["image"], ["stylized"], PICTURE_AXES)
+    ports = ports_of(net)
+    example = tuple(torch.zeros(shape, dtype=torch.uint8) for shape in ports.values())
+    model = trace(stored_form(net), example, list(ports), ["stylized"], PICTURE_AXES)
     store_small(model)
     model.producer_name = "rtstyle"
     model.doc_string = f"{name}, size {size}: uint8 NHWC RGB in and out."

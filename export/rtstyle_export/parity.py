@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 
 from rtstyle.engines import open_engine
 from rtstyle.errors import TrainingError
-from rtstyle_export.onnx_writer import PictureNet
+from rtstyle_export.onnx_writer import on_bytes
 
 WITHIN_ONE = 0.999
 """Least share of values within 1 level of 255."""
@@ -48,18 +49,20 @@ class Parity:
 
 
 def measure_parity(
-    net: nn.Module, model: Path, photos: Iterable[NDArray[np.uint8]], device: str = "cpu"
+    net: nn.Module, model: Path, feeds: Iterable[Mapping[str, NDArray[Any]]], device: str = "cpu"
 ) -> Parity:
-    """Paint photos (H, W, 3) uint8 with both and compare.
+    """Paint with both and compare; `feeds` are what the file takes, by name.
 
-    `net` maps (N, 3, H, W) in -1 to 1 to the same shape; it runs in float32.
+    `net` is a one-style network on values in -1 to 1; it runs in float32.
     """
-    reference = PictureNet(net).eval()
+    reference = on_bytes(net).eval()
     with open_engine(model, device, precision="fp32") as engine, torch.no_grad():
         pairs = []
-        for photo in photos:
-            batch = np.array(photo[None])  # a copy: PyTorch wants memory that may be written
-            pairs.append((engine.run(batch), reference(torch.from_numpy(batch)).numpy()))
+        for feed in feeds:
+            # Copies: PyTorch wants memory that may be written.
+            given = {name: np.array(value) for name, value in feed.items()}
+            wanted = reference(**{k: torch.from_numpy(v) for k, v in given.items()}).numpy()
+            pairs.append((engine.run(given.pop("image"), given or None), wanted))
         return compare(engine.device, pairs)
 
 

@@ -6,7 +6,7 @@ The ranges go into the metadata of the file; `rtstyle.engines.int8` reads them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from rtstyle_export.storage import replace_file
 
 SAMPLE = 20_000
 """How many values of each tensor and picture a range is made of, about."""
+
+UNKNOWN = 128
+"""What a canvas holds where nothing is known."""
 
 LARGEST_RMS = 4.0
 """Root mean square difference from fp32, in levels of 255, up to which a file may run in int8."""
@@ -97,6 +100,28 @@ def _sources(name: str, producers: Mapping[str, onnx.NodeProto]) -> Iterator[str
 def style_feeds(pictures: Iterable[NDArray[np.uint8]]) -> list[dict[str, NDArray[Any]]]:
     """Turn pictures (H, W, 3) into the feeds of a style network."""
     return [{"image": np.ascontiguousarray(picture[None])} for picture in pictures]
+
+
+def canvas_feeds(
+    feeds: Iterable[Mapping[str, NDArray[Any]]], paint: Callable[..., NDArray[np.uint8]]
+) -> list[dict[str, NDArray[Any]]]:
+    """Return the feeds of a network that sees a canvas: each picture on an empty one, then over
+    what `paint(image, canvas, trust)` made of it, half of it trusted."""
+    found = []
+    for feed in feeds:
+        image = feed["image"]
+        empty = {"canvas": np.full_like(image, UNKNOWN), "trust": half_size(image, 0)}
+        over = {"canvas": paint(image, **empty), "trust": half_size(image, 255)}
+        over["trust"][:, :, : over["trust"].shape[2] // 2] = 0
+        over["canvas"][:, :, : 2 * (over["trust"].shape[2] // 2)] = UNKNOWN
+        found += [{"image": image, **empty}, {"image": image, **over}]
+    return found
+
+
+def half_size(image: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:
+    """Return an even trust for pictures (N, H, W, 3): (N, H / 2, W / 2, 1), rounded up."""
+    n, h, w = image.shape[:3]
+    return np.full((n, -(-h // 2), -(-w // 2), 1), value, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

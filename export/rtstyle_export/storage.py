@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from rtstyle_export.networks.canvas import UpConv2d
 from rtstyle_export.networks.realtime import RealTimeNet
 
 SMALL_FROM = 4096
@@ -70,6 +71,7 @@ def _kernels(net: nn.Module) -> list[torch.Tensor]:
     """
     modules = list(net.modules())
     folded = [module.up for module in modules if isinstance(module, RealTimeNet)]
+    folded += [module for module in modules if isinstance(module, UpConv2d)]
     found = [m.weight.detach() for m in modules if isinstance(m, nn.Conv2d) and m not in folded]
     return [weight for weight in found if weight.numel() >= SMALL_FROM]
 

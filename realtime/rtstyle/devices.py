@@ -197,15 +197,20 @@ def fastest(times: Mapping[Candidate, float]) -> Candidate:
 def blank_extra(engine: Engine, height: int, width: int) -> dict[str, NDArray[Any]]:
     """Return ones for the further inputs of a model, to try it out on a picture of that size."""
     return {
-        name: np.ones(_blank(p.shape, height, width), p.dtype) for name, p in engine.extras.items()
+        name: np.ones(_blank(name, p.shape, height, width), p.dtype)
+        for name, p in engine.extras.items()
     }
 
 
-def _blank(shape: tuple[int, ...], height: int, width: int) -> list[int]:
-    """Fill in what may vary: maps, as masks are, have the size of the picture."""
+def _blank(name: str, shape: tuple[int, ...], height: int, width: int) -> list[int]:
+    """Fill in what may vary: maps are as large as the picture, the trust in a canvas half that."""
     filled = [max(size, 1) for size in shape]
+    if name == "trust":
+        height, width = -(-height // 2), -(-width // 2)
     if len(shape) == 4 and shape[2:] == (-1, -1):
         filled[2:] = [height, width]
+    elif len(shape) == 4 and shape[1:3] == (-1, -1):
+        filled[1:3] = [height, width]
     return filled
 
 

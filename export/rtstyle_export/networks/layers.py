@@ -27,8 +27,8 @@ class ConditionalInstanceNorm2d(nn.Module):
             return F.instance_norm(x, weight=self.weight[0], bias=self.bias[0], eps=self.eps)
         # Statistics in fp32: a bright flat frame overflows half precision.
         var, mean = torch.var_mean(x.float(), dim=(2, 3), keepdim=True, correction=0)
-        scale = self.weight[style][:, :, None, None] * torch.rsqrt(var + self.eps)
-        shift = self.bias[style][:, :, None, None] - mean * scale
+        scale = self.weight.index_select(0, style)[:, :, None, None] * torch.rsqrt(var + self.eps)
+        shift = self.bias.index_select(0, style)[:, :, None, None] - mean * scale
         return torch.addcmul(shift.to(x.dtype), x, scale.to(x.dtype))
 
 
@@ -46,6 +46,8 @@ class ConditionalConv2d(nn.Module):
         super().__init__()
         self.kernel = kernel
         self.padding = kernel // 2 if padding is None else padding
+        self.in_turn = False
+        """Whether batches hold the same number of pictures of each style, sorted by style."""
         reference = nn.Conv2d(in_channels, out_channels, kernel)
         # Three dimensions: as a stack of kernels it could not be moved to channels_last.
         self.weight = nn.Parameter(reference.weight.detach().flatten(1).repeat(styles, 1, 1))
@@ -62,6 +64,14 @@ class ConditionalConv2d(nn.Module):
         pad = self.padding
         if self.weight.shape[0] == 1:
             return F.conv2d(x, self.kernels(0), self.bias[0], padding=pad)
+        if self.in_turn:
+            # A few plain convolutions: on GPUs many small groups are slow.
+            parts = x.chunk(self.weight.shape[0])
+            done = [
+                F.conv2d(part, self.kernels(k), self.bias[k], padding=pad)
+                for k, part in enumerate(parts)
+            ]
+            return torch.cat(done)
         # One group per picture applies each picture's own kernel in a single call.
         n, c, h, w = x.shape
         weight = self.kernels(style)

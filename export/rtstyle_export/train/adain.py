@@ -28,7 +28,7 @@ from rtstyle_export.onnx_reader import adain_checkpoint_of, wct_checkpoint_of
 from rtstyle_export.stability import draw_change, stability_loss
 from rtstyle_export.train.checkpoint import SCALES, Checkpoint, scales_of, without_scales
 from rtstyle_export.train.config import AdainConfig, WctConfig
-from rtstyle_export.train.loop import Loop, Machine
+from rtstyle_export.train.loop import BatchLoop, Machine
 from rtstyle_export.train.wct import decoder_of
 from rtstyle_export.vgg import VGG, load_vgg
 
@@ -54,7 +54,7 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
         return self.photos[index], self.paintings[index]
 
 
-class AdainTrainer(Loop):
+class AdainTrainer(BatchLoop):
     """A run of `rtstyle train-adain`, on the folders `photos` and `paintings`.
 
     `teacher` is the checkpoint of a `paper` network that a `fast` one also learns from.

@@ -11,10 +11,17 @@ import torch
 from torch import nn
 
 from rtstyle.errors import TrainingError
-from rtstyle_export.networks.johnson import build_network
+from rtstyle_export.networks.canvas import SPECS, CanvasNet
+from rtstyle_export.networks.johnson import PaperNet, build_network
 from rtstyle_export.networks.layers import select_style, style_keys
+from rtstyle_export.networks.realtime import RealTimeNet
 from rtstyle_export.storage import quantized, replace_file
-from rtstyle_export.train.config import RunConfig, TrainConfig, config_from_json
+from rtstyle_export.train.config import (
+    CanvasConfig,
+    RunConfig,
+    TrainConfig,
+    config_from_json,
+)
 
 SCALES = "scales."
 """Prefix of VGG-19's mean activations among the weights, where a network depends on them."""
@@ -87,7 +94,7 @@ class Checkpoint:
         Its kernels are rounded if it was trained with rounded ones.
         """
         config = self.johnson()
-        net = build_network(config.size, len(config.styles))
+        net = network_of(config)
         net.load_state_dict(self.model)
         if style is not None:
             if style not in config.styles:
@@ -100,6 +107,13 @@ class Checkpoint:
         if config.weight_bits == 8:
             quantized(net)
         return net.eval()
+
+
+def network_of(config: TrainConfig) -> CanvasNet | RealTimeNet | PaperNet:
+    """Make the network that a run trains, freshly initialised."""
+    if isinstance(config, CanvasConfig):
+        return CanvasNet(SPECS[config.size], len(config.styles))
+    return build_network(config.size, len(config.styles))
 
 
 def scales_of(weights: dict[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -120,13 +134,17 @@ def initial_weights(source: Checkpoint, config: TrainConfig) -> dict[str, torch.
     they start from the mean over its styles, the best guess for a painting not seen yet.
     """
     old_config = source.johnson()
-    if old_config.size != config.size:
+    if old_config.size != config.size or old_config.kind != config.kind:
+        names = [
+            f"{one.size} network {'with' if one.kind == 'canvas' else 'without'} a canvas"
+            for one in (config, old_config)
+        ]
         raise TrainingError(
-            f"Cannot start a {config.size} network from a {old_config.size} one.",
+            f"Cannot start a {names[0]} from a {names[1]}.",
             "Their layers differ.",
-            "Choose the same --size.",
+            "Choose the same --size, and --canvas for both or neither.",
         )
-    target = build_network(config.size, len(config.styles))
+    target = network_of(config)
     known = {name: index for index, name in enumerate(old_config.styles)}
     weights = {key: source.model[key] for key in target.state_dict()}
     for key in style_keys(target):

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, TypeVar
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import Part
-from rtstyle_export.losses import AdainLossSpec, LossSpec
+from rtstyle_export.losses import AdainLossSpec, CanvasLossSpec, LossSpec
+from rtstyle_export.networks.canvas import CANVAS_SIZES
 from rtstyle_export.networks.johnson import SIZES
 from rtstyle_export.networks.wct import LEVELS
 from rtstyle_export.stability import Perturbation
@@ -180,6 +181,56 @@ class TrainConfig(RunConfig):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CanvasConfig(TrainConfig):
+    """A run of networks that see a canvas (`networks.canvas`), on synthetic motion.
+
+    Frames are seen as of `style_size` rows, so that strokes have the size that they have on the
+    painting. With `minutes` above 0 a run ends after that time, and `steps` counts for nothing.
+    """
+
+    kind: ClassVar[str] = "canvas"
+
+    size: str = "fast"
+    style_size: int = 480
+    learning_rate: float = 3e-3
+    weight_bits: int = 8
+    stability_weight: float = 0.0
+    minutes: float = 0.0
+    loss: CanvasLossSpec = field(default_factory=CanvasLossSpec)
+
+    def problems(self) -> list[tuple[bool, str]]:
+        """Return what may be wrong: whether it is, and the sentence that says so."""
+        return [
+            (
+                self.size not in CANVAS_SIZES,
+                f"networks that see a canvas have the size {' or '.join(CANVAS_SIZES)}",
+            ),
+            (
+                self.batch % max(1, len(self.styles)) > 0,
+                "batch must be a multiple of the number of paintings",
+            ),
+            (self.crop % 8 > 0 or self.margin % 8 > 0, "crop and margin must be multiples of 8"),
+            (not 0 <= self.minutes < 1e6, "minutes must be a number from 0 up"),
+            (self.optimizer != "soap", "networks that see a canvas are trained with soap"),
+            *TrainConfig.problems(self),
+        ]
+
+    def differences(self, other: RunConfig) -> list[str]:
+        """Return the options in which another run differs, but for its length."""
+        return [name for name in RunConfig.differences(self, other) if name != "minutes"]
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> CanvasConfig:
+        """Undo `to_json`."""
+        data = _read(data)
+        data["styles"], data["paintings"] = tuple(data["styles"]), tuple(data["paintings"])
+        data["parts"] = tuple(tuple(part) for part in data.get("parts", ()))
+        loss = {**data["loss"], "fine_layers": tuple(data["loss"]["fine_layers"])}
+        data["loss"] = CanvasLossSpec(**loss)
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdainConfig(RunConfig):
     """A run of networks for any style (Huang and Belongie 2017).
 
@@ -274,7 +325,7 @@ class WctConfig(RunConfig):
         ]
 
 
-_KINDS: tuple[type[RunConfig], ...] = (TrainConfig, AdainConfig, WctConfig)
+_KINDS: tuple[type[RunConfig], ...] = (TrainConfig, CanvasConfig, AdainConfig, WctConfig)
 CONFIGS = {config.kind: config for config in _KINDS}
 
 

@@ -86,7 +86,7 @@ def learning_rate(config: RunConfig, step: int) -> float:
 class Loop(ABC):
     """One run: `run` goes on from the last checkpoint in `folder` to the last step.
 
-    A kind of training says what it is by `build`, `initialise`, `dataset`, `losses`, `preview`.
+    A kind of training says what it is by `build`, `initialise`, `batches`, `train_step`, `preview`.
     """
 
     def __init__(
@@ -109,9 +109,7 @@ class Loop(ABC):
         if restored is None and init_from is not None:
             self.initialise(self.start(init_from))
         self.net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        trained = [value for value in self.net.parameters() if value.requires_grad]
-        kinds = {"soap": Soap, "adam": torch.optim.Adam}
-        self.optimizer = kinds[config.optimizer](trained, lr=config.learning_rate)
+        self.optimizer = self.make_optimizer()
         if restored is not None and restored.optimizer is not None:
             self.optimizer.load_state_dict(restored.optimizer)
         self.model: nn.Module = self.net
@@ -135,19 +133,14 @@ class Loop(ABC):
         """Start from another run's weights. Raises `TrainingError` if they do not fit."""
 
     @abstractmethod
-    def dataset(self) -> Dataset[Any]:
-        """Return numbered items, each a pure function of its number and the seed."""
-
-    @abstractmethod
-    def losses(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the total to minimise and the figures to report, for what `dataset` gave.
-
-        `generator` is a pure function of the step, the process and the seed.
-        """
-
-    @abstractmethod
     def preview(self, photo: Tensor) -> dict[str, Tensor]:
         """Paint (1, 3, H, W) in -1 to 1: pictures (3, H, W) in 0 to 1 by name."""
+
+    def make_optimizer(self) -> Any:
+        """Return the optimiser of what is trained of `net`."""
+        trained = [value for value in self.net.parameters() if value.requires_grad]
+        kinds = {"soap": Soap, "adam": torch.optim.Adam}
+        return kinds[self.config.optimizer](trained, lr=self.config.learning_rate)
 
     def weights(self) -> dict[str, Tensor]:
         """Return what a checkpoint keeps of the network."""
@@ -175,17 +168,6 @@ class Loop(ABC):
         self.step, self.seconds, self.metrics = found.step, found.seconds, dict(found.metrics)
         return found
 
-    def _batches(self) -> Iterator[Any]:
-        config, machine = self.config, self.machine
-        loader = DataLoader(
-            self.dataset(),
-            batch_size=config.batch,
-            sampler=Stretch(self.step, config.steps, config.batch, machine.rank, machine.world),
-            num_workers=machine.workers,
-            persistent_workers=False,
-        )
-        yield from loader
-
     def window(self, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
         """Draw the square that the losses see."""
         crop = self.config.crop
@@ -204,28 +186,16 @@ class Loop(ABC):
         """Return the context in which weights are rounded as they will be stored, if they are."""
         return nullcontext()
 
-    def train_step(self, batch: Any) -> dict[str, float]:
-        """Take one step on what `dataset` gave, and return the losses."""
-        config = self.config
-        rate = learning_rate(config, self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        number = self.step * self.machine.world + self.machine.rank
-        seed = ((config.seed << 40) + number) % 2**64
-        self.optimizer.zero_grad(set_to_none=True)
-        with self.rounding():
-            total, report = self.losses(batch, torch.Generator().manual_seed(seed))
-            total.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
-        report["total"] = total.detach()
-        losses = {name: float(value) for name, value in report.items()}
-        # Before the step: weights that are no numbers must not reach a checkpoint.
-        self._require_finite(losses["total"], float(norm))
-        self.optimizer.step()
-        self.step += 1
-        return losses
+    @abstractmethod
+    def batches(self) -> Iterator[Any]:
+        """Yield what each step from the present one to the last takes."""
 
-    def _require_finite(self, loss: float, gradient: float) -> None:
+    @abstractmethod
+    def train_step(self, batch: Any) -> dict[str, float]:
+        """Take one step on what `batches` gave, and return the losses."""
+
+    def require_finite(self, loss: float, gradient: float) -> None:
+        """Raise `TrainingError` for what is no number any more."""
         for name, value in (("loss", loss), ("gradient", gradient)):
             if not math.isfinite(value):
                 raise TrainingError(
@@ -246,7 +216,7 @@ class Loop(ABC):
         """
         started, before, first = time.monotonic(), self.seconds, self.step
         self.net.train()
-        for batch in self._batches():
+        for batch in self.batches():
             losses = self.train_step(batch)
             self.seconds = before + time.monotonic() - started
             for name, value in losses.items():
@@ -275,3 +245,54 @@ class Loop(ABC):
                 self.seconds,
                 self.metrics,
             ).save(self.path)
+
+
+class BatchLoop(Loop):
+    """A run on numbered items of a data set, whose losses are one function of a batch.
+
+    A kind of training says what it is by `build`, `initialise`, `dataset`, `losses`, `preview`.
+    """
+
+    @abstractmethod
+    def dataset(self) -> Dataset[Any]:
+        """Return numbered items, each a pure function of its number and the seed."""
+
+    @abstractmethod
+    def losses(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the total to minimise and the figures to report, for what `dataset` gave.
+
+        `generator` is a pure function of the step, the process and the seed.
+        """
+
+    def batches(self) -> Iterator[Any]:
+        """Yield batches of the data set from the present step to the last."""
+        config, machine = self.config, self.machine
+        loader = DataLoader(
+            self.dataset(),
+            batch_size=config.batch,
+            sampler=Stretch(self.step, config.steps, config.batch, machine.rank, machine.world),
+            num_workers=machine.workers,
+            persistent_workers=False,
+        )
+        yield from loader
+
+    def train_step(self, batch: Any) -> dict[str, float]:
+        """Take one step on what `dataset` gave, and return the losses."""
+        config = self.config
+        rate = learning_rate(config, self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        number = self.step * self.machine.world + self.machine.rank
+        seed = ((config.seed << 40) + number) % 2**64
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.rounding():
+            total, report = self.losses(batch, torch.Generator().manual_seed(seed))
+            total.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
+        report["total"] = total.detach()
+        losses = {name: float(value) for name, value in report.items()}
+        # Before the step: weights that are no numbers must not reach a checkpoint.
+        self.require_finite(losses["total"], float(norm))
+        self.optimizer.step()
+        self.step += 1
+        return losses

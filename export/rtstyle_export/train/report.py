@@ -22,7 +22,7 @@ from rtstyle.errors import MissingExtraError
 from rtstyle_export.train.loop import Loop
 from rtstyle_export.train.loop import Progress as TrainProgress
 
-SHOWN = ("total", "content", "style", "tv", "stability", "pixel", "feature")
+SHOWN = ("total", "content", "style", "tv", "stability", "pixel", "feature", "coherence")
 
 
 def save_sheet(pictures: Sequence[Tensor], path: Path) -> None:

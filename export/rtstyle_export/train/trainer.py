@@ -17,11 +17,11 @@ from rtstyle_export.stability import draw_change, stability_loss
 from rtstyle_export.storage import rounded
 from rtstyle_export.train.checkpoint import Checkpoint, initial_weights
 from rtstyle_export.train.config import TrainConfig
-from rtstyle_export.train.loop import Loop, Machine
+from rtstyle_export.train.loop import BatchLoop, Machine
 from rtstyle_export.vgg import load_vgg
 
 
-class Trainer(Loop):
+class Trainer(BatchLoop):
     """A run of `rtstyle train`, on photos of the folder `photos`."""
 
     config: TrainConfig

@@ -18,7 +18,7 @@ from rtstyle_export.onnx_reader import wct_checkpoint_of
 from rtstyle_export.storage import quantized, rounded
 from rtstyle_export.train.checkpoint import SCALES, Checkpoint, scales_of, without_scales
 from rtstyle_export.train.config import WctConfig
-from rtstyle_export.train.loop import Loop, Machine
+from rtstyle_export.train.loop import BatchLoop, Machine
 from rtstyle_export.vgg import load_vgg
 
 CONTRAST = 0.5
@@ -49,7 +49,7 @@ def decoder_of(checkpoint: Checkpoint) -> WctDecoder:
     return decoder
 
 
-class WctTrainer(Loop):
+class WctTrainer(BatchLoop):
     """A run of `rtstyle train-wct` for one level, on the photos of a folder.
 
     `init_from` is the checkpoint or the file of another level, or the checkpoint of a `paper`

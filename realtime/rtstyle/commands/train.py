@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -63,7 +63,10 @@ def train(
         list[str] | None,
         typer.Option("--name", help="Name of the style; once per painting. Default: file name."),
     ] = None,
-    size: Annotated[str, typer.Option(help="fast, balanced or paper.")] = "balanced",
+    size: Annotated[
+        str | None,
+        typer.Option(help="fast, balanced or paper. Default: balanced; with --canvas, fast."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps in all.")] = None,
     batch: Annotated[int | None, typer.Option(help="Photos a step.")] = None,
     crop: Annotated[int | None, typer.Option(help="Side of the crops, pixels.")] = None,
@@ -101,6 +104,22 @@ def train(
         typer.Option(help="Such as relu3_3 or relu2_2:0.5,relu3_3:1."),
     ] = None,
     style_layers: Annotated[str | None, typer.Option()] = None,
+    canvas: Annotated[
+        bool,
+        typer.Option(
+            "--canvas",
+            help="Train a network of the size fast or balanced that sees what it has painted: "
+            "steady in motion, and with strokes that grow with the frame.",
+        ),
+    ] = False,
+    coherence_weight: Annotated[
+        float | None,
+        typer.Option(help="With --canvas: weight of the change along the motion."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="With --canvas: end after this time, in place of --steps."),
+    ] = None,
     loss_network: Annotated[str, typer.Option(help="vgg16 or vgg19.")] = "vgg16",
     vgg_weights: Annotated[
         Path | None,
@@ -140,8 +159,9 @@ def train(
     check_precision(precision)
     try:
         from rtstyle_export.data import first_readable, list_pictures
-        from rtstyle_export.losses import LossSpec
-        from rtstyle_export.train.config import TrainConfig
+        from rtstyle_export.losses import CanvasLossSpec, LossSpec
+        from rtstyle_export.train.canvas import CanvasTrainer
+        from rtstyle_export.train.config import CanvasConfig, TrainConfig
         from rtstyle_export.train.job import train as run
         from rtstyle_export.train.trainer import Trainer
     except ImportError as error:
@@ -153,7 +173,21 @@ def train(
         content_layers=parse_layers(content_layers) if content_layers else None,
         style_layers=parse_layers(style_layers) if style_layers else None,
     )
-    weights = given(content_weight=content_weight, style_weight=style_weight, tv_weight=tv_weight)
+    weights = given(
+        content_weight=content_weight,
+        style_weight=style_weight,
+        tv_weight=tv_weight,
+        coherence_weight=coherence_weight,
+    )
+    if not canvas and (minutes is not None or coherence_weight is not None):
+        raise UsageError(
+            "--minutes and --coherence-weight are for networks that see a canvas.",
+            todo="Add --canvas, or use --steps and --stability-weight.",
+        )
+    if canvas and stability_weight is not None:
+        raise UsageError(
+            "--stability-weight is for networks without a canvas.", todo="Use --coherence-weight."
+        )
     options = given(
         steps=steps,
         batch=batch,
@@ -164,21 +198,24 @@ def train(
         optimizer=optimizer,
         learning_rate=learning_rate,
         stability_weight=stability_weight,
+        minutes=minutes,
     )
-    config = TrainConfig(
+    kind, loss = (CanvasConfig, CanvasLossSpec) if canvas else (TrainConfig, LossSpec)
+    config = kind(
         styles=tuple(names),
         paintings=tuple(str(path) for path in paintings),
         parts=tuple(parse_part(text) for text in part or ()),
-        size=size,
+        size=size or ("fast" if canvas else "balanced"),
         seed=seed,
         loss_network=loss_network,
-        loss=LossSpec(**layers, **weights),  # type: ignore[arg-type]
+        loss=loss(**layers, **weights),  # type: ignore[arg-type]
         **options,  # type: ignore[arg-type]
     )
-    start = None if init_from is None else find_start(init_from, size)
-    folder = out or Path("runs") / f"{names[0]}-{size}"
+    start = None if init_from is None else find_start(init_from, config.size)
+    folder = out or Path("runs") / f"{names[0]}-{config.size}"
+    trainer_of: Any = CanvasTrainer if canvas else Trainer
     done, trainer = run(
-        lambda machine: Trainer(
+        lambda machine: trainer_of(
             config, photos, folder, machine, init_from=start, vgg_weights=vgg_weights
         ),
         preview or first_readable(list_pictures(photos)),

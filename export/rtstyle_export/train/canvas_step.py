@@ -1,0 +1,332 @@
+"""Training of canvas networks: sequences of synthetic motion, one step of each at a time.
+
+Each of the N sequences of a batch shows a photograph that moves. What a step has painted, moved
+along, is the canvas of the next one, so that networks see canvases of any age at the cost of one
+step (back-propagation through time cut after one step). A third of the sequences shows frames of
+twice the size: their canvas, where nothing better is known, is an enlarged coarse painting, and
+their strokes shall be twice as wide.
+
+On CUDA the whole step is one graph, and losses are read from the device every so often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rtstyle_export.data import Part, read_picture, to_tensor
+from rtstyle_export.functional import (
+    content_distance,
+    gram_matrix,
+    out_of_range,
+    style_distance,
+    total_variation,
+)
+from rtstyle_export.losses import CanvasLossSpec
+from rtstyle_export.networks.canvas import UNDERPAINTING, CanvasNet
+from rtstyle_export.storage import rounded
+from rtstyle_export.train.motion import (
+    Director,
+    blocks,
+    dct_matrix,
+    grid_of,
+    sample,
+    smooth_noise,
+    soften,
+    views,
+)
+from rtstyle_export.train.soap_group import GroupedSoap
+from rtstyle_export.vgg import VGG
+
+RENEW = 8
+"""Steps between renewals of the optimiser's bases."""
+LEAD = 8
+"""How many steps the host may be ahead of the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Sizes in pixels: what the losses see, what is painted beyond it, the squares of photos."""
+
+    crop: int = 320
+    margin: int = 24
+    tile: int = 448
+    style: int = 480
+
+    @property
+    def side(self) -> int:
+        """Return the side of what is painted."""
+        return self.crop + self.margin
+
+
+def style_targets(
+    vgg: VGG,
+    loss: CanvasLossSpec,
+    paintings: Sequence[tuple[Path, Part]],
+    size: int,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """Return Gram matrices (2 S, C, C) by layer: of all paintings for frames of 480 rows, then
+    for frames of twice that."""
+    rows: dict[str, list[Tensor]] = {layer: [] for layer in loss.style_layers}
+    for factor in (1, 2):
+        for path, part in paintings:
+            with torch.no_grad():
+                whole = to_tensor(read_picture(path, size * factor, part)).to(device)
+                found = vgg(whole)
+                if factor == 2:
+                    plain = vgg(to_tensor(read_picture(path, size, part)).to(device))
+                    found |= {layer: plain[layer] for layer in loss.fine_layers}
+            for layer, row in rows.items():
+                row.append(gram_matrix(found[layer]))
+    return {layer: torch.cat(row) for layer, row in rows.items()}
+
+
+class CanvasStep:
+    """The state of N sequences on a device, and one step of training `net` for them.
+
+    `pool` (P, 3, T, T) uint8 is where `net` is, `targets` are of `style_targets`. With `rounded`,
+    the step sees the kernels rounded to 8 bits, as they are stored.
+    """
+
+    def __init__(
+        self,
+        net: CanvasNet,
+        optimizer: GroupedSoap,
+        pool: Tensor,
+        vgg: VGG,
+        targets: dict[str, Tensor],
+        shape: Shape,
+        loss: CanvasLossSpec,
+        batch: int,
+        seed: int = 0,
+        *,
+        rounded: bool = False,
+        dtype: torch.dtype = torch.bfloat16,
+    ) -> None:
+        device = pool.device
+        self.device, self.shape, self.loss, self.batch = device, shape, loss, batch
+        self.vgg, self.pool, self.targets = vgg, pool, targets
+        self.net, self.optimizer, self.rounded, self.dtype = net, optimizer, rounded, dtype
+        spec, styles = net.spec, net.styles
+        self.director = Director(batch, len(pool), pool.shape[-1], shape.side, shape.margin, seed)
+        side = shape.side
+        if batch % styles:
+            raise ValueError(f"a batch of {batch} for {styles} styles")
+        self.style = torch.arange(styles, device=device).repeat_interleave(batch // styles)
+        net.set_in_turn(styles > 1)
+        self.painting = self.style.clone()
+        """Which of the paintings of `targets` each picture is compared with."""
+        self.painted = torch.zeros(batch, 3, side, side, device=device)
+        wide = spec.extended(self.painted[:1]).shape[-1] // 8 - 2
+        small = spec.extended(self.painted[:1, :, ::2, ::2]).shape[-1] // 8 - 2
+        self.noise = torch.rand(batch, spec.noise, wide, wide, device=device) * 2 - 1
+        self.small = small
+        self.basis = dct_matrix().to(device)
+        size = Director(batch, 1, side, side, 0, 0).draw().flat().size
+        self.flat = torch.zeros(size, device=device)
+        self.drawn = views(self.flat, batch)
+        # Several, since a copy may be under way when the next step is drawn.
+        self.staged = [torch.zeros(size, pin_memory=device.type == "cuda") for _ in range(2 * LEAD)]
+        self.names = ("content", "style", "large", "tv", "coherence", "gate", "coarse", "total")
+        self.report = torch.zeros(len(self.names), device=device)
+        places = {layer: index for index, layer in vgg.taps.items()}
+        self.deepest = max(loss.content_layers, key=places.__getitem__)
+        self.norm = torch.zeros((), device=device)
+        self.graph: Any = None
+        self.step = 0
+
+    def autocast(self) -> torch.autocast:
+        """Return the context of the networks; its cache of weights would not fit a graph."""
+        enabled = self.dtype is torch.bfloat16
+        return torch.autocast(self.device.type, torch.bfloat16, enabled, cache_enabled=False)
+
+    def rounding(self) -> AbstractContextManager[None]:
+        """Return the context in which kernels are rounded as they will be stored, if they are."""
+        return rounded(self.net) if self.rounded else nullcontext()
+
+    def prepare(self) -> dict[str, Tensor]:
+        """Make the frames, canvases and trusts of a step, without gradients."""
+        b, shape, n = self.drawn, self.shape, self.batch
+        side, device = shape.side, self.device
+        with torch.no_grad():
+            view = grid_of(b["view"], side)
+            clean = sample(self.pool[b["photo"].long()].float() / 127.5 - 1, view).clamp(-1, 1)
+            frame = blocks(soften(clean, b["damage"][:, 1]), b["damage"][:, 0], self.basis)
+            gain, offset, sigma = (b["light"][:, k].view(n, 1, 1, 1) for k in range(3))
+            frame = (frame + 1) * gain - 1 + 2 * offset + 2 * sigma * torch.randn_like(frame)
+            frame = frame.clamp(-1, 1)
+            again = b["reset"].view(n, 1, 1, 1)
+            self.noise.copy_(
+                torch.where(again > 0, torch.rand_like(self.noise) * 2 - 1, self.noise)
+            )
+            # A coarse painting of the same frame, on an empty canvas.
+            half = F.avg_pool2d(frame, 2)
+            empty = torch.zeros_like(half)
+            nothing = half.new_zeros(n, 1, -(-half.shape[2] // 2), -(-half.shape[3] // 2))
+            noise = self.noise[:, :, : self.small, : self.small]
+            with self.autocast():
+                coarse, _ = self.net(half, empty, nothing, self.style, noise)
+            coarse = coarse.clamp(-1, 1)
+            under = F.interpolate(coarse, (side, side), mode="bicubic", align_corners=False)
+            # The last painting moved along, with and without the errors of an estimated flow.
+            grid = grid_of(b["step"], side)
+            error = (smooth_noise(n, 2, 9, side, device) - 0.5) * 2
+            error = error * (b["flow_error"] * 2 / side).view(n, 1, 1, 1)
+            exact = sample(self.painted, grid).clamp(-1, 1)
+            moved = sample(self.painted, grid + error.permute(0, 2, 3, 1)).clamp(-1, 1)
+            known = (grid.abs() < 1).all(-1)[:, None].float() * (1 - again)
+            # What was hidden comes into sight; and at some places the flow is plainly wrong.
+            cells = smooth_noise(n, 2, 6, side, device)
+            known = known * (cells[:, :1] < 0.8).float()
+            wrong = (cells[:, 1:] > 0.86).float()
+            moved = torch.where(wrong > 0, moved.roll(1, 0), moved)
+            # Trust is known at half the size.
+            trust = -F.max_pool2d(-known, 2)
+            full = F.interpolate(trust, scale_factor=2.0, mode="nearest")
+            large = b["large"].view(n, 1, 1, 1)
+            canvas = torch.where(full > 0, moved, large * under.clamp(-1, 1))
+            given = torch.where(trust > 0, trust, large * UNDERPAINTING)
+            return {
+                "clean": clean, "frame": frame, "canvas": canvas, "trust": given,
+                "exact": exact, "kept": full * (1 - wrong), "coarse": coarse, "new": 1 - full,
+            }  # fmt: skip
+
+    def window(self, x: Tensor) -> Tensor:
+        """Cut what the losses see out of (N, C, side, side), at a place that is drawn."""
+        reach = torch.arange(self.shape.crop, device=x.device)
+        top, left = self.drawn["offset"].long().unbind()
+        cut = x.index_select(2, top + reach).index_select(3, left + reach)
+        return cut.contiguous(memory_format=torch.channels_last)
+
+    def forward_backward(self) -> None:
+        """Compute losses and gradients of a step, and note what was painted."""
+        with self.rounding():
+            self._forward_backward()
+
+    def _forward_backward(self) -> None:
+        loss = self.loss
+        given = self.prepare()
+        large = self.drawn["large"]
+        with self.autocast():
+            raw, gate = self.net(
+                given["frame"], given["canvas"], given["trust"], self.style, self.noise
+            )
+            shown = raw.clamp(-1, 1)
+            with torch.no_grad():
+                wanted = self.vgg(self.window(given["clean"]), until=self.deepest)
+            found = self.vgg(self.window(shown))
+            content = sum(
+                w * content_distance(found[k], wanted[k]) for k, w in loss.content_layers.items()
+            )
+            paintings = len(next(iter(self.targets.values()))) // 2
+            row = self.painting + large.long() * paintings
+            style = sum(
+                w * style_distance(gram_matrix(found[k]), self.targets[k][row])
+                for k, w in loss.style_layers.items()
+            )
+        change = (shown - given["exact"]).square().mean(1, keepdim=True) * given["kept"]
+        coherence = change.mean(dim=(1, 2, 3))
+        beside = F.avg_pool2d(shown, 2) - given["coarse"]
+        fresh = F.avg_pool2d(given["new"], 2)
+        coarse = large * (beside.square().mean(1, keepdim=True) * fresh).mean(dim=(1, 2, 3))
+        smooth = total_variation(shown)
+        total = (
+            # The photo behind a large frame is soft: its content says less.
+            loss.content_weight * content * (1 - 0.4 * large)
+            + loss.style_weight * style
+            + loss.tv_weight * smooth
+            + loss.coherence_weight * coherence
+            + loss.coarse_weight * coarse
+            + loss.range_weight * out_of_range(raw)
+        ).mean()
+        for parameter in self.net.parameters():
+            if parameter.grad is not None:
+                parameter.grad.zero_()
+        total.backward()
+        self.painted.copy_(shown.detach())
+        small = 1 - large
+        kept = given["kept"]
+        values = [
+            (content * small).sum() / small.sum().clamp_min(1),
+            (style * small).sum() / small.sum().clamp_min(1),
+            (style * large).sum() / large.sum().clamp_min(1),
+            smooth.mean(),
+            change.sum() / kept.sum().clamp_min(1),
+            (gate * kept).sum() / kept.sum().clamp_min(1),
+            coarse.sum() / large.sum().clamp_min(1),
+            total,
+        ]
+        self.report += torch.stack([value.detach().float() for value in values])
+
+    def whole_step(self) -> None:
+        """Take one step on what the buffers hold."""
+        self.forward_backward()
+        grads = [p.grad for p in self.net.parameters() if p.grad is not None]
+        norm = torch.stack(torch._foreach_norm(grads)).norm()
+        self.norm.copy_(norm)
+        scale = (10 / norm.clamp_min(10)).where(torch.isfinite(norm), norm.new_zeros(()))
+        for grad in grads:
+            torch.nan_to_num_(grad, 0.0, 0.0, 0.0)
+        torch._foreach_mul_(grads, scale)
+        self.optimizer.step()
+
+    def load_draw(self) -> None:
+        """Draw the next step into the buffers."""
+        staged = self.staged[self.step % len(self.staged)]
+        staged.copy_(torch.from_numpy(self.director.draw().flat()))
+        self.flat.copy_(staged, non_blocking=True)
+
+    def run_step(self, rate: float) -> None:
+        """Take one step at a learning rate."""
+        self.load_draw()
+        self.optimizer.lr.fill_(rate)
+        if not self.optimizer.begun:
+            self.forward_backward()
+            self.optimizer.begin()
+        elif self.graph is not None:
+            self.graph.replay()
+        else:
+            self.whole_step()
+        self.step += 1
+        if self.device.type == "cuda" and self.step % LEAD == 0:
+            torch.cuda.synchronize()
+        if self.step % RENEW == 0:
+            self.optimizer.renew()
+
+    def capture(self) -> None:
+        """Make the step one CUDA graph, after three plain ones; does nothing on a CPU."""
+        if self.device.type != "cuda" or self.graph is not None:
+            return
+        stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(4):
+                self.run_step(0.0)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.whole_step()
+        self.graph = graph
+
+    def gradient_norm(self) -> float:
+        """Return the norm of the last step's gradients before they were clipped."""
+        return float(self.norm)
+
+    def restart(self) -> None:
+        """Begin all sequences anew, with a fresh optimiser that keeps its bases."""
+        self.director.fresh[:] = True
+        self.optimizer.restart()
+
+    def read_report(self, steps: int) -> dict[str, float]:
+        """Return the mean losses since the last call, which was `steps` steps ago."""
+        values = (self.report / max(1, steps)).tolist()
+        self.report.zero_()
+        return dict(zip(self.names, values, strict=True))

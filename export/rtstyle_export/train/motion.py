@@ -1,0 +1,196 @@
+"""Draws of synthetic motion, light and damage, for training on photographs as if they were video.
+
+All draws are small arrays made on the host: a step of training reads them from fixed buffers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+RESET = 0.22
+"""Share of the sequences that begin anew at each step."""
+STILL = 0.2
+"""Share of steps at which nothing moves."""
+LARGE_FRAMES = 0.3
+"""Share of the sequences that show frames of twice the size, painted over a coarse painting."""
+
+
+@dataclass(slots=True)
+class Draw:
+    """What changes at one step, for N sequences; floats are float32.
+
+    `reset`: (N,) 1 where a new photo begins. `large`: (N,) 1 for frames of twice the size.
+    `photo`: (N,) int64. `view` and `step`: (N, 2, 3), where to look in the square of the photo, and
+    in the last painting. `light`: (N, 3) gain, offset, noise. `damage`: (N, 2) quantiser step of
+    blocks, blur. `flow_error`: (N,) pixels. `offset`: (2,) int64, where the losses look.
+    """
+
+    reset: NDArray[np.float32]
+    large: NDArray[np.float32]
+    photo: NDArray[np.int64]
+    view: NDArray[np.float32]
+    step: NDArray[np.float32]
+    light: NDArray[np.float32]
+    damage: NDArray[np.float32]
+    flow_error: NDArray[np.float32]
+    offset: NDArray[np.int64]
+
+    def flat(self) -> NDArray[np.float32]:
+        """Return all draws in one row; see `views`."""
+        parts = [np.ravel(getattr(self, name)) for name in self.__slots__]
+        return np.concatenate(parts).astype(np.float32)
+
+
+def views(flat: Tensor, count: int) -> dict[str, Tensor]:
+    """Return the parts of what `Draw.flat` made for `count` sequences, by name."""
+    shapes = {
+        "reset": (count,), "large": (count,), "photo": (count,), "view": (count, 2, 3),
+        "step": (count, 2, 3), "light": (count, 3), "damage": (count, 2), "flow_error": (count,),
+        "offset": (2,),
+    }  # fmt: skip
+    pieces = torch.split(flat, [math.prod(shape) for shape in shapes.values()])
+    return {
+        name: piece.view(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)
+    }
+
+
+class Director:
+    """Draws what N sequences show from step to step: a pure function of the seed.
+
+    `photos` squares of `tile` pixels are shown through windows of `side` pixels.
+    """
+
+    def __init__(
+        self, count: int, photos: int, tile: int, side: int, margin: int, seed: int
+    ) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.count, self.photos, self.tile, self.side = count, photos, tile, side
+        self.margin = margin
+        self.view = np.zeros((count, 3, 3))
+        self.large = np.zeros(count)
+        self.photo = np.zeros(count, np.int64)
+        self.fresh = np.ones(count, bool)
+
+    def draw(self) -> Draw:
+        """Draw the next step."""
+        rng, n = self.rng, self.count
+        reset = self.fresh | (rng.random(n) < RESET)
+        self.fresh[:] = False
+        steps = np.stack([self._motion() for _ in range(n)])
+        for k in np.flatnonzero(reset).tolist():
+            self._begin(k)
+        moved = self.view @ steps
+        # A sequence whose view left the photo begins anew.
+        for k in np.flatnonzero(~reset).tolist():
+            if self._lost(moved[k]):
+                reset[k] = True
+                self._begin(k)
+            else:
+                self.view[k] = moved[k]
+        gain = 1 + 0.08 * rng.uniform(-1, 1, n)
+        light = np.stack([gain, 0.04 * rng.uniform(-1, 1, n), 0.03 * rng.random(n) ** 2], 1)
+        blocks = np.where(rng.random(n) < 0.3, rng.uniform(0.02, 0.2, n), 0)
+        blur = np.where(rng.random(n) < 0.25, rng.uniform(0.3, 1, n), 0)
+        error = np.where(rng.random(n) < 0.5, rng.random(n) ** 2 * 1.5, 0)
+        return Draw(
+            reset.astype(np.float32),
+            self.large.astype(np.float32),
+            self.photo.copy(),
+            self.view[:, :2].astype(np.float32),
+            steps[:, :2].astype(np.float32),
+            light.astype(np.float32),
+            np.stack([blocks, blur], 1).astype(np.float32),
+            error.astype(np.float32),
+            rng.integers(self.margin + 1, size=2),
+        )
+
+    def _begin(self, k: int) -> None:
+        rng = self.rng
+        self.photo[k] = rng.integers(self.photos)
+        self.large[k] = rng.random() < LARGE_FRAMES
+        zoom = self.side / self.tile * rng.uniform(0.8, 1.15)
+        # Frames of twice the size show half as much of a photo.
+        zoom *= 0.55 if self.large[k] else 1.0
+        angle = rng.normal() * 0.03
+        flip = -1 if rng.random() < 0.5 else 1
+        space = max(0.0, 1 - zoom)
+        x, y = rng.uniform(-space, space, 2)
+        c, s = math.cos(angle) * zoom, math.sin(angle) * zoom
+        self.view[k] = [[c * flip, -s, x], [s * flip, c, y], [0, 0, 1]]
+
+    def _lost(self, view: NDArray[np.float64]) -> bool:
+        size = math.hypot(view[0, 0], view[1, 0])
+        reach = np.abs(view[:2, 2]).max() + size
+        return bool(reach > 1.25 or not 0.3 < size < 1.2)
+
+    def _motion(self) -> NDArray[np.float64]:
+        """Where the next frame's pixels lie in the last one, in -1 to 1."""
+        rng = self.rng
+        if rng.random() < STILL:
+            return np.eye(3)
+        size = 10 * rng.random() ** 2
+        direction = rng.uniform(0, 2 * math.pi)
+        x, y = size * math.cos(direction), size * math.sin(direction)
+        scale = angle = 0.0
+        if rng.random() < 0.4:
+            # Whole pixels take no interpolation: else every canvas is a little blurred.
+            x, y = round(x), round(y)
+        else:
+            scale, angle = rng.normal() * 0.01, rng.normal() * 0.008
+        c, s = math.cos(angle) * (1 + scale), math.sin(angle) * (1 + scale)
+        return np.array([[c, -s, 2 * x / self.side], [s, c, 2 * y / self.side], [0, 0, 1]])
+
+
+def sample(image: Tensor, grid: Tensor) -> Tensor:
+    """Sample (N, C, H, W) at a grid (N, h, w, 2) by bicubic interpolation; edges are mirrored."""
+    return F.grid_sample(image, grid, "bicubic", "reflection", align_corners=False)
+
+
+def grid_of(theta: Tensor, side: int) -> Tensor:
+    """Return the grid (N, side, side, 2) of affine maps (N, 2, 3)."""
+    return F.affine_grid(theta, [len(theta), 1, side, side], align_corners=False)
+
+
+def smooth_noise(count: int, channels: int, cells: int, side: int, device: torch.device) -> Tensor:
+    """Draw fields (count, channels, side, side) that vary smoothly, in about 0 to 1."""
+    coarse = torch.rand(count, channels, cells, cells, device=device)
+    return F.interpolate(coarse, (side, side), mode="bicubic", align_corners=True)
+
+
+def dct_matrix(size: int = 8) -> Tensor:
+    """Return the orthonormal DCT-II matrix (size, size): rows are frequencies."""
+    n = torch.arange(size, dtype=torch.float64)
+    matrix = torch.cos(math.pi / size * (n[None] + 0.5) * n[:, None]) * math.sqrt(2 / size)
+    matrix[0] /= math.sqrt(2)
+    return matrix.float()
+
+
+def blocks(image: Tensor, step: Tensor, basis: Tensor) -> Tensor:
+    """Round 8x8 blocks of (N, C, H, W) in the frequency domain, as codecs do.
+
+    `step` (N,) is that of the lowest frequency in units of the picture, 0 for none; it grows with
+    the frequency. H and W are multiples of 8.
+    """
+    n, c, h, w = image.shape
+    tiles = image.reshape(n, c, h // 8, 8, w // 8, 8)
+    found = torch.einsum("ij,ncajbk,lk->ncaibl", basis, tiles, basis)
+    index = torch.arange(8, device=image.device, dtype=torch.float32)
+    weight = 1 + 0.6 * (index[:, None] + index[None])
+    width = (step.clamp_min(1e-6).view(n, 1, 1, 1, 1, 1) * weight.view(1, 1, 1, 8, 1, 8)) * 2
+    rounded = (found / width).round() * width
+    back = torch.einsum("ij,ncaibl,lk->ncajbk", basis, rounded, basis).reshape(n, c, h, w)
+    return torch.where(step.view(n, 1, 1, 1) > 0, back, image)
+
+
+def soften(image: Tensor, amount: Tensor) -> Tensor:
+    """Mix (N, C, H, W) with itself at half the size, as enlarged video is; `amount` (N,)."""
+    half = F.avg_pool2d(image, 2)
+    soft = F.interpolate(half, image.shape[-2:], mode="bilinear", align_corners=False)
+    return image + amount.view(-1, 1, 1, 1) * (soft - image)
