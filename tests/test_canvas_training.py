@@ -212,6 +212,15 @@ def test_a_motion_carries_a_frame_onto_the_next_one() -> None:
     assert compared > 20
 
 
+def test_a_run_begins_with_stills_and_goes_on_with_sequences() -> None:
+    director = Director(8, 3, 128, 64, 0, 1)
+    director.draw()
+    director.pace(0.1)
+    assert all(director.draw().reset.all() for _ in range(5))
+    director.pace(0.9)
+    assert not all(director.draw().reset.all() for _ in range(5))
+
+
 def test_draws_are_a_function_of_the_seed() -> None:
     rows = [
         np.stack([director.draw().flat() for _ in range(3)])

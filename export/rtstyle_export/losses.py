@@ -56,7 +56,8 @@ class CanvasLossSpec(LossSpec):
     `fine_layers` are compared with the painting as it is where a frame is of twice the size, the
     others with the painting enlarged: wide strokes with a sharp grain. `coherence_weight` is that
     of the squared change along the motion where the canvas is trusted, `coarse_weight` that of the
-    squared distance from the coarse painting below a fine one.
+    squared distance from the coarse painting below a fine one, `lattice_weight` that of a grid of
+    eight pixels, the stride of the body.
     """
 
     style_weight: float = 12.0
@@ -64,6 +65,7 @@ class CanvasLossSpec(LossSpec):
     fine_layers: tuple[str, ...] = ("relu1_2", "relu2_2")
     coherence_weight: float = 30.0
     coarse_weight: float = 4.0
+    lattice_weight: float = 50.0
 
 
 class PerceptualLoss(nn.Module):

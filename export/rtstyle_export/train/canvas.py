@@ -112,6 +112,7 @@ class CanvasTrainer(Loop):
         del batch
         if self.device.type == "cuda":
             self.stepper.capture()
+        self.stepper.director.pace(self.done)
         self.stepper.run_step(rate(self.config.learning_rate, self.config.warmup, self))
         self.step += 1
         every = READ_EVERY if self.device.type == "cuda" else 1

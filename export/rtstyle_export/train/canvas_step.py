@@ -25,6 +25,7 @@ from rtstyle_export.data import Part, read_picture, to_tensor
 from rtstyle_export.functional import (
     content_distance,
     gram_matrix,
+    lattice,
     out_of_range,
     style_distance,
     total_variation,
@@ -135,7 +136,17 @@ class CanvasStep:
         self.drawn = views(self.flat, batch)
         # Several, since a copy may be under way when the next step is drawn.
         self.staged = [torch.zeros(size, pin_memory=device.type == "cuda") for _ in range(2 * LEAD)]
-        self.names = ("content", "style", "large", "tv", "coherence", "gate", "coarse", "total")
+        self.names = (
+            "content",
+            "style",
+            "large",
+            "tv",
+            "lattice",
+            "coherence",
+            "gate",
+            "coarse",
+            "total",
+        )
         self.report = torch.zeros(len(self.names), device=device)
         places = {layer: index for index, layer in vgg.taps.items()}
         self.deepest = max(loss.content_layers, key=places.__getitem__)
@@ -237,7 +248,7 @@ class CanvasStep:
         beside = F.avg_pool2d(shown, 2) - given["coarse"]
         fresh = F.avg_pool2d(given["new"], 2)
         coarse = large * (beside.square().mean(1, keepdim=True) * fresh).mean(dim=(1, 2, 3))
-        smooth = total_variation(shown)
+        smooth, grid = total_variation(shown), lattice(self.window(shown))
         total = (
             # The photo behind a large frame is soft: its content says less.
             loss.content_weight * content * (1 - 0.4 * large)
@@ -246,6 +257,7 @@ class CanvasStep:
             + loss.coherence_weight * coherence
             + loss.coarse_weight * coarse
             + loss.range_weight * out_of_range(raw)
+            + loss.lattice_weight * grid
         ).mean()
         for parameter in self.net.parameters():
             if parameter.grad is not None:
@@ -259,6 +271,7 @@ class CanvasStep:
             (style * small).sum() / small.sum().clamp_min(1),
             (style * large).sum() / large.sum().clamp_min(1),
             smooth.mean(),
+            grid.mean(),
             change.sum() / kept.sum().clamp_min(1),
             (gate * kept).sum() / kept.sum().clamp_min(1),
             coarse.sum() / large.sum().clamp_min(1),

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-RESET = 0.22
-"""Share of the sequences that begin anew at each step."""
+RESET = 0.3
+"""Share of the sequences that begin anew at each step, at the end of a run."""
+STILLS = 0.55
+"""Share of a run in which every step begins anew: where most of a picture is taken from the canvas
+there is little to learn of painting."""
 STILL = 0.2
 """Share of steps at which nothing moves."""
 LARGE_FRAMES = 0.3
@@ -77,11 +80,16 @@ class Director:
         self.large = np.zeros(count)
         self.photo = np.zeros(count, np.int64)
         self.fresh = np.ones(count, bool)
+        self.reset = RESET
+
+    def pace(self, done: float) -> None:
+        """Say what share of a run is over: sequences begin after `STILLS` of it."""
+        self.reset = 1.0 if done < STILLS else RESET
 
     def draw(self) -> Draw:
         """Draw the next step."""
         rng, n = self.rng, self.count
-        reset = self.fresh | (rng.random(n) < RESET)
+        reset = self.fresh | (rng.random(n) < self.reset)
         self.fresh[:] = False
         steps = np.stack([self._motion() for _ in range(n)])
         for k in np.flatnonzero(reset).tolist():

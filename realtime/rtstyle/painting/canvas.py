@@ -1,0 +1,160 @@
+"""The canvas: the last painting moved along the optical flow, and how far it can be trusted.
+
+A network that sees a canvas (`rtstyle_export.networks.canvas`) keeps what it has painted where the
+picture only moves. Everything here is a function of a frame and a state that is passed in and
+handed back: `look` finds the motion since the last frame and needs no painting, so that it can run
+beside the network; `lay` moves the last painting along.
+
+Flow is dense inverse search (Kroeger et al. 2016) on small grey pictures. A pixel is trusted where
+the last frame, moved along, shows the same colour, and where the flow stays inside the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtstyle.frame import Image
+
+FLOW_SIDE = 288
+"""Rows, or columns if these are fewer, of the pictures whose flow is computed, at most."""
+SAME = 30.0
+"""Difference in levels of 255, of the worst channel, up to which a colour counts as the same."""
+CUT = 0.25
+"""Share of a frame that must be trusted; below it the shot has changed, and the canvas is empty."""
+UNKNOWN = 128
+"""What a canvas holds where nothing is known."""
+UNDERPAINTING = 128
+"""Trust in an enlarged coarse painting of the same frame."""
+
+Flow = NDArray[np.float32]
+"""(h, w, 2): for each pixel, how far to the right and below it was in the last frame, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A frame as its flow is computed: index, grey (h, w), colour (h, w, 3), and its own size."""
+
+    index: int
+    grey: NDArray[np.uint8]
+    colour: Image
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What moved since the last frame.
+
+    `flow` is None where nothing is known of that: the canvas is then empty. `trust` is
+    (H / 2, W / 2) uint8, rounded up: 255 where the last painting may be kept, else 0.
+    """
+
+    flow: Flow | None
+    trust: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """What a network takes besides a frame: `picture` (H, W, 3), `trust` (H / 2, W / 2) uint8."""
+
+    picture: Image
+    trust: NDArray[np.uint8]
+
+    def feeds(self) -> dict[str, NDArray[np.uint8]]:
+        """Return the further inputs of an engine, for one picture."""
+        return {"canvas": self.picture[None], "trust": self.trust[None, :, :, None]}
+
+
+def half(size: tuple[int, int]) -> tuple[int, int]:
+    """Return half of a size (rows, columns), rounded up."""
+    return -(-size[0] // 2), -(-size[1] // 2)
+
+
+def empty(size: tuple[int, int]) -> Canvas:
+    """Return the empty canvas for frames of a size (rows, columns)."""
+    return Canvas(np.full((*size, 3), UNKNOWN, np.uint8), np.zeros(half(size), np.uint8))
+
+
+def sight(image: Image, index: int) -> Sight:
+    """Make the small pictures of a frame (H, W, 3) that its flow is computed from."""
+    height, width = image.shape[:2]
+    factor = min(1.0, FLOW_SIDE / min(height, width))
+    small = (max(16, round(width * factor)), max(16, round(height * factor)))
+    colour = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
+    return Sight(index, np.asarray(grey), np.asarray(colour), (height, width))
+
+
+class FlowEstimator:
+    """Dense inverse search with buffers of its own: one a thread."""
+
+    def __init__(self) -> None:
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+    def __call__(self, now: Sight, before: Sight) -> Flow:
+        """Return where each pixel of `now` was in `before`."""
+        return np.asarray(self._search.calc(now.grey, before.grey, None), np.float32)  # type: ignore[call-overload]
+
+
+def look(now: Sight, before: Sight | None, estimate: FlowEstimator) -> Motion:
+    """Find the motion since `before`.
+
+    Nothing is known after a gap in the indexes, at another size, and at a cut.
+    """
+    nothing = Motion(None, np.zeros(half(now.size), np.uint8))
+    if before is None or now.index != before.index + 1 or now.size != before.size:
+        return nothing
+    flow = estimate(now, before)
+    same = trusted(now, before, flow)
+    if same.mean() < CUT:
+        return nothing
+    rows, columns = half(now.size)
+    trust = cv2.resize(same.astype(np.uint8) * 255, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return Motion(flow, np.asarray((trust > 127).astype(np.uint8) * 255))
+
+
+def trusted(now: Sight, before: Sight, flow: Flow) -> NDArray[np.bool_]:
+    """Return where the last frame, moved along `flow`, shows the same: (h, w)."""
+    height, width = now.grey.shape
+    where = _positions(height, width) + flow
+    there = cv2.remap(before.colour, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    different = cv2.absdiff(there, now.colour).max(axis=2)
+    # Single pixels differ by noise; what is hidden is larger.
+    different = cv2.blur(different, (3, 3))
+    x, y = where[..., 0], where[..., 1]
+    inside = (x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)
+    same = (different < SAME) & inside
+    return np.asarray(cv2.erode(same.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+
+
+def lay(painted: Image, motion: Motion) -> Canvas:
+    """Move the last painting (H, W, 3) along: the canvas of the present frame."""
+    height, width = painted.shape[:2]
+    if motion.flow is None:
+        return empty((height, width))
+    rows, columns = motion.flow.shape[:2]
+    scale = np.array([width / columns, height / rows], np.float32)
+    flow = cv2.resize(motion.flow * scale, (width, height), interpolation=cv2.INTER_LINEAR)
+    where = np.asarray(cv2.add(flow, _positions(height, width)), np.float32)
+    moved = cv2.remap(  # type: ignore[call-overload]
+        painted, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return Canvas(np.asarray(moved), motion.trust)
+
+
+_grids: dict[tuple[int, int], NDArray[np.float32]] = {}
+
+
+def _positions(height: int, width: int) -> NDArray[np.float32]:
+    """Return x and y of each pixel, (H, W, 2); that of the last sizes is kept."""
+    found = _grids.get((height, width))
+    if found is None:
+        columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+        found = np.stack(np.meshgrid(columns, rows), axis=2)
+        if len(_grids) >= 6:
+            _grids.clear()
+        _grids[height, width] = found
+    return found

@@ -1,0 +1,163 @@
+"""Paints frame after frame with a network that sees a canvas, coarse strokes before fine ones.
+
+A frame of more rows than the network was trained for is first painted at fewer rows, and the
+enlarged coarse painting lies below the fine one, so that strokes grow with the frame (Gatys et al.
+2017, section 6, and Wang et al. 2017 go from coarse to fine for the same reason). Each level has
+its own last painting; the motion is found once, for all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtstyle.errors import UsageError
+from rtstyle.frame import Image
+from rtstyle.painting.canvas import (
+    UNDERPAINTING,
+    Canvas,
+    FlowEstimator,
+    Motion,
+    Sight,
+    empty,
+    half,
+    lay,
+    look,
+    sight,
+)
+
+TRAINED_ROWS = 480
+"""Rows, or columns if these are fewer, of frames in which strokes are as wide as in training."""
+STEP = 2.25
+"""By how much a level is larger than the one before, at most: 1080 rows over 480."""
+LEAST_ROWS = 64
+
+Run = Callable[[Image, Mapping[str, NDArray[np.uint8]]], Image]
+"""Paints (H, W, 3) uint8 with the further inputs `canvas` and `trust`, (1, H, W, C) uint8 each."""
+
+
+def levels(size: tuple[int, int], stroke_size: float = 1.0) -> list[tuple[int, int]]:
+    """Return the sizes (rows, columns) at which a frame is painted, from coarse to its own.
+
+    `stroke_size` is how wide strokes are, as a factor of the width that looks right at the size.
+    Raises `UsageError` outside 0.25 to 4.
+    """
+    if not 0.25 <= stroke_size <= 4:
+        raise UsageError(f"A stroke size of {stroke_size} is out of range.", "", "Use 0.25 to 4.")
+    short = min(size)
+    base = max(LEAST_ROWS, TRAINED_ROWS / stroke_size)
+    # A quarter more than in training is still painted at once.
+    count = max(0, math.ceil(math.log(short / base) / math.log(STEP) - 0.28))
+    found = [size]
+    for level in range(1, count + 1):
+        factor = (base / short) ** (level / count)
+        rows, columns = (max(16, round(side * factor)) for side in size)
+        found.insert(0, (rows, columns))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is kept from frame to frame: its sight, and the paintings of all levels."""
+
+    sight: Sight
+    painted: tuple[Image, ...]
+
+
+def paint(
+    run: Run,
+    image: Image,
+    motion: Motion,
+    before: tuple[Image, ...],
+    *,
+    stroke_size: float = 1.0,
+    coherence: float = 1.0,
+) -> tuple[Image, ...]:
+    """Paint a frame (H, W, 3) at all its levels, over the last paintings `before`.
+
+    `before` may be empty. `coherence` (0 to 1) is the trust in the last painting. Returns the
+    paintings from coarse to fine; the last one is the frame's.
+    """
+    sizes = levels((image.shape[0], image.shape[1]), stroke_size)
+    if [p.shape[:2] for p in before] != sizes:
+        before = ()
+    done: list[Image] = []
+    for number, (rows, columns) in enumerate(sizes):
+        frame = image
+        if (rows, columns) != image.shape[:2]:
+            frame = np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA))
+        canvas = empty((rows, columns))
+        if before and coherence > 0:
+            canvas = faded(lay(before[number], motion), coherence)
+        if done:
+            canvas = over(canvas, done[-1])
+        done.append(run(frame, canvas.feeds()))
+    return tuple(done)
+
+
+def faded(canvas: Canvas, coherence: float) -> Canvas:
+    """Trust a canvas by a share `coherence` only; what is not trusted is unknown."""
+    rows, columns = half(canvas.picture.shape[:2])
+    trust = canvas.trust
+    if trust.shape != (rows, columns):
+        trust = np.asarray(cv2.resize(trust, (columns, rows), interpolation=cv2.INTER_NEAREST))
+    picture = np.where(full_size(trust, canvas.picture) > 0, canvas.picture, np.uint8(128))
+    if coherence < 1:
+        trust = np.rint(trust * np.float32(coherence)).astype(np.uint8)
+    return Canvas(np.ascontiguousarray(picture), trust)
+
+
+def over(canvas: Canvas, coarse: Image) -> Canvas:
+    """Lay an enlarged coarse painting where nothing better is known."""
+    height, width = canvas.picture.shape[:2]
+    under = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    known = full_size(canvas.trust, canvas.picture) > 0
+    trust = np.where(canvas.trust > 0, canvas.trust, np.uint8(UNDERPAINTING))
+    return Canvas(np.where(known, canvas.picture, under), trust)
+
+
+def full_size(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
+    """Return the trust of every pixel of a picture (H, W, 3): (H, W, 1)."""
+    height, width = picture.shape[:2]
+    return trust.repeat(2, axis=0).repeat(2, axis=1)[:height, :width, None]
+
+
+class CoherentPainter:
+    """Paints the frames of one clip in order.
+
+    `prepare` and `paint` are each called from one thread, `prepare` perhaps some frames ahead.
+    """
+
+    def __init__(self, run: Run, *, stroke_size: float = 1.0, coherence: float = 1.0) -> None:
+        """Raises `UsageError` for a value out of range."""
+        levels((TRAINED_ROWS, TRAINED_ROWS), stroke_size)
+        if not 0 <= coherence <= 1:
+            raise UsageError(f"A coherence of {coherence} is out of range.", "", "Use 0 to 1.")
+        self._run, self._stroke_size, self._coherence = run, stroke_size, coherence
+        self._estimate = FlowEstimator()
+        self._seen: Sight | None = None
+        self._painted: tuple[Image, ...] = ()
+
+    def prepare(self, image: Image, index: int) -> Motion:
+        """Find what moved since the frame that was prepared last."""
+        now = sight(image, index)
+        before, self._seen = self._seen, now
+        return look(now, before if self._coherence else None, self._estimate)
+
+    def paint(self, image: Image, motion: Motion) -> Image:
+        """Paint a frame, given what `prepare` found for it."""
+        before = self._painted if motion.flow is not None else ()
+        self._painted = paint(
+            self._run,
+            image,
+            motion,
+            before,
+            stroke_size=self._stroke_size,
+            coherence=self._coherence,
+        )
+        return self._painted[-1]

@@ -1,0 +1,194 @@
+"""The canvas: flow, trust, the moved painting, levels from coarse to fine, and what empties it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rtstyle.errors import UsageError
+from rtstyle.frame import Image
+from rtstyle.painting.canvas import (
+    UNDERPAINTING,
+    UNKNOWN,
+    FlowEstimator,
+    Motion,
+    empty,
+    lay,
+    look,
+    sight,
+)
+from rtstyle.painting.coherence import CoherentPainter, faded, levels, over, paint
+
+
+def scene(height: int = 240, width: int = 320, seed: int = 0) -> Image:
+    """A smooth random picture with something to hold on to everywhere."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (height // 10, width // 10, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def shifted(image: Image, right: int, down: int) -> Image:
+    matrix = np.array([[1, 0, right], [0, 1, down]], np.float32)
+    size = (image.shape[1], image.shape[0])
+    return np.asarray(cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REFLECT))
+
+
+def motion_between(first: Image, second: Image) -> Motion:
+    return look(sight(second, 1), sight(first, 0), FlowEstimator())
+
+
+@pytest.mark.parametrize(("right", "down"), [(0, 0), (4, 0), (-3, 5)])
+def test_a_painting_moves_along_with_its_frame(right: int, down: int) -> None:
+    first = scene()
+    motion = motion_between(first, shifted(first, right, down))
+    painted = scene(seed=7)
+    canvas = lay(painted, motion)
+    assert motion.trust.mean() > 0.8 * 255
+    wanted = shifted(painted, right, down)
+    inner = (slice(20, -20), slice(20, -20))
+    error = np.abs(canvas.picture[inner].astype(int) - wanted[inner])
+    assert error.mean() < 6
+
+
+def test_what_appears_is_not_trusted() -> None:
+    first = scene()
+    second = first.copy()
+    second[80:160, 100:200] = 255 - second[80:160, 100:200]
+    trust = motion_between(first, second).trust
+    assert trust[48:72, 60:90].mean() < 0.3 * 255
+    assert trust[:30].mean() > 0.9 * 255
+
+
+def test_camera_noise_costs_no_trust() -> None:
+    first = scene()
+    noise = np.random.default_rng(1).normal(0, 4, first.shape)
+    second = np.clip(first + noise, 0, 255).astype(np.uint8)
+    assert motion_between(first, second).trust.mean() > 0.95 * 255
+
+
+@pytest.mark.parametrize(
+    ("index", "other"),
+    [(2, None), (0, None), (1, scene(120, 160)), (1, scene(seed=5))],
+    ids=["gap", "again", "another size", "cut"],
+)
+def test_gaps_sizes_and_cuts_empty_the_canvas(index: int, other: Image | None) -> None:
+    first = scene()
+    now = sight(first if other is None else other, index)
+    motion = look(now, sight(first, 0), FlowEstimator())
+    assert motion.flow is None
+    assert not motion.trust.any()
+    canvas = lay(scene(*now.size), motion)
+    assert (canvas.picture == UNKNOWN).all()
+
+
+def test_odd_sizes_round_the_trust_up() -> None:
+    assert empty((5, 9)).trust.shape == (3, 5)
+    feeds = empty((5, 9)).feeds()
+    assert feeds["canvas"].shape == (1, 5, 9, 3)
+    assert feeds["trust"].shape == (1, 3, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "stroke_size", "rows"),
+    [
+        ((480, 640), 1, [480]),
+        ((576, 768), 1, [576]),
+        ((720, 1280), 1, [480, 720]),
+        ((1080, 1920), 1, [480, 1080]),
+        ((2160, 3840), 1, [480, 1018, 2160]),
+        ((1920, 1080), 1, [853, 1920]),
+        ((480, 640), 2, [240, 480]),
+        ((1080, 1920), 2.25, [213, 480, 1080]),
+        ((720, 1280), 0.5, [720]),
+        ((16, 16), 4, [16]),
+    ],
+)
+def test_levels_begin_where_strokes_are_as_wide_as_trained(
+    size: tuple[int, int], stroke_size: float, rows: list[int]
+) -> None:
+    found = levels(size, stroke_size)
+    assert [level[0] for level in found] == rows
+    assert found[-1] == size
+    for a, b in itertools.pairwise(found):
+        assert b[0] / a[0] <= 2.6
+
+
+class Recorder:
+    """A stand-in for an engine: paints the frame's mean colour and notes what it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[Image, dict[str, NDArray[np.uint8]]]] = []
+
+    def __call__(self, image: Image, extra: Mapping[str, NDArray[np.uint8]]) -> Image:
+        self.given.append((image, dict(extra)))
+        return np.full_like(image, len(self.given))
+
+
+def test_a_fine_painting_lies_over_a_coarse_one() -> None:
+    run = Recorder()
+    nothing = Motion(None, np.zeros((540, 960), np.uint8))
+    done = paint(run, scene(1080, 1920), nothing, ())
+    assert [p.shape[:2] for p in done] == [(480, 853), (1080, 1920)]
+    (_, coarse), (_, fine) = run.given
+    assert not coarse["trust"].any()
+    assert (fine["trust"] == UNDERPAINTING).all()
+    assert (fine["canvas"] == 1).all()
+
+
+def test_what_was_painted_stays_above_the_coarse_painting() -> None:
+    first = scene(720, 960)
+    motion = motion_between(first, first)
+    run = Recorder()
+    before = (np.full((480, 640, 3), 7, np.uint8), np.full((720, 960, 3), 9, np.uint8))
+    paint(run, first, motion, before)
+    fine = run.given[1][1]
+    known = fine["trust"][0, ..., 0] == 255
+    assert known.mean() > 0.9
+    assert (fine["canvas"][0, 2:-2, 2:-2] == 9).mean() > 0.85
+
+
+def test_coherence_scales_the_trust_and_hides_what_has_none() -> None:
+    first = scene()
+    canvas = lay(scene(seed=3), motion_between(first, first))
+    part = faded(canvas, 0.5)
+    assert part.trust.max() == 128
+    hidden = canvas.trust.copy()
+    hidden[:, :50] = 0
+    shown = faded(type(canvas)(canvas.picture, hidden), 1.0)
+    assert (shown.picture[:, :100] == UNKNOWN).all()
+    laid = over(shown, np.full((60, 80, 3), 33, np.uint8))
+    assert (laid.picture[:, :98] == 33).all()
+    assert (laid.trust[:, :50] == UNDERPAINTING).all()
+
+
+def test_the_painter_hands_each_painting_to_the_next_frame() -> None:
+    run = Recorder()
+    painter = CoherentPainter(run)
+    first = scene()
+    for index, image in enumerate((first, first, scene(seed=5), scene(seed=5))):
+        painter.paint(image, painter.prepare(image, index))
+    trusts = [extra["trust"].mean() / 255 for _, extra in run.given]
+    assert trusts[0] == trusts[2] == 0
+    assert min(trusts[1], trusts[3]) > 0.9
+    assert (run.given[1][1]["canvas"] == 1).mean() > 0.9
+
+
+def test_frames_may_be_prepared_ahead() -> None:
+    images = [scene(), shifted(scene(), 3, 0), shifted(scene(), 6, 0)]
+    ahead, plain = CoherentPainter(Recorder()), CoherentPainter(Recorder())
+    motions = [ahead.prepare(image, index) for index, image in enumerate(images)]
+    for index, (image, motion) in enumerate(zip(images, motions, strict=True)):
+        one = ahead.paint(image, motion)
+        two = plain.paint(image, plain.prepare(image, index))
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("values", [{"stroke_size": 5.0}, {"coherence": 1.5}])
+def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="out of range"):
+        CoherentPainter(Recorder(), **values)
