@@ -34,7 +34,7 @@ def read_mask(path: Path) -> Image:
     """Read a mask as (H, W, 3) uint8. Raises `SourceError`."""
     from rtstyle.picture import read_picture
 
-    return read_picture(path, "mask").rgb
+    return read_picture(path, "mask", whole=True).rgb
 
 
 def weigh(mask: Image, colours: NDArray[np.float32], height: int, width: int) -> Weights:

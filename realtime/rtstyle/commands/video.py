@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rtstyle.errors import RtstyleError, SourceError, UsageError
+from rtstyle.photo_notes import tell_left_out
 from rtstyle.style_help import (
     MASK_HELP,
     MATCH_HELP,
@@ -104,6 +105,8 @@ def video(
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle video IN... OUT")
     *inputs, output = paths
+    from rtstyle.video import input_files
+
     options: dict[str, Any] = {
         "start": read_time("--start", start),
         "end": read_time("--end", end),
@@ -129,6 +132,7 @@ def video(
     if style and style_sweep:
         raise UsageError("--style and --style-sweep exclude each other.", "", "Give one of them.")
     pairs = plan(inputs, output)
+    tell_left_out(inputs, [file for source, _ in pairs for file in input_files(source)])
     if len(pairs) == 1:
         if run_one(*pairs[0], {**options, **model}).stopped:
             raise typer.Exit(130)

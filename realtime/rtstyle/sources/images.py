@@ -13,9 +13,10 @@ import numpy as np
 
 from rtstyle.errors import SourceError
 from rtstyle.frame import Frame, Image
+from rtstyle.picture_file import JPEG_SUFFIXES
 from rtstyle.sources.base import Source, exact_seconds
 
-IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+IMAGE_SUFFIXES = frozenset((*JPEG_SUFFIXES, ".bmp", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 PRINTF = re.compile(r"%0?\d*d")
 DEFAULT_RATE = 25
 """Pictures a second, which their files do not tell."""
