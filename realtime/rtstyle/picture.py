@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from rtstyle.errors import SinkError, SourceError, UsageError
 from rtstyle.frame import Image
-from rtstyle.picture_file import HEIF_SUFFIXES, JPEG_SUFFIXES, decode, opened
+from rtstyle.picture_file import HEIF_SUFFIXES, JPEG_SUFFIXES, decode, is_transparent, opened
 
 if TYPE_CHECKING:
     from PIL import Image as Pil
@@ -134,7 +134,7 @@ def _to_picture(image: Pil.Image, notes: tuple[str, ...]) -> Picture:
     profile = image.info.get("icc_profile", b"")
     check_levels(image)
     to_srgb, note = _conversion(image, profile)
-    transparent = _is_transparent(image)
+    transparent = is_transparent(image)
     width, height = image.size
     rgb = np.empty((height, width, 3), np.uint8)
     alpha = np.empty((height, width), np.uint8) if transparent else None
@@ -153,11 +153,6 @@ def _to_picture(image: Pil.Image, notes: tuple[str, ...]) -> Picture:
     if alpha is not None:
         hide_transparent(rgb, alpha)
     return Picture(rgb, alpha, kept_exif(image), bool(profile), (*notes, *note))
-
-
-def _is_transparent(image: Pil.Image) -> bool:
-    layered = image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
-    return layered or ("transparency" in image.info and not image.mode.startswith("I"))
 
 
 def _turn_of(file: Pil.Image) -> tuple[int, bool] | None:
@@ -214,7 +209,7 @@ def _conversion(
         return _plain, ()
     grey = image.mode.startswith("I") or image.mode == "L"
     mode = image.mode if image.mode in ("CMYK", "LAB") else "L" if grey else "RGB"
-    mode = "RGB" if _is_transparent(image) else mode
+    mode = "RGB" if is_transparent(image) else mode
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         transform = ImageCms.buildTransform(source, _srgb(), mode, "RGB")
@@ -238,12 +233,12 @@ def _srgb() -> Any:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def hide_transparent(rgb: Image, alpha: NDArray[np.uint8]) -> None:
-    """Give the wholly transparent pixels of `rgb` the mean visible colour, in place.
+def hide_transparent(rgb: Image, alpha: NDArray[np.uint8], least: int = 1) -> None:
+    """Give pixels of `rgb` whose `alpha` is below `least` the mean visible colour, in place.
 
     They often hold leftovers, which would enter the network's statistics.
     """
-    seen = np.where(alpha, np.uint8(255), np.uint8(0))
+    seen = np.where(alpha >= least, np.uint8(255), np.uint8(0))
     if seen.any() and not seen.all():
         mean = cv2.mean(rgb, seen)[:3]
         rgb[seen == 0] = np.rint(mean).astype(np.uint8)

@@ -148,6 +148,12 @@ def _check_size(path: Path, file: Pil.Image) -> None:
             )
 
 
+def is_transparent(image: Pil.Image) -> bool:
+    """Return True if a picture has transparency, a layer or a colour of its own."""
+    layered = image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
+    return layered or ("transparency" in image.info and not image.mode.startswith("I"))
+
+
 def decode(path: Path, file: Pil.Image, whole: bool) -> tuple[Pil.Image, str]:
     """Decode an opened picture; return it and what is missing at its end, or an empty text.
 

@@ -38,6 +38,10 @@ LUMA_WEIGHTS = {
 ACCURATE = 0x2 | 0x2000 | 0x40000
 
 Matrix = NDArray[np.float32]
+Alpha = NDArray[np.uint8] | None
+"""Opacity, (H, W), 0 to 255; None where all is opaque."""
+Colour = tuple[int, int, int]
+BLACK: Colour = (0, 0, 0)
 
 
 def guess_matrix(colorspace: int, width: int, height: int, wide: bool = False) -> int:
@@ -99,19 +103,24 @@ class RgbConverter:
 
     def __call__(self, frame: av.VideoFrame) -> Image:
         """Return (H, W, 3) uint8 RGB, full range, sRGB primaries; transparent becomes black."""
+        image, alpha = self.split(frame)
+        return image if alpha is None else over(image, alpha)
+
+    def split(self, frame: av.VideoFrame) -> tuple[Image, Alpha]:
+        """Return (H, W, 3) uint8 RGB and the alpha, (H, W) uint8, or None where all is opaque."""
         full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
         wide = hdr.is_wide(frame.color_trc, frame.color_primaries)
         matrix = guess_matrix(frame.colorspace, frame.width, frame.height, wide)
         name = frame.format.name
         even = frame.width % 2 == 0 and frame.height % 2 == 0
         if name in ("yuv420p", "yuvj420p") and even and not wide:
-            return self._from_420(frame, matrix, full)
+            return self._from_420(frame, matrix, full), None
         transparent = any(part.is_alpha for part in frame.format.components)
         if wide and not frame.format.has_palette:
             return self._from_wide(frame, matrix, full, transparent)
         if transparent or frame.format.has_palette:
-            return over_black(self._swscaled(frame, "rgba", matrix, full))
-        return np.ascontiguousarray(self._swscaled(frame, "rgb24", matrix, full))
+            return split_rgba(self._swscaled(frame, "rgba", matrix, full))
+        return np.ascontiguousarray(self._swscaled(frame, "rgb24", matrix, full)), None
 
     def _from_420(self, frame: av.VideoFrame, colorspace: int, full: bool) -> Image:
         width, height = frame.width, frame.height
@@ -127,15 +136,16 @@ class RgbConverter:
         cv2.merge([plane_view(frame, 0), *self._chroma], dst=self._yuv)
         return np.asarray(cv2.transform(self._yuv, self._matrix), np.uint8)
 
-    def _from_wide(self, frame: av.VideoFrame, matrix: int, full: bool, transparent: bool) -> Image:
+    def _from_wide(
+        self, frame: av.VideoFrame, matrix: int, full: bool, transparent: bool
+    ) -> tuple[Image, Alpha]:
         # Planar: of swscale's packed rgb48 the chroma is wrong wherever its rows are halved.
         deep = self._swscaled(frame, "gbrap16le" if transparent else "gbrp16le", matrix, full)
         white = full_signal(frame.format, full or frame.format.is_rgb)
         rgb = hdr.to_sdr(deep[..., :3], frame.color_trc, frame.color_primaries, white)
         if not transparent:
-            return rgb
-        alpha = (deep[..., 3:] >> 8).astype(np.uint8)
-        return over_black(np.concatenate([rgb, alpha], axis=2))
+            return rgb, None
+        return rgb, opacity((deep[..., 3] >> 8).astype(np.uint8))
 
     def _swscaled(self, frame: av.VideoFrame, target: str, matrix: int, full: bool) -> Any:
         converted = self._swscale.reformat(
@@ -151,10 +161,26 @@ class RgbConverter:
         return converted.to_ndarray()
 
 
-def over_black(rgba: Image) -> Image:
-    """Composite (H, W, 4) straight-alpha RGBA over black; (H, W, 3) uint8."""
-    alpha = cv2.merge([rgba[..., 3]] * 3)
-    return np.asarray(cv2.multiply(rgba[..., :3], alpha, scale=1 / 255), np.uint8)
+def opacity(alpha: NDArray[np.uint8]) -> Alpha:
+    """Return an alpha layer, or None if it hides nothing."""
+    return None if bool((alpha == 255).all()) else alpha
+
+
+def split_rgba(rgba: Image) -> tuple[Image, Alpha]:
+    """Return the colours (H, W, 3) and the alpha (H, W) of (H, W, 4), None where all is opaque."""
+    image, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+    return image, opacity(alpha)
+
+
+def over(image: Image, alpha: NDArray[np.uint8], background: Colour = BLACK) -> Image:
+    """Lay (H, W, 3) uint8 with straight `alpha` (H, W) over one colour; (H, W, 3) uint8."""
+    weight = cv2.merge([alpha] * 3)
+    shown = np.asarray(cv2.multiply(image, weight, scale=1 / 255), np.uint8)
+    if background == BLACK:
+        return shown
+    ground = np.full(image.shape, background, np.uint8)
+    behind = cv2.multiply(ground, cv2.bitwise_not(weight), scale=1 / 255)
+    return np.asarray(cv2.add(shown, behind), np.uint8)
 
 
 def pad(image: Image, rows: int, columns: int) -> Image:

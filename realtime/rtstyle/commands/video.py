@@ -28,7 +28,21 @@ if TYPE_CHECKING:
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
     for name in (
-        *("264", "265", "3gp", "asf", "avi", "flv", "gif", "h264", "hevc", "m2ts", "m4v", "mjpeg"),
+        *(
+            "264",
+            "265",
+            "3gp",
+            "apng",
+            "asf",
+            "avi",
+            "flv",
+            "gif",
+            "h264",
+            "hevc",
+            "m2ts",
+            "m4v",
+            "mjpeg",
+        ),
         *("mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv"),
         "y4m",
     )
@@ -89,6 +103,12 @@ def video(
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="Show the original to the left.")
     ] = False,
+    deinterlace: Annotated[
+        str, typer.Option(help="auto (frames that say they are interlaced), on or off.")
+    ] = "auto",
+    background: Annotated[
+        str, typer.Option(help="Under what is transparent, where the output cannot keep it.")
+    ] = "black",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
     precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
     encoder: Annotated[
@@ -112,6 +132,8 @@ def video(
         "end": read_time("--end", end),
         "rate": read_rate(fps),
         "side_by_side": side_by_side,
+        "deinterlace": deinterlace,
+        "background": background,
         "encoder": encoder,
         "audio": not no_audio,
         "overwrite": overwrite,

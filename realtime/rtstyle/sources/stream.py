@@ -17,6 +17,7 @@ import av
 import av.error
 
 from rtstyle.errors import SourceError
+from rtstyle.sources.decoder import open_decoder
 from rtstyle.sources.resilient import Shot, StreamEndedError
 from rtstyle.yuv import RgbConverter
 
@@ -54,6 +55,7 @@ class StreamCapture:
             stream: Any = video[0]
             # Frame threads would hold back one picture each.
             stream.thread_type = "SLICE"
+            self._decoder = open_decoder(stream, without_password(url))
             rate = stream.average_rate or stream.guessed_rate
             self.rate = Fraction(rate) if rate and 1 <= rate <= 1000 else None
             self.note = str(stream.codec_context.name)
@@ -92,7 +94,7 @@ class StreamCapture:
         for packet in self._container.demux(stream):
             arrived = self._clock()
             try:
-                frames = stream.decode(packet)
+                frames = self._decoder.decode(packet)
                 bad = 0
             except av.error.InvalidDataError:
                 bad += 1
