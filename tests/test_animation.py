@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from media import number_of, picture, write_clip
 from PIL import Image as Pil
 
 from rtstyle.errors import SourceError
+from rtstyle.frame import Frame
+from rtstyle.moving_mask import MovingMask, is_video
 from rtstyle.sources import open_camera, open_video
 from rtstyle.sources.animation import AnimationSource, is_animation
 from rtstyle.sources.video_file import VideoFileSource
@@ -113,6 +116,17 @@ def test_it_is_painted_at_its_own_speed(tmp_path: Path, kind: str) -> None:
         assert [float(frame.pts * frame.time_base) for frame in painted] == pytest.approx(
             [0.1 * n for n in range(COUNT)]
         )
+
+
+def test_a_mask_may_be_an_animation(tmp_path: Path) -> None:
+    path = write_animation(tmp_path / "a.webp")
+    assert is_video(path)
+    Pil.fromarray(picture(96, 64, 0)).save(tmp_path / "still.webp")
+    assert not is_video(tmp_path / "still.webp")
+    with MovingMask(path) as mask:
+        frame = Frame(picture(96, 64, 0), 0, 0, Fraction(1, 10), 0.0)
+        assert number_of(mask.at(frame), 4) == 0
+        assert number_of(mask.at(replace(frame, index=3, pts=3)), 4) == 3
 
 
 def test_the_photo_command_names_the_way(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from console import command
 from media import write_clip
 
 from rtstyle.errors import UsageError
-from rtstyle.sources import open_video
+from rtstyle.sources import open_camera, open_video
 from rtstyle.sources.deinterlace import COUNTED, deinterlaced
+from rtstyle.sources.stream import StreamCapture
 from rtstyle.video import stylize_video
 
 FRAMES = 8
@@ -117,8 +119,6 @@ def test_tags_and_formats_outlive_the_filter() -> None:
             frame.color_trc, frame.color_primaries = 16, 9
             yield frame
 
-    from collections import Counter
-
     counts: Counter[str] = Counter()
     frames = list(deinterlaced(woven(), "auto", Fraction(1, 250), counts))
     assert [f.pts for f in frames] == [0, 10, 20, 30]
@@ -127,6 +127,22 @@ def test_tags_and_formats_outlive_the_filter() -> None:
     tags = {(f.colorspace, f.color_range, f.color_trc, f.color_primaries) for f in frames}
     assert tags == {(9, 2, 16, 9)}
     assert counts == {COUNTED: 4}
+
+
+def test_streams_and_cameras_are_deinterlaced(tmp_path: Path) -> None:
+    path = write_interlaced(tmp_path / "a.ts")
+    clock = iter(range(1000))
+    capture = StreamCapture(path.as_uri(), clock=lambda: next(clock), sleep=lambda _: None)
+    try:
+        shots = [shot for shot in (capture.read() for _ in range(FRAMES)) if shot]
+    finally:
+        capture.close()
+    assert len(shots) == FRAMES
+    assert max(combs(shot.image) for shot in shots[1:-1]) < 25
+    arrived = [shot.at for shot in shots]
+    assert arrived == sorted(arrived)
+    with open_camera(str(path)) as camera:
+        assert max(combs(frame.image) for frame in list(camera)[1:-1]) < 25
 
 
 def test_the_command_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -18,6 +19,7 @@ import av.error
 
 from rtstyle.errors import SourceError
 from rtstyle.sources.decoder import open_decoder
+from rtstyle.sources.deinterlace import deinterlaced
 from rtstyle.sources.resilient import Shot, StreamEndedError
 from rtstyle.yuv import RgbConverter
 
@@ -90,6 +92,13 @@ class StreamCapture:
         self._container.close()
 
     def _decode(self, stream: Any) -> Iterator[tuple[av.VideoFrame, float]]:
+        """Yield each frame with the moment at which it arrived; interlaced ones come one later."""
+        arrivals: deque[float] = deque()
+        frames = self._decode_packets(stream, arrivals)
+        for frame in deinterlaced(frames, "auto", stream.time_base, Counter()):
+            yield frame, arrivals.popleft()
+
+    def _decode_packets(self, stream: Any, arrivals: deque[float]) -> Iterator[av.VideoFrame]:
         bad = 0
         for packet in self._container.demux(stream):
             arrived = self._clock()
@@ -102,7 +111,8 @@ class StreamCapture:
                     raise
                 continue
             for frame in frames:
-                yield frame, arrived
+                arrivals.append(arrived)
+                yield frame
 
 
 class Pacer:
