@@ -100,6 +100,19 @@ def test_what_is_cut_off_gives_what_is_there(tmp_path: Path, kind: str) -> None:
     assert source.counts == {"damaged frames": 1}
 
 
+def test_a_frame_beside_the_canvas_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    Pil.new("P", (4, 4), 1).save(path)
+    content = path.read_bytes()
+    palette = 13 + 3 * 2 ** ((content[10] & 7) + 1)
+    image = content[content.index(b",", palette) : -1]
+    pixel = b"\x2c\0\0\0\0\1\0\1\0\0\x02\x02\x44\x01\0"
+    path.write_bytes(content[:6] + b"\1\0\1\0" + content[10:palette] + pixel + image * 2 + b";")
+    with open_video(path) as source:
+        assert [frame.image.shape for frame in source] == [(1, 1, 3)] * 3
+        assert source.counts == {}
+
+
 def test_a_camera_may_be_an_animation(tmp_path: Path) -> None:
     path = write_animation(tmp_path / "a.webp", 20)
     with open_camera(str(path)) as source:

@@ -138,6 +138,9 @@ class AnimationSource(Source):
 
     def _picture(self, file: Pil.Image) -> tuple[Image, Alpha]:
         """Return the present frame of the file, and its alpha if that is kept."""
+        if file.size != (self.width, self.height):
+            # A GIF may draw beside its canvas; browsers show the canvas.
+            file = file.crop((0, 0, self.width, self.height))
         if not is_transparent(file):
             return np.array(file.convert("RGB")), None
         image, alpha = split_rgba(np.array(file.convert("RGBA")))
