@@ -12,14 +12,11 @@ import numpy as np
 
 from rtstyle.color import resize
 from rtstyle.frame import Frame, Image
-from rtstyle.sinks.encoders import EncoderChoice
+from rtstyle.sinks.encoders import OPTIONS, EncoderChoice
 from rtstyle.yuv import ACCURATE, BT709, FULL, LIMITED, Alpha, YuvConverter, plane_view
 
 VIDEO = {
-    "webm": EncoderChoice(
-        "libvpx-vp9",
-        {"deadline": "realtime", "cpu-used": "8", "crf": "28", "b": "0", "row-mt": "1"},
-    ),
+    "webm": EncoderChoice("libvpx-vp9", OPTIONS["libvpx-vp9"]),
     "mov": EncoderChoice("prores_ks", {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}),
 }
 PIXELS = {"webm": "yuva420p", "mov": "yuva444p10le"}
