@@ -37,7 +37,7 @@ def canvas_gif(side: int) -> bytes:
 
 BOMBS = {
     "canvas.gif": lambda: canvas_gif(16_000),
-    "canvas8.gif": lambda: canvas_gif(6_100),
+    "canvas2.gif": lambda: canvas_gif(2_100),
     "still.gif": lambda: canvas_gif(16_000).replace(b"\x21\xf9", b";", 2),
     "one_bit.png": lambda: png(30_000, 30_000, 1, 0),
     "named.mp4": lambda: png(SIDE, SIDE, 1, 0),
@@ -70,9 +70,8 @@ def test_a_bomb_is_refused_in_little_memory(tmp_path: Path, name: str) -> None:
     )
     told, peak = result.stdout.strip().split("\n")
     assert "is too large. It " in told
-    assert (
-        f"the most is {limits.MAX_FRAME_PIXELS // 10**6} million" in told or "120 million" in told
-    )
+    limits_of = (limits.MAX_FRAME_PIXELS, limits.MAX_ANIMATION_PIXELS, limits.MAX_PIXELS)
+    assert any(f"the most is {most / 1e6:g} million." in told for most in limits_of)
     assert int(peak) < MOST_MIB
     assert result.stderr == ""
 

@@ -11,15 +11,22 @@ MAX_HUNGRY_PIXELS = 64_000_000
 HUNGRY = frozenset(("AVIF", "HEIF", "JPEG2000", "WEBP"))
 MAX_FRAME_PIXELS = 36_000_000
 """Pixels of the largest frame of a video or animation: 8K, of which a dozen are in memory."""
+MAX_ANIMATION_PIXELS = 4_200_000
+"""The same for animated pictures, which a kilobyte can give any size: 2048x2048."""
 
 
-def check_pixels(name: object, width: int, height: int, most: int = MAX_PIXELS) -> None:
-    """Raise `SourceError` if a picture of this size, called `name`, has over `most` pixels."""
+def check_pixels(
+    name: object, width: int, height: int, most: int = MAX_PIXELS, todo: str = ""
+) -> None:
+    """Raise `SourceError` if a picture of this size, called `name`, has over `most` pixels.
+
+    `todo` is what to do then; by default, to scale it down.
+    """
     if width * height > most:
-        raise too_large(name, f"It is {width}x{height} pixels", most)
+        raise too_large(name, f"It is {width}x{height} pixels", most, todo)
 
 
-def too_large(name: object, what: str, most: int = MAX_PIXELS) -> SourceError:
+def too_large(name: object, what: str, most: int = MAX_PIXELS, todo: str = "") -> SourceError:
     """Return the error for a picture of which `what` is more than `most` pixels allow."""
-    limit = f"the most is {most // 10**6} million."
-    return SourceError(f"{name} is too large.", f"{what}; {limit}", "Scale it down first.")
+    limit = f"the most is {most / 1e6:g} million"
+    return SourceError(f"{name} is too large.", f"{what}; {limit}", todo or "Scale it down first.")

@@ -15,7 +15,7 @@ import numpy as np
 
 from rtstyle.errors import SourceError
 from rtstyle.frame import Frame, Image
-from rtstyle.limits import MAX_FRAME_PIXELS, check_pixels
+from rtstyle.limits import MAX_ANIMATION_PIXELS, check_pixels
 from rtstyle.picture import hide_transparent
 from rtstyle.picture_file import is_transparent, opened
 from rtstyle.sources.base import Source, exact_seconds
@@ -81,7 +81,8 @@ class AnimationSource(Source):
         if self.width:
             return
         with opened(self.path, "animation") as file:
-            check_pixels(self.path, *file.size, most=MAX_FRAME_PIXELS)
+            todo = "Scale it down, or convert it to MP4."
+            check_pixels(self.path, *file.size, most=MAX_ANIMATION_PIXELS, todo=todo)
             try:
                 file.load()
                 count = int(getattr(file, "n_frames", 1))
