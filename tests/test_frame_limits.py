@@ -96,3 +96,19 @@ def test_what_is_small_enough_is_read(tmp_path: Path) -> None:
     (tmp_path / "in_1.png").write_bytes(png(side, side, 1, 0, b"\0" * (1 + -(-side // 8)) * side))
     with open_video(tmp_path / "in_%d.png") as source:
         assert next(iter(source)).image.shape == (side, side, 3)
+
+
+def test_a_mask_takes_few_bytes_a_pixel(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; import numpy as np; from rtstyle.regions import StillMask; "
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
+        "mask = np.zeros((int(sys.argv[1]), 4096, 3), np.uint8); mask[: len(mask) // 2] = 255; "
+        "height = 64 * len(mask) // 4096; before = peak(); "
+        "assert StillMask(mask, 2).weights(height, 64).shape == (2, height, 64); "
+        "print(peak() - before)"
+    )
+    grown = [
+        int(subprocess.check_output([sys.executable, "-c", code, str(rows)]))
+        for rows in (1024, 6144)
+    ]
+    assert (grown[1] - grown[0]) * 1024 < 7.5 * (6144 - 1024) * 4096
