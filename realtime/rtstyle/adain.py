@@ -340,7 +340,7 @@ def read_painting(path: Path) -> Image:
     from rtstyle.picture import read_picture
 
     try:
-        return read_picture(path, "picture").rgb
+        return read_picture(path, "picture", whole=True).rgb
     except SourceError as error:
         animated = error.what.endswith("is animated.")
         todo = "Use a still picture as a style." if animated else error.todo

@@ -28,6 +28,7 @@ LIBRARIES = (
     "onnx",
     "onnxruntime",
     "openvino",
+    "pi-heif",
     "pillow",
     "pygame-ce",
 )

@@ -146,7 +146,11 @@ def _photos(path: Path) -> Iterator[Path]:
     seen = (p for p in path.iterdir() if not p.name.startswith("."))
     found = sorted(p for p in seen if p.suffix.lower() in INPUT_SUFFIXES and p.is_file())
     if not found:
-        raise SourceError(f"The folder {path} has no photos.", "", "Name a folder with photos.")
+        from rtstyle.folders import left_out
+
+        raise SourceError(
+            f"The folder {path} has no photos.", left_out(path, ()), "Name a folder with photos."
+        )
     yield from found
 
 

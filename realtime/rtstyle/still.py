@@ -76,7 +76,7 @@ def read_paintings(text: str) -> Paintings:
     """
     from rtstyle.picture import read_picture
 
-    return [(read_picture(path).rgb, weight) for path, weight in painting_files(text)]
+    return [(read_picture(path, whole=True).rgb, weight) for path, weight in painting_files(text)]
 
 
 def painting_files(text: str) -> list[tuple[Path, float]]:

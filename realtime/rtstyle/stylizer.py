@@ -17,6 +17,7 @@ from rtstyle.color import Colours, blend, blend_linear, resize, with_chroma_of
 from rtstyle.engines import Engine
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
+from rtstyle.limits import MAX_PIXELS
 from rtstyle.regions import StillMask, Weights, even_greys, read_mask, weigh
 
 MIN_SIDE = 16
@@ -24,9 +25,6 @@ MIN_SIDE = 16
 
 MIN_HEIGHT, MAX_HEIGHT = 16, 8192
 """The range of `height`, in pixels."""
-
-MAX_PIXELS = 178_000_000
-"""How many pixels a picture may be scaled to: as many as one that is read may have."""
 
 
 class Stylizer(Closing):

@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rtstyle.color import resize
 from rtstyle.errors import UsageError
 from rtstyle.moving_mask import MovingMask, is_video
 from rtstyle.pipeline import Pipeline, Progress, Report
 from rtstyle.sinks import open_output
+from rtstyle.sinks.alpha import keeps_alpha
 from rtstyle.sources import open_video
+from rtstyle.sources.video_file import VideoFileSource
+from rtstyle.yuv import BLACK, Colour, over
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -65,6 +69,8 @@ def stylize_video(
     end: float | None = None,
     rate: Fraction | None = None,
     side_by_side: bool = False,
+    deinterlace: str = "auto",
+    background: str = "black",
     device: str = "auto",
     precision: str = "auto",
     encoder: str = "auto",
@@ -77,25 +83,29 @@ def stylize_video(
 
     `output` is a video (.mp4 .mov .mkv .webm), a .gif, or pictures (`out_%05d.png` or a folder).
     `start` and `end` are seconds, `rate` numbered pictures a second (25; a video has its own),
-    `height` scales to that many rows, `side_by_side` puts the original to the left. `audio=False`
-    leaves sound and subtitles out. `style`, `style_scale`, `match_color` (to the first frame) and
-    `sweep`, which goes from one style to another over the clip, `device` and `precision` are those
-    of `Stylizer`; `mask` is a picture, or a video whose regions are even grey levels from black to
-    white. `stylizer` uses a model that is open already, and all that concerns painting but a mask
-    video is then its own. An existing file is replaced only with `overwrite`, and only once the new
-    one is whole; after Ctrl-C the report is `stopped` and what was done is kept as partial. Raises
-    `RtstyleError`s.
+    `height` scales to that many rows, `side_by_side` puts the original to the left. `deinterlace`
+    is `auto`, `on` or `off`; `background`, a name or #rrggbb, is what transparent pictures are laid
+    over where the output has no transparency. `audio=False` leaves sound and subtitles out.
+    `style`, `style_scale`, `match_color` (to the first frame) and `sweep`, which goes from one
+    style to another over the clip, `device` and `precision` are those of `Stylizer`; `mask` is a
+    picture, or a video whose regions are even grey levels from black to white. `stylizer` uses a
+    model that is open already, and all that concerns painting but a mask video is then its own. An
+    existing file is replaced only with `overwrite`, and only once the new one is whole; after
+    Ctrl-C the report is `stopped` and what was done is kept as partial. Raises `RtstyleError`s.
     """
     check_output(Path(source), Path(output), overwrite)
     keep_what_is_read(Path(output), style, mask, sweep)
     with ExitStack() as stack:
-        frames = open_video(source, start, end, rate)
+        ground = read_colour(background)
+        frames = open_video(source, start, end, rate, deinterlace=deinterlace, keep_alpha=True)
         # Once the pipeline runs it closes the source, or leaves it to a thread that hangs in it.
         mine = stack.enter_context(ExitStack())
         mine.callback(frames.close)
         frames.open()
-        copier = make_copier(Path(source), output, start, end) if audio else None
-        sink = open_output(output, frames, encoder=encoder, copier=copier)
+        keep = frames.has_alpha and not side_by_side and keeps_alpha(Path(output), encoder)
+        with_sound = audio and isinstance(frames, VideoFileSource)
+        copier = make_copier(Path(source), output, start, end) if with_sound else None
+        sink = open_output(output, frames, encoder=encoder, copier=copier, alpha=keep)
         stack.callback(sink.abort)
         sink.open()
         if stylizer is None:
@@ -109,7 +119,10 @@ def stylize_video(
         moving = None
         if mask is not None and is_video(Path(mask)):
             moving = stack.enter_context(MovingMask(Path(mask), start, frames.rate))
-        painter = VideoPainter(stylizer, frames.frames, moving, side_by_side, sweep is not None)
+        painter = VideoPainter(
+            stylizer, frames.frames, moving, side_by_side, sweep is not None,
+            background=None if keep else ground,
+        )  # fmt: skip
         if sweep is not None and not frames.frames:
             raise UsageError(
                 f"{source} does not tell its length.", "A sweep needs it.", "Convert it first."
@@ -117,7 +130,25 @@ def stylize_video(
         pipeline = Pipeline(frames, painter, [sink], workers=stylizer.streams, progress=progress)
         mine.pop_all()
         report = pipeline.run()
-    return summarize(report, sink, painter, copier)
+    done = summarize(report, sink, painter, copier)
+    if frames.has_alpha and not keep:
+        done.notes.append(f"transparency laid over {background}: this output does not keep it")
+    return done
+
+
+def read_colour(text: str) -> Colour:
+    """Return R, G and B of a colour's name or #rrggbb. Raises `UsageError`."""
+    if text == "black":
+        return BLACK
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        raise UsageError(
+            f"--background {text} is no colour.", "", "Use a name like black, or #rrggbb."
+        ) from None
+    return red, green, blue
 
 
 def open_stylizer(
@@ -154,7 +185,8 @@ def cores() -> int:
 class VideoPainter:
     """Paints the frames of a clip of `total` frames, and remembers the size of what came out.
 
-    A sweep advances with the frames; `mask` gives each frame its regions.
+    A sweep advances with the frames; `mask` gives each frame its regions. What is transparent is
+    laid over `background`, or left to the sink where that is None.
     """
 
     def __init__(
@@ -164,7 +196,9 @@ class VideoPainter:
         mask: MovingMask | None = None,
         side_by_side: bool = False,
         sweep: bool = False,
+        background: Colour | None = None,
     ) -> None:
+        self._background = background
         self._stylizer, self._mask, self._beside = stylizer, mask, side_by_side
         self._sweep = sweep
         self._last = max(1, (total or 1) - 1)
@@ -178,8 +212,12 @@ class VideoPainter:
         if self._sweep:
             moment["at"] = min(1.0, frame.index / self._last)
         painted = self._stylizer(frame.image, **moment)
+        original = frame.image
+        if frame.alpha is not None and self._background is not None:
+            painted = over(painted, resize(frame.alpha, *painted.shape[:2]), self._background)
+            original = over(original, frame.alpha, self._background)
         if self._beside:
-            painted = beside(frame.image, painted)
+            painted = beside(original, painted)
         self.height, self.width = painted.shape[:2]
         return painted
 
@@ -187,8 +225,6 @@ class VideoPainter:
 def beside(image: Image, painted: Image) -> Image:
     """Return the painted picture with the original, at its size, to the left."""
     import numpy as np
-
-    from rtstyle.color import resize
 
     return np.hstack([resize(image, *painted.shape[:2]), painted])
 

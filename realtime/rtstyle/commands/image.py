@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.photo_notes import tell_left_out
 from rtstyle.style_help import (
     MASK_HELP,
     MATCH_HELP,
@@ -67,6 +68,7 @@ def image(
     check_quality(quality)
     read = pictures_of(style or [], mask)
     pairs = plan(inputs, output, overwrite=overwrite, read=read)
+    tell_left_out(inputs, [source for source, _ in pairs])
     failed = 0
     with Stylizer(
         style or ["mosaic"], size, device=device, strength=strength, keep_color=keep_color,

@@ -10,6 +10,7 @@ import typer
 
 from rtstyle.commands.train import parse_layers
 from rtstyle.errors import UsageError
+from rtstyle.photo_notes import read_photo
 from rtstyle.still import (
     Device,
     Iterations,
@@ -139,7 +140,7 @@ def still(
         raise missing_torch(error) from error
     from rtstyle.color import with_chroma_of
     from rtstyle.image import pictures_of
-    from rtstyle.picture import check_quality, read_picture, write_picture
+    from rtstyle.picture import check_quality, write_picture
 
     check_quality(quality)
     state, read = state_file(output), pictures_of(style, mask)
@@ -156,7 +157,7 @@ def still(
     )  # fmt: skip
     options = given(optimizer=optimizer, learning_rate=learning_rate)
     plan = Plan(spec, Method(closures=iterations, tolerance=tolerance, **options), init, seed)  # type: ignore[arg-type]
-    picture = read_picture(photo)
+    picture = read_photo(photo)
     shape = working_size(picture.rgb, size)
     paintings = [read_paintings(text) for text in style]
     guides = read_guides(mask, len(style), shape)
@@ -194,12 +195,12 @@ def still_by_wct(
     """Paint one photo by WCT, without PyTorch."""
     from rtstyle.color import resize, with_chroma_of
     from rtstyle.image import check_output, pictures_of
-    from rtstyle.picture import check_quality, read_picture, write_picture
+    from rtstyle.picture import check_quality, write_picture
     from rtstyle.wct_job import describe, learn, open_stylizer
 
     check_quality(quality)
     check_output(photo, output, overwrite=overwrite, read=pictures_of(style, mask))
-    picture = read_picture(photo)
+    picture = read_photo(photo)
     shape = working_size(picture.rgb, size)
     guides = read_guides(mask, len(style), shape)
     paintings = [read_paintings(text) for text in style]

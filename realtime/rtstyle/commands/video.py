@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rtstyle.errors import RtstyleError, SourceError, UsageError
+from rtstyle.photo_notes import tell_left_out
 from rtstyle.style_help import (
     MASK_HELP,
     MATCH_HELP,
@@ -27,7 +28,21 @@ if TYPE_CHECKING:
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
     for name in (
-        *("264", "265", "3gp", "asf", "avi", "flv", "gif", "h264", "hevc", "m2ts", "m4v", "mjpeg"),
+        *(
+            "264",
+            "265",
+            "3gp",
+            "apng",
+            "asf",
+            "avi",
+            "flv",
+            "gif",
+            "h264",
+            "hevc",
+            "m2ts",
+            "m4v",
+            "mjpeg",
+        ),
         *("mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv"),
         "y4m",
     )
@@ -88,6 +103,12 @@ def video(
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="Show the original to the left.")
     ] = False,
+    deinterlace: Annotated[
+        str, typer.Option(help="auto (frames that say they are interlaced), on or off.")
+    ] = "auto",
+    background: Annotated[
+        str, typer.Option(help="Under what is transparent, where the output cannot keep it.")
+    ] = "black",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
     precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
     encoder: Annotated[
@@ -104,11 +125,15 @@ def video(
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle video IN... OUT")
     *inputs, output = paths
+    from rtstyle.video import input_files
+
     options: dict[str, Any] = {
         "start": read_time("--start", start),
         "end": read_time("--end", end),
         "rate": read_rate(fps),
         "side_by_side": side_by_side,
+        "deinterlace": deinterlace,
+        "background": background,
         "encoder": encoder,
         "audio": not no_audio,
         "overwrite": overwrite,
@@ -129,6 +154,7 @@ def video(
     if style and style_sweep:
         raise UsageError("--style and --style-sweep exclude each other.", "", "Give one of them.")
     pairs = plan(inputs, output)
+    tell_left_out(inputs, [file for source, _ in pairs for file in input_files(source)])
     if len(pairs) == 1:
         if run_one(*pairs[0], {**options, **model}).stopped:
             raise typer.Exit(130)

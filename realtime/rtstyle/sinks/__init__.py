@@ -17,8 +17,11 @@ def open_output(
     *,
     encoder: str = "auto",
     copier: StreamCopier | None = None,
+    alpha: bool = False,
 ) -> Sink:
     """Return the sink for an output name, not opened yet: video, GIF, or pictures.
+
+    With `alpha` it keeps the transparency of frames, where `keeps_alpha` says so of its name.
 
     A name without a suffix, one that ends in `/`, or an existing folder means pictures in it.
     """
@@ -26,7 +29,9 @@ def open_output(
     from rtstyle.sinks.images import PRINTF, ImageSequenceSink
 
     if PRINTF.search(target.name) or target.is_dir() or not target.suffix:
-        return ImageSequenceSink(target, sample_aspect_ratio=source.sample_aspect_ratio)
+        return ImageSequenceSink(
+            target, sample_aspect_ratio=source.sample_aspect_ratio, alpha=alpha
+        )
     if target.suffix.lower() == ".gif":
         from rtstyle.sinks.gif import GifSink
 
@@ -40,4 +45,5 @@ def open_output(
         origin=source.origin,
         sample_aspect_ratio=source.sample_aspect_ratio,
         copier=copier,
+        alpha=alpha,
     )

@@ -42,7 +42,7 @@ OPTIONS: dict[str, dict[str, str]] = {
 }
 BITS_PER_PIXEL = 0.15
 """Bit rate for encoders that have no constant-quality setting in OPTIONS."""
-ANY_SIZE = frozenset(("libvpx-vp9", "libvpx", "libaom-av1", "mpeg4"))
+ANY_SIZE = frozenset(("libvpx-vp9", "libvpx", "libaom-av1", "mpeg4", "prores_ks"))
 """Encoders that take odd widths and heights in yuv420p; H.264 and most others do not."""
 
 

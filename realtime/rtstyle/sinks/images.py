@@ -12,10 +12,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import cv2
+import numpy as np
 
-from rtstyle.color import with_square_pixels
+from rtstyle.color import resize, with_square_pixels
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
+from rtstyle.sinks.alpha import with_alpha
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.pending import check_folder, keep_aside, rename, writing_to
 
@@ -65,10 +67,18 @@ class ImageSequenceSink(Sink):
     They are collected in a temporary folder and moved into place on `close`, where they replace an
     older sequence as a whole: what it has more is removed. What is cut short goes to a folder
     whose name ends in `.partial`, and `path` then names that. Pictures of other than square
-    pixels are made wider or narrower by `sample_aspect_ratio`.
+    pixels are made wider or narrower by `sample_aspect_ratio`. With `alpha` the transparency of
+    the frames is kept, where `keeps_alpha` says so of `path`.
     """
 
-    def __init__(self, path: str | Path, *, sample_aspect_ratio: Fraction | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        sample_aspect_ratio: Fraction | None = None,
+        alpha: bool = False,
+    ) -> None:
+        self._alpha = alpha
         self.path = Path(path)
         self._ratio = sample_aspect_ratio
         self.name = str(path)
@@ -112,7 +122,9 @@ class ImageSequenceSink(Sink):
         with writing_to(self.path):
             suffix = Path(self._pattern).suffix
             image = with_square_pixels(frame.image, self._ratio)
-            bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+            bgr = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
+            if frame.alpha is not None and self._alpha:
+                bgr = with_alpha(bgr, resize(frame.alpha, *image.shape[:2]))
             good, data = cv2.imencode(suffix, bgr, QUALITY.get(suffix.lower(), []))
             if not good:
                 raise SinkError(f"{self.path} cannot be written.", f"{suffix} cannot be encoded.")

@@ -11,6 +11,7 @@ import av
 
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
+from rtstyle.sinks.alpha import PIXELS, VIDEO, AlphaConverter, alpha_of
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.encoders import EncoderChoice, choose_encoder
 from rtstyle.sinks.pending import GrowingFile, PendingFile, close_anyway, writing_to
@@ -58,6 +59,7 @@ class VideoFileSink(Sink):
     Pictures become yuv420p, BT.709, limited range, and are tagged so. Time stamps are those of
     the frames minus `origin` seconds. `copier` brings sound and subtitles of a source along. An
     odd width or height is padded by one repeated column or row where the codec (H.264) needs it.
+    With `alpha` the transparency of the frames is kept, where `keeps_alpha` says so of `path`.
     The file appears under its name on `close`; `path` then tells where it is.
 
     With `live` the first frame's time becomes 0, and the file has its name from the first frame
@@ -77,6 +79,7 @@ class VideoFileSink(Sink):
         threads: int = 0,
         live: bool = False,
         sound: SoundInput | None = None,
+        alpha: bool = False,
     ) -> None:
         self.path = Path(path)
         self.name = self.path.name
@@ -87,6 +90,7 @@ class VideoFileSink(Sink):
         self._copier = copier
         self._threads = threads or max(1, min(4, (os.cpu_count() or 1) // 2))
         self._live, self._sound = live, sound
+        self._alpha = AlphaConverter(self.kind) if alpha else None
         self._track: SoundTrack | None = None
         self._pending: PendingFile | None = None
         self._output: Any = None
@@ -118,7 +122,10 @@ class VideoFileSink(Sink):
                 raise SinkError(
                     f"{self.path} cannot be written.", "The size of the pictures changed midway."
                 )
-            picture = self._to_yuv(frame.image)
+            if self._alpha is not None:
+                picture = self._alpha(frame.image, alpha_of(frame))
+            else:
+                picture = self._to_yuv(frame.image)
             picture.pts, picture.time_base = self._place(frame), frame.time_base
             self._shown_for = frame.duration
             if self._copier:
@@ -183,7 +190,10 @@ class VideoFileSink(Sink):
         options = (LIVE_OPTIONS if self._live else FILE_OPTIONS).get(self.kind, {})
         target = str(self._pending.temporary)
         self._output = av.open(target, "w", format=self.kind, options=options)
-        chosen = choose_encoder(self._asked, self._output, width, height, self._rate)
+        if self._alpha is not None:
+            chosen = VIDEO[self.kind]
+        else:
+            chosen = choose_encoder(self._asked, self._output, width, height, self._rate)
         self.encoder = chosen
         self._to_yuv = YuvConverter(chosen.even)
         self._stream = self._output.add_stream(
@@ -217,7 +227,7 @@ class VideoFileSink(Sink):
         stream, context = self._stream, self._stream.codec_context
         even = int(chosen.even)
         stream.width, stream.height = width + (width & even), height + (height & even)
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = PIXELS[self.kind] if self._alpha is not None else "yuv420p"
         # The source's own time base, so that variable rates keep their exact time stamps.
         stream.time_base = context.time_base = time_base
         stream.thread_count = self._threads

@@ -16,11 +16,16 @@ def open_video(
     start: float | None = None,
     end: float | None = None,
     rate: Fraction | None = None,
+    *,
+    deinterlace: str = "auto",
+    keep_alpha: bool = False,
 ) -> Source:
-    """Return the source for a video file, or for pictures named by folder, glob or `%05d`.
+    """Return the source for a video, an animation, or pictures named by folder, glob or `%05d`.
 
-    It is not opened yet. `start` and `end` are seconds, `rate` the pictures a second (25). Raises
-    `UsageError` for times that are none, and for the rate of a video file, which has time stamps.
+    It is not opened yet. `start` and `end` are seconds, `rate` the pictures a second (25),
+    `deinterlace` one of `DEINTERLACE`. With `keep_alpha` frames keep their transparency, else they
+    are laid over black. Raises `UsageError` for times that are none, and for the rate of a video
+    file, which has time stamps.
     """
     from rtstyle.errors import UsageError
     from rtstyle.sources.images import DEFAULT_RATE, ImageSequenceSource, is_image_pattern
@@ -28,14 +33,22 @@ def open_video(
 
     check_times(start, end)
     if Path(path).is_dir() or is_image_pattern(path):
-        return ImageSequenceSource(path, rate=rate or DEFAULT_RATE, start=start, end=end)
+        return ImageSequenceSource(
+            path, rate=rate or DEFAULT_RATE, start=start, end=end, keep_alpha=keep_alpha
+        )
     if rate is not None:
         raise UsageError(
             f"--fps is for numbered pictures; {path} has time stamps of its own.",
             "",
             "Leave it out.",
         )
-    return VideoFileSource(path, start=start, end=end)
+    from rtstyle.sources.animation import AnimationSource, is_animation
+
+    if is_animation(Path(path)):
+        return AnimationSource(path, start=start, end=end, keep_alpha=keep_alpha)
+    return VideoFileSource(
+        path, start=start, end=end, deinterlace=deinterlace, keep_alpha=keep_alpha
+    )
 
 
 def open_camera(

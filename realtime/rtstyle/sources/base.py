@@ -37,6 +37,8 @@ class Source(Closing):
     frames: int | None = None
     sample_aspect_ratio: Fraction | None = None
     """Width over height of one pixel, None for square."""
+    has_alpha: bool = False
+    """Whether pictures are transparent in places; known once the source is open."""
     origin: Fraction = Fraction(0)
     """The moment, in seconds on the scale of `pts`, that becomes 0 in an output."""
 

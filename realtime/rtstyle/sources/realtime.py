@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rtstyle.color import square_width, with_square_pixels
 from rtstyle.frame import Frame
+from rtstyle.sources import open_video
 from rtstyle.sources.base import Source
-from rtstyle.sources.video_file import VideoFileSource
 
 
 class RealTimeFileSource(Source):
@@ -25,7 +25,7 @@ class RealTimeFileSource(Source):
     def __init__(self, path: str | Path, *, loop: bool = False) -> None:
         super().__init__()
         self.path, self.loop = Path(path), loop
-        self._file = VideoFileSource(path)
+        self._file = open_video(path)
         self.name = self._file.name
         self._stop = threading.Event()
 
@@ -79,7 +79,7 @@ class RealTimeFileSource(Source):
     def _reopen(self) -> None:
         self._file.close()
         counts = self._file.counts
-        self._file = VideoFileSource(self.path)
+        self._file = open_video(self.path)
         self._file.open()
         self._file.counts.update(counts)
         self.counts = self._file.counts

@@ -18,11 +18,15 @@ import cv2
 import numpy as np
 from av.stream import Disposition
 
+from rtstyle.color import resize
 from rtstyle.errors import SourceError, UsageError
 from rtstyle.frame import Frame, Image
+from rtstyle.picture import hide_transparent
 from rtstyle.sources.base import Source, exact_seconds
+from rtstyle.sources.decoder import open_decoder
+from rtstyle.sources.deinterlace import check_deinterlace, deinterlaced
 from rtstyle.sources.timestamps import TimestampMender
-from rtstyle.yuv import RgbConverter
+from rtstyle.yuv import Alpha, RgbConverter, over
 
 DEFAULT_RATE = Fraction(25)
 Item = TypeVar("Item")
@@ -31,6 +35,8 @@ MISSING = Fraction(1, 2)
 """Seconds that a file may be shorter than its header says without being called cut off."""
 MAX_RESTARTS = 50
 """How often reading goes on after damage before the rest of the file is given up."""
+FAINT = 8
+"""Alpha below which a pixel counts as hidden: codecs do not keep 0 exactly."""
 HELD = Fraction(1, 10)
 """Seconds from the start to the next picture, above which the one still shown comes first."""
 SEEK_BACK = (0, 2, 8, 32)
@@ -41,9 +47,10 @@ class VideoFileSource(Source):
     """Every frame of a video file between `start` and `end` (seconds), with its own time stamp.
 
     A picture that is still shown at `start`, as in slides, counts from there on.
-    Rotation is applied, colours become full-range RGB, transparency becomes black, HDR becomes
-    plain. Damaged packets are skipped and counted in `counts`; a size that changes midway is
-    scaled to the first. Raises `SourceError` for what is no readable video.
+    Rotation is applied, colours become full-range RGB, HDR becomes plain, interlaced frames are
+    made whole by `deinterlace`, one of `DEINTERLACE`. Transparency is laid over black, or kept in
+    the frames with `keep_alpha`. Damaged packets are skipped and counted in `counts`; a size that
+    changes midway is scaled to the first. Raises `SourceError` for what is no readable video.
     """
 
     def __init__(
@@ -53,9 +60,13 @@ class VideoFileSource(Source):
         start: float | None = None,
         end: float | None = None,
         threads: int = 0,
+        deinterlace: str = "auto",
+        keep_alpha: bool = False,
     ) -> None:
         super().__init__()
         check_times(start, end)
+        self._deinterlace = check_deinterlace(deinterlace)
+        self._keep_alpha = keep_alpha
         self.path = Path(path)
         self.name = self.path.name
         self.start, self.end = start, end
@@ -93,7 +104,7 @@ class VideoFileSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         self.open()
-        to_rgb, time_base = RgbConverter(), self._time_base
+        self._to_rgb, time_base = RgbConverter(), self._time_base
         mend = TimestampMender(time_base, round(1 / (self.rate or DEFAULT_RATE) / time_base))
         first = self._seek()
         last = None if self.end is None else self._zero + exact_seconds(self.end)
@@ -117,15 +128,15 @@ class VideoFileSource(Source):
             cut = last is not None and moment >= last
             if before is not None and (cut or moment - self.origin > HELD):
                 until = last if last is not None and cut else moment
-                held = self._held(upright(to_rgb(before), matrix), until)
+                held = self._held(before, matrix, until)
                 yield held
                 index, shown = 1, held.pts
             before = None
             if cut:
                 break
-            image = self._fit(upright(to_rgb(decoded), matrix))
+            image, alpha = self._picture(decoded, matrix)
             duration = self._duration(decoded, following, pts, last)
-            yield Frame(image, index, pts, time_base, time.monotonic(), duration)
+            yield Frame(image, index, pts, time_base, time.monotonic(), duration, alpha)
             index += 1
             longest = max(longest, decoded.duration or 0, pts - shown if index > 1 else 0)
             shown = pts
@@ -134,15 +145,27 @@ class VideoFileSource(Source):
                 self._note_missing(shown + longest, longest)
         if before is not None and not self._stopped and ends > self.origin:
             until = ends if last is None else min(ends, last)
-            yield self._held(upright(to_rgb(before), matrix), until)
+            yield self._held(before, matrix, until)
         elif index == 0 and not self._stopped:
             raise self._nothing_found()
 
-    def _held(self, image: Image, until: Fraction) -> Frame:
+    def _picture(self, decoded: av.VideoFrame, matrix: Matrix | None) -> tuple[Image, Alpha]:
+        """Return a decoded frame upright and of the common size, and its alpha if that is kept."""
+        image, alpha = self._to_rgb.split(decoded)
+        if alpha is not None and not self._keep_alpha:
+            image, alpha = over(image, alpha), None
+        if alpha is None:
+            return self._fit(upright(image, matrix)), None
+        hide_transparent(image, alpha, FAINT)
+        image = self._fit(upright(image, matrix))
+        return image, resize(upright(alpha, matrix), self.height, self.width)
+
+    def _held(self, decoded: av.VideoFrame, matrix: Matrix | None, until: Fraction) -> Frame:
         """Return a picture that was shown before the start as shown from there `until` a moment."""
         pts = math.floor(self.origin / self._time_base)
         duration = max(1, round(until / self._time_base) - pts)
-        return Frame(self._fit(image), 0, pts, self._time_base, time.monotonic(), duration)
+        image, alpha = self._picture(decoded, matrix)
+        return Frame(image, 0, pts, self._time_base, time.monotonic(), duration, alpha)
 
     def _duration(
         self,
@@ -175,8 +198,7 @@ class VideoFileSource(Source):
     def _read_header(self) -> None:
         self._stream = pick_video_stream(self._container, self.path)
         stream = self._stream
-        stream.thread_type = "AUTO"
-        stream.thread_count = self.threads
+        self._decoder = open_decoder(stream, self.name, self.threads)
         self._time_base = stream.time_base or Fraction(1, 90000)
         self.rate = stream.average_rate or stream.guessed_rate or None
         self._zero = Fraction(self._container.start_time or 0, av.time_base)
@@ -204,6 +226,7 @@ class VideoFileSource(Source):
         if self._container.format.name == "avi" and frame.dts is not None:
             self._late = frame.dts - (self._stream.start_time or 0)
         self._matrix = display_matrix(frame)
+        self.has_alpha = RgbConverter().split(frame)[1] is not None
         if turns(self._matrix):
             self.width, self.height = frame.height, frame.width
             if self.sample_aspect_ratio:
@@ -219,8 +242,7 @@ class VideoFileSource(Source):
         self._container.close()
         self._container = open_container(self.path)
         self._stream = pick_video_stream(self._container, self.path)
-        self._stream.thread_type = "AUTO"
-        self._stream.thread_count = self.threads
+        self._decoder = open_decoder(self._stream, self.name, self.threads)
 
     def _find_duration(self) -> float | None:
         stream = self._stream
@@ -265,9 +287,9 @@ class VideoFileSource(Source):
         target = int((first - back) / self._time_base)
         before = self.counts.copy()
         try:
-            self._container.seek(target, stream=self._stream)
+            self._go_to(target)
             frame = next(self._decode(self._stream), None)
-            self._container.seek(target, stream=self._stream)
+            self._go_to(target)
         except av.error.FFmpegError:
             return False
         finally:
@@ -276,6 +298,11 @@ class VideoFileSource(Source):
             self.counts.update(before)
         found = self._stamp(frame)
         return found is not None and found * self._time_base <= first
+
+    def _go_to(self, target: int) -> None:
+        self._container.seek(target, stream=self._stream)
+        # PyAV does so for the streams' own decoders only.
+        self._decoder.flush_buffers()
 
     def _stamp(self, frame: av.VideoFrame | None) -> int | None:
         """Return the presentation time of a frame in ticks, else what its packet had, else None."""
@@ -286,9 +313,13 @@ class VideoFileSource(Source):
         return frame.dts if frame.pts is None else frame.pts
 
     def _decode(self, stream: Any) -> Iterator[av.VideoFrame]:
+        frames = self._decode_packets(stream)
+        return deinterlaced(frames, self._deinterlace, self._time_base, self.counts)
+
+    def _decode_packets(self, stream: Any) -> Iterator[av.VideoFrame]:
         for packet in self._packets(stream):
             try:
-                frames = stream.decode(packet)
+                frames = self._decoder.decode(packet)
             except av.error.FFmpegError:
                 self.counts["damaged packets"] += 1
                 continue
