@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,12 @@ from av.format import Flags
 from av.stream import Discard
 
 from rtstyle.sinks.time_line import TimeLine
-from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder, copy_labels
+from rtstyle.sinks.transcode import (
+    OUT_OF_STEP,
+    AudioTranscoder,
+    SubtitleTranscoder,
+    copy_labels,
+)
 from rtstyle.sources.base import exact_seconds
 from rtstyle.sources.video_file import pick_video_stream
 
@@ -21,6 +27,8 @@ AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopu
 TEXT_ENCODERS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 # FFmpeg writes these into MP4, but hardly any player reads them there.
 UNPLAYABLE = {"mp4": ("pcm_", "vorbis"), "mov": ("vorbis", "opus", "flac")}
+PCM_SILENCE = {"pcm_u8": 0x80, "pcm_mulaw": 0xFF, "pcm_alaw": 0xD5}
+"""The byte of silence; for all other kinds of PCM that can be carried it is 0."""
 WHOLE = ("mov", "matroska")
 """Containers with an index: their time stamps do not break."""
 PRIVATE_METADATA = frozenset(
@@ -71,6 +79,48 @@ class PacketCopy:
 
     def finish(self) -> None:
         """Nothing is held back."""
+
+
+class PcmCopy(PacketCopy):
+    """Muxes plain sound (PCM) into MOV, which counts its samples: a gap becomes silence."""
+
+    def __init__(self, output: Any, stream: Any) -> None:
+        super().__init__(output, stream)
+        codec = stream.codec_context.codec.canonical_name
+        self._level = next((v for k, v in PCM_SILENCE.items() if codec.startswith(k)), 0)
+        bits = re.search(r"\d+", codec)
+        each = int(bits[0]) // 8 if bits else 1
+        self._block = max(1, each) * stream.codec_context.channels
+        self._rate = stream.codec_context.sample_rate
+        # Seconds up to which the samples reach that were written.
+        self._ends: Fraction | None = None
+
+    def carry(self, packet: Any) -> bool:
+        """Mux the packet, after silence if there is a gap before it."""
+        begins = packet.pts * packet.time_base
+        if self._ends is None:
+            self._ends = begins
+        missing = begins - self._ends
+        if missing > OUT_OF_STEP:
+            self._fill(round(missing * self._rate), packet.time_base)
+            self._ends = begins
+        # Counted first: the muxer takes the bytes away.
+        seconds = Fraction(packet.size // self._block, self._rate)
+        if not super().carry(packet):
+            return False
+        self._ends += seconds
+        return True
+
+    def _fill(self, samples: int, time_base: Fraction) -> None:
+        """Mux silence, a second at a time."""
+        begins = self._ends or Fraction(0)
+        for first in range(0, samples, self._rate):
+            part = min(self._rate, samples - first)
+            silent = av.Packet(bytes([self._level]) * (part * self._block))
+            silent.time_base = time_base
+            silent.pts = silent.dts = round((begins + Fraction(first, self._rate)) / time_base)
+            silent.duration = round(Fraction(part, self._rate) / time_base)
+            super().carry(silent)
 
 
 class StreamCopier:
@@ -175,18 +225,21 @@ class StreamCopier:
         codec = stream.codec_context.codec.canonical_name
         refused = UNPLAYABLE.get(self._kind, ())
         if codec in output.supported_codecs and not codec.startswith(refused or ("\0",)):
-            return PacketCopy(output, stream)
+            counted = self._kind == "mov" and codec.startswith("pcm_")
+            return (PcmCopy if counted else PacketCopy)(output, stream)
+        carrier: AudioTranscoder | SubtitleTranscoder
         try:
             if stream.type == "audio":
                 name = AUDIO_ENCODERS[self._kind]
-                carrier: Carrier = AudioTranscoder(output, stream, name)
+                carrier = AudioTranscoder(output, stream, name)
             else:
                 name = TEXT_ENCODERS[self._kind]
                 carrier = SubtitleTranscoder(output, stream, name)
         except (av.error.FFmpegError, ValueError, RuntimeError) as error:
             self.notes.append(f"{label} ({codec}) left out: {self._kind} cannot hold it ({error})")
             return None
-        self.notes.append(f"{label} re-encoded from {codec} to {name}: {self._kind} needs it")
+        told = f"{label} re-encoded from {codec} to {name}{carrier.note}: {self._kind} needs it"
+        self.notes.append(told)
         return carrier
 
     def _seek(self, wanted: list[Any]) -> None:
