@@ -87,6 +87,11 @@ class VideoFileSource(Source):
             # The frames that were asked for side data, see `__iter__`.
             gc.collect(1)
 
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds of one tick, once the file is open."""
+        return Fraction(self._time_base)
+
     def stop(self) -> None:
         """End the iteration after the present frame."""
         self._stopped = True
