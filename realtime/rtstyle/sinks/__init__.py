@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.stream_copy import StreamCopier
     from rtstyle.sources.base import Source
+    from rtstyle.spherical import Spherical
 
 
 def open_output(
@@ -17,10 +18,12 @@ def open_output(
     *,
     encoder: str = "auto",
     copier: StreamCopier | None = None,
+    spherical: Spherical | None = None,
 ) -> Sink:
     """Return the sink for an output name, not opened yet: video, GIF, or pictures.
 
-    A name without a suffix, one that ends in `/`, or an existing folder means pictures in it.
+    `spherical` is the 360-degree tag of a video. A name without a suffix, one that ends in `/`, or
+    an existing folder means pictures in it.
     """
     target = Path(path)
     from rtstyle.sinks.images import PRINTF, ImageSequenceSink
@@ -40,4 +43,5 @@ def open_output(
         origin=source.origin,
         sample_aspect_ratio=source.sample_aspect_ratio,
         copier=copier,
+        spherical=spherical,
     )

@@ -17,6 +17,7 @@ from rtstyle.sinks.pending import GrowingFile, PendingFile, close_anyway, writin
 from rtstyle.sinks.sound_track import SoundTrack
 from rtstyle.sinks.stream_copy import StreamCopier
 from rtstyle.sound import Sound
+from rtstyle.spherical import MATROSKA_TAG, Spherical, tag_mp4
 from rtstyle.yuv import BT709, LIMITED, YuvConverter
 
 CONTAINERS = {
@@ -58,7 +59,8 @@ class VideoFileSink(Sink):
     Pictures become yuv420p, BT.709, limited range, and are tagged so. Time stamps are those of
     the frames minus `origin` seconds. `copier` brings sound and subtitles of a source along. An
     odd width or height is padded by one repeated column or row where the codec (H.264) needs it.
-    The file appears under its name on `close`; `path` then tells where it is.
+    `spherical` is the 360-degree tag that the file gets. The file appears under its name on
+    `close`; `path` then tells where it is.
 
     With `live` the first frame's time becomes 0, and the file has its name from the first frame
     on and can be played at any moment up to the last second, whatever happens to this process.
@@ -77,6 +79,7 @@ class VideoFileSink(Sink):
         threads: int = 0,
         live: bool = False,
         sound: SoundInput | None = None,
+        spherical: Spherical | None = None,
     ) -> None:
         self.path = Path(path)
         self.name = self.path.name
@@ -86,7 +89,7 @@ class VideoFileSink(Sink):
         self._asked, self._origin, self._ratio = encoder, origin, sample_aspect_ratio
         self._copier = copier
         self._threads = threads or max(1, min(4, (os.cpu_count() or 1) // 2))
-        self._live, self._sound = live, sound
+        self._live, self._sound, self._spherical = live, sound, spherical
         self._track: SoundTrack | None = None
         self._pending: PendingFile | None = None
         self._output: Any = None
@@ -143,6 +146,8 @@ class VideoFileSink(Sink):
                     self._track.finish()
                 output, self._output = self._output, None
                 output.close()
+                if self._spherical and self._pending and self.kind in ("mp4", "mov"):
+                    tag_mp4(self._pending.temporary, self._spherical)
         except BaseException:
             self.abort()
             raise
@@ -180,7 +185,9 @@ class VideoFileSink(Sink):
         assert self._pending is not None
         self._shape = frame.image.shape[:2]
         height, width = self._shape
-        options = (LIVE_OPTIONS if self._live else FILE_OPTIONS).get(self.kind, {})
+        options = dict((LIVE_OPTIONS if self._live else FILE_OPTIONS).get(self.kind, {}))
+        for name, value in (self._copier.options(self.kind) if self._copier else {}).items():
+            options[name] = options.get(name, "") + value
         target = str(self._pending.temporary)
         self._output = av.open(target, "w", format=self.kind, options=options)
         chosen = choose_encoder(self._asked, self._output, width, height, self._rate)
@@ -190,6 +197,8 @@ class VideoFileSink(Sink):
             chosen.name, rate=self._rate, options={**chosen.options, **self._tuning(chosen)}
         )
         self._configure(chosen, width, height, frame.time_base)
+        if self._spherical and self.kind in ("matroska", "webm"):
+            self._stream.metadata[MATROSKA_TAG] = self._spherical.xml()
         self._shift = frame.pts if self._live else round(self._origin / frame.time_base)
         if self._copier:
             self._copier.open(self._output, self.kind)

@@ -22,6 +22,7 @@ from rtstyle.errors import SourceError, UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.sources.base import Source, exact_seconds
 from rtstyle.sources.timestamps import TimestampMender
+from rtstyle.spherical import read_spherical
 from rtstyle.yuv import RgbConverter
 
 DEFAULT_RATE = Fraction(25)
@@ -209,6 +210,7 @@ class VideoFileSource(Source):
         if self._container.format.name == "avi" and frame.dts is not None:
             self._late = frame.dts - (self._stream.start_time or 0)
         self._matrix = display_matrix(frame)
+        self.spherical = read_spherical(frame, dict(self._stream.metadata))
         if turns(self._matrix):
             self.width, self.height = frame.height, frame.width
             if self.sample_aspect_ratio:
