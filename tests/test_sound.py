@@ -21,6 +21,7 @@ import sound_layouts
 from sound_layouts import carry, levels
 
 from rtstyle.sinks.mixdown import MixDown
+from rtstyle.sinks.stream_copy import StreamCopier
 
 CHILD = Path(sound_layouts.__file__)
 PATIENCE = 300
@@ -99,3 +100,50 @@ def test_the_first_two_of_many_unknown_channels_are_heard() -> None:
     mix = MixDown("flt", "stereo", 48000)
     heard = np.concatenate([p.to_ndarray().reshape(-1, 2) for p in mix(frame) + mix.flush()])
     np.testing.assert_allclose(heard[1000:4000], np.tile([0.25, -0.5], (3000, 1)), atol=1e-3)
+
+
+def broadcast(path: Path, layout: str, rate: int, begins: int) -> bytes:
+    """A second of tone and picture in MPEG-TS, from the second `begins` on."""
+    with av.open(str(path), "w", format="mpegts") as out:
+        video: Any = out.add_stream("mpeg2video", rate=25)
+        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
+        stream: Any = out.add_stream("aac", rate=rate)
+        stream.codec_context.layout = layout
+        found: list[Any] = []
+        for index in range(25):
+            picture: Any = av.VideoFrame(32, 32, "yuv420p")
+            picture.pts, picture.time_base = 25 * begins + index, Fraction(1, 25)
+            found += video.encode(picture)
+        found += video.encode(None)
+        resampler = av.AudioResampler("fltp", layout, rate, 1024)
+        wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
+        packed = np.repeat(wave.astype(np.float32), channels(layout))[None]
+        frame: Any = av.AudioFrame.from_ndarray(packed, "flt", layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, begins * rate, Fraction(1, rate)
+        for piece in resampler.resample(frame):
+            if piece.samples == 1024:
+                found += stream.encode(piece)
+        found += stream.encode(None)
+        for packet in sorted(found, key=lambda packet: packet.dts * packet.time_base):
+            out.mux(packet)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mov", "matroska", "webm"])
+@pytest.mark.parametrize("second", [("stereo", 48000), ("5.1", 44100)])
+def test_a_broadcast_that_changes_its_sound_is_heard_to_the_end(
+    kind: str, second: tuple[str, int], tmp_path: Path
+) -> None:
+    source, target = tmp_path / "in.ts", tmp_path / f"out.{kind}"
+    first = broadcast(tmp_path / "a.ts", "5.1", 48000, 0)
+    source.write_bytes(first + broadcast(tmp_path / "b.ts", *second, 1))
+    copier = StreamCopier(source)
+    with av.open(str(target), "w", format=kind) as out:
+        copier.open(out, kind)
+        copier.finish(complete=True)
+    assert "mixed down to stereo" in copier.notes[0]
+    with av.open(str(target)) as found:
+        heard = [(f.pts * f.time_base, f.to_ndarray()) for f in found.decode(audio=0)]
+    assert heard[-1][0] > Fraction(9, 5)
+    late = np.concatenate([samples[0] for at, samples in heard if 1.3 < at < 1.8])
+    assert np.sqrt((late**2).mean()) > 0.1

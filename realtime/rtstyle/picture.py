@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from rtstyle.errors import SinkError, SourceError, UsageError
 from rtstyle.frame import Image
+from rtstyle.png_chunks import without_damaged_notes
 
 if TYPE_CHECKING:
     from PIL import Image as Pil
@@ -92,7 +93,7 @@ def read_picture(path: Path, kind: str = "photo") -> Picture:
             # Large photos are welcome here; beyond twice Pillow's mark it raises an error.
             warnings.simplefilter("ignore", Pil.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)
-            with Pil.open(path) as file:
+            with Pil.open(without_damaged_notes(path)) as file:
                 _refuse_animation(file, path)
                 notes = _page_notes(file)
                 file.load()
@@ -138,6 +139,9 @@ def _decode(file: Pil.Image, notes: tuple[str, ...]) -> Picture:
         alpha = np.asarray(upright.getchannel("A"))
         # A layer that hides nothing is no alpha.
         alpha = None if bool((alpha == 255).all()) else alpha
+        if alpha is not None and not alpha.any():
+            # As programs write TGA that have no use for its fourth byte.
+            alpha, notes = None, (*notes, "its alpha hides everything and is left out")
     rgb, note = _to_srgb(upright, profile)
     pixels = np.array(rgb)
     if alpha is not None:

@@ -14,7 +14,7 @@ from av.stream import Discard
 from rtstyle.sinks import keepsakes
 from rtstyle.sinks.packet_copy import Carrier, PacketCopy, PcmCopy, VideoCopy
 from rtstyle.sinks.time_line import TimeLine
-from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder
+from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder, changes_midway
 from rtstyle.sources.base import exact_seconds
 from rtstyle.sources.video_file import pick_video_stream
 
@@ -151,6 +151,9 @@ class StreamCopier:
             return None
         codec = stream.codec_context.codec.canonical_name
         refused = UNPLAYABLE.get(self._kind, ())
+        if codec == "aac" and not context.extradata and changes_midway(self.path, stream.index):
+            # One description of the sound serves the whole file.
+            refused = (*refused, "aac")
         if codec in output.supported_codecs and not codec.startswith(refused or ("\0",)):
             counted = self._kind == "mov" and codec.startswith("pcm_")
             if stream.type == "video":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -99,7 +100,8 @@ class AudioTranscoder:
     def _encode(self, frames: list[Any], last: bool = False) -> None:
         """Encode in pieces of the size that the encoder takes; only the last may be shorter."""
         for frame in frames:
-            frame.pts = None
+            # The queue takes frames of one time base only.
+            frame.pts, frame.time_base = None, self._tick
             self._waiting.write(frame)
         for piece in self._waiting.read_many(self._size, partial=last):
             piece.pts, piece.time_base = self._next, self._tick
@@ -124,6 +126,29 @@ def fitting_rate(name: str, rate: int) -> int:
         return BEST_RATE
     known = sorted(av.Codec(name, "w").audio_rates or (rate,))
     return min((r for r in known if rate <= r <= BEST_RATE), default=BEST_RATE)
+
+
+def changes_midway(path: Path, index: int) -> bool:
+    """Return True if AAC with a header in each packet (ADTS, in MPEG-TS) changes rate or layout.
+
+    Reads the file through, without decoding anything.
+    """
+    first: tuple[int, int] | None = None
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            for packet in container.demux(container.streams[index]):
+                head = bytes(memoryview(packet)[:4]) if packet.size >= 4 else b""
+                if len(head) < 4 or head[0] != 0xFF or head[1] & 0xF0 != 0xF0:
+                    continue
+                # Profile, rate and layout: ISO/IEC 13818-7, section 6.2.
+                now = head[2] & 0xFD, head[3] & 0xC0
+                if first is not None and now != first:
+                    return True
+                first = now
+    except (av.error.FFmpegError, IndexError):
+        # Damage in the middle is told where the packets are carried over.
+        return False
+    return False
 
 
 class SubtitleTranscoder:
