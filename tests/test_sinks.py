@@ -26,9 +26,10 @@ from rtstyle.sinks.base import Sink, SinkClosedError
 from rtstyle.sinks.gif import GifSink
 from rtstyle.sinks.images import ImageSequenceSink, existing_pictures
 from rtstyle.sinks.null import NullSink
+from rtstyle.sinks.packet_copy import PacketCopy
 from rtstyle.sinks.palette import Palette
 from rtstyle.sinks.pending import writing_to
-from rtstyle.sinks.stream_copy import PacketCopy, StreamCopier
+from rtstyle.sinks.stream_copy import StreamCopier
 from rtstyle.sinks.video_file import VideoFileSink
 from rtstyle.sinks.window import WindowSink
 from rtstyle.testing import FakeSink, FakeSource

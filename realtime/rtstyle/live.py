@@ -46,7 +46,7 @@ class LiveSession:
         self._base, self._mixed = studio.look.style, 0.0
         self._before: str | None = None
         self._times: deque[float] = deque()
-        self._latency, self._drops = 0.0, 0
+        self._latency, self._drops, self._failures = 0.0, 0, 0
         self._prepared: tuple[str, Shape] | None = None
         self._actions: dict[str, Callable[[], object]] = {
             "n": lambda: self.turn(1),
@@ -187,6 +187,9 @@ class LiveSession:
         if self.studio.problem is not None:
             self.say(self.studio.problem.what)
             self.studio.problem = None
+        if len(self._recorder.failures) > self._failures:
+            self._failures = len(self._recorder.failures)
+            self.say(self._recorder.failures[-1].what)
         self.prepare()
 
     def prepare(self) -> None:

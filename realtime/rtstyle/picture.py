@@ -150,6 +150,9 @@ def _to_picture(image: Pil.Image, notes: tuple[str, ...]) -> Picture:
     # A layer that hides nothing is no alpha.
     if alpha is not None and bool((alpha == 255).all()):
         alpha = None
+    if alpha is not None and not alpha.any():
+        # As programs write TGA that have no use for its fourth byte.
+        alpha, notes = None, (*notes, "its alpha hides everything and is left out")
     if alpha is not None:
         hide_transparent(rgb, alpha)
     return Picture(rgb, alpha, kept_exif(image), bool(profile), (*notes, *note))

@@ -21,6 +21,7 @@ from rtstyle.limits import (
     check_pixels,
     too_large,
 )
+from rtstyle.png_chunks import without_damaged_notes
 
 if TYPE_CHECKING:
     from PIL import Image as Pil
@@ -105,8 +106,9 @@ def _identify(path: Path) -> Pil.Image:
     from PIL import UnidentifiedImageError
 
     Pil.preinit()
+    source = without_damaged_notes(path)
     try:
-        return Pil.open(path, formats=[name for name in FORMATS if name in Pil.OPEN])
+        return Pil.open(source, formats=[name for name in FORMATS if name in Pil.OPEN])
     except UnidentifiedImageError:
         with path.open("rb") as file:
             head = file.read(12)
@@ -115,7 +117,7 @@ def _identify(path: Path) -> Pil.Image:
 
             pi_heif.register_heif_opener()
         Pil.init()
-        return Pil.open(path, formats=[name for name in FORMATS if name in Pil.OPEN])
+        return Pil.open(source, formats=[name for name in FORMATS if name in Pil.OPEN])
 
 
 def _is_raw(path: Path, file: Pil.Image) -> bool:
@@ -195,7 +197,9 @@ def _decode_cut(path: Path) -> tuple[Pil.Image, str]:
     with _truncated:
         before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
         try:
-            image = Pil.open(path, formats=[name for name in FORMATS if name in Pil.OPEN])
+            image = Pil.open(
+                without_damaged_notes(path), formats=[n for n in FORMATS if n in Pil.OPEN]
+            )
             image.load()
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = before

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rtstyle.frame import Frame, Image
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.stream_copy import StreamCopier
+    from rtstyle.spherical import Spherical
     from rtstyle.stylizer import Stylizer
 
 MOST_STREAMS = 4
@@ -75,6 +76,7 @@ def stylize_video(
     precision: str = "auto",
     encoder: str = "auto",
     audio: bool = True,
+    keep_location: bool = False,
     overwrite: bool = False,
     stylizer: Stylizer | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -85,13 +87,15 @@ def stylize_video(
     `start` and `end` are seconds, `rate` numbered pictures a second (25; a video has its own),
     `height` scales to that many rows, `side_by_side` puts the original to the left. `deinterlace`
     is `auto`, `on` or `off`; `background`, a name or #rrggbb, is what transparent pictures are laid
-    over where the output has no transparency. `audio=False` leaves sound and subtitles out.
-    `style`, `style_scale`, `match_color` (to the first frame) and `sweep`, which goes from one
-    style to another over the clip, `device` and `precision` are those of `Stylizer`; `mask` is a
-    picture, or a video whose regions are even grey levels from black to white. `stylizer` uses a
-    model that is open already, and all that concerns painting but a mask video is then its own. An
-    existing file is replaced only with `overwrite`, and only once the new one is whole; after
-    Ctrl-C the report is `stopped` and what was done is kept as partial. Raises `RtstyleError`s.
+    over where the output has no transparency. `audio=False` leaves sound and subtitles out, and all
+    tags with them; `keep_location` keeps what tells where a video was taken. A 360-degree video is
+    painted without a seam and keeps its tag. `style`, `style_scale`, `match_color` (to the first
+    frame) and `sweep`, which goes from one style to another over the clip, `device` and `precision`
+    are those of `Stylizer`; `mask` is a picture, or a video whose regions are even grey levels from
+    black to white. `stylizer` uses a model that is open already, and all that concerns painting but
+    a mask video is then its own. An existing file is replaced only with `overwrite`, and only once
+    the new one is whole; after Ctrl-C the report is `stopped` and what was done is kept as partial.
+    Raises `RtstyleError`s.
     """
     check_output(Path(source), Path(output), overwrite)
     keep_what_is_read(Path(output), style, mask, sweep)
@@ -104,8 +108,13 @@ def stylize_video(
         frames.open()
         keep = frames.has_alpha and not side_by_side and keeps_alpha(Path(output), encoder)
         with_sound = audio and isinstance(frames, VideoFileSource)
-        copier = make_copier(Path(source), output, start, end) if with_sound else None
-        sink = open_output(output, frames, encoder=encoder, copier=copier, alpha=keep)
+        copier = (
+            make_copier(Path(source), output, start, end, keep_location) if with_sound else None
+        )
+        spherical, lost = kept_sphere(frames.spherical, Path(output), side_by_side)
+        sink = open_output(
+            output, frames, encoder=encoder, copier=copier, alpha=keep, spherical=spherical
+        )
         stack.callback(sink.abort)
         sink.open()
         if stylizer is None:
@@ -116,6 +125,8 @@ def stylize_video(
                 match_color=match_color, precision=precision,
             )  # fmt: skip
             stylizer = stack.enter_context(opened)
+        sphere = frames.spherical
+        stylizer.wrap = sphere is not None and sphere.wraps
         moving = None
         if mask is not None and is_video(Path(mask)):
             moving = stack.enter_context(MovingMask(Path(mask), start, frames.rate))
@@ -131,6 +142,7 @@ def stylize_video(
         mine.pop_all()
         report = pipeline.run()
     done = summarize(report, sink, painter, copier)
+    done.notes += lost
     if frames.has_alpha and not keep:
         done.notes.append(f"transparency laid over {background}: this output does not keep it")
     return done
@@ -301,8 +313,30 @@ def file_key(file: Path) -> tuple[int, int] | Path:
     return status.st_dev, status.st_ino
 
 
+def kept_sphere(
+    spherical: Spherical | None, output: Path, side_by_side: bool
+) -> tuple[Spherical | None, list[str]]:
+    """Return the 360-degree tag that an output can have, and what is said if that is none."""
+    from rtstyle.sinks.video_file import CONTAINERS
+    from rtstyle.spherical import EQUIRECTANGULAR
+
+    if spherical is None:
+        return None, []
+    if side_by_side:
+        return None, ["the 360-degree tag is left out: beside the original it is no sphere"]
+    if output.suffix.lower() not in CONTAINERS or output.is_dir():
+        return None, ["the 360-degree tag is left out: only videos have it"]
+    if spherical.projection != EQUIRECTANGULAR:
+        return None, [f"the 360-degree tag is left out: its projection is {spherical.name}"]
+    return spherical, []
+
+
 def make_copier(
-    source: Path, output: str | Path, start: float | None, end: float | None
+    source: Path,
+    output: str | Path,
+    start: float | None,
+    end: float | None,
+    keep_location: bool = False,
 ) -> StreamCopier | None:
     """Return what carries sound and subtitles over, or None where there is no place for them."""
     from rtstyle.sinks.stream_copy import StreamCopier
@@ -310,7 +344,7 @@ def make_copier(
 
     if not source.is_file() or Path(output).suffix.lower() not in CONTAINERS:
         return None
-    return StreamCopier(source, start=start, end=end)
+    return StreamCopier(source, start=start, end=end, keep_location=keep_location)
 
 
 def summarize(

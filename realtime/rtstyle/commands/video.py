@@ -117,6 +117,9 @@ def video(
     no_audio: Annotated[
         bool, typer.Option("--no-audio", help="Leave sound and subtitles out.")
     ] = False,
+    keep_location: Annotated[
+        bool, typer.Option("--keep-location", help="Keep the place where it was taken.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing outputs.")
     ] = False,
@@ -136,6 +139,7 @@ def video(
         "background": background,
         "encoder": encoder,
         "audio": not no_audio,
+        "keep_location": keep_location,
         "overwrite": overwrite,
     }
     model: dict[str, Any] = {

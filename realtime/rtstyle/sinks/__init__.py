@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.stream_copy import StreamCopier
     from rtstyle.sources.base import Source
+    from rtstyle.spherical import Spherical
 
 
 def open_output(
@@ -18,12 +19,13 @@ def open_output(
     encoder: str = "auto",
     copier: StreamCopier | None = None,
     alpha: bool = False,
+    spherical: Spherical | None = None,
 ) -> Sink:
     """Return the sink for an output name, not opened yet: video, GIF, or pictures.
 
     With `alpha` it keeps the transparency of frames, where `keeps_alpha` says so of its name.
-
-    A name without a suffix, one that ends in `/`, or an existing folder means pictures in it.
+    `spherical` is the 360-degree tag of a video. A name without a suffix, one that ends in `/`, or
+    an existing folder means pictures in it.
     """
     target = Path(path)
     from rtstyle.sinks.images import PRINTF, ImageSequenceSink
@@ -46,4 +48,5 @@ def open_output(
         sample_aspect_ratio=source.sample_aspect_ratio,
         copier=copier,
         alpha=alpha,
+        spherical=spherical,
     )

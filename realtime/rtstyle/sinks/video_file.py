@@ -18,6 +18,7 @@ from rtstyle.sinks.pending import GrowingFile, PendingFile, close_anyway, writin
 from rtstyle.sinks.sound_track import SoundTrack
 from rtstyle.sinks.stream_copy import StreamCopier
 from rtstyle.sound import Sound
+from rtstyle.spherical import MATROSKA_TAG, Spherical, tag_mp4
 from rtstyle.yuv import BT709, LIMITED, YuvConverter
 
 CONTAINERS = {
@@ -60,7 +61,8 @@ class VideoFileSink(Sink):
     the frames minus `origin` seconds. `copier` brings sound and subtitles of a source along. An
     odd width or height is padded by one repeated column or row where the codec (H.264) needs it.
     With `alpha` the transparency of the frames is kept, where `keeps_alpha` says so of `path`.
-    The file appears under its name on `close`; `path` then tells where it is.
+    `spherical` is the 360-degree tag that the file gets. The file appears under its name on
+    `close`; `path` then tells where it is.
 
     With `live` the first frame's time becomes 0, and the file has its name from the first frame
     on and can be played at any moment up to the last second, whatever happens to this process.
@@ -80,6 +82,7 @@ class VideoFileSink(Sink):
         live: bool = False,
         sound: SoundInput | None = None,
         alpha: bool = False,
+        spherical: Spherical | None = None,
     ) -> None:
         self.path = Path(path)
         self.name = self.path.name
@@ -89,7 +92,7 @@ class VideoFileSink(Sink):
         self._asked, self._origin, self._ratio = encoder, origin, sample_aspect_ratio
         self._copier = copier
         self._threads = threads or max(1, min(4, (os.cpu_count() or 1) // 2))
-        self._live, self._sound = live, sound
+        self._live, self._sound, self._spherical = live, sound, spherical
         self._alpha = AlphaConverter(self.kind) if alpha else None
         self._track: SoundTrack | None = None
         self._pending: PendingFile | None = None
@@ -150,6 +153,8 @@ class VideoFileSink(Sink):
                     self._track.finish()
                 output, self._output = self._output, None
                 output.close()
+                if self._spherical and self._pending and self.kind in ("mp4", "mov"):
+                    tag_mp4(self._pending.temporary, self._spherical)
         except BaseException:
             self.abort()
             raise
@@ -187,7 +192,9 @@ class VideoFileSink(Sink):
         assert self._pending is not None
         self._shape = frame.image.shape[:2]
         height, width = self._shape
-        options = (LIVE_OPTIONS if self._live else FILE_OPTIONS).get(self.kind, {})
+        options = dict((LIVE_OPTIONS if self._live else FILE_OPTIONS).get(self.kind, {}))
+        for name, value in (self._copier.options(self.kind) if self._copier else {}).items():
+            options[name] = options.get(name, "") + value
         target = str(self._pending.temporary)
         self._output = av.open(target, "w", format=self.kind, options=options)
         if self._alpha is not None:
@@ -200,6 +207,8 @@ class VideoFileSink(Sink):
             chosen.name, rate=self._rate, options={**chosen.options, **self._tuning(chosen)}
         )
         self._configure(chosen, width, height, frame.time_base)
+        if self._spherical and self.kind in ("matroska", "webm"):
+            self._stream.metadata[MATROSKA_TAG] = self._spherical.xml()
         self._shift = frame.pts if self._live else round(self._origin / frame.time_base)
         if self._copier:
             self._copier.open(self._output, self.kind)

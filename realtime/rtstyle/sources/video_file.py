@@ -26,6 +26,7 @@ from rtstyle.sources.base import Source, exact_seconds
 from rtstyle.sources.decoder import open_decoder
 from rtstyle.sources.deinterlace import check_deinterlace, deinterlaced
 from rtstyle.sources.timestamps import TimestampMender
+from rtstyle.spherical import read_spherical
 from rtstyle.yuv import Alpha, RgbConverter, over
 
 DEFAULT_RATE = Fraction(25)
@@ -227,6 +228,7 @@ class VideoFileSource(Source):
             self._late = frame.dts - (self._stream.start_time or 0)
         self._matrix = display_matrix(frame)
         self.has_alpha = RgbConverter().split(frame)[1] is not None
+        self.spherical = read_spherical(frame, dict(self._stream.metadata))
         if turns(self._matrix):
             self.width, self.height = frame.height, frame.width
             if self.sample_aspect_ratio:
