@@ -81,8 +81,7 @@ def paint_file(
     output_format(output)
     picture = read_picture(source)
     painted, tiles = paint_picture(stylizer, picture)
-    write_picture(painted, output, quality)
-    notes = painted.notes
+    notes = (*painted.notes, *write_picture(painted, output, quality))
     if painted.alpha is not None and output_format(output) == "JPEG":
         notes = (*notes, "JPEG has no transparency: it was laid over white")
     height, width = painted.rgb.shape[:2]

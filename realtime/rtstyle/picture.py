@@ -8,7 +8,6 @@ would clip them.
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtstyle.beside import replacing
 from rtstyle.errors import SinkError, SourceError, UsageError
 from rtstyle.frame import Image
 
@@ -243,10 +243,11 @@ def check_quality(quality: int) -> None:
         raise UsageError(f"A quality of {quality} is out of range.", "", "Use 1 to 100.")
 
 
-def write_picture(picture: Picture, path: Path, quality: int = DEFAULT_QUALITY) -> None:
+def write_picture(picture: Picture, path: Path, quality: int = DEFAULT_QUALITY) -> tuple[str, ...]:
     """Write a photo in the format of the file's extension, by a temporary file beside it.
 
-    `quality` is 1 to 100, for JPEG and WebP. JPEG has no alpha: it is laid over white. Raises
+    `quality` is 1 to 100, for JPEG and WebP. JPEG has no alpha: it is laid over white. Returns
+    notes on what was lost. Raises
     `UsageError` for an extension or a quality that does not exist, `SinkError` if writing fails;
     an existing file is then left as it was.
     """
@@ -254,17 +255,29 @@ def write_picture(picture: Picture, path: Path, quality: int = DEFAULT_QUALITY) 
     check_quality(quality)
     image = _to_pil(picture, kind)
     options = _save_options(picture, kind, quality)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        image.save(partial, format=kind, **options)
-        partial.replace(path)
+        with replacing(path) as partial:
+            return _save(image, partial, kind, options)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SinkError(
             f"{path} cannot be written.", why, "Check the folder and its space."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+def _save(image: Pil.Image, path: Path, kind: str, options: dict[str, Any]) -> tuple[str, ...]:
+    """Encode a photo into `path`; return a note if its EXIF had to be left out."""
+    try:
+        image.save(path, format=kind, **options)
+    except OSError:
+        raise
+    except Exception as error:
+        # Pillow reads EXIF again to write TIFF, and raises whatever broken tags lead it to.
+        if "exif" not in options:
+            raise
+        image.save(path, format=kind, **{k: v for k, v in options.items() if k != "exif"})
+        return (f"the EXIF was left out: it is broken ({type(error).__name__}: {error})",)
+    return ()
 
 
 def _to_pil(picture: Picture, kind: str) -> Pil.Image:

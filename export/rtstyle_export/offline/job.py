@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from rtstyle.beside import with_addition
 from rtstyle.errors import DeviceError
 from rtstyle.frame import Image
 from rtstyle.picture import Picture, write_picture
@@ -86,7 +87,7 @@ class Watch:
 
 def state_file(output: Path) -> Path:
     """Return where the state of a painting that was stopped is kept: `out.png.state`."""
-    return output.with_name(f"{output.name}.state")
+    return with_addition(output, f"{output.suffix}.state", "")
 
 
 def run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import cv2
 
+from rtstyle.beside import sweep, temporary_name, with_addition
 from rtstyle.color import with_square_pixels
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
@@ -98,7 +98,8 @@ class ImageSequenceSink(Sink):
         named = self.path == self._folder and not self._folder.exists()
         beside = self._folder.parent if named else self._folder
         check_folder(beside)
-        temporary = beside / f".rtstyle.{secrets.token_hex(4)}.tmp"
+        sweep(beside)
+        temporary = temporary_name(beside / "pictures")
         with writing_to(self.path):
             temporary.mkdir()
         self._temporary = temporary
@@ -171,6 +172,6 @@ class ImageSequenceSink(Sink):
 
     def _partial_folder(self) -> Path:
         if self.path == self._folder:
-            return self._folder.with_name(f"{self._folder.name}.partial")
+            return with_addition(self._folder, f"{self._folder.suffix}.partial", "")
         stem = PRINTF.sub("", Path(self._pattern).stem).strip("_-. ") or "frames"
-        return self._folder / f"{stem}.partial"
+        return with_addition(self._folder / stem, ".partial", "")
