@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from rtstyle.beside import replacing
 from rtstyle.errors import SinkError, SourceError, UsageError
+from rtstyle.feed import is_pipe, read_pipe
 from rtstyle.frame import Image
+from rtstyle.names import not_there
 
 if TYPE_CHECKING:
     from PIL import Image as Pil
@@ -40,6 +42,8 @@ OUTPUT_FORMATS = {
 }
 
 DEFAULT_QUALITY = 95
+MOST_BYTES = 1 << 30
+"""Bytes of a photo that comes through a pipe, at most."""
 
 # Descriptive EXIF tags; the others describe the layout of the source file.
 _KEPT_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
@@ -86,13 +90,13 @@ def read_picture(path: Path, kind: str = "photo") -> Picture:
     from PIL import UnidentifiedImageError
 
     if path.is_dir() or not path.exists():
-        raise SourceError(f"There is no {kind} {path}.", "", "Check the path.")
+        raise SourceError(f"There is no {kind} {path}.", "", not_there(path))
     try:
         with warnings.catch_warnings():
             # Large photos are welcome here; beyond twice Pillow's mark it raises an error.
             warnings.simplefilter("ignore", Pil.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)
-            with Pil.open(path) as file:
+            with Pil.open(read_pipe(path, MOST_BYTES, kind) if is_pipe(path) else path) as file:
                 _refuse_animation(file, path)
                 notes = _page_notes(file)
                 file.load()

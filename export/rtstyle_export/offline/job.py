@@ -95,7 +95,7 @@ def run(
     size: tuple[int, int],
     plan: Plan,
     settings: Settings,
-    write: Callable[[Image], None],
+    write: Callable[[Image], object],
     state: Path,
     *,
     resume: bool = False,

@@ -17,15 +17,29 @@ def open_output(
     *,
     encoder: str = "auto",
     copier: StreamCopier | None = None,
+    kind: str | None = None,
 ) -> Sink:
     """Return the sink for an output name, not opened yet: video, GIF, or pictures.
 
-    A name without a suffix, one that ends in `/`, or an existing folder means pictures in it.
+    `kind` is FFmpeg's name of a format, for a pipe. A name without a suffix, one that ends in `/`,
+    or an existing folder means pictures in it.
     """
     target = Path(path)
-    from rtstyle.sinks.images import PRINTF, ImageSequenceSink
+    from rtstyle.sinks.images import ImageSequenceSink, is_pattern
 
-    if PRINTF.search(target.name) or target.is_dir() or not target.suffix:
+    if kind is not None:
+        from rtstyle.sinks.pipe import PipeSink
+
+        return PipeSink(
+            target,
+            kind,
+            rate=source.rate,
+            encoder=encoder,
+            origin=source.origin,
+            sample_aspect_ratio=source.sample_aspect_ratio,
+            copier=copier,
+        )
+    if is_pattern(target) or target.is_dir() or not target.suffix:
         return ImageSequenceSink(target, sample_aspect_ratio=source.sample_aspect_ratio)
     if target.suffix.lower() == ".gif":
         from rtstyle.sinks.gif import GifSink

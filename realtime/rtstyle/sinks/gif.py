@@ -12,6 +12,7 @@ import numpy as np
 from rtstyle.color import with_square_pixels
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame, Image
+from rtstyle.names import as_file
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.palette import Palette
 from rtstyle.sinks.pending import PendingFile, close_anyway, writing_to
@@ -124,7 +125,7 @@ class GifSink(Sink):
         self._pending = pending
         self._shape = frame.image.shape[:2]
         height, width = with_square_pixels(frame.image, self._ratio).shape[:2]
-        self._output = av.open(str(pending.temporary), "w", format="gif")
+        self._output = av.open(as_file(pending.temporary), "w", format="gif")
         self._stream = self._output.add_stream("gif", rate=Fraction(100, FASTEST))
         self._stream.width, self._stream.height = width, height
         self._stream.pix_fmt = "pal8"

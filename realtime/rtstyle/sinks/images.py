@@ -18,8 +18,8 @@ from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.pending import check_folder, keep_aside, rename, writing_to
+from rtstyle.sources.images import PRINTF
 
-PRINTF = re.compile(r"%0?\d*d")
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 # PNG at 1 is three times as fast as at OpenCV's 3, and a tenth larger.
 QUALITY = {
@@ -27,6 +27,11 @@ QUALITY = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
     ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
 }
+
+
+def is_pattern(path: Path) -> bool:
+    """Return True if a name numbers pictures: `out_%05d.png`, but not `100%done.mp4`."""
+    return path.suffix.lower() in SUFFIXES and bool(PRINTF.search(path.name))
 
 
 def split_target(path: Path) -> tuple[Path, str]:

@@ -12,13 +12,16 @@ import av.error
 from av.format import Flags
 from av.stream import Discard
 
+from rtstyle.media import Media, as_media
 from rtstyle.sinks.time_line import TimeLine
 from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder, copy_labels
 from rtstyle.sources.base import exact_seconds
 from rtstyle.sources.video_file import pick_video_stream
 
-AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
-TEXT_ENCODERS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "nut": "aac", "webm": "libopus"}
+TEXT_ENCODERS = {
+    "mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "nut": "subrip", "webm": "webvtt",
+}  # fmt: skip
 # FFmpeg writes these into MP4, but hardly any player reads them there.
 UNPLAYABLE = {"mp4": ("pcm_", "vorbis"), "mov": ("vorbis", "opus", "flac")}
 WHOLE = ("mov", "matroska")
@@ -81,8 +84,12 @@ class StreamCopier:
     packets that could not be carried over.
     """
 
-    def __init__(self, path: Path, *, start: float | None = None, end: float | None = None) -> None:
-        self.path = path
+    def __init__(
+        self, path: str | Path | Media, *, start: float | None = None, end: float | None = None
+    ) -> None:
+        self._media = as_media(path)
+        # A pipe is read from its beginning on, while the picture has hardly begun.
+        self._reserved = self._media.reserve()
         self.notes: list[str] = []
         self._lost = 0
         self._start, self._end = start, end
@@ -99,7 +106,7 @@ class StreamCopier:
 
     def open(self, output: Any, kind: str) -> None:
         """Open the source and add its streams to `output`, before its header is written."""
-        self._input = av.open(str(self.path), metadata_errors="replace")
+        self._input = self._reserved.open()
         self._kind = kind
         zero = max(Fraction(self._input.start_time or 0, av.time_base), Fraction(0))
         self._origin = zero + exact_seconds(self._start)
@@ -123,12 +130,14 @@ class StreamCopier:
             self._line = TimeLine(self._demux(read), master)
             self._packets = filter(self._place, self._line)
             self._held = next(self._packets, None)
+        else:
+            self._reserved.close()
 
     def _master(self) -> int | None:
         """Return the picture's stream where time lines break, and all must break in step."""
         if any(name in self._input.format.name for name in WHOLE):
             return None
-        return int(pick_video_stream(self._input, self.path).index)
+        return int(pick_video_stream(self._input, self._media.name).index)
 
     def advance(self, seconds: Fraction) -> None:
         """Mux everything that belongs up to `seconds` on the output's scale."""
@@ -159,6 +168,7 @@ class StreamCopier:
         if self._input is not None:
             self._input.close()
             self._input = None
+        self._reserved.close()
 
     def _carrier(self, output: Any, stream: Any) -> Carrier | None:
         """Return what moves this stream into the output; None leaves it out."""

@@ -11,6 +11,7 @@ import av
 
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
+from rtstyle.names import as_file
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.encoders import EncoderChoice, choose_encoder
 from rtstyle.sinks.pending import GrowingFile, PendingFile, close_anyway, writing_to
@@ -180,10 +181,8 @@ class VideoFileSink(Sink):
         assert self._pending is not None
         self._shape = frame.image.shape[:2]
         height, width = self._shape
-        options = (LIVE_OPTIONS if self._live else FILE_OPTIONS).get(self.kind, {})
-        target = str(self._pending.temporary)
-        self._output = av.open(target, "w", format=self.kind, options=options)
-        chosen = choose_encoder(self._asked, self._output, width, height, self._rate)
+        self._output = av.open(self._target(), "w", format=self.kind, options=self._options())
+        chosen = self._choose(width, height)
         self.encoder = chosen
         self._to_yuv = YuvConverter(chosen.even)
         self._stream = self._output.add_stream(
@@ -198,6 +197,19 @@ class VideoFileSink(Sink):
             self._zero = frame.captured_at
             # What waited since an earlier recording does not belong into this one.
             self._sound.take()
+
+    def _target(self) -> Any:
+        """Return what PyAV writes to."""
+        assert self._pending is not None
+        return as_file(self._pending.temporary)
+
+    def _options(self) -> dict[str, str]:
+        """Return the options of the container."""
+        return (LIVE_OPTIONS if self._live else FILE_OPTIONS).get(self.kind, {})
+
+    def _choose(self, width: int, height: int) -> EncoderChoice:
+        """Return the encoder for the open container. Raises `SinkError`."""
+        return choose_encoder(self._asked, self._output, width, height, self._rate)
 
     def _take_sound(self) -> None:
         if self._track is not None and self._sound is not None:
