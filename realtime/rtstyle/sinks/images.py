@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.pending import check_folder, keep_aside, rename, writing_to
+from rtstyle.sinks.room import cut_short, why_full
 from rtstyle.sources.images import PRINTF
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
@@ -122,8 +124,24 @@ class ImageSequenceSink(Sink):
             good, data = cv2.imencode(suffix, bgr, QUALITY.get(suffix.lower(), []))
             if not good:
                 raise SinkError(f"{self.path} cannot be written.", f"{suffix} cannot be encoded.")
-            (self._temporary / (self._pattern % self._count)).write_bytes(data.tobytes())
+            self._write_picture(self._temporary / (self._pattern % self._count), data.tobytes())
             self._bytes += data.size
+
+    def _write_picture(self, picture: Path, data: bytes) -> None:
+        """Write a picture. Raises `SinkError` on a full disk, and keeps the pictures before it."""
+        try:
+            picture.write_bytes(data)
+        except OSError as error:
+            why = why_full(error)
+            if not why:
+                raise
+            with suppress(OSError):
+                picture.unlink(missing_ok=True)
+            kept = None
+            if self._count > 1 and self._temporary is not None:
+                kept = keep_aside(self._temporary, self._partial_folder())
+                self._temporary = None
+            raise cut_short(self.path, why, kept) from error
 
     def close(self, complete: bool = True) -> None:
         """Move the pictures into place; nothing if no frame came."""

@@ -80,8 +80,8 @@ class StreamCopier:
     """Reads the other streams of `path` beside the video and muxes them in step with it.
 
     `start` and `end` are seconds as in the source; the output begins at 0. Only what is needed
-    next is in memory. `notes` says what was re-encoded or left out, and why; `damaged` counts
-    packets that could not be carried over.
+    next is in memory. `carried` are the bytes so far. `notes` says what was re-encoded or left out,
+    and why; `damaged` counts packets that could not be carried over.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class StreamCopier:
         # A pipe is read from its beginning on, while the picture has hardly begun.
         self._reserved = self._media.reserve()
         self.notes: list[str] = []
+        self.carried = 0
         self._lost = 0
         self._start, self._end = start, end
         self._input: Any = None
@@ -148,7 +149,9 @@ class StreamCopier:
     def _carry(self, packet: Any) -> None:
         """Hand a packet to its carrier; one that it cannot take is counted, not the end."""
         try:
+            size = packet.size
             if self._carriers[packet.stream.index].carry(packet):
+                self.carried += size
                 return
         except (av.error.InvalidDataError, av.error.ArgumentError, OverflowError):
             pass

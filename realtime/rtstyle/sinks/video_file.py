@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
 import av
+import av.error
 
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
@@ -15,6 +18,7 @@ from rtstyle.names import as_file
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.encoders import EncoderChoice, choose_encoder
 from rtstyle.sinks.pending import GrowingFile, PendingFile, close_anyway, writing_to
+from rtstyle.sinks.room import NoRoomError, Room, cut_short, why_full
 from rtstyle.sinks.sound_track import SoundTrack
 from rtstyle.sinks.stream_copy import StreamCopier
 from rtstyle.sound import Sound
@@ -90,6 +94,8 @@ class VideoFileSink(Sink):
         self._live, self._sound = live, sound
         self._track: SoundTrack | None = None
         self._pending: PendingFile | None = None
+        self._room: Room | None = None
+        self._muxed = 0
         self._output: Any = None
         self._stream: Any = None
         self._shift = 0
@@ -108,11 +114,12 @@ class VideoFileSink(Sink):
             )
         if self._pending is None:
             self._pending = GrowingFile(self.path) if self._live else PendingFile(self.path)
+            self._room = None if self._live else Room(self._pending.temporary)
 
     def write(self, frame: Frame) -> None:
         """Encode one frame, and copy what else belongs before it."""
         self.open()
-        with writing_to(self.path):
+        with writing_to(self.path), self._keeping():
             if self._output is None:
                 self._start(frame)
             if frame.image.shape[:2] != self._shape:
@@ -125,7 +132,7 @@ class VideoFileSink(Sink):
             if self._copier:
                 self._copier.advance(picture.pts * frame.time_base)
             for packet in self._stream.encode(picture):
-                self._output.mux(packet)
+                self._mux(packet)
             self._take_sound()
 
     def close(self, complete: bool = True) -> None:
@@ -134,9 +141,9 @@ class VideoFileSink(Sink):
             self.abort()
             return
         try:
-            with writing_to(self.path):
+            with writing_to(self.path), self._keeping():
                 for packet in self._last_packets():
-                    self._output.mux(packet)
+                    self._mux(packet)
                 if self._copier:
                     self._copier.finish(complete)
                 self._take_sound()
@@ -150,6 +157,46 @@ class VideoFileSink(Sink):
         if self._pending:
             self.path = self._pending.commit(complete)
             self._pending = None
+
+    def _mux(self, packet: Any) -> None:
+        """Write a packet of pictures. Raises `NoRoomError` where no index would fit behind it."""
+        if self._room is not None:
+            self._room.take(packet.size, self._copier.carried if self._copier else 0)
+        self._output.mux(packet)
+        self._muxed += 1
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """Keep what was painted when there is no room for more, and raise `SinkError`."""
+        try:
+            yield
+        except NoRoomError as limit:
+            raise cut_short(self.path, str(limit), self._keep()) from None
+        except (OSError, av.error.FFmpegError) as error:
+            why = "" if self._room is None else why_full(error)
+            if not why:
+                raise
+            raise cut_short(self.path, why, self._keep()) from error
+
+    def _keep(self) -> Path | None:
+        """Finish the file with what it has, and return its name; None if nothing can be played."""
+        output, self._output = self._output, None
+        whole = True
+        try:
+            if self._copier and output is not None:
+                self._copier.finish(complete=False)
+            if output is not None:
+                output.close()
+        except (av.error.FFmpegError, OSError, ValueError, RuntimeError):
+            # MP4 cannot be played without the index at its end, the others up to where they end.
+            whole = self.kind in ("matroska", "webm")
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return None
+        if not whole or not self._muxed:
+            pending.discard()
+            return None
+        return pending.commit(complete=False)
 
     def _last_packets(self) -> list[Any]:
         """Return what the encoder held back, with the time for which the last picture is shown."""
