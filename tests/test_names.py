@@ -179,6 +179,75 @@ class TestLeftOvers:
         assert names(tmp_path) == ["clip.mp4", "out.mp4"]
 
 
+KILLED = """
+import os, signal, sys
+import rtstyle.image
+painted, paint = [], rtstyle.image.paint_file
+
+def paint_two(*words, **options):
+    if len(painted) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    painted.append(paint(*words, **options))
+    return painted[-1]
+
+rtstyle.image.paint_file = paint_two
+from rtstyle.cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+class TestFolders:
+    @pytest.fixture
+    def cut_short(self, tmp_path: Path) -> tuple[Path, Path]:
+        """A folder of four photos, and that of the paintings, of which two were made."""
+        photos, out = tmp_path / "photos", tmp_path / "out"
+        photos.mkdir()
+        for number in range(4):
+            painting(photos / f"{number}.jpg", (number * 60, 100, 100))
+        words = ("image", photos, out, "--style", "invert", "--device", "onnxruntime:cpu")
+        killed = subprocess.run([sys.executable, "-c", KILLED, *words], check=False)
+        assert killed.returncode == -9
+        return photos, out
+
+    def paint(self, photos: Path, out: Path, *words: object) -> int:
+        return command(
+            "image", photos, out, "--style", "invert", "--device", "onnxruntime:cpu", *words
+        )
+
+    def test_a_killed_run_goes_on(
+        self, cut_short: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        _, out = cut_short
+        before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.jpg")}
+        assert sorted(before) == ["0.jpg", "1.jpg"]
+        assert self.paint(*cut_short) == 0
+        assert "going on: 2 photos were painted before" in capsys.readouterr().err
+        assert names(out) == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
+        assert {name: (out / name).stat().st_mtime_ns for name in before} == before
+        # What is done is not gone on with.
+        assert self.paint(*cut_short) == 2
+        assert "exists already" in capsys.readouterr().err
+
+    def test_another_run_does_not_go_on(self, cut_short: tuple[Path, Path]) -> None:
+        photos, out = cut_short
+        assert self.paint(*cut_short, "--strength", 0.5) == 2
+        painting(photos / "0.jpg", (1, 2, 3))
+        assert self.paint(*cut_short) == 2
+        assert self.paint(*cut_short, "--overwrite") == 0
+        assert [name for name in names(out) if not name.startswith(".")] == [
+            f"{number}.jpg" for number in range(4)
+        ]
+
+    @pytest.mark.parametrize("text", ["", "[]", '{"run": 1}', "{" * 100_000, '{"outputs": 3}'])
+    def test_a_damaged_note_is_no_note(
+        self, cut_short: tuple[Path, Path], text: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (cut_short[1] / ".rtstyle-run.json").write_text(text)
+        assert self.paint(*cut_short) == 2
+        assert "exists already" in capsys.readouterr().err
+
+
 class TestTerminals:
     """In processes of their own: a stream takes its encoding at the start."""
 
