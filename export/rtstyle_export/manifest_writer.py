@@ -128,7 +128,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         return {"version": 1, "styles": {}}
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"{path} cannot be read.", str(error), MANIFEST_TODO) from error
     if not isinstance(data, dict) or not isinstance(data.get("styles"), dict):
         raise TrainingError(f"{path} is no manifest of styles.", "", MANIFEST_TODO)

@@ -309,6 +309,7 @@ def _save_options(picture: Picture, kind: str, quality: int) -> dict[str, Any]:
     if kind == "JPEG":
         # Painted edges are saturated; halved chroma would smear them.
         options["subsampling"] = 0 if quality >= 90 else 2
-    if kind == "TIFF":
+    if kind == "TIFF" and not picture.exif:
+        # libtiff, which compresses, takes no folders of EXIF: it refuses the whole picture.
         options["compression"] = "tiff_adobe_deflate"
     return options
