@@ -274,6 +274,32 @@ class TestTerminals:
         assert again.returncode == 2
         assert b"exists already" in again.stderr
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo terminals")
+    def test_bars_too(self, tmp_path: Path) -> None:
+        clip = write_clip(tmp_path / "\U0001f9a6 ü.mp4", frames=20)
+        terminal, end = os.openpty()
+        words = ("video", clip, tmp_path / "out \U0001f9a6.mp4", "--style", "identity")
+        with subprocess.Popen(
+            [sys.executable, "-m", "rtstyle", *words],
+            env={**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0", "TERM": "xterm"},
+            stdout=end,
+            stderr=end,
+        ) as process:
+            os.close(end)
+            said = b""
+            while True:
+                try:
+                    data = os.read(terminal, 1 << 16)
+                except OSError:  # Linux says so where others say that it is the end
+                    break
+                if not data:
+                    break
+                said += data
+        os.close(terminal)
+        assert process.returncode == 0, said
+        assert "? ü.mp4".encode("cp1252") in said
+        assert b"out ?.mp4: 20 frames" in said
+
     @pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
     def test_names_that_are_no_text(self, tmp_path: Path) -> None:
         photo = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -216,6 +217,18 @@ class TestInputs:
         assert said in done.stderr
         assert done.stderr.count(b"\n") == 1
         assert not list(tmp_path.iterdir())
+
+    def test_ctrl_c_while_nothing_comes(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(*_: object) -> bool:
+            os.kill(os.getpid(), signal.SIGINT)
+            return False
+
+        monkeypatch.setattr(feeds, "can_be_read", interrupt)
+        path = fifo(tmp_path / "in.mkv")
+        assert command("video", path, tmp_path / "out.mkv", "--style", "identity") == 130
+        assert [file.name for file in tmp_path.iterdir()] == ["in.mkv"]
 
     def test_a_terminal_is_no_input(self) -> None:
         _, end = os.openpty()

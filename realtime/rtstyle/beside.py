@@ -116,5 +116,11 @@ def _still_runs(pid: int, path: Path) -> bool:
 
 
 def _machine() -> int:
-    """Return a number for this machine: other machines write to shared folders, too."""
-    return zlib.crc32(socket.gethostname().encode("utf-8", "replace"))
+    """Return a number for this machine: others write to shared folders, too.
+
+    A container counts as one of its own, because it numbers its processes itself.
+    """
+    name = socket.gethostname()
+    with suppress(OSError):
+        name += os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no file that exists
+    return zlib.crc32(name.encode("utf-8", "replace"))
