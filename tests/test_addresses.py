@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -39,6 +40,25 @@ def site(folder: Path) -> Iterator[str]:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def secure_site(folder: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A server with a certificate that it signed itself, and that certificate."""
+    pytest.importorskip("cryptography")
+    from rtstyle.serve.certificate import self_signed
+
+    certificate, key = self_signed("localhost", tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with ThreadingHTTPServer(("localhost", 0), partial(Quiet, directory=str(folder))) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"https://localhost:{server.server_port}/a%20clip.mp4", certificate
         server.shutdown()
         thread.join()
 
@@ -153,6 +173,18 @@ class TestServers:
             found = list(source)
         assert 20 < len(found) < 180
         assert any("no answer" in name for name in source.counts)
+
+    def test_certificates_are_checked(
+        self, secure_site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        address, certificate = secure_site
+        if media.trusted_certificates() is None:
+            pytest.skip("this system has no list of certificates")
+        with pytest.raises(SourceError, match="its certificate"):
+            VideoFileSource(address).open()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with VideoFileSource(address) as source:
+            assert len(list(source)) == 10
 
     def test_what_is_too_large_is_refused(self, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(media, "MOST_BYTES", 100)

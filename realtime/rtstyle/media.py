@@ -6,6 +6,7 @@ Names are read in `rtstyle.names`. Every container is opened here: FFmpeg by its
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -174,10 +175,25 @@ def open_file(path: Path) -> Any:
         ) from error
 
 
+def trusted_certificates() -> str | None:
+    """Return the file of those who may sign certificates, None if there is none.
+
+    The variable SSL_CERT_FILE names another one than that of the system.
+    """
+    # Only needed for addresses.
+    import ssl
+
+    return ssl.get_default_verify_paths().cafile
+
+
 def open_address(address: str) -> Any:
     """Open what FFmpeg reads over a network, with time-outs. Raises `SourceError`."""
     scheme = urlsplit(address).scheme.lower()
     options = dict(RECONNECT) if scheme in ("http", "https") else {}
+    trusted = trusted_certificates() if scheme == "https" else None
+    if trusted is not None:
+        # FFmpeg by itself trusts everybody.
+        options |= {"tls_verify": "1", "ca_file": trusted}
     if scheme in ("rtsp", "rtsps"):
         # Over UDP lost packets smear the picture.
         options["rtsp_transport"] = "tcp"
@@ -193,6 +209,8 @@ def open_address(address: str) -> Any:
         why = getattr(error, "strerror", None) or str(error)
         if isinstance(error, av.error.ExitError):
             why = f"It did not answer within {OPEN_TIMEOUT:g} s."
+        elif trusted is not None and getattr(error, "errno", 0) == errno.EIO:
+            why = f"The connection failed, or its certificate is by none of those in {trusted}."
         raise SourceError(
             f"There is no video at {shown} that can be read.",
             why,
