@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 from console import command
 from media import decode, number_of, packets, write_clip
+from numpy.typing import NDArray
 from PIL import Image as Pil
 
 from rtstyle import feed as feeds
 from rtstyle.errors import SourceError, UsageError
 from rtstyle.feed import Feed, Tap
+from rtstyle.media import PIPE_BUFFER
 from rtstyle.picture import read_picture
 from rtstyle.sinks import pipe as pipes
 from rtstyle.sinks.images import is_pattern
@@ -234,6 +236,17 @@ class TestInputs:
         _, end = os.openpty()
         with pytest.raises(SourceError, match="is a terminal"):
             Feed(end, "standard input")
+
+    def test_an_index_at_the_end_needs_a_file(self, tmp_path: Path) -> None:
+        def noise(width: int, height: int, index: int) -> NDArray[np.uint8]:
+            return np.random.default_rng(index).integers(0, 256, (height, width, 3), np.uint8)
+
+        film = write_clip(tmp_path / "film.mp4", frames=30, width=160, height=128, image=noise)
+        assert film.stat().st_size > 2 * PIPE_BUFFER
+        done = run("-", tmp_path / "out.mp4", given=film.read_bytes())
+        assert done.returncode == 2
+        assert b"MP4 with its index at the end" in done.stderr
+        assert [file.name for file in tmp_path.iterdir()] == ["film.mp4"]
 
     def test_a_photo_comes_through_a_fifo(self, tmp_path: Path) -> None:
         photo = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)

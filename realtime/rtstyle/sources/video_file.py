@@ -342,6 +342,13 @@ class VideoFileSource(Source):
                 f"It is {self.duration:.2f} s long." if self.duration else "",
                 "Choose other times.",
             )
+        if self.media.pipe:
+            return SourceError(
+                f"No frame of {self.name} can be decoded.",
+                "It is damaged, or of a kind that cannot be read from a pipe: MP4 with its index "
+                "at the end, for example.",
+                "Use Matroska, NUT, Y4M or MPEG-TS, or a file.",
+            )
         return SourceError(
             f"No frame of {self.name} can be decoded.",
             "The file is empty, damaged or cut off.",
