@@ -9,7 +9,6 @@ tells at one glance is rough; `rtstyle.refine` fits it to the painting in some s
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle import refine, styles
+from rtstyle.beside import replacing
 from rtstyle.color import Colours, match_colors
 from rtstyle.devices import cache_folder, cpu_count
 from rtstyle.engines import Engine, EngineOptions, open_engines, parts_of
@@ -397,12 +397,7 @@ def _load(path: Path) -> Statistics | None:
 
 def _save(path: Path, numbers: Statistics) -> None:
     """Keep a vector. A cache that cannot be written costs time only, so it is no error."""
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             np.save(file, numbers)
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rtstyle.beside import replacing
 from rtstyle.engines import Engine, EngineOptions, open_candidate
 from rtstyle.engines.base import RANGES
 from rtstyle.errors import DeviceError, EngineError, UsageError
@@ -257,11 +258,7 @@ def _remember(key: str, best: Candidate, times: Mapping[Candidate, float]) -> No
     """Write the choice down. A cache that cannot be written costs speed only, so it is no error."""
     entry = {"choice": str(best), "seconds": {str(one): t for one, t in times.items()}}
     path = _memory_path()
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({**_memory(), key: entry}, indent=1), encoding="utf-8")
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        with replacing(path) as partial:
+            partial.write_text(json.dumps({**_memory(), key: entry}, indent=1), encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 from rtstyle.bank import Shape, StyleBank
 from rtstyle.errors import RtstyleError
 from rtstyle.look import ONLY, Look
-from rtstyle.mixture import as_mixture, mixture, parse_style
+from rtstyle.mixture import as_mixture, is_file, mixture, parse_style, split_blend
 from rtstyle.picture import Picture, write_picture
 from rtstyle.pipeline import Progress
 from rtstyle.sinks.recorder import RecorderSink
@@ -252,13 +252,17 @@ class LiveSession:
 
 def shown_name(style: str) -> str:
     """Return a style as the window shows it: names without folders and endings."""
-    if Path(style).is_file():
+    if is_file(style):
         return Path(style).stem
-    parts = [part.rpartition(":") for part in style.split(",")]
-    return " + ".join(
-        f"{Path(name).stem} {float(weight):.0%}" if colon else Path(weight).stem
-        for name, colon, weight in parts
-    )
+    return " + ".join(map(_shown_part, split_blend(style)))
+
+
+def _shown_part(part: str) -> str:
+    """Return one part of a blend, `monet.jpg:0.5`, as `monet 50%`."""
+    name, colon, weight = part.rpartition(":")
+    if is_file(part) or not colon:
+        return Path(part).stem
+    return f"{Path(name).stem} {float(weight):.0%}"
 
 
 def shown_names(look: Look) -> str:

@@ -8,7 +8,6 @@ would clip them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,8 +19,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtstyle.beside import replacing
 from rtstyle.errors import SinkError, SourceError, UsageError
+from rtstyle.feed import is_pipe, read_pipe
 from rtstyle.frame import Image
+from rtstyle.names import not_there
 from rtstyle.picture_file import HEIF_SUFFIXES, JPEG_SUFFIXES, decode, is_transparent, opened
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ OUTPUT_FORMATS = {
 }
 
 DEFAULT_QUALITY = 95
+MOST_BYTES = 1 << 30
+"""Bytes of a photo that comes through a pipe, at most."""
 
 # Descriptive EXIF tags; the others describe the layout of the source file.
 _KEPT_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
@@ -92,7 +96,7 @@ def read_picture(path: Path, kind: str = "photo", *, whole: bool = False) -> Pic
     damaged, animated, too large or a raw file, less than half there, or, with `whole`, cut off.
     """
     if path.is_dir() or not path.exists():
-        raise SourceError(f"There is no {kind} {path}.", "", "Check the path.")
+        raise SourceError(f"There is no {kind} {path}.", "", not_there(path))
     try:
         # The decoder's memory is free again before anything is turned.
         picture, turn = _read(path, kind, whole)
@@ -107,10 +111,11 @@ def read_picture(path: Path, kind: str = "photo", *, whole: bool = False) -> Pic
 
 def _read(path: Path, kind: str, whole: bool) -> tuple[Picture, tuple[int, bool] | None]:
     """Return a photo as it lies in its file, and what makes it upright."""
-    with opened(path, kind) as file:
+    piped = read_pipe(path, MOST_BYTES, kind) if is_pipe(path) else None
+    with opened(path, kind, piped) as file:
         _refuse_animation(file, path)
         notes = _page_notes(file)
-        image, missing = decode(path, file, whole)
+        image, missing = decode(path, file, whole, piped)
         return _to_picture(image, (*notes, *((missing,) if missing else ()))), _turn_of(image)
 
 
@@ -285,10 +290,11 @@ def check_quality(quality: int) -> None:
         raise UsageError(f"A quality of {quality} is out of range.", "", "Use 1 to 100.")
 
 
-def write_picture(picture: Picture, path: Path, quality: int = DEFAULT_QUALITY) -> None:
+def write_picture(picture: Picture, path: Path, quality: int = DEFAULT_QUALITY) -> tuple[str, ...]:
     """Write a photo in the format of the file's extension, by a temporary file beside it.
 
-    `quality` is 1 to 100, for JPEG and WebP. JPEG has no alpha: it is laid over white. Raises
+    `quality` is 1 to 100, for JPEG and WebP. JPEG has no alpha: it is laid over white. Returns
+    notes on what was lost. Raises
     `UsageError` for an extension or a quality that does not exist, `SinkError` if writing fails;
     an existing file is then left as it was.
     """
@@ -296,17 +302,29 @@ def write_picture(picture: Picture, path: Path, quality: int = DEFAULT_QUALITY) 
     check_quality(quality)
     image = _to_pil(picture, kind)
     options = _save_options(picture, kind, quality)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        image.save(partial, format=kind, **options)
-        partial.replace(path)
+        with replacing(path) as partial:
+            return _save(image, partial, kind, options)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SinkError(
             f"{path} cannot be written.", why, "Check the folder and its space."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+def _save(image: Pil.Image, path: Path, kind: str, options: dict[str, Any]) -> tuple[str, ...]:
+    """Encode a photo into `path`; return a note if its EXIF had to be left out."""
+    try:
+        image.save(path, format=kind, **options)
+    except OSError:
+        raise
+    except Exception as error:
+        # Pillow reads EXIF again to write TIFF, and raises whatever broken tags lead it to.
+        if "exif" not in options:
+            raise
+        image.save(path, format=kind, **{k: v for k, v in options.items() if k != "exif"})
+        return (f"the EXIF was left out: it is broken ({type(error).__name__}: {error})",)
+    return ()
 
 
 def _to_pil(picture: Picture, kind: str) -> Pil.Image:
@@ -334,6 +352,7 @@ def _save_options(picture: Picture, kind: str, quality: int) -> dict[str, Any]:
     if kind == "JPEG":
         # Painted edges are saturated; halved chroma would smear them.
         options["subsampling"] = 0 if quality >= 90 else 2
-    if kind == "TIFF":
+    if kind == "TIFF" and not picture.exif:
+        # libtiff, which compresses, takes no folders of EXIF: it refuses the whole picture.
         options["compression"] = "tiff_adobe_deflate"
     return options

@@ -62,10 +62,11 @@ _truncated = threading.Lock()
 
 
 @contextmanager
-def opened(path: Path, kind: str) -> Iterator[Pil.Image]:
+def opened(path: Path, kind: str, piped: BytesIO | None = None) -> Iterator[Pil.Image]:
     """Open a picture, which messages call a `kind`, without decoding it.
 
-    Raises `SourceError` for what is no picture, a raw file, or too large.
+    `piped` is what came out of `path`, if that is a pipe. Raises `SourceError` for what is no
+    picture, a raw file, or too large.
     """
     from PIL import Image as Pil
     from PIL import UnidentifiedImageError
@@ -75,7 +76,7 @@ def opened(path: Path, kind: str) -> Iterator[Pil.Image]:
         warnings.simplefilter("ignore", Pil.DecompressionBombWarning)
         warnings.simplefilter("ignore", UserWarning)
         try:
-            file = _identify(path)
+            file = _identify(piped or path)
         except UnidentifiedImageError as error:
             if path.suffix.lower() in RAW_SUFFIXES:
                 raise raw_error(path) from error
@@ -87,7 +88,7 @@ def opened(path: Path, kind: str) -> Iterator[Pil.Image]:
         with file:
             if file.format == "TIFF" and _is_raw(path, file):
                 raise raw_error(path)
-            _check_size(path, file)
+            _check_size(path, file, piped)
             yield file
 
 
@@ -100,18 +101,17 @@ def raw_error(path: Path) -> SourceError:
     )
 
 
-def _identify(path: Path) -> Pil.Image:
+def _identify(picture: Path | BytesIO) -> Pil.Image:
     """Open a file as one of `FORMATS`; the rarer ones are imported only where they are needed."""
     from PIL import Image as Pil
     from PIL import UnidentifiedImageError
 
     Pil.preinit()
-    source = without_damaged_notes(path)
+    source = without_damaged_notes(picture)
     try:
         return Pil.open(source, formats=[name for name in FORMATS if name in Pil.OPEN])
     except UnidentifiedImageError:
-        with path.open("rb") as file:
-            head = file.read(12)
+        head = _content(picture, 12)
         if head[4:8] == b"ftyp" and head[8:] not in (b"avif", b"avis"):
             import pi_heif
 
@@ -128,7 +128,7 @@ def _is_raw(path: Path, file: Pil.Image) -> bool:
     return raw or preview or path.suffix.lower() in RAW_SUFFIXES
 
 
-def _check_size(path: Path, file: Pil.Image) -> None:
+def _check_size(path: Path, file: Pil.Image, piped: BytesIO | None) -> None:
     width, height = file.size
     progressive = file.format in ("JPEG", "MPO") and bool(file.info.get("progressive"))
     hungry = progressive or file.format in HUNGRY
@@ -138,10 +138,10 @@ def _check_size(path: Path, file: Pil.Image) -> None:
         across, down = (int(tags.get(tag) or 0) for tag in (_TILE_WIDTH, _TILE_LENGTH))
         # A tile is decoded whole, even where the picture takes but a corner of it.
         check_pixels(path, across, down)
-    if file.format in ("JPEG", "MPO") and path.stat().st_size > MAX_JPEG_BYTES:
+    if file.format in ("JPEG", "MPO") and _size(piped or path) > MAX_JPEG_BYTES:
         raise SourceError(f"{path} is too large.", f"It has over {MAX_JPEG_BYTES >> 20} MiB.")
     if progressive:
-        scans = len(jpeg_scans(path.read_bytes())[0])
+        scans = len(jpeg_scans(_content(piped or path))[0])
         if scans > MAX_SCANS or scans * width * height > MAX_SCANNED:
             raise SourceError(
                 f"{path} takes too long to decode.",
@@ -156,9 +156,22 @@ def is_transparent(image: Pil.Image) -> bool:
     return layered or ("transparency" in image.info and not image.mode.startswith("I"))
 
 
-def decode(path: Path, file: Pil.Image, whole: bool) -> tuple[Pil.Image, str]:
+def _content(picture: Path | BytesIO, most: int = -1) -> bytes:
+    """Return the bytes of a picture, the first `most` of them if that is not below 0."""
+    with picture.open("rb") if isinstance(picture, Path) else BytesIO(picture.getvalue()) as file:
+        return file.read(most)
+
+
+def _size(picture: Path | BytesIO) -> int:
+    return picture.stat().st_size if isinstance(picture, Path) else picture.getbuffer().nbytes
+
+
+def decode(
+    path: Path, file: Pil.Image, whole: bool, piped: BytesIO | None = None
+) -> tuple[Pil.Image, str]:
     """Decode an opened picture; return it and what is missing at its end, or an empty text.
 
+    `piped` is what came out of `path`, if that is a pipe.
     What is missing is grey or black. Raises `SourceError` if less than half of it is there or,
     with `whole`, not all of it, and whatever Pillow's decoders raise on damage.
     """
@@ -171,14 +184,14 @@ def decode(path: Path, file: Pil.Image, whole: bool) -> tuple[Pil.Image, str]:
         if whole:
             raise cut_off(path, "Its end is missing.") from error
     if file.format in ("JPEG", "MPO"):
-        return _decode_cut_jpeg(path)
-    return _decode_cut(path)
+        return _decode_cut_jpeg(path, piped or path)
+    return _decode_cut(path, piped or path)
 
 
-def _decode_cut_jpeg(path: Path) -> tuple[Pil.Image, str]:
+def _decode_cut_jpeg(path: Path, picture: Path | BytesIO) -> tuple[Pil.Image, str]:
     from PIL import Image as Pil
 
-    content = path.read_bytes()
+    content = _content(picture)
     scans, end = jpeg_scans(content)
     # With its end marked, libjpeg fills up what is missing with grey.
     image = Pil.open(BytesIO(content[:end] + b"\xff\xd9"), formats=["JPEG", "MPO"])
@@ -188,7 +201,7 @@ def _decode_cut_jpeg(path: Path) -> tuple[Pil.Image, str]:
     return image, _missing_note(path, _empty_rows(image, (127, 128)) / image.height)
 
 
-def _decode_cut(path: Path) -> tuple[Pil.Image, str]:
+def _decode_cut(path: Path, picture: Path | BytesIO) -> tuple[Pil.Image, str]:
     from PIL import Image as Pil
     from PIL import ImageFile
 
@@ -198,7 +211,7 @@ def _decode_cut(path: Path) -> tuple[Pil.Image, str]:
         before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
         try:
             image = Pil.open(
-                without_damaged_notes(path), formats=[n for n in FORMATS if n in Pil.OPEN]
+                without_damaged_notes(picture), formats=[n for n in FORMATS if n in Pil.OPEN]
             )
             image.load()
         finally:

@@ -15,19 +15,19 @@ MOST_CHECKED = 1 << 24
 """Longer side notes are not looked at."""
 
 
-def without_damaged_notes(path: Path) -> Path | BytesIO:
-    """Return `path`, or its content less its damaged ancillary chunks if it is a PNG with any.
+def without_damaged_notes(picture: Path | BytesIO) -> Path | BytesIO:
+    """Return a picture as it is, or without its damaged ancillary chunks if it is a PNG with any.
 
-    Raises `OSError`.
+    It is a file, or the content of one. Raises `OSError`.
     """
-    if not path.is_file():
-        return path
-    with path.open("rb") as file:
+    if isinstance(picture, Path) and not picture.is_file():
+        return picture
+    with picture.open("rb") if isinstance(picture, Path) else BytesIO(picture.getvalue()) as file:
         if file.read(8) != SIGNATURE:
-            return path
+            return picture
         damaged = damaged_chunks(file)
         if not damaged:
-            return path
+            return picture
         file.seek(0)
         content = file.read()
     for begin, end in reversed(damaged):

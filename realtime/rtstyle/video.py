@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from rtstyle.color import resize
 from rtstyle.errors import UsageError
+from rtstyle.media import Media, as_media
 from rtstyle.moving_mask import MovingMask, is_video
+from rtstyle.names import read_name
 from rtstyle.pipeline import Pipeline, Progress, Report
 from rtstyle.sinks import open_output
 from rtstyle.sinks.alpha import keeps_alpha
+from rtstyle.sinks.pipe import check_format
 from rtstyle.sources import open_video
 from rtstyle.sources.video_file import VideoFileSource
 from rtstyle.yuv import BLACK, Colour, over
@@ -78,12 +81,15 @@ def stylize_video(
     audio: bool = True,
     keep_location: bool = False,
     overwrite: bool = False,
+    kind: str | None = None,
     stylizer: Stylizer | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> VideoReport:
     """Paint a video file, or numbered pictures, into `output`.
 
-    `output` is a video (.mp4 .mov .mkv .webm), a .gif, or pictures (`out_%05d.png` or a folder).
+    `source` as a text may be an address (https://...), or `-` for standard input. `output` is a
+    video (.mp4 .mov .mkv .webm), a .gif, pictures (`out_%05d.png` or a folder), or a pipe: `-` or a
+    FIFO, to which `kind` is written (matroska, nut, webm, y4m; default matroska).
     `start` and `end` are seconds, `rate` numbered pictures a second (25; a video has its own),
     `height` scales to that many rows, `side_by_side` puts the original to the left. `deinterlace`
     is `auto`, `on` or `off`; `background`, a name or #rrggbb, is what transparent pictures are laid
@@ -97,24 +103,28 @@ def stylize_video(
     the new one is whole; after Ctrl-C the report is `stopped` and what was done is kept as partial.
     Raises `RtstyleError`s.
     """
-    check_output(Path(source), Path(output), overwrite)
-    keep_what_is_read(Path(output), style, mask, sweep)
+    media, output = as_media(read_name(source) if isinstance(source, str) else source), Path(output)
+    kind = check_format(kind, output)
+    if kind is None:
+        check_output(media.path, output, overwrite)
+        keep_what_is_read(output, style, mask, sweep)
     with ExitStack() as stack:
         ground = read_colour(background)
-        frames = open_video(source, start, end, rate, deinterlace=deinterlace, keep_alpha=True)
+        frames = open_video(media, start, end, rate, deinterlace=deinterlace, keep_alpha=True)
         # Once the pipeline runs it closes the source, or leaves it to a thread that hangs in it.
         mine = stack.enter_context(ExitStack())
         mine.callback(frames.close)
         frames.open()
-        keep = frames.has_alpha and not side_by_side and keeps_alpha(Path(output), encoder)
-        with_sound = audio and isinstance(frames, VideoFileSource)
-        copier = (
-            make_copier(Path(source), output, start, end, keep_location) if with_sound else None
-        )
-        spherical, lost = kept_sphere(frames.spherical, Path(output), side_by_side)
+        keep = frames.has_alpha and not side_by_side and kind is None
+        keep = keep and keeps_alpha(output, encoder)
+        copier = None
+        if audio and isinstance(frames, VideoFileSource):
+            copier = make_copier(media, output, start, end, kind, keep_location)
+        spherical, lost = kept_sphere(frames.spherical, output, side_by_side, kind)
         sink = open_output(
-            output, frames, encoder=encoder, copier=copier, alpha=keep, spherical=spherical
-        )
+            output, frames, encoder=encoder, copier=copier, alpha=keep, spherical=spherical,
+            kind=kind,
+        )  # fmt: skip
         stack.callback(sink.abort)
         sink.open()
         if stylizer is None:
@@ -136,7 +146,7 @@ def stylize_video(
         )  # fmt: skip
         if sweep is not None and not frames.frames:
             raise UsageError(
-                f"{source} does not tell its length.", "A sweep needs it.", "Convert it first."
+                f"{media.name} does not tell its length.", "A sweep needs it.", "Convert it first."
             )
         pipeline = Pipeline(frames, painter, [sink], workers=stylizer.streams, progress=progress)
         mine.pop_all()
@@ -241,21 +251,27 @@ def beside(image: Image, painted: Image) -> Image:
     return np.hstack([resize(image, *painted.shape[:2]), painted])
 
 
-def check_output(source: Path, output: Path, overwrite: bool) -> None:
+def check_output(source: Path | None, output: Path, overwrite: bool) -> None:
     """Raise `UsageError` if the output is the input, or exists and may not be replaced.
 
-    The pictures that a folder or a pattern means count one by one.
+    `source` is None for what is no file. The pictures that a folder or a pattern means count one
+    by one.
     """
-    if source.exists() and output.exists() and output.samefile(source):
+    if source is not None and source.exists() and output.exists() and output.samefile(source):
         raise UsageError(
             f"{output} is both input and output.", "It would be lost.", "Choose another name."
         )
-    if output.is_dir() and open_by_pattern(source) and output.resolve() == source.parent.resolve():
+    if source is None:
+        beside = False
+    else:
+        beside = open_by_pattern(source) and output.resolve() == source.parent.resolve()
+    if output.is_dir() and beside:
         raise UsageError(
             f"{output} holds the input pictures.", "", "Choose another folder for the output."
         )
     old = existing_outputs(output)
-    if old and {file_key(file) for file in old} & {file_key(file) for file in input_files(source)}:
+    read = [] if source is None else input_files(source)
+    if old and {file_key(file) for file in old} & {file_key(file) for file in read}:
         raise UsageError(
             f"{output} names input pictures.", "They would be lost.", "Choose another name."
         )
@@ -282,9 +298,9 @@ def keep_what_is_read(
 
 def existing_outputs(output: Path) -> list[Path]:
     """Return the files that writing to `output`, a file, a folder or a pattern, may replace."""
-    from rtstyle.sinks.images import PRINTF, existing_pictures
+    from rtstyle.sinks.images import existing_pictures, is_pattern
 
-    if output.is_dir() or PRINTF.search(output.name):
+    if output.is_dir() or is_pattern(output):
         return existing_pictures(output)
     return [output] if output.exists() else []
 
@@ -300,7 +316,7 @@ def open_by_pattern(source: Path) -> bool:
     """Say whether the source is pictures named by a pattern."""
     from rtstyle.sources.images import is_image_pattern
 
-    return is_image_pattern(source)
+    return is_image_pattern(source) and not source.is_file()
 
 
 def file_key(file: Path) -> tuple[int, int] | Path:
@@ -314,7 +330,7 @@ def file_key(file: Path) -> tuple[int, int] | Path:
 
 
 def kept_sphere(
-    spherical: Spherical | None, output: Path, side_by_side: bool
+    spherical: Spherical | None, output: Path, side_by_side: bool, kind: str | None = None
 ) -> tuple[Spherical | None, list[str]]:
     """Return the 360-degree tag that an output can have, and what is said if that is none."""
     from rtstyle.sinks.video_file import CONTAINERS
@@ -324,27 +340,31 @@ def kept_sphere(
         return None, []
     if side_by_side:
         return None, ["the 360-degree tag is left out: beside the original it is no sphere"]
-    if output.suffix.lower() not in CONTAINERS or output.is_dir():
+    if kind is None and (output.suffix.lower() not in CONTAINERS or output.is_dir()):
         return None, ["the 360-degree tag is left out: only videos have it"]
+    if kind not in (None, "matroska", "webm"):
+        return None, ["the 360-degree tag is left out: this format cannot hold it"]
     if spherical.projection != EQUIRECTANGULAR:
         return None, [f"the 360-degree tag is left out: its projection is {spherical.name}"]
     return spherical, []
 
 
 def make_copier(
-    source: Path,
-    output: str | Path,
+    media: Media,
+    output: Path,
     start: float | None,
     end: float | None,
+    kind: str | None = None,
     keep_location: bool = False,
 ) -> StreamCopier | None:
     """Return what carries sound and subtitles over, or None where there is no place for them."""
     from rtstyle.sinks.stream_copy import StreamCopier
     from rtstyle.sinks.video_file import CONTAINERS
 
-    if not source.is_file() or Path(output).suffix.lower() not in CONTAINERS:
+    holds = output.suffix.lower() in CONTAINERS if kind is None else kind != "yuv4mpegpipe"
+    if not holds or (media.path is not None and not (media.path.is_file() or media.pipe)):
         return None
-    return StreamCopier(source, start=start, end=end, keep_location=keep_location)
+    return StreamCopier(media, start=start, end=end, keep_location=keep_location)
 
 
 def summarize(
@@ -360,6 +380,8 @@ def summarize(
     if encoder is not None and encoder.even and (painter.width % 2 or painter.height % 2):
         even = f"{painter.width + painter.width % 2}x{painter.height + painter.height % 2}"
         notes.append(f"padded to {even}: {encoder.name} needs even sizes")
+    if getattr(sink, "kind", "") == "yuv4mpegpipe":
+        notes.append("Y4M holds pictures only, all equally long")
     if getattr(sink, "skipped", 0):
         notes.append(
             f"{getattr(sink, 'skipped', 0)} frames left out: GIF shows at most 50 a second"

@@ -20,17 +20,31 @@ def open_output(
     copier: StreamCopier | None = None,
     alpha: bool = False,
     spherical: Spherical | None = None,
+    kind: str | None = None,
 ) -> Sink:
     """Return the sink for an output name, not opened yet: video, GIF, or pictures.
 
     With `alpha` it keeps the transparency of frames, where `keeps_alpha` says so of its name.
-    `spherical` is the 360-degree tag of a video. A name without a suffix, one that ends in `/`, or
-    an existing folder means pictures in it.
+    `spherical` is the 360-degree tag of a video. `kind` is FFmpeg's name of a format, for a pipe. A
+    name without a suffix, one that ends in `/`, or an existing folder means pictures in it.
     """
     target = Path(path)
-    from rtstyle.sinks.images import PRINTF, ImageSequenceSink
+    from rtstyle.sinks.images import ImageSequenceSink, is_pattern
 
-    if PRINTF.search(target.name) or target.is_dir() or not target.suffix:
+    if kind is not None:
+        from rtstyle.sinks.pipe import PipeSink
+
+        return PipeSink(
+            target,
+            kind,
+            rate=source.rate,
+            encoder=encoder,
+            origin=source.origin,
+            sample_aspect_ratio=source.sample_aspect_ratio,
+            copier=copier,
+            spherical=spherical,
+        )
+    if is_pattern(target) or target.is_dir() or not target.suffix:
         return ImageSequenceSink(
             target, sample_aspect_ratio=source.sample_aspect_ratio, alpha=alpha
         )

@@ -28,10 +28,10 @@ def keeps_alpha(output: Path, encoder: str = "auto") -> bool:
 
     `encoder` is the one that was asked for.
     """
-    from rtstyle.sinks.images import PRINTF, split_target
+    from rtstyle.sinks.images import is_pattern, split_target
     from rtstyle.sinks.video_file import CONTAINERS
 
-    if PRINTF.search(output.name) or output.is_dir() or not output.suffix:
+    if is_pattern(output) or output.is_dir() or not output.suffix:
         return Path(split_target(output)[1]).suffix.lower() in PICTURES
     choice = VIDEO.get(CONTAINERS.get(output.suffix.lower(), ""))
     if choice is None or encoder not in ("auto", choice.name):

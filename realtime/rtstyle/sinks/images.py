@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from rtstyle.beside import sweep, temporary_name, with_addition
 from rtstyle.color import resize, with_square_pixels
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
 from rtstyle.sinks.alpha import with_alpha
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.pending import check_folder, keep_aside, rename, writing_to
+from rtstyle.sinks.room import cut_short, why_full
+from rtstyle.sources.images import PRINTF
 
-PRINTF = re.compile(r"%0?\d*d")
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 # PNG at 1 is three times as fast as at OpenCV's 3, and a tenth larger.
 QUALITY = {
@@ -29,6 +31,11 @@ QUALITY = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
     ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
 }
+
+
+def is_pattern(path: Path) -> bool:
+    """Return True if a name numbers pictures: `out_%05d.png`, but not `100%done.mp4`."""
+    return path.suffix.lower() in SUFFIXES and bool(PRINTF.search(path.name))
 
 
 def split_target(path: Path) -> tuple[Path, str]:
@@ -108,7 +115,8 @@ class ImageSequenceSink(Sink):
         named = self.path == self._folder and not self._folder.exists()
         beside = self._folder.parent if named else self._folder
         check_folder(beside)
-        temporary = beside / f".rtstyle.{secrets.token_hex(4)}.tmp"
+        sweep(beside)
+        temporary = temporary_name(beside / "pictures")
         with writing_to(self.path):
             temporary.mkdir()
         self._temporary = temporary
@@ -128,8 +136,24 @@ class ImageSequenceSink(Sink):
             good, data = cv2.imencode(suffix, bgr, QUALITY.get(suffix.lower(), []))
             if not good:
                 raise SinkError(f"{self.path} cannot be written.", f"{suffix} cannot be encoded.")
-            (self._temporary / (self._pattern % self._count)).write_bytes(data.tobytes())
+            self._write_picture(self._temporary / (self._pattern % self._count), data.tobytes())
             self._bytes += data.size
+
+    def _write_picture(self, picture: Path, data: bytes) -> None:
+        """Write a picture. Raises `SinkError` on a full disk, and keeps the pictures before it."""
+        try:
+            picture.write_bytes(data)
+        except OSError as error:
+            why = why_full(error)
+            if not why:
+                raise
+            with suppress(OSError):
+                picture.unlink(missing_ok=True)
+            kept = None
+            if self._count > 1 and self._temporary is not None:
+                kept = keep_aside(self._temporary, self._partial_folder())
+                self._temporary = None
+            raise cut_short(self.path, why, kept) from error
 
     def close(self, complete: bool = True) -> None:
         """Move the pictures into place; nothing if no frame came."""
@@ -183,6 +207,6 @@ class ImageSequenceSink(Sink):
 
     def _partial_folder(self) -> Path:
         if self.path == self._folder:
-            return self._folder.with_name(f"{self._folder.name}.partial")
+            return with_addition(self._folder, f"{self._folder.suffix}.partial", "")
         stem = PRINTF.sub("", Path(self._pattern).stem).strip("_-. ") or "frames"
-        return self._folder / f"{stem}.partial"
+        return with_addition(self._folder / stem, ".partial", "")

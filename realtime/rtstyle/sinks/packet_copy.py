@@ -74,7 +74,10 @@ class VideoCopy(PacketCopy):
 
 
 class PcmCopy(PacketCopy):
-    """Muxes plain sound (PCM) into MOV, which counts its samples: a gap becomes silence."""
+    """Muxes plain sound (PCM) into MOV, which counts its samples: a gap becomes silence.
+
+    `filled` are the bytes of that.
+    """
 
     def __init__(self, output: Any, stream: Any) -> None:
         super().__init__(output, stream)
@@ -84,6 +87,7 @@ class PcmCopy(PacketCopy):
         each = int(bits[0]) // 8 if bits else 1
         self._block = max(1, each) * stream.codec_context.channels
         self._rate = stream.codec_context.sample_rate
+        self.filled = 0
         # Seconds up to which the samples reach that were written.
         self._ends: Fraction | None = None
 
@@ -109,6 +113,7 @@ class PcmCopy(PacketCopy):
         for first in range(0, samples, self._rate):
             part = min(self._rate, samples - first)
             silent = av.Packet(bytes([self._level]) * (part * self._block))
+            self.filled += silent.size
             silent.time_base = time_base
             silent.pts = silent.dts = round((begins + Fraction(first, self._rate)) / time_base)
             silent.duration = round(Fraction(part, self._rate) / time_base)

@@ -11,6 +11,7 @@ import av
 import av.error
 from av.stream import Discard
 
+from rtstyle.media import Media, as_media
 from rtstyle.sinks import keepsakes
 from rtstyle.sinks.packet_copy import Carrier, PacketCopy, PcmCopy, VideoCopy
 from rtstyle.sinks.time_line import TimeLine
@@ -18,8 +19,10 @@ from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder, changes
 from rtstyle.sources.base import exact_seconds
 from rtstyle.sources.video_file import pick_video_stream
 
-AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
-TEXT_ENCODERS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "nut": "aac", "webm": "libopus"}
+TEXT_ENCODERS = {
+    "mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "nut": "subrip", "webm": "webvtt",
+}  # fmt: skip
 # FFmpeg writes these into MP4, but hardly any player reads them there.
 UNPLAYABLE = {"mp4": ("pcm_", "vorbis"), "mov": ("vorbis", "opus", "flac")}
 WHOLE = ("mov", "matroska")
@@ -37,17 +40,20 @@ class StreamCopier:
 
     def __init__(
         self,
-        path: Path,
+        path: str | Path | Media,
         *,
         start: float | None = None,
         end: float | None = None,
         keep_location: bool = False,
     ) -> None:
-        self.path = path
+        self._media = as_media(path)
+        # A pipe is read from its beginning on, while the picture has hardly begun.
+        self._reserved = self._media.reserve()
         self._keep_location = keep_location
         self._painted: int | None = None
         self._lost_data: list[str] = []
         self.notes: list[str] = []
+        self._carried = 0
         self._lost = 0
         self._start, self._end = start, end
         self._input: Any = None
@@ -61,10 +67,16 @@ class StreamCopier:
         """How many packets could not be carried over."""
         return self._lost + self._line.dropped
 
+    @property
+    def carried(self) -> int:
+        """Bytes that were carried over so far, with the silence in gaps of PCM."""
+        silence = [c.filled for c in self._carriers.values() if isinstance(c, PcmCopy)]
+        return self._carried + sum(silence)
+
     def options(self, kind: str) -> dict[str, str]:
         """Open the source; return the options with which a container of a `kind` keeps its tags."""
         if self._input is None:
-            self._input = av.open(str(self.path), metadata_errors="replace")
+            self._input = self._reserved.open()
         keys = keepsakes.needs_keys(self._input.metadata, kind)
         return {"movflags": "+use_metadata_tags"} if keys else {}
 
@@ -72,7 +84,7 @@ class StreamCopier:
         """Add the streams of the source to `output`, before its header is written."""
         self.options(kind)
         self._kind = kind
-        self._painted = painted_stream(self._input, self.path)
+        self._painted = painted_stream(self._input, self._media.name)
         zero = max(Fraction(self._input.start_time or 0, av.time_base), Fraction(0))
         self._origin = zero + exact_seconds(self._start)
         self._limit = None if self._end is None else zero + exact_seconds(self._end) - self._origin
@@ -95,12 +107,14 @@ class StreamCopier:
             self._line = TimeLine(self._demux(read), master)
             self._packets = filter(self._place, self._line)
             self._held = next(self._packets, None)
+        else:
+            self._reserved.close()
 
     def _master(self) -> int | None:
         """Return the picture's stream where time lines break, and all must break in step."""
         if any(name in self._input.format.name for name in WHOLE):
             return None
-        return int(pick_video_stream(self._input, self.path).index)
+        return int(pick_video_stream(self._input, self._media.name).index)
 
     def advance(self, seconds: Fraction) -> None:
         """Mux everything that belongs up to `seconds` on the output's scale."""
@@ -111,7 +125,9 @@ class StreamCopier:
     def _carry(self, packet: Any) -> None:
         """Hand a packet to its carrier; one that it cannot take is counted, not the end."""
         try:
+            size = packet.size
             if self._carriers[packet.stream.index].carry(packet):
+                self._carried += size
                 return
         except (av.error.InvalidDataError, av.error.ArgumentError, OverflowError):
             pass
@@ -131,6 +147,7 @@ class StreamCopier:
         if self._input is not None:
             self._input.close()
             self._input = None
+        self._reserved.close()
 
     def _carrier(self, output: Any, stream: Any) -> Carrier | None:
         """Return what moves this stream into the output; None leaves it out."""
@@ -151,7 +168,7 @@ class StreamCopier:
             return None
         codec = stream.codec_context.codec.canonical_name
         refused = UNPLAYABLE.get(self._kind, ())
-        if codec == "aac" and not context.extradata and changes_midway(self.path, stream.index):
+        if codec == "aac" and not context.extradata and self._changes_midway(stream.index):
             # One description of the sound serves the whole file.
             refused = (*refused, "aac")
         if codec in output.supported_codecs and not codec.startswith(refused or ("\0",)):
@@ -177,6 +194,11 @@ class StreamCopier:
         told = f"{label} re-encoded from {codec} to {name}{carrier.note}: {self._kind} needs it"
         self.notes.append(told)
         return carrier
+
+    def _changes_midway(self, index: int) -> bool:
+        """Return True if AAC changes midway; what is no file is not read through for that."""
+        path = self._media.path
+        return path is not None and not self._media.pipe and changes_midway(path, index)
 
     def _data_carrier(self, output: Any, stream: Any) -> Carrier | None:
         """Return what keeps a stream of data: what sensors of a camera noted, the place too."""
@@ -285,8 +307,8 @@ class StreamCopier:
         return {**chapter, "start": begins, "end": ends} if ends > begins else None
 
 
-def painted_stream(container: Any, path: Path) -> int | None:
+def painted_stream(container: Any, name: str) -> int | None:
     """Return the index of the stream that is painted, None where there is no video."""
     if not container.streams.video:
         return None
-    return int(pick_video_stream(container, path).index)
+    return int(pick_video_stream(container, name).index)

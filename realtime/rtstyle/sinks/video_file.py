@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
 import av
+import av.error
 
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
+from rtstyle.names import as_file
 from rtstyle.sinks.alpha import PIXELS, VIDEO, AlphaConverter, alpha_of
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.encoders import EncoderChoice, choose_encoder
 from rtstyle.sinks.pending import GrowingFile, PendingFile, close_anyway, writing_to
+from rtstyle.sinks.room import NoRoomError, Room, cut_short, why_full
 from rtstyle.sinks.sound_track import SoundTrack
 from rtstyle.sinks.stream_copy import StreamCopier
 from rtstyle.sound import Sound
@@ -96,6 +101,8 @@ class VideoFileSink(Sink):
         self._alpha = AlphaConverter(self.kind) if alpha else None
         self._track: SoundTrack | None = None
         self._pending: PendingFile | None = None
+        self._room: Room | None = None
+        self._muxed = 0
         self._output: Any = None
         self._stream: Any = None
         self._shift = 0
@@ -114,11 +121,12 @@ class VideoFileSink(Sink):
             )
         if self._pending is None:
             self._pending = GrowingFile(self.path) if self._live else PendingFile(self.path)
+            self._room = None if self._live else Room(self._pending.temporary)
 
     def write(self, frame: Frame) -> None:
         """Encode one frame, and copy what else belongs before it."""
         self.open()
-        with writing_to(self.path):
+        with writing_to(self.path), self._keeping():
             if self._output is None:
                 self._start(frame)
             if frame.image.shape[:2] != self._shape:
@@ -134,7 +142,7 @@ class VideoFileSink(Sink):
             if self._copier:
                 self._copier.advance(picture.pts * frame.time_base)
             for packet in self._stream.encode(picture):
-                self._output.mux(packet)
+                self._mux(packet)
             self._take_sound()
 
     def close(self, complete: bool = True) -> None:
@@ -143,9 +151,9 @@ class VideoFileSink(Sink):
             self.abort()
             return
         try:
-            with writing_to(self.path):
+            with writing_to(self.path), self._keeping():
                 for packet in self._last_packets():
-                    self._output.mux(packet)
+                    self._mux(packet)
                 if self._copier:
                     self._copier.finish(complete)
                 self._take_sound()
@@ -153,14 +161,60 @@ class VideoFileSink(Sink):
                     self._track.finish()
                 output, self._output = self._output, None
                 output.close()
-                if self._spherical and self._pending and self.kind in ("mp4", "mov"):
-                    tag_mp4(self._pending.temporary, self._spherical)
+                self._tag()
         except BaseException:
             self.abort()
             raise
         if self._pending:
             self.path = self._pending.commit(complete)
             self._pending = None
+
+    def _tag(self) -> None:
+        """Write the 360-degree tag into a closed file where FFmpeg does not write it."""
+        if self._spherical and self._pending and self.kind in ("mp4", "mov"):
+            tag_mp4(self._pending.temporary, self._spherical)
+
+    def _mux(self, packet: Any) -> None:
+        """Write a packet of pictures. Raises `NoRoomError` where no index would fit behind it."""
+        if self._room is not None:
+            self._room.take(packet.size, self._copier.carried if self._copier else 0)
+        self._output.mux(packet)
+        self._muxed += 1
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """Keep what was painted when there is no room for more, and raise `SinkError`."""
+        try:
+            yield
+        except NoRoomError as limit:
+            raise cut_short(self.path, str(limit), self._keep()) from None
+        except (OSError, av.error.FFmpegError) as error:
+            why = "" if self._room is None else why_full(error)
+            if not why:
+                raise
+            raise cut_short(self.path, why, self._keep()) from error
+
+    def _keep(self) -> Path | None:
+        """Finish the file with what it has, and return its name; None if nothing can be played."""
+        output, self._output = self._output, None
+        whole = True
+        try:
+            if self._copier and output is not None:
+                self._copier.finish(complete=False)
+            if output is not None:
+                output.close()
+                with suppress(OSError, ValueError):
+                    self._tag()
+        except (av.error.FFmpegError, OSError, ValueError, RuntimeError):
+            # MP4 cannot be played without the index at its end, the others up to where they end.
+            whole = self.kind in ("matroska", "webm")
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return None
+        if not whole or not self._muxed:
+            pending.discard()
+            return None
+        return pending.commit(complete=False)
 
     def _last_packets(self) -> list[Any]:
         """Return what the encoder held back, with the time for which the last picture is shown."""
@@ -192,15 +246,8 @@ class VideoFileSink(Sink):
         assert self._pending is not None
         self._shape = frame.image.shape[:2]
         height, width = self._shape
-        options = dict((LIVE_OPTIONS if self._live else FILE_OPTIONS).get(self.kind, {}))
-        for name, value in (self._copier.options(self.kind) if self._copier else {}).items():
-            options[name] = options.get(name, "") + value
-        target = str(self._pending.temporary)
-        self._output = av.open(target, "w", format=self.kind, options=options)
-        if self._alpha is not None:
-            chosen = VIDEO[self.kind]
-        else:
-            chosen = choose_encoder(self._asked, self._output, width, height, self._rate)
+        self._output = av.open(self._target(), "w", format=self.kind, options=self._options())
+        chosen = self._choose(width, height)
         self.encoder = chosen
         self._to_yuv = YuvConverter(chosen.even)
         self._stream = self._output.add_stream(
@@ -217,6 +264,24 @@ class VideoFileSink(Sink):
             self._zero = frame.captured_at
             # What waited since an earlier recording does not belong into this one.
             self._sound.take()
+
+    def _target(self) -> Any:
+        """Return what PyAV writes to."""
+        assert self._pending is not None
+        return as_file(self._pending.temporary)
+
+    def _options(self) -> dict[str, str]:
+        """Return the options of the container."""
+        options = dict((LIVE_OPTIONS if self._live else FILE_OPTIONS).get(self.kind, {}))
+        for name, value in (self._copier.options(self.kind) if self._copier else {}).items():
+            options[name] = options.get(name, "") + value
+        return options
+
+    def _choose(self, width: int, height: int) -> EncoderChoice:
+        """Return the encoder for the open container. Raises `SinkError`."""
+        if self._alpha is not None:
+            return VIDEO[self.kind]
+        return choose_encoder(self._asked, self._output, width, height, self._rate)
 
     def _take_sound(self) -> None:
         if self._track is not None and self._sound is not None:

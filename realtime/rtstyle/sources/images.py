@@ -22,7 +22,8 @@ from rtstyle.sources.base import Source, exact_seconds
 from rtstyle.yuv import Alpha, over
 
 IMAGE_SUFFIXES = frozenset((*JPEG_SUFFIXES, ".bmp", ".png", ".ppm", ".tif", ".tiff", ".webp"))
-PRINTF = re.compile(r"%0?\d*d")
+PRINTF = re.compile(r"%0?\d*d(?![A-Za-z])")
+"""A place for a number; in `100%done.png` there is none."""
 DEFAULT_RATE = 25
 """Pictures a second, which their files do not tell."""
 

@@ -6,7 +6,6 @@ opened, converts colours by the stream's own matrix, and can read RTSP through T
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import av
 import av.error
 
 from rtstyle.errors import SourceError
+from rtstyle.names import without_password
 from rtstyle.sources.decoder import open_decoder
 from rtstyle.sources.deinterlace import deinterlaced
 from rtstyle.sources.resilient import Shot, StreamEndedError
@@ -167,13 +167,3 @@ def no_stream(url: str, why: str) -> SourceError:
         why,
         "Check the address, its user and password, and whether a player like VLC shows it.",
     )
-
-
-def without_password(url: str) -> str:
-    """Return the URL as it may be shown and logged."""
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(url)
-        if parts.password:
-            host = parts.netloc.rpartition("@")[2]
-            return parts._replace(netloc=f"{parts.username}:***@{host}").geturl()
-    return url

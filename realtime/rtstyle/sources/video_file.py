@@ -20,7 +20,9 @@ from av.stream import Disposition
 
 from rtstyle.color import resize
 from rtstyle.errors import SourceError, UsageError
+from rtstyle.feed import PATIENCE
 from rtstyle.frame import Frame, Image
+from rtstyle.media import MOST_BYTES, READ_TIMEOUT, Media, as_media
 from rtstyle.picture import hide_transparent
 from rtstyle.sources.base import Source, exact_seconds
 from rtstyle.sources.decoder import open_decoder
@@ -56,7 +58,7 @@ class VideoFileSource(Source):
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Media,
         *,
         start: float | None = None,
         end: float | None = None,
@@ -68,8 +70,8 @@ class VideoFileSource(Source):
         check_times(start, end)
         self._deinterlace = check_deinterlace(deinterlace)
         self._keep_alpha = keep_alpha
-        self.path = Path(path)
-        self.name = self.path.name
+        self.media = as_media(path)
+        self.name = self.media.name
         self.start, self.end = start, end
         self.threads = threads or min(4, os.cpu_count() or 1)
         self.duration: float | None = None
@@ -84,7 +86,7 @@ class VideoFileSource(Source):
         """Open the file and read its header."""
         if self._container is not None:
             return
-        self._container = open_container(self.path)
+        self._container = self.media.open()
         try:
             self._read_header()
         except BaseException:
@@ -96,18 +98,21 @@ class VideoFileSource(Source):
         if self._container is not None:
             self._container.close()
             self._container = None
+            self.media.close()
             # The frames that were asked for side data, see `__iter__`.
             gc.collect(1)
 
     def stop(self) -> None:
         """End the iteration after the present frame."""
         self._stopped = True
+        self.media.stop()
 
     def __iter__(self) -> Iterator[Frame]:
         self.open()
         self._to_rgb, time_base = RgbConverter(), self._time_base
         mend = TimestampMender(time_base, round(1 / (self.rate or DEFAULT_RATE) / time_base))
         first = self._seek()
+        self.media.settle()
         last = None if self.end is None else self._zero + exact_seconds(self.end)
         index, matrix, shown, longest = 0, self._matrix, 0, 0
         before: av.VideoFrame | None = None
@@ -197,7 +202,7 @@ class VideoFileSource(Source):
             self.counts["seconds missing at the end"] = max(1, round(missing))
 
     def _read_header(self) -> None:
-        self._stream = pick_video_stream(self._container, self.path)
+        self._stream = pick_video_stream(self._container, self.name)
         stream = self._stream
         self._decoder = open_decoder(stream, self.name, self.threads)
         self._time_base = stream.time_base or Fraction(1, 90000)
@@ -242,8 +247,8 @@ class VideoFileSource(Source):
     def _rewind(self) -> None:
         """Go to the beginning, in a fresh container."""
         self._container.close()
-        self._container = open_container(self.path)
-        self._stream = pick_video_stream(self._container, self.path)
+        self._container = self.media.open()
+        self._stream = pick_video_stream(self._container, self.name)
         self._decoder = open_decoder(self._stream, self.name, self.threads)
 
     def _find_duration(self) -> float | None:
@@ -270,8 +275,10 @@ class VideoFileSource(Source):
         if not self.start:
             return Fraction(-(2**62))
         first = self.origin
-        # Raw streams have no times to seek by: decoding from the beginning comes to the same.
-        if self._timed and not any(self._lands(first, back) for back in SEEK_BACK):
+        # A pipe cannot seek, and raw streams have no times to seek by: decoding from the beginning
+        # comes to the same.
+        seekable = self._timed and not self.media.pipe
+        if seekable and not any(self._lands(first, back) for back in SEEK_BACK):
             self._rewind()
         # A time given with three decimals must not miss the frame it was read from.
         return first - Fraction(1, 2000)
@@ -331,9 +338,20 @@ class VideoFileSource(Source):
                 yield frame
 
     def _packets(self, stream: Any) -> Iterator[Any]:
+        read = 0
         for _ in range(MAX_RESTARTS):
             try:
-                yield from self._container.demux(stream)
+                for packet in self._container.demux(stream):
+                    read += packet.size
+                    if self.media.address and read > MOST_BYTES:
+                        self.counts[f"time given up: over {MOST_BYTES >> 30} GiB were sent"] += 1
+                        return
+                    yield packet
+                if self.media.silent:
+                    self.counts[f"time given up: nothing came for {PATIENCE:g} s"] += 1
+                return
+            except av.error.ExitError:
+                self.counts[f"time given up: no answer for {READ_TIMEOUT:g} s"] += 1
                 return
             except (av.error.EOFError, IndexError):
                 # PyAV stumbles over streams that a file announces midway, but only at its end, once
@@ -357,6 +375,13 @@ class VideoFileSource(Source):
                 f"It is {self.duration:.2f} s long." if self.duration else "",
                 "Choose other times.",
             )
+        if self.media.pipe:
+            return SourceError(
+                f"No frame of {self.name} can be decoded.",
+                "It is damaged, or of a kind that cannot be read from a pipe: MP4 with its index "
+                "at the end, for example.",
+                "Use Matroska, NUT, Y4M or MPEG-TS, or a file.",
+            )
         return SourceError(
             f"No frame of {self.name} can be decoded.",
             "The file is empty, damaged or cut off.",
@@ -374,27 +399,7 @@ def check_times(start: float | None, end: float | None) -> None:
         )
 
 
-def open_container(path: Path) -> Any:
-    """Open a media file for reading, or raise `SourceError` with the reason in plain words."""
-    if path.is_dir():
-        raise SourceError(f"{path} is a folder, not a video.", "", "Name a file in it.")
-    if not path.exists():
-        raise SourceError(f"{path} does not exist.", "", "Check the name and the folder.")
-    try:
-        if path.is_file() and path.stat().st_size == 0:
-            raise SourceError(f"{path} is empty.", "It has 0 bytes.", "Fetch it again.")
-        return av.open(str(path), metadata_errors="replace")
-    except av.error.PermissionError as error:
-        raise SourceError(f"{path} cannot be read.", "You have no right to.", "") from error
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(
-            f"{path} is not a video that can be read.",
-            str(getattr(error, "strerror", None) or error),
-            "Check that it plays, or fetch it again.",
-        ) from error
-
-
-def pick_video_stream(container: Any, path: Path) -> Any:
+def pick_video_stream(container: Any, name: object) -> Any:
     """Return the best moving picture of a container; a cover picture does not count."""
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     best = container.streams.best("video")
@@ -405,7 +410,7 @@ def pick_video_stream(container: Any, path: Path) -> Any:
             return stream
     has = "only sound" if container.streams.audio else "no picture and no sound"
     container.close()
-    raise SourceError(f"{path} holds no video.", f"It has {has}.", "Choose a file with pictures.")
+    raise SourceError(f"{name} holds no video.", f"It has {has}.", "Choose a file with pictures.")
 
 
 Matrix = tuple[int, int, int, int]
