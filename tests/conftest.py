@@ -40,10 +40,12 @@ def pretrained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _own_folders(
     tmp_path_factory: pytest.TempPathFactory, pretrained_folder: Path
 ) -> Iterator[None]:
-    """Keep tests away from the user's cache and from the shipped styles."""
+    """Keep tests away from the user's cache, from the shipped styles, and from the load."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RTSTYLE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("RTSTYLE_STYLES", str(pretrained_folder))
+        # On a busy machine, a thread that lets every other one go first may wait for minutes.
+        patch.setattr("rtstyle.bank.lowest_priority", lambda: None)
         yield
 
 

@@ -322,17 +322,16 @@ def run_encoder(model: Path, size: str, painting: Image) -> Statistics:
 
     One file may serve two sizes: it then has an output named after the other.
     """
-    from rtstyle.engines.onnxrt import open_session
+    from rtstyle.engines.onnxrt import open_session, run_session
 
     session = open_session(read_model(model), EngineOptions(threads=cpu_count()))
     try:
         names = {port.name for port in session.get_outputs()}
         output = size if size in names else "statistics"
-        found = session.run([output], {"painting": painting[None]})[0]
+        found = run_session(session, [output], {"painting": painting[None]})[0]
     except Exception as error:
         raise EngineError("The painting cannot be encoded.", str(error)) from error
-    numbers: Statistics = np.asarray(found, np.float32)[0]
-    return numbers
+    return np.array(found[0], np.float32)
 
 
 def read_painting(path: Path) -> Image:
