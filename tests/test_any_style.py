@@ -146,7 +146,7 @@ class TestEncoding:
 
     def test_a_damaged_cache_is_no_error(self, red: str) -> None:
         first = adain.encode(red, "fast", 1.5)
-        for kept in (cache_folder() / "paintings").glob("*.npy"):
+        for kept in (cache_folder() / "paintings").glob("*.vector"):
             kept.write_bytes(b"nonsense")
         adain._VECTORS.clear()
         np.testing.assert_array_equal(adain.encode(red, "fast", 1.5), first)

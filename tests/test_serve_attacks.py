@@ -104,6 +104,14 @@ def test_the_page_answers_with_300_slow_sockets_open_by_https(pretrained_folder:
             assert client.get(f"{server.address}/", headers=bearer).status_code == 200
 
 
+def test_a_handshake_has_a_limit(pretrained_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtstyle.serve.server.HANDSHAKE_WITHIN", 0.2)
+    options = Options(port=0, style="invert", token=TOKEN, https=True)
+    with serving(options) as server, connect(server) as line:
+        line.settimeout(20)
+        assert read_all(line) == b""
+
+
 def test_a_head_has_a_limit_however_it_drips(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
