@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -378,6 +379,7 @@ def test_wrong_tokens_at_speed_change_nothing(locked: Running) -> None:
 
 # Offers
 
+SESSION = "rtstyle.serve.session"
 OFFERS = 1000 if os.environ.get("RTSTYLE_TEST_FULL") else 250
 
 
@@ -401,7 +403,7 @@ def damaged(good: str, chance: random.Random) -> str:
 
 
 def test_damaged_offers_are_answered_and_leave_nothing_behind(
-    server: Running, monkeypatch: pytest.MonkeyPatch
+    server: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(lobby, "CONNECT_WITHIN", 0.0)
     chance = random.Random(0)
@@ -428,6 +430,9 @@ def test_damaged_offers_are_answered_and_leave_nothing_behind(
         await until(lambda: not server.lobby.sessions, "no sessions")
 
     run(work())
+    # Nor does anything fail where nobody looks.
+    gc.collect()
+    assert not [record for record in caplog.records if record.name in ("asyncio", SESSION)]
 
 
 def test_200_who_never_connect_leave_room_again(
