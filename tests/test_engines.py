@@ -14,7 +14,7 @@ from models import gain_model, identity_model, invert_model, network_model
 from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 
 from rtstyle import devices
-from rtstyle.devices import Candidate
+from rtstyle.devices import Candidate, Trial
 from rtstyle.engines import Engine, EngineOptions, onnxrt, open_candidate, open_engine, ov
 from rtstyle.engines.base import Batch
 from rtstyle.errors import DeviceError, EngineError, UsageError
@@ -295,8 +295,18 @@ def test_onnxruntime_does_not_go_on_with_the_cpu_in_silence(
 
 def test_a_near_tie_goes_to_the_earlier() -> None:
     first, second = devices.candidates("cpu")
-    assert devices.fastest({first: 1.0, second: 0.95}) == first
-    assert devices.fastest({first: 1.0, second: 0.5}) == second
+    assert devices.fastest({first: Trial(1.0, 2.0), second: Trial(0.95, 1.9)}) == first
+    assert devices.fastest({first: Trial(1.0, 2.0), second: Trial(0.5, 1.0)}) == second
+
+
+def test_a_busy_machine_does_not_change_the_choice() -> None:
+    """The first had to wait for a core, but has less to do."""
+    first, second = devices.candidates("cpu")
+    assert devices.fastest({first: Trial(9.0, 1.0), second: Trial(2.0, 2.0)}) == first
+    # A device of its own leaves the CPU nothing to do.
+    other = Candidate("onnxruntime", "cuda")
+    assert devices.fastest({other: Trial(9.0, 0.1), second: Trial(2.0, 2.0)}) == second
+    assert Trial(1.0, 5.0).least(Trial(2.0, 3.0)) == Trial(1.0, 3.0)
 
 
 def test_ctrl_c_is_safe_after_an_engine_is_closed() -> None:

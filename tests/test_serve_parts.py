@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from rtstyle.errors import UsageError
 from rtstyle.serve.catalogue import Catalogue
 from rtstyle.serve.guard import allowed_names, host_name, is_loopback
 from rtstyle.serve.live import LivePicture, steady_shape
+from rtstyle.serve.lobby import Lobby
 from rtstyle.serve.painter import Painter, Seat
 from rtstyle.serve.peer import PaintedTrack, addresses_and_loopback, check_offer
 from rtstyle.serve.prompt_buffer import PromptJitterBuffer
@@ -163,6 +165,38 @@ def test_a_style_that_is_not_ready_holds_nobody_up(tmp_path: Path) -> None:
         assert picture.shown == picture.settings()["style"] == "identity"
 
 
+def test_who_is_let_go() -> None:
+    gone: list[str] = []
+
+    def session(name: str, **state: Any) -> Any:
+        async def close() -> None:
+            gone.append(name)
+
+        return SimpleNamespace(id=name, close=close, **state)
+
+    async def work() -> None:
+        lobby: Any = Lobby(*[None] * 3, silence=10.0)  # type: ignore[arg-type]
+        for name, answered, connected, heard_at in (
+            ("is heard", True, True, 91.0),
+            ("is silent", True, True, 89.0),
+            ("may still connect", True, False, 93.0),
+            ("never connected", True, False, 91.5),
+            ("waits for its answer", False, False, 0.0),
+        ):
+            state = {"answered": answered, "connected": connected, "heard_at": heard_at}
+            lobby.sessions[name] = session(name, **state)
+        lobby.let_go(100.0)
+        await asyncio.gather(*lobby._leaving)
+        assert set(lobby.sessions) == {"is heard", "may still connect", "waits for its answer"}
+
+    run_loop(work())
+    assert set(gone) == {"is silent", "never connected"}
+
+
+def run_loop(work: Any) -> None:
+    asyncio.run(asyncio.wait_for(work, PATIENCE))
+
+
 def test_settings_are_taken() -> None:
     given = {"style": "wave", "strength": 1, "keep_color": True, "mirror": False, "split": True}
     assert check_settings(given, STYLES) == given
@@ -222,7 +256,7 @@ def test_the_track_sends_the_newest_and_ends() -> None:
         with pytest.raises(MediaStreamError):
             await waiting
 
-    asyncio.run(asyncio.wait_for(work(), PATIENCE))
+    run_loop(work())
 
 
 def packet(number: int, moment: int, last: bool) -> Any:

@@ -425,9 +425,9 @@ def test_few_pictures_at_once(server: Running, monkeypatch: pytest.MonkeyPatch) 
 def test_one_that_never_arrives_gives_its_place_back(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rtstyle.serve import uploads
+    from rtstyle.serve import guard
 
-    monkeypatch.setattr(uploads, "SENT_WITHIN", 0.05)
+    monkeypatch.setattr(guard, "PICTURE_WITHIN", 0.05)
     done = threading.Event()
 
     def endless() -> Iterator[bytes]:

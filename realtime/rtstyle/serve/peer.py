@@ -76,7 +76,10 @@ def check_offer(sdp: object) -> str:
     if sdp.count("a=candidate") > MAX_CANDIDATES:
         raise UsageError(f"An offer has at most {MAX_CANDIDATES} candidates.")
     try:
-        media = SessionDescription.parse(sdp).media
+        offered = SessionDescription.parse(sdp)
+        media = offered.media
+        names = sorted(part.rtp.muxId for part in media)
+        bundles = [sorted(map(str, x.items)) for x in offered.group if x.semantic == "BUNDLE"]
     # The parser asserts, indexes and converts without checks of its own.
     except Exception as error:
         raise UsageError("The SDP of the offer is malformed.") from error
@@ -89,6 +92,9 @@ def check_offer(sdp: object) -> str:
         part.dtls and part.dtls.fingerprints and part.ice and part.ice.password for part in media
     ):
         raise UsageError("The offer lacks a fingerprint, or the password of its connection.")
+    # aiortc takes away the transport of a part that a bundle names and that is not its first one.
+    if len({*names, ""}) != len(names) + 1 or any(bundle != names for bundle in bundles):
+        raise UsageError("The parts of the offer are not named, or not bundled, as they should be.")
     return sdp
 
 

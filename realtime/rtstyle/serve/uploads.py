@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 4
 """Pictures on their way; each may hold as many bytes as a request may have."""
-SENT_WITHIN = 60.0
-"""Seconds that a page has to send one."""
 TYPES = ("image/", "application/octet-stream")
 """What a picture may come as: nothing that a form of another site can send."""
 
@@ -64,10 +62,7 @@ class Uploads:
             self._on_the_way -= 1
 
     async def _receive(self, request: Request) -> bytes:
-        try:
-            content = await asyncio.wait_for(request.body(), SENT_WITHIN)
-        except asyncio.TimeoutError as error:
-            raise HTTPException(408, "The picture did not arrive in time.") from error
+        content = await request.body()
         if not content:
             raise UsageError("The file is empty.")
         return content
