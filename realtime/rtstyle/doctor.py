@@ -19,6 +19,7 @@ from rtstyle import devices, styles
 from rtstyle.engines import EngineOptions, open_candidate
 from rtstyle.engines.base import RANGES
 from rtstyle.errors import RtstyleError, SourceError
+from rtstyle.scheduling import ordinary_scheduling
 
 LIBRARIES = (
     "rtstyle",
@@ -250,7 +251,8 @@ def encoder_problem(name: str) -> str:
         for plane in frame.planes:
             plane.update(bytes(plane.buffer_size))
         frame.pts = 0
-        packets = [*context.encode(frame), *context.encode(None)]
+        with ordinary_scheduling():
+            packets = [*context.encode(frame), *context.encode(None)]
     except Exception as error:
         # PyAV puts FFmpeg's own words last, where there are any.
         why = str(error).splitlines()[0].rpartition("last error log: ")[2]

@@ -13,6 +13,7 @@ import av.error
 import numpy as np
 
 from rtstyle.errors import SinkError
+from rtstyle.scheduling import ordinary_scheduling
 from rtstyle.yuv import YuvConverter
 
 HARDWARE = (
@@ -114,10 +115,11 @@ def try_out(name: str, width: int, height: int) -> str:
     """Open the encoder and encode one picture of this size; return what went wrong, or ''."""
     choice = configure(name, width, height, Fraction(25))
     try:
-        context = open_encoder(choice, width, height)
-        frame = YuvConverter(choice.even)(np.full((height, width, 3), 128, np.uint8))
-        frame.pts, frame.time_base = 0, Fraction(1, 25)
-        packets = context.encode(frame) + context.encode(None)
+        with ordinary_scheduling():
+            context = open_encoder(choice, width, height)
+            frame = YuvConverter(choice.even)(np.full((height, width, 3), 128, np.uint8))
+            frame.pts, frame.time_base = 0, Fraction(1, 25)
+            packets = context.encode(frame) + context.encode(None)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         return f"It does not work on this machine ({getattr(error, 'strerror', None) or error})."
     return "" if packets else "It opens on this machine but gives no output."
