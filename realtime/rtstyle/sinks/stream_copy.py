@@ -12,6 +12,7 @@ import av.error
 from av.format import Flags
 from av.stream import Discard
 
+from rtstyle.av_versions import LENIENT_TEXT
 from rtstyle.sinks.time_line import TimeLine
 from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder, copy_labels
 from rtstyle.sources.base import exact_seconds
@@ -99,7 +100,7 @@ class StreamCopier:
 
     def open(self, output: Any, kind: str) -> None:
         """Open the source and add its streams to `output`, before its header is written."""
-        self._input = av.open(str(self.path), metadata_errors="replace")
+        self._input = av.open(str(self.path), **LENIENT_TEXT)
         self._kind = kind
         zero = max(Fraction(self._input.start_time or 0, av.time_base), Fraction(0))
         self._origin = zero + exact_seconds(self._start)

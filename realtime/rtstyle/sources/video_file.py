@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from av.stream import Disposition
 
+from rtstyle.av_versions import LENIENT_TEXT
 from rtstyle.errors import SourceError, UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.sources.base import Source, exact_seconds
@@ -350,7 +351,7 @@ def open_container(path: Path) -> Any:
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise SourceError(f"{path} is empty.", "It has 0 bytes.", "Fetch it again.")
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(str(path), **LENIENT_TEXT)
     except av.error.PermissionError as error:
         raise SourceError(f"{path} cannot be read.", "You have no right to.", "") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
