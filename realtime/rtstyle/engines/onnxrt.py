@@ -20,6 +20,7 @@ from rtstyle.engines.base import (
     first_line,
     not_a_style,
 )
+from rtstyle.engines.external import check_whole
 from rtstyle.errors import DeviceError, EngineError
 
 PROVIDERS = {
@@ -91,6 +92,7 @@ def open_session(model: bytes, options: EngineOptions) -> ort.InferenceSession:
             f"This build of ONNX Runtime {ort.__version__} has no provider for it.",
             todo,
         )
+    check_whole(model)
     if options.device == "cuda" and hasattr(ort, "preload_dlls"):
         # Finds CUDA and cuDNN in the nvidia-* wheels.
         ort.preload_dlls()

@@ -29,6 +29,7 @@ from rtstyle.engines.base import (
     first_line,
     not_a_style,
 )
+from rtstyle.engines.external import check_whole
 from rtstyle.engines.int8 import quantize, read_ranges
 from rtstyle.engines.ov_quick import ov
 from rtstyle.errors import DeviceError, EngineError
@@ -66,6 +67,7 @@ class OpenVinoEngine(Closing):
         self._core: ov.Core | None = shared_core()
         self._target = _target(self._core, options.device)
         self._threads = options.threads
+        check_whole(model)
         try:
             self._model = self._core.read_model(model)
         except Exception as error:
