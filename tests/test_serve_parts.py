@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ from rtstyle.serve.catalogue import Catalogue
 from rtstyle.serve.guard import allowed_names, host_name, is_loopback
 from rtstyle.serve.live import LivePicture, steady_shape
 from rtstyle.serve.painter import Painter, Seat
-from rtstyle.serve.peer import PaintedTrack, addresses_and_loopback, check_offer
+from rtstyle.serve.peer import (
+    PaintedTrack,
+    addresses_and_loopback,
+    answer,
+    check_offer,
+    close_peer,
+    open_peer,
+)
 from rtstyle.serve.prompt_buffer import PromptJitterBuffer
 from rtstyle.serve.settings import MAX_MESSAGE, check_settings, read_message, read_query
 
@@ -201,6 +209,34 @@ def test_an_offer_is_text_with_a_video() -> None:
     for sdp in (None, 7, "", "v=0\r\n", "m=\r\n", "\x00"):
         with pytest.raises(UsageError):
             check_offer(sdp)
+
+
+@pytest.mark.parametrize("lost", ["m=application", "a=mid:0", "a=rtpmap"])
+def test_a_connection_that_a_broken_offer_left_half_made_is_closed(lost: str) -> None:
+    """Its sockets go, too: anybody may send such offers, as many as they like."""
+    import psutil
+    from aiortc import VideoStreamTrack
+    from peers import Peer
+
+    def sockets() -> int:
+        return len(psutil.Process().net_connections("udp"))
+
+    async def work() -> None:
+        async with Peer("") as client:
+            offer = await client.offer()
+            before = sockets()
+            peer, track = open_peer(), VideoStreamTrack()
+            with suppress(UsageError):
+                await answer(peer, offer.replace(lost, "x="), track)
+            track.stop()
+            await close_peer(peer)
+            for _ in range(100):
+                if sockets() == before:
+                    break
+                await asyncio.sleep(0.02)
+            assert sockets() == before
+
+    asyncio.run(asyncio.wait_for(work(), PATIENCE))
 
 
 def test_the_track_sends_the_newest_and_ends() -> None:

@@ -759,3 +759,9 @@ def test_a_file_that_cannot_grow_is_an_error_and_the_old_one_stays(
     assert "cannot be written" in done.stdout
     assert names(tmp_path) == ([name] if old.suffix else [])
     assert not old.suffix or old.read_bytes() == b"old"
+
+
+def test_x265_is_not_started_where_it_would_crash() -> None:
+    assert encoders.try_out("libx265", 64, 48) == ""
+    for width in (34, 40, 48):
+        assert "64 columns" in encoders.try_out("libx265", width, 64)

@@ -56,8 +56,16 @@ class OnnxRuntimeEngine(Closing):
             )
         self.precision = "fp32"
         self._session: ort.InferenceSession | None = open_session(model, options)
-        self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        self.extras: Mapping[str, Input] = _check_ports(self._session)
+        try:
+            self.metadata: Mapping[str, str] = dict(
+                self._session.get_modelmeta().custom_metadata_map
+            )
+            self.extras: Mapping[str, Input] = _check_ports(self._session)
+        except EngineError:
+            raise
+        except Exception as error:
+            # Text that is not UTF-8, types that NumPy does not have.
+            raise damaged(error) from error
 
     def run(self, image: Batch, extra: Mapping[str, NDArray[Any]] | None = None) -> Batch:
         """Run the model on (N, H, W, 3) uint8 RGB; see `Engine.run`."""

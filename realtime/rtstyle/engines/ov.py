@@ -70,10 +70,13 @@ class OpenVinoEngine(Closing):
         check_whole(model)
         try:
             self._model = self._core.read_model(model)
+            self.extras: Mapping[str, Input] = _check_ports(self._model)
+            self.metadata: Mapping[str, str] = _metadata(self._model)
+        except EngineError:
+            raise
         except Exception as error:
+            # Of names and metadata, too: text that is not UTF-8, types that NumPy does not have.
             raise damaged(error) from error
-        self.extras: Mapping[str, Input] = _check_ports(self._model)
-        self.metadata: Mapping[str, str] = _metadata(self._model)
         self.precision = self._chosen(options.precision)
         self._lock = threading.Lock()
         self._compiled: OrderedDict[_Shapes, _Requests] = OrderedDict()

@@ -18,7 +18,7 @@ from aiortc.mediastreams import MediaStreamError
 from rtstyle.errors import RtstyleError
 from rtstyle.serve.live import LivePicture, steady_shape
 from rtstyle.serve.painter import Painter, Seat
-from rtstyle.serve.peer import PaintedTrack, answer, open_peer
+from rtstyle.serve.peer import PaintedTrack, answer, close_peer, open_peer
 from rtstyle.serve.settings import read_message
 from rtstyle.yuv import RgbConverter, YuvConverter
 
@@ -88,8 +88,7 @@ class Session:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with suppress(ConnectionError):
-            await self._peer.close()
+        await close_peer(self._peer)
 
     def _end(self) -> None:
         if not self._gone:

@@ -46,6 +46,10 @@ BITS_PER_PIXEL = 0.15
 ANY_SIZE = frozenset(("libvpx-vp9", "libvpx", "libaom-av1", "mpeg4"))
 """Encoders that take odd widths and heights in yuv420p; H.264 and most others do not."""
 
+NARROWEST = {"libx265": 64}
+"""Columns below which an encoder is not started: x265 4.2 writes beyond its memory at 34 to 48,
+and that ends the process."""
+
 
 @dataclass(frozen=True)
 class EncoderChoice:
@@ -113,6 +117,8 @@ def why_not(choice: EncoderChoice, allowed: set[str]) -> str:
 @lru_cache(maxsize=64)
 def try_out(name: str, width: int, height: int) -> str:
     """Open the encoder and encode one picture of this size; return what went wrong, or ''."""
+    if width < NARROWEST.get(name, 0):
+        return f"It takes pictures of {NARROWEST[name]} columns or more, not {width}."
     choice = configure(name, width, height, Fraction(25))
     try:
         with ordinary_scheduling():
