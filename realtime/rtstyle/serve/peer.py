@@ -123,7 +123,7 @@ async def close_peer(peer: RTCPeerConnection) -> None:
         return
     except Exception as error:
         log.info("a broken connection is closed part by part: %s", error)
-    ends = [part.receiver.transport for part in peer.getTransceivers()]
+    ends: list[Any] = [part.receiver.transport for part in peer.getTransceivers()]
     ends.append(peer.sctp and peer.sctp.transport)
     for dtls in ends:
         if dtls is not None:
