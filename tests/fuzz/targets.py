@@ -241,6 +241,7 @@ def read_manifest(data: bytes, folder: Path) -> None:
     from rtstyle import doctor, styles
 
     (folder / "manifest.json").write_bytes(data)
+    styles._read_manifest.cache_clear()  # of the same folder's last one
     manifest = styles.load_manifest(folder)
     for style in manifest.styles.values():
         doctor.style_check(style.name, style.files.values(), ", ".join(style.sizes))
@@ -267,6 +268,7 @@ def use_cache(data: bytes, folder: Path) -> None:
         adain.encode(str(painting), "fast")
     for path in [p for p in devices.cache_folder().rglob("*") if p.is_file()]:
         path.write_bytes(data)
+    adain._VECTORS.clear()  # what this process remembers would be used in its place
     numbers = adain.encode(str(painting), "fast")
     require(numbers.shape == (6,) and np.isfinite(numbers).all(), f"used: {numbers}")
     devices._recall("0" * 24)
