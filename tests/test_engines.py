@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from models import gain_model, identity_model, invert_model, network_model
 from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
@@ -41,6 +42,15 @@ def test_identity_returns_the_picture(device: str) -> None:
     with open_engine(identity_model(), device) as engine:
         assert f"{engine.name}:{engine.device}" == device
         np.testing.assert_array_equal(engine.run(image), image)
+
+
+def test_text_that_is_not_utf8_is_a_damaged_model(device: str) -> None:
+    model = onnx.load_from_string(invert_model())
+    onnx.helper.set_model_props(model, {"rtstyle.name": "AAAA"})
+    content = model.SerializeToString()
+    assert content.count(b"AAAA") == 1
+    with pytest.raises(EngineError, match="cannot be loaded"):
+        open_engine(content.replace(b"AAAA", b"AA\xe9\xff"), device)
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (1, 17, 31), (2, 40, 24), (1, 45, 16)])

@@ -876,3 +876,9 @@ def test_fat_ends_at_four_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(NoRoomError, match="FAT"):
         room.take(300_000_000)
     room.take(200_000_000)
+
+
+def test_x265_is_not_started_where_it_would_crash() -> None:
+    assert encoders.try_out("libx265", 64, 48) == ""
+    for width in (34, 40, 48):
+        assert "64 columns" in encoders.try_out("libx265", width, 64)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import av
 import av.error
 
+from rtstyle.av_versions import LENIENT_TEXT
 from rtstyle.errors import SourceError
 from rtstyle.feed import Feed, Tap, is_pipe, nothing_came
 from rtstyle.names import STDIN, as_file, is_address, not_there, shown_name, without_password
@@ -113,7 +114,7 @@ class Media:
 
     def _open_pipe(self, tap: Tap) -> Any:
         try:
-            return av.open(tap, buffer_size=PIPE_BUFFER, metadata_errors="replace")
+            return av.open(tap, buffer_size=PIPE_BUFFER, **LENIENT_TEXT)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if tap.interrupted is not None:
                 raise tap.interrupted from None
@@ -164,7 +165,7 @@ def open_file(path: Path) -> Any:
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise SourceError(f"{path} is empty.", "It has 0 bytes.", "Fetch it again.")
-        return av.open(as_file(path), metadata_errors="replace")
+        return av.open(as_file(path), **LENIENT_TEXT)
     except av.error.PermissionError as error:
         raise SourceError(f"{path} cannot be read.", "You have no right to.", "") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -203,7 +204,7 @@ def open_address(address: str) -> Any:
             address,
             options=options,
             timeout=(OPEN_TIMEOUT, READ_TIMEOUT),
-            metadata_errors="replace",
+            **LENIENT_TEXT,
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)

@@ -20,6 +20,7 @@ from rtstyle.engines.base import (
     first_line,
     not_a_style,
 )
+from rtstyle.engines.external import check_whole
 from rtstyle.errors import DeviceError, EngineError
 
 PROVIDERS = {
@@ -55,8 +56,16 @@ class OnnxRuntimeEngine(Closing):
             )
         self.precision = "fp32"
         self._session: ort.InferenceSession | None = open_session(model, options)
-        self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        self.extras: Mapping[str, Input] = _check_ports(self._session)
+        try:
+            self.metadata: Mapping[str, str] = dict(
+                self._session.get_modelmeta().custom_metadata_map
+            )
+            self.extras: Mapping[str, Input] = _check_ports(self._session)
+        except EngineError:
+            raise
+        except Exception as error:
+            # Text that is not UTF-8, types that NumPy does not have.
+            raise damaged(error) from error
 
     def run(self, image: Batch, extra: Mapping[str, NDArray[Any]] | None = None) -> Batch:
         """Run the model on (N, H, W, 3) uint8 RGB; see `Engine.run`."""
@@ -91,6 +100,7 @@ def open_session(model: bytes, options: EngineOptions) -> ort.InferenceSession:
             f"This build of ONNX Runtime {ort.__version__} has no provider for it.",
             todo,
         )
+    check_whole(model)
     if options.device == "cuda" and hasattr(ort, "preload_dlls"):
         # Finds CUDA and cuDNN in the nvidia-* wheels.
         ort.preload_dlls()

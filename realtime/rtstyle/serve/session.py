@@ -18,7 +18,7 @@ from aiortc.mediastreams import MediaStreamError
 from rtstyle.errors import RtstyleError
 from rtstyle.serve.live import LivePicture, steady_shape
 from rtstyle.serve.painter import Painter, Seat
-from rtstyle.serve.peer import PaintedTrack, answer, open_peer
+from rtstyle.serve.peer import PaintedTrack, answer, close_peer, open_peer
 from rtstyle.serve.settings import read_message
 from rtstyle.yuv import RgbConverter, YuvConverter
 
@@ -92,11 +92,7 @@ class Session:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        try:
-            await self._peer.close()
-        except Exception as error:
-            # aiortc's, and nobody waits for it: one line rather than a stack.
-            log.warning("a connection did not end in order: %s", type(error).__name__)
+        await close_peer(self._peer)
 
     def _end(self) -> None:
         if not self._gone:

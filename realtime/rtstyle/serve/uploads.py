@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from rtstyle.errors import UsageError
+from rtstyle.serve.apart import keep_apart
 from rtstyle.serve.catalogue import Entry
 from rtstyle.serve.lobby import FullError, Lobby
-from rtstyle.serve.pictures import keep_upload, name_of
+from rtstyle.serve.pictures import name_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -70,5 +71,5 @@ class Uploads:
     async def _keep(self, content: bytes, file_name: str) -> Entry:
         catalogue = self._lobby.catalogue
         async with self._decoding:
-            kept = await asyncio.to_thread(keep_upload, content, file_name, catalogue.folder)
+            kept = await asyncio.to_thread(keep_apart, content, file_name, catalogue.folder)
         return catalogue.hang(kept)

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import av.error
 
+from rtstyle.av_versions import LENIENT_TEXT
 from rtstyle.names import as_file
 from rtstyle.sinks.mixdown import MixDown, loss
 
@@ -136,7 +137,7 @@ def changes_midway(path: Path, index: int) -> bool:
     """
     first: tuple[int, int] | None = None
     try:
-        with av.open(as_file(path), metadata_errors="replace") as container:
+        with av.open(as_file(path), **LENIENT_TEXT) as container:
             for packet in container.demux(container.streams[index]):
                 head = bytes(memoryview(packet)[:4]) if packet.size >= 4 else b""
                 if len(head) < 4 or head[0] != 0xFF or head[1] & 0xF0 != 0xF0:

@@ -15,6 +15,7 @@ import av.error
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
 from rtstyle.names import as_file
+from rtstyle.scheduling import ordinary_scheduling
 from rtstyle.sinks.alpha import PIXELS, VIDEO, AlphaConverter, alpha_of
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.encoders import EncoderChoice, choose_encoder
@@ -141,9 +142,16 @@ class VideoFileSink(Sink):
             self._shown_for = frame.duration
             if self._copier:
                 self._copier.advance(picture.pts * frame.time_base)
-            for packet in self._stream.encode(picture):
+            for packet in self._encode(picture):
                 self._mux(packet)
             self._take_sound()
+
+    def _encode(self, picture: Any) -> list[Any]:
+        if self._stream.codec_context.is_open:
+            return list(self._stream.encode(picture))
+        # The first picture opens the encoder, and its threads.
+        with ordinary_scheduling():
+            return list(self._stream.encode(picture))
 
     def close(self, complete: bool = True) -> None:
         """Write what is left and give the file its name; nothing if no frame came."""
