@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtstyle.engines.base import Batch, Engine, EngineOptions, Input, read_model
-from rtstyle.errors import EngineError, UsageError
+from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
     from rtstyle.devices import Candidate
@@ -83,18 +83,10 @@ def open_candidate(model: bytes, candidate: Candidate, options: EngineOptions) -
     from dataclasses import replace
 
     options = replace(options, device=candidate.device)
-    try:
-        if candidate.engine == "openvino":
-            from rtstyle.engines.ov import OpenVinoEngine
+    if candidate.engine == "openvino":
+        from rtstyle.engines.ov import OpenVinoEngine
 
-            return OpenVinoEngine(model, options)
-        from rtstyle.engines.onnxrt import OnnxRuntimeEngine
+        return OpenVinoEngine(model, options)
+    from rtstyle.engines.onnxrt import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(model, options)
-    except UnicodeDecodeError as error:
-        # Neither engine looks at the text of names and metadata until it is asked for.
-        raise EngineError(
-            "The model file cannot be loaded.",
-            "It holds text that is not UTF-8.",
-            "Download or export it again.",
-        ) from error
+    return OnnxRuntimeEngine(model, options)

@@ -126,9 +126,10 @@ def check_extra(
 
 def damaged(error: Exception) -> EngineError:
     """Return the error for a model that no engine can load."""
+    unreadable = isinstance(error, UnicodeDecodeError)
     return EngineError(
         "The model file cannot be loaded.",
-        first_line(error),
+        "It holds text that is not UTF-8." if unreadable else first_line(error),
         "Download or export it again.",
     )
 
