@@ -14,6 +14,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from rtstyle.bench.memory import peak_memory
+
 LIMIT = 60.0
 """Seconds that one input may take."""
 MEMORY = 4 << 30
@@ -81,14 +83,6 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def peak() -> int:
-    try:
-        import resource
-    except ImportError:
-        return 0
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) >> 10
-
-
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("target")
@@ -116,7 +110,12 @@ def main() -> int:
             runner.search(runner.target.inputs(sound), options.most, options.seed)
     except BaseException:
         failure = traceback.format_exc()
-    facts = {**runner.count, "slowest": runner.slowest, "peak": peak(), "failure": failure}
+    facts = {
+        **runner.count,
+        "slowest": runner.slowest,
+        "peak": peak_memory() >> 20,
+        "failure": failure,
+    }
     (options.work / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
     sys.stdout.flush()
     # Threads of a library must not hold the process.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rtstyle.sinks.base import Sink
@@ -31,19 +31,18 @@ def open_output(
     target = Path(path)
     from rtstyle.sinks.images import ImageSequenceSink, is_pattern
 
+    video: dict[str, Any] = {
+        "rate": source.rate,
+        "encoder": encoder,
+        "origin": source.origin,
+        "sample_aspect_ratio": source.sample_aspect_ratio,
+        "copier": copier,
+        "spherical": spherical,
+    }
     if kind is not None:
         from rtstyle.sinks.pipe import PipeSink
 
-        return PipeSink(
-            target,
-            kind,
-            rate=source.rate,
-            encoder=encoder,
-            origin=source.origin,
-            sample_aspect_ratio=source.sample_aspect_ratio,
-            copier=copier,
-            spherical=spherical,
-        )
+        return PipeSink(target, kind, **video)
     if is_pattern(target) or target.is_dir() or not target.suffix:
         return ImageSequenceSink(
             target, sample_aspect_ratio=source.sample_aspect_ratio, alpha=alpha
@@ -54,13 +53,4 @@ def open_output(
         return GifSink(target, origin=source.origin, sample_aspect_ratio=source.sample_aspect_ratio)
     from rtstyle.sinks.video_file import VideoFileSink
 
-    return VideoFileSink(
-        target,
-        rate=source.rate,
-        encoder=encoder,
-        origin=source.origin,
-        sample_aspect_ratio=source.sample_aspect_ratio,
-        copier=copier,
-        alpha=alpha,
-        spherical=spherical,
-    )
+    return VideoFileSink(target, alpha=alpha, **video)

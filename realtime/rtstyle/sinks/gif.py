@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from rtstyle.names import as_file
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.palette import Palette
 from rtstyle.sinks.pending import PendingFile, close_anyway, writing_to
-from rtstyle.sinks.room import NoRoomError, Room, cut_short, why_full
+from rtstyle.sinks.room import Room, keeping
 
 CENTISECOND = Fraction(1, 100)
 FASTEST = 2
@@ -66,7 +64,7 @@ class GifSink(Sink):
     def write(self, frame: Frame) -> None:
         """Reduce one frame to its palette and encode it."""
         self.open()
-        with writing_to(self.path), self._keeping():
+        with writing_to(self.path), keeping(self.path, self._keep):
             if self._output is None:
                 self._start(frame, self._pending or PendingFile(self.path))
             if frame.image.shape[:2] != self._shape:
@@ -97,19 +95,6 @@ class GifSink(Sink):
             self._output.mux(held)
             self._muxed += 1
 
-    @contextmanager
-    def _keeping(self) -> Iterator[None]:
-        """Keep what was painted when there is no room for more, and raise `SinkError`."""
-        try:
-            yield
-        except NoRoomError as limit:
-            raise cut_short(self.path, str(limit), self._keep()) from None
-        except (OSError, av.error.FFmpegError) as error:
-            why = why_full(error)
-            if not why:
-                raise
-            raise cut_short(self.path, why, self._keep()) from error
-
     def _keep(self) -> Path | None:
         """Close the file, which can be played up to where it ends; None if it has no picture."""
         output, self._output = self._output, None
@@ -127,7 +112,7 @@ class GifSink(Sink):
             self.abort()
             return
         try:
-            with writing_to(self.path), self._keeping():
+            with writing_to(self.path), keeping(self.path, self._keep):
                 self._mux_held()
                 for packet in self._stream.encode(None):
                     self._output.mux(packet)

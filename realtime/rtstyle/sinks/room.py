@@ -9,7 +9,11 @@ from __future__ import annotations
 import errno
 import shutil
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import av.error
 
 from rtstyle.errors import SinkError
 from rtstyle.progress import human_size
@@ -102,3 +106,20 @@ def cut_short(path: Path, why: str, kept: Path | None) -> SinkError:
     if kept is None:
         return SinkError(what, "Nothing could be kept. What was there before is untouched.", TODO)
     return SinkError(what, f"What was painted is kept as {kept}.", TODO)
+
+
+@contextmanager
+def keeping(path: Path, keep: Callable[[], Path | None]) -> Iterator[None]:
+    """Call `keep` when there is no room for more of an output, and raise `SinkError`.
+
+    `keep` finishes what was painted and returns where it is, None where nothing could be kept.
+    """
+    try:
+        yield
+    except NoRoomError as limit:
+        raise cut_short(path, str(limit), keep()) from None
+    except (OSError, av.error.FFmpegError) as error:
+        why = why_full(error)
+        if not why:
+            raise
+        raise cut_short(path, why, keep()) from error

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +19,7 @@ from rtstyle.sinks.alpha import PIXELS, VIDEO, AlphaConverter, alpha_of
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.encoders import EncoderChoice, choose_encoder
 from rtstyle.sinks.pending import GrowingFile, PendingFile, close_anyway, writing_to
-from rtstyle.sinks.room import NoRoomError, Room, cut_short, why_full
+from rtstyle.sinks.room import Room, keeping
 from rtstyle.sinks.sound_track import SoundTrack
 from rtstyle.sinks.stream_copy import StreamCopier
 from rtstyle.sound import Sound
@@ -189,18 +188,9 @@ class VideoFileSink(Sink):
         self._output.mux(packet)
         self._muxed += 1
 
-    @contextmanager
-    def _keeping(self) -> Iterator[None]:
-        """Keep what was painted when there is no room for more, and raise `SinkError`."""
-        try:
-            yield
-        except NoRoomError as limit:
-            raise cut_short(self.path, str(limit), self._keep()) from None
-        except (OSError, av.error.FFmpegError) as error:
-            why = "" if self._room is None else why_full(error)
-            if not why:
-                raise
-            raise cut_short(self.path, why, self._keep()) from error
+    def _keeping(self) -> AbstractContextManager[None]:
+        """Keep what was painted when there is no room for more; a recording looks after itself."""
+        return nullcontext() if self._room is None else keeping(self.path, self._keep)
 
     def _keep(self) -> Path | None:
         """Finish the file with what it has, and return its name; None if nothing can be played."""
