@@ -17,6 +17,7 @@ from PIL import Image as Pil
 
 from rtstyle import bank
 from rtstyle.serve.live import LivePicture
+from rtstyle.serve.painter import USUAL
 from rtstyle.serve.server import Options, Running, serving
 
 FIRST = 24
@@ -53,7 +54,8 @@ def upload(server: Running, client: httpx.Client, number: int) -> None:
 def switch(server: Running, count: int) -> None:
     lobby = server.lobby
     live = LivePicture(lobby.bank, lobby.painter, lobby.catalogue)
-    frame = np.full((96, 128, 3), 200, np.uint8)
+    # Of the size that styles are made ready for.
+    frame = np.full((*USUAL, 3), 200, np.uint8)
     names = list(lobby.catalogue)
     for number in range(count):
         name = names[number % len(names)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtstyle import adain, refine, styles
+from rtstyle import adain, heap, refine, styles
 from rtstyle.bank import KNOWN, StyleBank
 from rtstyle.engines import open_engine
 
@@ -70,6 +70,20 @@ def test_the_bank_remembers_a_bounded_number_of_styles(
         assert bank.wait_idle(60)
         assert len(bank._known) == len(bank._encoded) == len(bank._failed) == KNOWN
         assert (f"{KNOWN + 39}.jpg", "fast") in bank._known
+
+
+def test_what_an_evicted_model_held_goes_back_to_the_system(
+    monkeypatch: pytest.MonkeyPatch, pretrained_folder: Path
+) -> None:
+    given: list[int] = []
+    picture = np.zeros((32, 32, 3), np.uint8)
+    with StyleBank(capacity=1) as bank:
+        monkeypatch.setattr("rtstyle.bank.give_back", lambda: given.append(len(bank._engines)))
+        bank.paint(picture, "mosaic", "fast")
+        assert given == []
+        bank.paint(picture, "invert", "fast")
+        assert given == [1]
+    heap.give_back()  # whatever the C library is
 
 
 def test_uploads_and_switches_of_style_give_their_memory_back(

@@ -21,6 +21,7 @@ from rtstyle.color import Colours
 from rtstyle.engines import Engine
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
+from rtstyle.heap import give_back
 from rtstyle.mixture import are_networks, as_mixture, is_network, parse_style
 from rtstyle.regions import Weights
 
@@ -97,10 +98,13 @@ class StyleBank(Closing):
             engine = model.open(**self._options)  # type: ignore[arg-type]
             with self._changed:
                 self._engines[files] = engine
+                evicted = len(self._engines) > self._capacity
                 while len(self._engines) > self._capacity:
                     # Only let go of: somebody may be painting with it, and then frees it last.
-                    old, _ = self._engines.popitem(last=False)
+                    old = self._engines.popitem(last=False)[0]
                     self._warm = {item for item in self._warm if item[0] != old}
+            if evicted:
+                give_back()
         return engine
 
     def resolve(self, style: adain.Styles, size: str) -> adain.Model:
@@ -121,6 +125,8 @@ class StyleBank(Closing):
         rough = [(name, size, scale, own) for name in parts]
         rough = [painting for painting in rough if adain.is_rough(*painting)]
         model = adain.resolve(style, size, scale, own, rough=True)
+        if rough:
+            give_back()  # of what encoded a picture
         with self._changed:
             if colours != self._colours:
                 return model  # `match` came between: not to be remembered.
@@ -275,6 +281,7 @@ class StyleBank(Closing):
                 # What it was at a glance is good enough to go on.
                 self._unfit[painting] = None
                 forget_oldest(self._unfit)
+            give_back()
             with self._changed:
                 if painting in self._rough:
                     self._rough.remove(painting)

@@ -2,7 +2,8 @@
 
 In a live run pictures are made by one thread and let go of by another, hours long. The C library of
 Linux (glibc) keeps what is freed in several arenas, and their free parts grow slowly without
-anything being in use: some 10 % in the first ten minutes.
+anything being in use: some 10 % in the first ten minutes. What a model that is closed again leaves
+behind there is some 10 MB.
 """
 
 from __future__ import annotations
