@@ -1,3 +1,5 @@
+"""Freed memory is handed back to the system, and what long live runs hold stays flat."""
+
 from __future__ import annotations
 
 import subprocess
