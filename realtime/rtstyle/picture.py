@@ -294,9 +294,8 @@ def write_picture(picture: Picture, path: Path, quality: int = DEFAULT_QUALITY) 
     """Write a photo in the format of the file's extension, by a temporary file beside it.
 
     `quality` is 1 to 100, for JPEG and WebP. JPEG has no alpha: it is laid over white. Returns
-    notes on what was lost. Raises
-    `UsageError` for an extension or a quality that does not exist, `SinkError` if writing fails;
-    an existing file is then left as it was.
+    notes on what was lost. Raises `UsageError` for an extension or a quality that does not exist,
+    `SinkError` if writing fails; an existing file is then left as it was.
     """
     kind = output_format(path)
     check_quality(quality)

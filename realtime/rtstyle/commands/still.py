@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -163,16 +164,20 @@ def still(
     guides = read_guides(mask, len(style), shape)
     content, paintings = suit_colors(picture.rgb, paintings, keep_color)
 
+    notes: tuple[str, ...] = ()
+
     def write(image: Image) -> None:
+        nonlocal notes
         if keep_color == "luminance":
             image = with_chroma_of(scaled(picture, shape).rgb, image)
-        write_picture(replace(scaled(picture, shape), rgb=image), output, quality)
+        notes = write_picture(replace(scaled(picture, shape), rgb=image), output, quality)
 
     outcome = run(
         Subject(content, paintings, guides, style_scale), shape, plan,
         Settings(vgg_weights, device, threads, preview, preview_every, precision), write, state,
         resume=resume,
     )  # fmt: skip
+    tell(notes)
     conclude(outcome, output)
 
 
@@ -212,8 +217,15 @@ def still_by_wct(
         used = describe(stylizer.alphas, stylizer.levels)
     if keep_color == "luminance":
         painted = with_chroma_of(small.rgb, painted)
-    write_picture(replace(small, rgb=painted), output, quality)
+    notes = write_picture(replace(small, rgb=painted), output, quality)
     typer.echo(f"{output}  {shape[1]}x{shape[0]}  levels {used}")
+    tell(notes)
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Print what was lost in writing."""
+    for note in notes:
+        typer.echo(f"  note: {note}", err=True)
 
 
 def refuse_contradictions(
