@@ -26,8 +26,6 @@ from rtstyle_export.train.config import AdainConfig, WctConfig  # noqa: E402
 from rtstyle_export.train.loop import Machine  # noqa: E402
 from rtstyle_export.train.trainer import Trainer  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:

@@ -19,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from rtstyle import heap
 from rtstyle.ending import HANGUP, handled
 from rtstyle.errors import UsageError
 from rtstyle.frame import Frame, Image
@@ -309,6 +310,8 @@ class Pipeline:
                 closed = error
         self._report.busy["sinks"] += time.perf_counter() - began
         self._count(frame)
+        if self._live and self._report.frames_out % heap.EVERY == 0:
+            heap.give_back()
         if closed:
             raise closed
 

@@ -17,6 +17,7 @@ from rtstyle.color import Colours, blend, blend_linear, resize, with_chroma_of
 from rtstyle.engines import Engine
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
+from rtstyle.limits import MAX_PIXELS
 from rtstyle.regions import StillMask, Weights, even_greys, read_mask, weigh
 
 MIN_SIDE = 16
@@ -25,15 +26,17 @@ MIN_SIDE = 16
 MIN_HEIGHT, MAX_HEIGHT = 16, 8192
 """The range of `height`, in pixels."""
 
-MAX_PIXELS = 178_000_000
-"""How many pixels a picture may be scaled to: as many as one that is read may have."""
+WRAP = 96
+"""Columns of the other edge that a 360-degree picture is painted with: no trained network reaches
+farther (89), and the place of its strides stays the same."""
 
 
 class Stylizer(Closing):
     """Paints pictures in one style. Use as a context manager, or call `close`.
 
     Up to `streams` threads may call it at once. `strength` (0 to 1) and `keep_color` may be
-    changed between pictures. `model` is what is run, `regions` the number of styles in it.
+    changed between pictures. `model` is what is run, `regions` the number of styles in it. With
+    `wrap` the left edge goes on at the right one, as in 360-degree pictures.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Stylizer(Closing):
         """
         self.strength = strength
         self.keep_color = keep_color
+        self.wrap = False
         self.height = check_height(height)
         names = [style] if isinstance(style, str) else list(style)
         self.style, self.size = sweep or " | ".join(names), size
@@ -165,11 +169,16 @@ class Stylizer(Closing):
             image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
         if weights is not None and (below or right):
             weights = np.pad(weights, ((0, 0), (0, below), (0, right)), mode="edge")
+        if self.wrap:
+            image = np.pad(image, ((0, 0), (WRAP, WRAP), (0, 0)), mode="wrap")
+            if weights is not None:
+                weights = np.pad(weights, ((0, 0), (0, 0), (WRAP, WRAP)), mode="wrap")
         model = self.model if self._ends is None else blend_models(*self._ends, at)
         regions = weights if self.regions > 1 else None
         feeds = model.feeds(self.engine, self._strength, image.shape[:2], regions)
         painted: Image = self.engine.run(image[None], feeds)[0]
-        return painted[:height, :width]
+        left = WRAP if self.wrap else 0
+        return painted[:height, left : left + width]
 
     def finish(self, source: Image, painted: Image, weights: Weights | None = None) -> Image:
         """Apply `keep_color`, `strength` and the mask of a single style. May write into `painted`.

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.engines.external import embedded
+from rtstyle.engines.external import check_whole, embedded
 from rtstyle.errors import EngineError
 
 Batch: TypeAlias = NDArray[np.uint8]
@@ -89,13 +89,14 @@ class Engine(Protocol):
 def read_model(model: Path | bytes) -> bytes:
     """Return a model file with all its weights. Raises `EngineError` if it cannot be read."""
     if isinstance(model, bytes):
+        check_whole(model)
         return model
     try:
         content = model.read_bytes()
     except OSError as error:
         raise EngineError(f"The model file {model} cannot be read.", str(error.strerror)) from error
     try:
-        return embedded(content, model.parent)
+        return embedded(content, model)
     except EngineError:
         raise
     except Exception as error:
@@ -125,9 +126,10 @@ def check_extra(
 
 def damaged(error: Exception) -> EngineError:
     """Return the error for a model that no engine can load."""
+    unreadable = isinstance(error, UnicodeDecodeError)
     return EngineError(
         "The model file cannot be loaded.",
-        first_line(error),
+        "It holds text that is not UTF-8." if unreadable else first_line(error),
         "Download or export it again.",
     )
 
