@@ -24,7 +24,7 @@ from rtstyle import refine, styles
 from rtstyle.color import Colours, match_colors
 from rtstyle.devices import cache_folder, cpu_count
 from rtstyle.engines import Engine, EngineOptions, open_engines, parts_of
-from rtstyle.engines.base import read_model
+from rtstyle.engines.base import CANVAS_PORTS, read_model
 from rtstyle.errors import EngineError, SourceError, StyleError, UsageError
 from rtstyle.frame import Image
 from rtstyle.kept_files import one_at_a_time, read_vector, write_vector
@@ -66,7 +66,7 @@ class Model:
         engine = open_engines(self.files, device, **options)
         if self.statistics is None:
             for file, part in zip(self.files, parts_of(engine), strict=True):
-                if part.extras:
+                if part.extras and set(part.extras) != CANVAS_PORTS:
                     engine.close()
                     raise StyleError(
                         f"{file.name} is no style.",

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from rtstyle.frame import Frame, Image
+    from rtstyle.painting.canvas import Motion
+    from rtstyle.painting.coherence import CoherentPainter
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.stream_copy import StreamCopier
     from rtstyle.spherical import Spherical
@@ -75,6 +77,8 @@ def stylize_video(
     side_by_side: bool = False,
     deinterlace: str = "auto",
     background: str = "black",
+    stroke_size: float = 1.0,
+    coherence: float = 1.0,
     device: str = "auto",
     precision: str = "auto",
     encoder: str = "auto",
@@ -98,9 +102,11 @@ def stylize_video(
     painted without a seam and keeps its tag. `style`, `style_scale`, `match_color` (to the first
     frame) and `sweep`, which goes from one style to another over the clip, `device` and `precision`
     are those of `Stylizer`; `mask` is a picture, or a video whose regions are even grey levels from
-    black to white. `stylizer` uses a model that is open already, and all that concerns painting but
-    a mask video is then its own. An existing file is replaced only with `overwrite`, and only once
-    the new one is whole; after Ctrl-C the report is `stopped` and what was done is kept as partial.
+    black to white. `stroke_size` is how wide strokes are, `coherence` (0 to 1) how much of what was
+    painted is kept from frame to frame, both with networks that see a canvas. `stylizer` uses a
+    model that is open already, and all that concerns painting but a mask video and the coherence is
+    then its own. An existing file is replaced only with `overwrite`, and only once the new one is
+    whole; after Ctrl-C the report is `stopped` and what was done is kept as partial.
     Raises `RtstyleError`s.
     """
     media, output = as_media(read_name(source) if isinstance(source, str) else source), Path(output)
@@ -132,7 +138,8 @@ def stylize_video(
             opened = open_stylizer(
                 style, size, device, strength, keep_color, height,
                 style_scale=style_scale, mask=still, sweep=sweep, regional=mask is not None,
-                match_color=match_color, precision=precision,
+                match_color=match_color, precision=precision, stroke_size=stroke_size,
+                in_order=coherence > 0,
             )  # fmt: skip
             stylizer = stack.enter_context(opened)
         sphere = frames.spherical
@@ -140,15 +147,20 @@ def stylize_video(
         moving = None
         if mask is not None and is_video(Path(mask)):
             moving = stack.enter_context(MovingMask(Path(mask), start, frames.rate))
-        painter = VideoPainter(
+        painter: VideoPainter | CoherentVideoPainter = VideoPainter(
             stylizer, frames.frames, moving, side_by_side, sweep is not None,
             background=None if keep else ground,
         )  # fmt: skip
+        coherent = stylizer.coherent(coherence) if coherence else None
+        if coherent is not None and stylizer.strength:
+            assert isinstance(painter, VideoPainter)
+            painter = CoherentVideoPainter(painter, coherent)
         if sweep is not None and not frames.frames:
             raise UsageError(
                 f"{media.name} does not tell its length.", "A sweep needs it.", "Convert it first."
             )
-        pipeline = Pipeline(frames, painter, [sink], workers=stylizer.streams, progress=progress)
+        workers = 1 if isinstance(painter, CoherentVideoPainter) else stylizer.streams
+        pipeline = Pipeline(frames, painter, [sink], workers=workers, progress=progress)
         mine.pop_all()
         report = pipeline.run()
     done = summarize(report, sink, painter, copier)
@@ -180,21 +192,33 @@ def open_stylizer(
     strength: float,
     keep_color: bool,
     height: int | None,
+    *,
+    in_order: bool = False,
     **options: Any,
 ) -> Stylizer:
-    """Open the model with one stream a core: two runs of one thread beat one run of two."""
+    """Open the model with one stream a core: two runs of one thread beat one run of two.
+
+    With `in_order`, a network that sees what it has painted gets one stream of all cores.
+    """
     from rtstyle.stylizer import Stylizer
 
-    return Stylizer(
-        style,
-        size,
-        device=device,
-        strength=strength,
-        keep_color=keep_color,
-        height=height,
-        streams=min(MOST_STREAMS, cores()),
-        **options,
-    )
+    def opened(streams: int) -> Stylizer:
+        return Stylizer(
+            style,
+            size,
+            device=device,
+            strength=strength,
+            keep_color=keep_color,
+            height=height,
+            streams=streams,
+            **options,
+        )
+
+    stylizer = opened(min(MOST_STREAMS, cores()))
+    if in_order and stylizer.sees_canvas and stylizer.streams > 1:
+        stylizer.close()
+        stylizer = opened(1)
+    return stylizer
 
 
 def cores() -> int:
@@ -233,7 +257,20 @@ class VideoPainter:
             moment["mask"] = self._mask.at(frame)
         if self._sweep:
             moment["at"] = min(1.0, frame.index / self._last)
-        painted = self._stylizer(frame.image, **moment)
+        return self.completed(frame, self._stylizer(frame.image, **moment))
+
+    def scaled(self, frame: Frame) -> Image:
+        """Return the picture of a frame at the size at which it is painted."""
+        return self._stylizer.scale(frame.image)
+
+    def finished(self, frame: Frame, image: Image, painted: Image) -> Image:
+        """Return a frame whose network's picture is `painted`, with all that is done after it."""
+        mask = None if self._mask is None else self._mask.at(frame)
+        weights = self._stylizer.weights(image, mask)
+        return self.completed(frame, self._stylizer.finish(image, painted.copy(), weights))
+
+    def completed(self, frame: Frame, painted: Image) -> Image:
+        """Lay a painted frame over the background, or beside the original, where that is asked."""
         original = frame.image
         if frame.alpha is not None and self._background is not None:
             painted = over(painted, resize(frame.alpha, *painted.shape[:2]), self._background)
@@ -242,6 +279,33 @@ class VideoPainter:
             painted = beside(original, painted)
         self.height, self.width = painted.shape[:2]
         return painted
+
+
+class CoherentVideoPainter:
+    """Paints the frames of a clip in order, with a network that sees what it has painted."""
+
+    def __init__(self, painter: VideoPainter, coherent: CoherentPainter) -> None:
+        self._painter, self._coherent = painter, coherent
+
+    @property
+    def width(self) -> int:
+        """Columns of the pictures that came out."""
+        return self._painter.width
+
+    @property
+    def height(self) -> int:
+        """Rows of the pictures that came out."""
+        return self._painter.height
+
+    def prepare(self, frame: Frame) -> tuple[Image, Motion]:
+        """Scale a frame, and find what moved in it."""
+        image = self._painter.scaled(frame)
+        return image, self._coherent.prepare(image, frame.index)
+
+    def paint_prepared(self, frame: Frame, found: tuple[Image, Motion]) -> Image:
+        """Paint a frame over what was painted before."""
+        image, motion = found
+        return self._painter.finished(frame, image, self._coherent.paint(image, motion))
 
 
 def beside(image: Image, painted: Image) -> Image:
@@ -368,7 +432,10 @@ def make_copier(
 
 
 def summarize(
-    report: Report, sink: Sink, painter: VideoPainter, copier: StreamCopier | None
+    report: Report,
+    sink: Sink,
+    painter: VideoPainter | CoherentVideoPainter,
+    copier: StreamCopier | None,
 ) -> VideoReport:
     """Put together what the user wants to know."""
     path: Path = getattr(sink, "path", Path())

@@ -75,6 +75,14 @@ def video(
     match_color: Annotated[
         bool, typer.Option("--match-color", help=MATCH_HELP + " (of the first frame)")
     ] = False,
+    stroke_size: Annotated[
+        float,
+        typer.Option(help="How wide strokes are, 0.25 to 4 (networks that see a canvas)."),
+    ] = 1.0,
+    coherence: Annotated[
+        str,
+        typer.Option(help="Keep what is painted from frame to frame: on, off, or 0 to 1."),
+    ] = "on",
     strength: Annotated[float, typer.Option(help="0 (the video) to 1 (the painting).")] = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Keep the colours of the video.")
@@ -140,6 +148,7 @@ def video(
         "keep_location": keep_location,
         "kind": format_,
         "overwrite": overwrite,
+        "coherence": read_coherence(coherence),
     }
     model: dict[str, Any] = {
         "style": style or ["mosaic"],
@@ -153,6 +162,7 @@ def video(
         "sweep": style_sweep,
         "mask": mask,
         "match_color": match_color,
+        "stroke_size": stroke_size,
     }
     if style and style_sweep:
         raise UsageError("--style and --style-sweep exclude each other.", "", "Give one of them.")
@@ -169,6 +179,17 @@ def video(
         # These depend on the clip, so that no model serves several.
         options, model = {**options, **model}, {}
     run_many(pairs, options, model)
+
+
+def read_coherence(text: str) -> float:
+    """Return the value of `--coherence`, 0 to 1. Raises `UsageError`."""
+    try:
+        value = {"on": 1.0, "off": 0.0}.get(text) if text in ("on", "off") else float(text)
+    except ValueError:
+        value = None
+    if value is None or not 0 <= value <= 1:
+        raise UsageError(f"--coherence {text} is out of range.", "", "Use on, off, or 0 to 1.")
+    return value
 
 
 def read_time(option: str, text: str | None) -> float | None:
@@ -322,7 +343,10 @@ def run_many(
 
     failed = 0
     with ExitStack() as stack:
-        shared = {"stylizer": stack.enter_context(open_stylizer(**model))} if model else {}
+        shared = {}
+        if model:
+            opened = open_stylizer(**model, in_order=options["coherence"] > 0)
+            shared = {"stylizer": stack.enter_context(opened)}
         for source, target in pairs:
             try:
                 report = run_one(source, target, {**options, **shared})

@@ -25,6 +25,10 @@ MOVES = ("Transpose", "Reshape", "Concat", "Squeeze", "Unsqueeze", "Pad")
 """Operators, of ONNX and OpenVINO alike, that move or repeat values: rounding comes before them."""
 
 
+CANVAS_PORTS = frozenset(("canvas", "trust"))
+"""The further inputs of a network that sees what it has painted; see `rtstyle.painting.canvas`."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """How an engine runs a model.
