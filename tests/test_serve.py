@@ -597,6 +597,7 @@ def test_health_and_metrics(server: Running) -> None:
             assert health["status"] == "ok"
             assert health["clients"] == 1
             assert health["capacity_fps"] > 0
+            assert health["pictures_to_fit"] == 0
             response = await asyncio.to_thread(get, server, "/metrics")
         assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
         values = read_metrics(response.text)

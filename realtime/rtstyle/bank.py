@@ -234,6 +234,12 @@ class StyleBank(Closing):
         with self._changed:
             return self._changed.wait_for(lambda: self._thread is None or self._closed, timeout)
 
+    @property
+    def to_fit(self) -> int:
+        """How many pictures are still to be fitted."""
+        with self._changed:
+            return len(self._rough)
+
     def wait_fitted(self, timeout: float | None = None) -> bool:
         """Wait until no picture is to be fitted; False if that took longer than `timeout`."""
         with self._changed:

@@ -249,11 +249,13 @@ def read_manifest(data: bytes, folder: Path) -> None:
         doctor.style_check("any", parts.values(), "")
 
 
-def caches(_: Path) -> st.SearchStrategy[bytes]:
-    file = io.BytesIO()
-    np.save(file, np.linspace(0, 1, 6, dtype=np.float32))
+def caches(folder: Path) -> st.SearchStrategy[bytes]:
+    from rtstyle.kept_files import write_vector
+
+    vector = folder / "a.vector"
+    write_vector(vector, "of another painting", np.linspace(0, 1, 6, dtype=np.float32))
     choices = {"0" * 24: {"choice": "openvino:cpu", "seconds": {"openvino:cpu": 0.1}}}
-    both = [file.getvalue(), json.dumps(choices).encode()]
+    both = [vector.read_bytes(), json.dumps(choices).encode()]
     return st.one_of(damaged(both), objects([choices]))
 
 
