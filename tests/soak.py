@@ -21,7 +21,7 @@ from rtstyle.serve.painter import USUAL
 from rtstyle.serve.server import Options, Running, serving
 
 FIRST = 24
-"""Uploads after which memory has to stay: as many as the gallery keeps."""
+"""Uploads, and switches, after which memory has to stay: as many as the gallery keeps."""
 PATIENCE = 120.0
 
 
@@ -76,6 +76,8 @@ def main(uploads: int, switches: int) -> None:
         for number in range(uploads):
             upload(server, client, number)
             if number + 1 == FIRST:
+                # What painting itself takes (30 MB, however many follow) is held from here on.
+                switch(server, FIRST)
                 found["first"] = held(server)
         found["uploads"] = held(server)
         switch(server, switches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aiortc.exceptions import InvalidStateError
 
 from rtstyle.bank import StyleBank
 from rtstyle.errors import UsageError
@@ -27,6 +29,7 @@ from rtstyle.serve.peer import (
     check_offer,
     close_peer,
     open_peer,
+    tell,
 )
 from rtstyle.serve.prompt_buffer import PromptJitterBuffer
 from rtstyle.serve.settings import MAX_MESSAGE, check_settings, read_message, read_query
@@ -301,6 +304,29 @@ def test_what_aiortc_does_not_close_is_closed_part_by_part() -> None:
     )
     asyncio.run(close_peer(peer))
     assert stopped == ["dtls", "ice", "dtls of data", "ice of data", "listeners"]
+
+
+@pytest.mark.parametrize("error", [InvalidStateError("RTCIceTransport is closed"), OSError("no")])
+def test_a_connection_that_is_closed_while_it_is_made_is_no_fault(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise error
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(tell)
+        task = loop.create_task(fail())
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+
+    with caplog.at_level("INFO", "rtstyle.serve.peer"):
+        asyncio.run(work())
+    closed = isinstance(error, InvalidStateError)
+    (record,) = caplog.records
+    assert record.name == ("rtstyle.serve.peer" if closed else "asyncio")
+    assert "closed while" in record.message if closed else "never retrieved" in record.message
 
 
 def test_an_offer_that_is_sound_but_for_its_length() -> None:

@@ -67,7 +67,7 @@ class TestPictures:
         assert list_pictures(place / "photos") == before
 
     def test_a_painting_that_is_not_there(self, place: Path) -> None:
-        with pytest.raises(TrainingError, match=r"no picture .*Check the path") as caught:
+        with pytest.raises(TrainingError, match=r"no picture .*Check the name") as caught:
             read_picture(place / "none.png")
         assert "Remove" not in str(caught.value)
 

@@ -24,7 +24,7 @@ from rtstyle.serve.guard import PICTURES, Guard, RefusedError
 from rtstyle.serve.lobby import FullError, Lobby
 from rtstyle.serve.metrics import CONTENT_TYPE, Metrics
 from rtstyle.serve.mjpeg import MjpegResponse
-from rtstyle.serve.peer import check_offer
+from rtstyle.serve.peer import check_offer, tell
 from rtstyle.serve.settings import as_json, check_settings, parse_object, read_query
 from rtstyle.serve.uploads import Uploads
 
@@ -111,6 +111,7 @@ class Site:
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Free everything when the server ends."""
+        asyncio.get_running_loop().set_exception_handler(tell)
         try:
             yield
         finally:

@@ -23,6 +23,7 @@ from aiortc import (
     rtcrtpreceiver,
 )
 from aiortc.codecs import h264, vpx
+from aiortc.exceptions import InvalidStateError
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription
 
@@ -138,6 +139,17 @@ async def close_peer(peer: RTCPeerConnection) -> None:
             with suppress(Exception):
                 await dtls.transport.stop()
     peer.remove_all_listeners()
+
+
+def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle what fails in tasks that nobody waits for.
+
+    aiortc connects in such a task; a connection that is closed meanwhile is no fault of anybody.
+    """
+    if isinstance(context.get("exception"), InvalidStateError):
+        log.info("a connection was closed while it was being made")
+    else:
+        loop.default_exception_handler(context)
 
 
 class PaintedTrack(MediaStreamTrack):
