@@ -8,11 +8,12 @@ import pytest
 from safetensors.torch import save_file
 from training import vgg19_state, write_pictures
 
-from rtstyle import adain
-from rtstyle_export import adain_onnx, adain_parity
+from rtstyle.styles import paintings
+from rtstyle_export.onnx_files import adain as adain_onnx
+from rtstyle_export.quality import adain_parity
+from rtstyle_export.runs.config import AdainConfig
+from rtstyle_export.runs.loop import Machine
 from rtstyle_export.train.adain import AdainTrainer
-from rtstyle_export.train.config import AdainConfig
-from rtstyle_export.train.loop import Machine
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def quick_fitting(monkeypatch: pytest.MonkeyPatch) -> None:
 
     The same files come out, for frames of another size, and all of their parts are used.
     """
-    monkeypatch.setattr(adain, "STYLE_SIDE", 64)
+    monkeypatch.setattr(paintings, "STYLE_SIDE", 64)
     for module in (adain_onnx, adain_parity):
         monkeypatch.setattr(module, "SIDE", 64)
     monkeypatch.setattr(adain_onnx, "STEPS", {"fast": 2, "paper": 2})

@@ -13,7 +13,7 @@ import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-from rtstyle.serve.peer import tune_aiortc
+from rtstyle.serve.clients.peer import tune_aiortc
 
 T = TypeVar("T")
 PATIENCE = 60.0

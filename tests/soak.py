@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 from PIL import Image as Pil
 
-from rtstyle import bank
-from rtstyle.serve.live import LivePicture
+from rtstyle.live import bank
+from rtstyle.serve.live_picture import LivePicture
 from rtstyle.serve.painter import USUAL
 from rtstyle.serve.server import Options, Running, serving
 

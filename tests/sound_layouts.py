@@ -15,7 +15,7 @@ from typing import Any
 import av
 import numpy as np
 
-from rtstyle.sinks.stream_copy import StreamCopier
+from rtstyle.sinks.tracks.stream_copy import StreamCopier
 
 NAMES = """
 mono stereo 2.1 3.0 3.0(back) 4.0 quad quad(side) 3.1 5.0 5.0(side) 4.1 5.1 5.1(side) 6.0 6.0(front)

@@ -6,7 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rtstyle_export.functional import adain, channel_statistics, statistics_distance  # noqa: E402
+from rtstyle_export.maths.functional import adain, channel_statistics, statistics_distance  # noqa: E402
+from rtstyle_export.maths.vgg import VGG, layer_names  # noqa: E402
 from rtstyle_export.networks.adain import (  # noqa: E402
     COLOURS,
     STATISTICS,
@@ -25,7 +26,6 @@ from rtstyle_export.networks.adain import (  # noqa: E402
     regional_recolour,
 )
 from rtstyle_export.networks.layers import ConditionalInstanceNorm2d  # noqa: E402
-from rtstyle_export.vgg import VGG, layer_names  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -16,22 +16,18 @@ from adain_runs import make, material, quick_fitting  # noqa: E402, F401
 from models import identity_model, write_pretrained  # noqa: E402
 from PIL import Image as Pil  # noqa: E402
 
-from rtstyle import cli, styles  # noqa: E402
+from rtstyle import cli  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
-from rtstyle.stylizer import Stylizer  # noqa: E402
-from rtstyle_export.adain_export import (  # noqa: E402
+from rtstyle.painting.stylizer import Stylizer  # noqa: E402
+from rtstyle.styles import manifest  # noqa: E402
+from rtstyle_export.export.adain import (  # noqa: E402
     adain_config,
     find_paintings,
     load_pair,
     take_over,
 )
-from rtstyle_export.adain_onnx import (  # noqa: E402
-    ContentNet,
-    FoldedContentNet,
-    RegionsNet,
-    encoder_hash,
-)
-from rtstyle_export.functional import (  # noqa: E402
+from rtstyle_export.export.wct_onnx import write_encoder  # noqa: E402
+from rtstyle_export.maths.functional import (  # noqa: E402
     adain,
     channel_statistics,
     regional_adain,
@@ -39,10 +35,15 @@ from rtstyle_export.functional import (  # noqa: E402
 )
 from rtstyle_export.networks.adain import FastAdain  # noqa: E402
 from rtstyle_export.networks.realtime import RealTimeSpec  # noqa: E402
-from rtstyle_export.storage import donors_of  # noqa: E402
-from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
-from rtstyle_export.train.config import TrainConfig  # noqa: E402
-from rtstyle_export.wct_onnx import write_encoder  # noqa: E402
+from rtstyle_export.onnx_files.adain import (  # noqa: E402
+    ContentNet,
+    FoldedContentNet,
+    RegionsNet,
+    encoder_hash,
+)
+from rtstyle_export.onnx_files.storage import donors_of  # noqa: E402
+from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
+from rtstyle_export.runs.config import TrainConfig  # noqa: E402
 
 SMALL = RealTimeSpec(stem=4, body=8, blocks=1, tail=4, border=16)
 
@@ -176,9 +177,9 @@ def test_export(
     assert not end.value.code
     assert "100.0000% within 1 level" in capsys.readouterr().out
     monkeypatch.setenv("RTSTYLE_STYLES", str(out))
-    assert styles.find_any("content", size).training["steps"] == 0
+    assert manifest.find_any("content", size).training["steps"] == 0
     # VGG-19 is in the encoder's file already.
-    style = styles.find_any("style", size)
+    style = manifest.find_any("style", size)
     assert donors_of(style.path) == ["wct-encoder.onnx"]
     assert style.donors[0][0] == out / "wct-encoder.onnx"
     weights = onnx.load(out / f"any-{size}-content.onnx").graph.initializer

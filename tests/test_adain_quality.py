@@ -12,7 +12,7 @@ pytest.importorskip("safetensors")
 
 from adain_runs import material  # noqa: E402
 
-from rtstyle_export.adain_quality import Judge, Picture, grid  # noqa: E402
+from rtstyle_export.quality.adain import Judge, Picture, grid  # noqa: E402
 
 
 def picture(seed: int, contrast: int = 60) -> Picture:

@@ -14,10 +14,10 @@ import pytest
 from console import command
 from media import decode, packets, write_clip
 
-from rtstyle import media
 from rtstyle.commands.video import plan, read_output
 from rtstyle.errors import SourceError, UsageError
-from rtstyle.names import is_address, read_name, shown_name, without_password
+from rtstyle.files.names import is_address, read_name, shown_name, without_password
+from rtstyle.media import container
 from rtstyle.sources.video_file import VideoFileSource
 
 
@@ -48,7 +48,7 @@ def site(folder: Path) -> Iterator[str]:
 def secure_site(folder: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A server with a certificate that it signed itself, and that certificate."""
     pytest.importorskip("cryptography")
-    from rtstyle.serve.certificate import self_signed
+    from rtstyle.serve.web.certificate import self_signed
 
     certificate, key = self_signed("localhost", tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -161,14 +161,14 @@ class TestServers:
     def test_a_silent_server_is_given_up(
         self, silent_site: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(media, "OPEN_TIMEOUT", 0.2)
+        monkeypatch.setattr(container, "OPEN_TIMEOUT", 0.2)
         with pytest.raises(SourceError, match=r"did not answer within 0\.2 s"):
             VideoFileSource(silent_site).open()
 
     def test_a_server_that_stalls_is_given_up(
         self, stalling_site: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(media, "READ_TIMEOUT", 0.3)
+        monkeypatch.setattr(container, "READ_TIMEOUT", 0.3)
         with VideoFileSource(stalling_site) as source:
             found = list(source)
         assert 20 < len(found) < 180
@@ -178,7 +178,7 @@ class TestServers:
         self, secure_site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         address, certificate = secure_site
-        if media.trusted_certificates() is None:
+        if container.trusted_certificates() is None:
             pytest.skip("this system has no list of certificates")
         with pytest.raises(SourceError, match="its certificate"):
             VideoFileSource(address).open()
@@ -187,7 +187,7 @@ class TestServers:
             assert len(list(source)) == 10
 
     def test_what_is_too_large_is_refused(self, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(media, "MOST_BYTES", 100)
+        monkeypatch.setattr(container, "MOST_BYTES", 100)
         with pytest.raises(SourceError, match="too large"):
             VideoFileSource(f"{site}/a%20clip.mp4").open()
 

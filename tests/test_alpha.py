@@ -14,8 +14,8 @@ from media import write_clip
 from PIL import Image as Pil
 
 from rtstyle.errors import UsageError
+from rtstyle.jobs.video import stylize_video
 from rtstyle.sources import open_camera, open_video
-from rtstyle.video import stylize_video
 
 WIDTH, HEIGHT, COUNT = 96, 64, 4
 ORANGE, HIDDEN = (255, 60, 20), (0, 255, 0)

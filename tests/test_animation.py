@@ -15,11 +15,11 @@ from PIL import Image as Pil
 
 from rtstyle.errors import SourceError
 from rtstyle.frame import Frame
-from rtstyle.moving_mask import MovingMask, is_video
+from rtstyle.jobs.mask_video import MovingMask, is_video
+from rtstyle.jobs.video import stylize_video
 from rtstyle.sources import open_camera, open_video
 from rtstyle.sources.animation import AnimationSource, is_animation
 from rtstyle.sources.video_file import VideoFileSource
-from rtstyle.video import stylize_video
 
 KINDS = ("gif", "png", "webp", "avif")
 COUNT = 6

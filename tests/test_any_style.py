@@ -13,20 +13,29 @@ from media import write_clip
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
-from rtstyle import adain, cli, regions, styles
-from rtstyle.bank import StyleBank
-from rtstyle.color import Colours
-from rtstyle.devices import cache_folder
+from rtstyle import cli
+from rtstyle.engines.devices import cache_folder
 from rtstyle.errors import RtstyleError, SourceError, StyleError, UsageError
 from rtstyle.frame import Frame, Image
-from rtstyle.image import stylize_image
-from rtstyle.look import Look
-from rtstyle.mixture import Mixture, as_mixture, parse_style, parse_sweep
-from rtstyle.moving_mask import MovingMask, is_video
-from rtstyle.regions import StillMask, check_shape, even_greys, find_colours, read_mask, weigh
-from rtstyle.studio import Studio
-from rtstyle.stylizer import Stylizer
-from rtstyle.video import stylize_video
+from rtstyle.jobs.image import stylize_image
+from rtstyle.jobs.mask_video import MovingMask, is_video
+from rtstyle.jobs.video import stylize_video
+from rtstyle.live.bank import StyleBank
+from rtstyle.live.look import Look
+from rtstyle.live.painter import Studio
+from rtstyle.media.color import Colours
+from rtstyle.painting import masks
+from rtstyle.painting.masks import (
+    StillMask,
+    check_shape,
+    even_greys,
+    find_colours,
+    read_mask,
+    weigh,
+)
+from rtstyle.painting.stylizer import Stylizer
+from rtstyle.styles import manifest, paintings
+from rtstyle.styles.spec import Mixture, as_mixture, parse_style, parse_sweep
 
 CPU = "onnxruntime:cpu"
 
@@ -116,40 +125,40 @@ class TestParsing:
 
 
 def test_shares_of_a_blend() -> None:
-    assert adain.even_shares([1.0]) == [1.0]
-    assert adain.even_shares([0.0, 1.0]) == [0.0, 1.0]
-    np.testing.assert_allclose(adain.even_shares([0.25] * 4), [0.25] * 4)
+    assert paintings.even_shares([1.0]) == [1.0]
+    assert paintings.even_shares([0.0, 1.0]) == [0.0, 1.0]
+    np.testing.assert_allclose(paintings.even_shares([0.25] * 4), [0.25] * 4)
     # 3^0.75 : 1
-    np.testing.assert_allclose(adain.even_shares([0.75, 0.25]), [0.69507, 0.30493], atol=1e-5)
-    three = adain.even_shares([0.5, 0.3, 0.2])
+    np.testing.assert_allclose(paintings.even_shares([0.75, 0.25]), [0.69507, 0.30493], atol=1e-5)
+    three = paintings.even_shares([0.5, 0.3, 0.2])
     assert sum(three) == pytest.approx(1)
     assert three[0] > three[1] > three[2] > 0.2
 
 
 class TestEncoding:
     def test_statistics_of_a_picture(self, red: str) -> None:
-        found = adain.encode(red, "fast")
+        found = paintings.encode(red, "fast")
         np.testing.assert_allclose(found[:3], [200, 60, 60], atol=1)
 
     def test_a_second_run_takes_them_from_the_disk(
         self, red: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first = adain.encode(red, "fast")
-        adain._VECTORS.clear()
-        monkeypatch.setattr(adain, "encode_image", lambda *_: pytest.fail("encoded again"))
-        np.testing.assert_array_equal(adain.encode(red, "fast"), first)
+        first = paintings.encode(red, "fast")
+        paintings._VECTORS.clear()
+        monkeypatch.setattr(paintings, "encode_image", lambda *_: pytest.fail("encoded again"))
+        np.testing.assert_array_equal(paintings.encode(red, "fast"), first)
 
     def test_a_changed_file_is_encoded_anew(self, red: str) -> None:
-        before = adain.encode(red, "fast")
+        before = paintings.encode(red, "fast")
         write(Path(red), painting((10, 10, 240), 3))
-        assert abs(adain.encode(red, "fast") - before).max() > 50
+        assert abs(paintings.encode(red, "fast") - before).max() > 50
 
     def test_a_damaged_cache_is_no_error(self, red: str) -> None:
-        first = adain.encode(red, "fast", 1.5)
+        first = paintings.encode(red, "fast", 1.5)
         for kept in (cache_folder() / "paintings").glob("*.vector"):
             kept.write_bytes(b"nonsense")
-        adain._VECTORS.clear()
-        np.testing.assert_array_equal(adain.encode(red, "fast", 1.5), first)
+        paintings._VECTORS.clear()
+        np.testing.assert_array_equal(paintings.encode(red, "fast", 1.5), first)
 
     def test_a_cache_that_cannot_be_written_is_no_error(
         self, green: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -157,7 +166,7 @@ class TestEncoding:
         blocked = tmp_path / "file"
         blocked.write_text("")
         monkeypatch.setenv("RTSTYLE_CACHE", str(blocked))
-        assert len(adain.encode(green, "fast", 0.5)) == 6
+        assert len(paintings.encode(green, "fast", 0.5)) == 6
 
     @pytest.mark.parametrize("mode", ["L", "CMYK", "I;16", "P", "RGBA", "1"])
     def test_kinds_of_pictures(self, mode: str, tmp_path: Path) -> None:
@@ -167,54 +176,54 @@ class TestEncoding:
             Pil.fromarray(np.full((40, 40), 30000, np.uint16)).save(path)
         else:
             Pil.fromarray(painting((120, 130, 140))).convert(mode).save(path)
-        assert np.isfinite(adain.encode(str(path), "fast")).all()
+        assert np.isfinite(paintings.encode(str(path), "fast")).all()
 
     @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 500), (16, 16), (3, 12000)])
     def test_extreme_shapes(self, height: int, width: int, tmp_path: Path) -> None:
         path = write(tmp_path / "style.png", np.full((height, width, 3), 77, np.uint8))
-        prepared = adain.prepare(adain.read_painting(Path(path)))
-        assert min(prepared.shape[:2]) >= adain.SHORTEST
-        assert max(prepared.shape[:2]) <= adain.LONGEST * adain.STYLE_SIDE
-        np.testing.assert_allclose(adain.encode(path, "fast")[:3], 77, atol=1)
+        prepared = paintings.prepare(paintings.read_painting(Path(path)))
+        assert min(prepared.shape[:2]) >= paintings.SHORTEST
+        assert max(prepared.shape[:2]) <= paintings.LONGEST * paintings.STYLE_SIDE
+        np.testing.assert_allclose(paintings.encode(path, "fast")[:3], 77, atol=1)
 
     def test_animated_pictures_are_refused(self, tmp_path: Path) -> None:
         frames = [Pil.fromarray(painting((c, 0, 0))) for c in (10, 200)]
         frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
         with pytest.raises(StyleError, match=r"animated.*still"):
-            adain.encode(str(tmp_path / "a.gif"), "fast")
+            paintings.encode(str(tmp_path / "a.gif"), "fast")
 
     def test_what_is_no_picture_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "style.jpg").write_text("no picture")
         with pytest.raises(StyleError, match="no picture"):
-            adain.encode(str(tmp_path / "style.jpg"), "fast")
+            paintings.encode(str(tmp_path / "style.jpg"), "fast")
 
     def test_scale_changes_what_is_seen(self) -> None:
         image = noise(300, 400)
-        assert adain.prepare(image).shape == (256, 341, 3)
-        assert adain.prepare(image, 0.5).shape == (128, 171, 3)
+        assert paintings.prepare(image).shape == (256, 341, 3)
+        assert paintings.prepare(image, 0.5).shape == (128, 171, 3)
         for scale in (0.0, -1.0, 9.0, float("nan")):
             with pytest.raises(UsageError, match="out of range"):
-                adain.encode("x.png", "fast", scale)
+                paintings.encode("x.png", "fast", scale)
 
     def test_built_in_paintings_need_no_file(self) -> None:
-        assert adain.encode("mosaic", "fast")[2] == 200
+        assert paintings.encode("mosaic", "fast")[2] == 200
         with pytest.raises(StyleError, match="not there"):
-            adain.encode("identity", "fast")
+            paintings.encode("identity", "fast")
         with pytest.raises(UsageError, match="scale 1"):
-            adain.encode("mosaic", "fast", 2.0)
+            paintings.encode("mosaic", "fast", 2.0)
 
     def test_colours_of_the_content(self, red: str) -> None:
         wanted = Colours.of(painting((30, 40, 150), 10))
-        found = adain.encode(red, "fast", colours=wanted)
+        found = paintings.encode(red, "fast", colours=wanted)
         np.testing.assert_allclose(found[:3], [30, 40, 150], atol=2)
 
 
 class TestManifest:
     def test_sizes(self) -> None:
-        assert styles.any_size("balanced") == "fast"
-        assert styles.find_any("regions", "paper").path.name == "any-paper-content.onnx"
+        assert manifest.any_size("balanced") == "fast"
+        assert manifest.find_any("regions", "paper").path.name == "any-paper-content.onnx"
         with pytest.raises(StyleError, match="no network of size"):
-            styles.find_any("style", "huge")
+            manifest.find_any("style", "huge")
 
     def test_an_altered_file_is_refused(
         self, tmp_path: Path, pretrained_folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -225,7 +234,7 @@ class TestManifest:
         changed.write_bytes(changed.read_bytes() + b"x")
         monkeypatch.setenv("RTSTYLE_STYLES", str(tmp_path))
         with pytest.raises(StyleError, match="sha256"):
-            styles.find_any("content", "fast")
+            manifest.find_any("content", "fast")
 
 
 @pytest.mark.parametrize("size", ["fast", "balanced", "paper"])
@@ -385,7 +394,7 @@ class TestMasks:
         def slow(*_: object) -> None:
             raise AssertionError("the general way is too slow for every frame")
 
-        monkeypatch.setattr(regions, "nearest_colour", slow)
+        monkeypatch.setattr(masks, "nearest_colour", slow)
         weights = weigh(mask, even_greys(count), *size)
         assert weights.dtype == np.float32
         assert weights.min() >= 0
@@ -425,9 +434,9 @@ class TestJobs:
     def test_a_large_image_is_painted_in_tiles(
         self, red: str, strength: float, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from rtstyle import image as job
-        from rtstyle import tiling
-        from rtstyle.picture import Picture
+        from rtstyle.jobs import image as job
+        from rtstyle.media.picture import Picture
+        from rtstyle.painting import tiling
 
         photo = noise(300, 400)
         monkeypatch.setattr(job, "WHOLE_PIXELS", 100)
@@ -441,7 +450,7 @@ class TestJobs:
 
     def test_its_own_network_is_no_style(self, red: str) -> None:
         for part in ("content", "regions"):
-            file = str(styles.find_any(part, "fast").path)
+            file = str(manifest.find_any(part, "fast").path)
             for style in (file, [file, "invert"]):
                 with pytest.raises(StyleError, match="Name the picture"):
                     Stylizer(style, "fast", regional=style != file, device=CPU)
@@ -458,7 +467,7 @@ class TestJobs:
     def test_large_regions_are_refused(
         self, red: str, green: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from rtstyle import tiling
+        from rtstyle.painting import tiling
 
         mask = np.zeros((30, 40, 3), np.uint8)
         mask[:, 20:] = 255
@@ -590,11 +599,11 @@ class TestLive:
             for style in (red, f"{red}:1"):
                 found = bank.resolve(style, "fast").statistics
                 assert found is not None
-                np.testing.assert_allclose(found[0], adain.encode(red, "fast", 0.25))
-                assert np.abs(found[0] - adain.encode(red, "fast")).max() > 1
+                np.testing.assert_allclose(found[0], paintings.encode(red, "fast", 0.25))
+                assert np.abs(found[0] - paintings.encode(red, "fast")).max() > 1
             # Built-in paintings ship at one scale.
             mixed = bank.resolve(f"{red}:1,mosaic:1", "fast").statistics
-            wanted = (adain.encode(red, "fast") + adain.encode("mosaic", "fast")) / 2
+            wanted = (paintings.encode(red, "fast") + paintings.encode("mosaic", "fast")) / 2
             assert mixed is not None
             np.testing.assert_allclose(mixed[0], wanted, rtol=1e-5)
         with pytest.raises(UsageError, match="out of range"):
@@ -699,10 +708,10 @@ class TestCommands:
 
 
 def test_engines_are_compared_on_models_with_a_map_as_input() -> None:
-    from rtstyle.devices import blank_extra, candidates, measure
     from rtstyle.engines import EngineOptions, open_engine
+    from rtstyle.engines.devices import blank_extra, candidates, measure
 
-    model = styles.find_any("content", "paper").path.read_bytes()
+    model = manifest.find_any("content", "paper").path.read_bytes()
     with open_engine(model, CPU) as engine:
         shapes = {name: value.shape for name, value in blank_extra(engine, 24, 32).items()}
     assert shapes == {"statistics": (1, 1, 6), "strength": (1,), "weights": (1, 1, 24, 32)}

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pil
 from rich.console import Console
 
-from rtstyle.bench import live, plot, report, runner, suite
+from rtstyle.bench import camera, plot, report, runner, suite
 from rtstyle.bench.clips import prepare_clip, repeat_clip
 from rtstyle.bench.figures import Figure, efficiency, growth, medians, percentile, slowest
 from rtstyle.cli import main
@@ -231,7 +231,7 @@ def test_hung_case_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_peak_memory_is_that_of_the_process_itself() -> None:
     # The blob of this process must not show up in the other one's peak.
     blob = b"\1" * 200_000_000
-    code = "from rtstyle.bench.memory import peak_memory as peak; before = peak(); "
+    code = "from rtstyle.machine.memory import peak_memory as peak; before = peak(); "
     code += "blob = b'\\1' * 150_000_000; print(before, peak())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     before, after = map(int, done.stdout.split())
@@ -471,28 +471,28 @@ def test_live_figures_survive_a_failure_of_the_last_step(
     def failing(*_: object) -> float:
         raise RtstyleError("After SIGINT webcam hung.")
 
-    monkeypatch.setattr(live, "camera_clip", lambda path, *_: path)
-    monkeypatch.setattr(live, "stop_seconds", failing)
+    monkeypatch.setattr(camera, "camera_clip", lambda path, *_: path)
+    monkeypatch.setattr(camera, "stop_seconds", failing)
     monkeypatch.setattr(runner, "run_case", lambda *_, **__: dict(LIVE))
     figures = tmp_path / "live.json"
     assert run_command(monkeypatch, "live", "--json", figures) == 0
     out, err = capsys.readouterr()
     for word in ("29.90", "failed", "never", "unknown"):
         assert word in out
-    assert err.count("After SIGINT webcam hung.") == len(live.STOPS)
+    assert err.count("After SIGINT webcam hung.") == len(camera.STOPS)
 
     def refused(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
     values = json.loads(figures.read_text(encoding="utf-8"), parse_constant=refused)["live"]
     empty = {key for key, value in values.items() if value is None}
-    assert empty == {"growth", "memory_mb", "switch_max_ms", *live.STOPS}
+    assert empty == {"growth", "memory_mb", "switch_max_ms", *camera.STOPS}
     assert values["drops"] == {"full": 1}
 
 
 def test_live_table_without_a_figure_for_sigterm() -> None:
     console = Console(file=io.StringIO(), record=True, width=80)
-    console.print(live.table({**LIVE, "stop_s": 0.5}, 30.0))
+    console.print(camera.table({**LIVE, "stop_s": 0.5}, 30.0))
     text = console.export_text()
     assert "Ctrl-C" in text
     assert "SIGTERM" not in text
@@ -502,14 +502,14 @@ class Hanging:
     """A process that no signal ends."""
 
     def __init__(self, command: list[str], **_: object) -> None:
-        Path(command[-1]).write_bytes(bytes(live.ENOUGH_BYTES + 1))
+        Path(command[-1]).write_bytes(bytes(camera.ENOUGH_BYTES + 1))
         self.killed = False
 
     def poll(self) -> None:
         return None
 
     def send_signal(self, how: int) -> None:
-        assert how == live.INTERRUPT
+        assert how == camera.INTERRUPT
 
     def kill(self) -> None:
         self.killed = True
@@ -521,20 +521,20 @@ class Hanging:
 
 
 def test_a_webcam_that_hangs_or_leaves_no_recording(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live.subprocess, "Popen", Hanging)
+    monkeypatch.setattr(camera.subprocess, "Popen", Hanging)
     with pytest.raises(RtstyleError, match="webcam hung"):
-        live.stop_seconds("clip.mp4", "mosaic", DEVICE, live.INTERRUPT)
+        camera.stop_seconds("clip.mp4", "mosaic", DEVICE, camera.INTERRUPT)
     monkeypatch.setattr(Hanging, "wait", lambda *_: 0)
     with pytest.raises(RtstyleError, match="webcam ended with 0"):
-        live.stop_seconds("clip.mp4", "mosaic", DEVICE, live.INTERRUPT)
+        camera.stop_seconds("clip.mp4", "mosaic", DEVICE, camera.INTERRUPT)
 
 
 def test_stop_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "WINDOWS", True)
-    code = live.webcam_command(["--loop"])[2]
+    monkeypatch.setattr(camera, "WINDOWS", True)
+    code = camera.webcam_command(["--loop"])[2]
     compile(code, "command", "exec")
     assert "SIGBREAK" in code
-    assert live.webcam_command(["--loop"])[3:] == ["webcam", "--loop"]
+    assert camera.webcam_command(["--loop"])[3:] == ["webcam", "--loop"]
 
 
 def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

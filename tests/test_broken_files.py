@@ -12,10 +12,10 @@ from console import command
 from models import identity_model, network_model, write_pretrained
 from PIL import Image as Pil
 
-from rtstyle import styles
 from rtstyle.engines import open_engine
 from rtstyle.errors import EngineError, RtstyleError, StyleError
-from rtstyle.picture import Picture, read_picture, write_picture
+from rtstyle.media.picture import Picture, read_picture, write_picture
+from rtstyle.styles import manifest as styles
 
 WORDS = sorted(set(re.findall(rb"[A-Za-z_.]{4,}", network_model(4, seed=1))))
 

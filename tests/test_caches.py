@@ -19,11 +19,13 @@ from any_models import style_model, write_refine
 from models import identity_model
 from PIL import Image as Pil
 
-from rtstyle import adain, devices, kept_files, refine
-from rtstyle.devices import CACHE_VARIABLE, Candidate
-from rtstyle.engines import EngineOptions, open_engine
+from rtstyle.engines import EngineOptions, devices, open_engine
+from rtstyle.engines.devices import CACHE_VARIABLE, Candidate
 from rtstyle.errors import EngineError
-from rtstyle.kept_files import one_at_a_time, read_kept, read_vector, write_kept, write_vector
+from rtstyle.files import cache as kept_files
+from rtstyle.files.cache import one_at_a_time, read_kept, read_vector, write_kept, write_vector
+from rtstyle.styles import fit as refine
+from rtstyle.styles import paintings
 
 PATIENCE = 60
 PROCESSES = 20 if os.environ.get("RTSTYLE_TEST_FULL") else 5
@@ -34,9 +36,9 @@ NUMBERS = np.array([0.5, -1, 2, 3.25, 1e-3, 7], np.float32)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "cache"
     monkeypatch.setenv(CACHE_VARIABLE, str(folder))
-    adain._VECTORS.clear()
+    paintings._VECTORS.clear()
     yield folder
-    adain._VECTORS.clear()
+    paintings._VECTORS.clear()
 
 
 @pytest.fixture
@@ -164,10 +166,10 @@ def mutations(good: Path, other: Path) -> dict[str, Callable[[Path, random.Rando
 def test_500_damaged_caches_give_the_same_vector(cache: Path, fitted: Path, mine: str) -> None:
     other = Path(mine).with_name("other.png")
     Pil.new("RGB", (64, 64), (200, 10, 30)).save(other)
-    want = adain.encode(mine, "fast")
+    want = paintings.encode(mine, "fast")
     mine_files = set((cache / "paintings").glob("*.vector"))
     assert len(mine_files) == 2  # at a glance, and fitted
-    adain.encode(str(other), "fast")
+    paintings.encode(str(other), "fast")
     [foreign, _] = set((cache / "paintings").glob("*.vector")) - mine_files
     sound = {path: path.read_bytes() for path in mine_files}
     chance = random.Random(0)
@@ -176,8 +178,8 @@ def test_500_damaged_caches_give_the_same_vector(cache: Path, fitted: Path, mine
         for path in mine_files if number % 2 else [chance.choice(sorted(mine_files))]:
             names = sorted(ways[path])
             ways[path][names[number % len(names)]](path, chance)
-        adain._VECTORS.clear()
-        assert np.array_equal(adain.encode(mine, "fast"), want)
+        paintings._VECTORS.clear()
+        assert np.array_equal(paintings.encode(mine, "fast"), want)
         for path, content in sound.items():
             if path.is_dir():
                 path.rmdir()
@@ -214,7 +216,7 @@ def test_a_network_that_gives_no_numbers_is_told(
     )
     (tmp_path / "style.onnx").write_bytes(style_model())
     with pytest.raises(EngineError, match="not finite"):
-        adain.run_encoder(tmp_path / "style.onnx", "fast", np.zeros((64, 64, 3), np.uint8))
+        paintings.run_encoder(tmp_path / "style.onnx", "fast", np.zeros((64, 64, 3), np.uint8))
 
 
 # Several at once
@@ -271,11 +273,11 @@ def test_one_fits_for_all(
         done.append(1)
         # As in another process, nothing but the file tells of it.
         found = fit(*given, **options)
-        adain._VECTORS.clear()
+        paintings._VECTORS.clear()
         return found
 
     monkeypatch.setattr(refine, "refine", note)
-    first, *others = at_once(lambda: adain.encode(mine, "fast"))
+    first, *others = at_once(lambda: paintings.encode(mine, "fast"))
     assert all(np.array_equal(first, one) for one in others)
     assert done == [1]
 
@@ -305,8 +307,8 @@ def test_processes_on_a_fresh_cache_paint_the_same(cache: Path, fitted: Path, mi
     code = """
 import hashlib, sys
 import numpy as np
-from rtstyle import devices, refine
-from rtstyle.stylizer import Stylizer
+from rtstyle.engines import devices; from rtstyle.styles import fit as refine
+from rtstyle.painting.stylizer import Stylizer
 
 def counting(name, of):
     def call(*given, **options):

@@ -17,13 +17,14 @@ from media import number_of, picture, write_clip
 from rtstyle.errors import SourceError
 from rtstyle.frame import Frame
 from rtstyle.pipeline import LATEST, Pipeline
-from rtstyle.sources import camera as camera_module
-from rtstyle.sources import open_camera, resilient, stream
-from rtstyle.sources.camera import LINUX, CameraSource, DeviceCapture
-from rtstyle.sources.camera_list import CameraInfo
-from rtstyle.sources.placard import draw_placard
+from rtstyle.sources import open_camera
+from rtstyle.sources.cameras import camera as camera_module
+from rtstyle.sources.cameras import resilient, stream
+from rtstyle.sources.cameras.camera import LINUX, CameraSource, DeviceCapture
+from rtstyle.sources.cameras.camera_list import CameraInfo
+from rtstyle.sources.cameras.placard import draw_placard
+from rtstyle.sources.cameras.resilient import MOST_STUCK, ResilientSource, Shot, StreamEndedError
 from rtstyle.sources.realtime import RealTimeFileSource
-from rtstyle.sources.resilient import MOST_STUCK, ResilientSource, Shot, StreamEndedError
 from rtstyle.testing import FakeSink, negative
 
 WIDTH, HEIGHT = 96, 64

@@ -17,8 +17,10 @@ from typer.testing import CliRunner  # noqa: E402
 from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.engines import open_engine  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
-from rtstyle_export.export_job import export_checkpoint  # noqa: E402
-from rtstyle_export.losses import CanvasLossSpec  # noqa: E402
+from rtstyle_export.export.johnson import export_checkpoint  # noqa: E402
+from rtstyle_export.maths.losses import CanvasLossSpec  # noqa: E402
+from rtstyle_export.maths.soap import Soap  # noqa: E402
+from rtstyle_export.maths.soap_group import GroupedSoap  # noqa: E402
 from rtstyle_export.networks.canvas import (  # noqa: E402
     FAST,
     NOISE_SIDE,
@@ -28,11 +30,11 @@ from rtstyle_export.networks.canvas import (  # noqa: E402
     fixed_noise,
     repeat_edges,
 )
-from rtstyle_export.networks.canvas_export import FoldedCanvasNet  # noqa: E402
-from rtstyle_export.onnx_reader import checkpoint_of  # noqa: E402
-from rtstyle_export.onnx_writer import on_bytes  # noqa: E402
+from rtstyle_export.onnx_files.canvas import FoldedCanvasNet  # noqa: E402
+from rtstyle_export.onnx_files.writer import on_bytes  # noqa: E402
+from rtstyle_export.runs.config import CanvasConfig  # noqa: E402
+from rtstyle_export.runs.onnx_reader import checkpoint_of  # noqa: E402
 from rtstyle_export.train.canvas import CanvasTrainer  # noqa: E402
-from rtstyle_export.train.config import CanvasConfig  # noqa: E402
 from rtstyle_export.train.motion import (  # noqa: E402
     Director,
     blocks,
@@ -43,8 +45,6 @@ from rtstyle_export.train.motion import (  # noqa: E402
     views,
 )
 from rtstyle_export.train.pool import photo_pool  # noqa: E402
-from rtstyle_export.train.soap import Soap  # noqa: E402
-from rtstyle_export.train.soap_group import GroupedSoap  # noqa: E402
 
 SMALL = CanvasSpec(stem=8, middle=8, body=16, blocks=1, gate=4)
 SHALLOW = CanvasLossSpec(

@@ -18,9 +18,9 @@ from rtstyle.commands.video import read_coherence
 from rtstyle.errors import StyleError, UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.frame_queue import Policy
+from rtstyle.jobs.video import stylize_video
 from rtstyle.pipeline import Pipeline
 from rtstyle.testing import FakeSink, FakeSource
-from rtstyle.video import stylize_video
 
 
 def canvas_model() -> bytes:

@@ -61,8 +61,8 @@ def test_painting_a_video_in_openvino_imports_nothing_that_only_others_need(
 ) -> None:
     pytest.importorskip("openvino")
     code = (
-        "import sys\nfrom rtstyle import video\n"
-        "from rtstyle.progress import Bar\nfrom rtstyle.samples import sample_clip\n"
+        "import sys\nfrom rtstyle.jobs import video\n"
+        "from rtstyle.commands.progress import Bar\nfrom rtstyle.samples import sample_clip\n"
         "with Bar('clip') as bar:\n"
         "    video.stylize_video(sample_clip(), sys.argv[1], 'mosaic', size='fast', end=0.2,\n"
         "                        device='openvino:cpu', progress=bar)\n"
@@ -108,7 +108,7 @@ def test_unforeseen_errors_show_no_traceback(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("odd")
 
-    monkeypatch.setattr("rtstyle.image.paint_file", broken)
+    monkeypatch.setattr("rtstyle.jobs.image.paint_file", broken)
     arguments = ("image", photo, photo.with_name("o.png"), "--style", "invert", "--device", "cpu")
     code, _, err = call(monkeypatch, capsys, *arguments)
     assert code == 1
@@ -162,7 +162,7 @@ def test_what_the_system_refuses_is_one_line(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", "/secret/a.png")
 
-    monkeypatch.setattr("rtstyle.image.plan", refuse)
+    monkeypatch.setattr("rtstyle.jobs.image.plan", refuse)
     code, _, err = call(monkeypatch, capsys, "image", photo, photo.with_name("o.png"))
     assert code == 2
     assert err.startswith("error: /secret/a.png cannot be used. Permission denied. Check its name")
@@ -221,8 +221,9 @@ def test_error_text_is_joined(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_commands_of_the_package_are_all_registered() -> None:
     folder = Path(cli.__file__).with_name("commands")
-    modules = {p.stem for p in folder.glob("*.py")} - {"__init__"}
-    assert modules <= set(cli.COMMAND_MODULES)
+    with_commands = [p for p in folder.rglob("*.py") if "def register(" in p.read_text()]
+    modules = {".".join(p.relative_to(folder).with_suffix("").parts) for p in with_commands}
+    assert modules == set(cli.COMMAND_MODULES)
 
 
 def test_an_error_is_one_line_of_whole_sentences() -> None:
@@ -232,6 +233,6 @@ def test_an_error_is_one_line_of_whole_sentences() -> None:
 
 
 def test_a_command_line_loads_its_own_command_only() -> None:
-    assert cli.modules_for(["train-adain", "a", "b"]) == ("train_adain",)
+    assert cli.modules_for(["train-adain", "a", "b"]) == ("training.train_adain",)
     for arguments in ([], ["--help"], ["vidoe", "video"]):
         assert cli.modules_for(arguments) == cli.COMMAND_MODULES

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from rtstyle.controller import LADDER, PATIENCE, RateController, Rung
 from rtstyle.errors import UsageError
+from rtstyle.live.rate import LADDER, PATIENCE, RateController, Rung
 
 
 def simulate(

@@ -15,10 +15,10 @@ from console import command
 from media import write_clip
 
 from rtstyle.errors import UsageError
+from rtstyle.jobs.video import stylize_video
 from rtstyle.sources import open_camera, open_video
+from rtstyle.sources.cameras.stream import StreamCapture
 from rtstyle.sources.deinterlace import COUNTED, deinterlaced
-from rtstyle.sources.stream import StreamCapture
-from rtstyle.video import stylize_video
 
 FRAMES = 8
 STEP = 6

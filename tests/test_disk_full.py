@@ -17,7 +17,7 @@ from media import write_clip
 
 from rtstyle.errors import RtstyleError, SinkError
 from rtstyle.frame import Frame
-from rtstyle.picture import Picture, write_picture
+from rtstyle.media.picture import Picture, write_picture
 from rtstyle.pipeline import WAIT, Pipeline
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.gif import GifSink

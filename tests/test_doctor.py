@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtstyle import cli, doctor, doctor_jobs, styles
-from rtstyle.devices import Candidate
-from rtstyle.doctor import Check, built_in_styles, works
+from rtstyle import cli
+from rtstyle.doctor import checks as doctor
+from rtstyle.doctor import jobs
+from rtstyle.doctor.checks import Check, built_in_styles, works
 from rtstyle.engines import Engine, EngineOptions, open_candidate, open_engine, ov
+from rtstyle.engines.devices import Candidate
+from rtstyle.styles import manifest as styles
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,7 @@ def test_a_library_that_does_not_fit_is_told(name: str, monkeypatch: pytest.Monk
         raise ImportError("cannot import name 'Discard' from 'av.stream'")
 
     for job in ("paint_video", "paint_like_a_picture", "serve_page"):
-        monkeypatch.setattr(doctor_jobs, job, broken if job == name else lambda: "done")
+        monkeypatch.setattr(jobs, job, broken if job == name else lambda: "done")
     for live in ("find_cameras", "find_people", "open_virtual_camera", "open_microphone"):
         monkeypatch.setattr(doctor, live, lambda: "there")
     found = [*doctor.jobs(), *doctor.live()]
@@ -110,7 +113,7 @@ def test_trouble_with_live_use_does_not_keep_from_painting_videos(
 
     monkeypatch.setattr(doctor, name, broken)
     monkeypatch.setattr(doctor, "engines", lambda: iter([Check("engines", "a", True)]))
-    monkeypatch.setattr(doctor_jobs, "serve_page", lambda: "")
+    monkeypatch.setattr(jobs, "serve_page", lambda: "")
     for group in ("software", "machine", "codecs", "built_in_styles", "jobs"):
         monkeypatch.setattr(doctor, group, tuple)
     found = doctor.examine()

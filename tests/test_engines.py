@@ -14,10 +14,9 @@ import pytest
 from models import gain_model, identity_model, invert_model, network_model
 from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 
-from rtstyle import devices
-from rtstyle.devices import Candidate, Trial
-from rtstyle.engines import Engine, EngineOptions, onnxrt, open_candidate, open_engine, ov
+from rtstyle.engines import Engine, EngineOptions, devices, onnxrt, open_candidate, open_engine, ov
 from rtstyle.engines.base import Batch
+from rtstyle.engines.devices import Candidate, Trial
 from rtstyle.errors import DeviceError, EngineError, UsageError
 
 ENGINES = ("onnxruntime:cpu", "openvino:cpu")

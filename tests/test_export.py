@@ -20,23 +20,23 @@ from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.engines import open_engine, ov  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle.samples import sample_frames  # noqa: E402
-from rtstyle.styles import find_model, load_manifest  # noqa: E402
-from rtstyle_export.export_job import export_checkpoint, training_facts  # noqa: E402
-from rtstyle_export.losses import LossSpec, PerceptualLoss  # noqa: E402
+from rtstyle.styles.manifest import find_model, load_manifest  # noqa: E402
+from rtstyle_export.export.johnson import export_checkpoint, training_facts  # noqa: E402
+from rtstyle_export.maths.losses import LossSpec, PerceptualLoss  # noqa: E402
+from rtstyle_export.maths.vgg import VGG  # noqa: E402
 from rtstyle_export.networks.johnson import SIZES, build_network  # noqa: E402
 from rtstyle_export.networks.realtime import fold_upsample  # noqa: E402
-from rtstyle_export.onnx_writer import (  # noqa: E402
+from rtstyle_export.onnx_files.ranges import style_feeds  # noqa: E402
+from rtstyle_export.onnx_files.writer import (  # noqa: E402
     Credits,
     PictureNet,
     content_hash,
     stored_form,
     write_onnx,
 )
-from rtstyle_export.parity import Parity, measure_parity  # noqa: E402
-from rtstyle_export.quality import Score, gatys_curve, score, spec_of  # noqa: E402
-from rtstyle_export.ranges import style_feeds  # noqa: E402
-from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
-from rtstyle_export.vgg import VGG  # noqa: E402
+from rtstyle_export.quality.parity import Parity, measure_parity  # noqa: E402
+from rtstyle_export.quality.shipped import Score, gatys_curve, score, spec_of  # noqa: E402
+from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
 
 
 def lively(size: str, styles: int = 1) -> torch.nn.Module:
@@ -239,7 +239,7 @@ def test_failed_export_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     old = tmp_path / "a-fast.onnx"
     old.write_bytes(b"old")
     bad = Parity("cpu", 1, 0.5, 99)
-    monkeypatch.setattr("rtstyle_export.export_job.measure_parity", lambda *_: bad)
+    monkeypatch.setattr("rtstyle_export.export.johnson.measure_parity", lambda *_: bad)
     with pytest.raises(TrainingError):
         export_checkpoint(checkpoint, tmp_path)
     assert old.read_bytes() == b"old"

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image as Pil
 from test_picture_files import png, tiled_tiff
 
-from rtstyle import limits
 from rtstyle.errors import SourceError
+from rtstyle.media import limits
 from rtstyle.sources import open_video
-from rtstyle.sources.stream import StreamCapture
+from rtstyle.sources.cameras.stream import StreamCapture
 
 SIDE = 12_000
 MOST_MIB = 400
@@ -50,7 +50,7 @@ BOMBS = {
 
 CODE = """
 import sys
-from rtstyle.bench.memory import peak_memory
+from rtstyle.machine.memory import peak_memory
 from rtstyle.errors import SourceError
 from rtstyle.sources import open_video
 try:
@@ -101,8 +101,8 @@ def test_what_is_small_enough_is_read(tmp_path: Path) -> None:
 
 def test_a_mask_takes_few_bytes_a_pixel(tmp_path: Path) -> None:
     code = (
-        "import sys; import numpy as np; from rtstyle.regions import StillMask; "
-        "from rtstyle.bench.memory import peak_memory as peak; "
+        "import sys; import numpy as np; from rtstyle.painting.masks import StillMask; "
+        "from rtstyle.machine.memory import peak_memory as peak; "
         "mask = np.zeros((int(sys.argv[1]), 4096, 3), np.uint8); mask[: len(mask) // 2] = 255; "
         "height = 64 * len(mask) // 4096; before = peak(); "
         "assert StillMask(mask, 2).weights(height, 64).shape == (2, height, 64); "

@@ -7,8 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rtstyle_export import functional  # noqa: E402
-from rtstyle_export.stability import (  # noqa: E402
+from rtstyle_export.maths import functional  # noqa: E402
+from rtstyle_export.maths.stability import (  # noqa: E402
     Change,
     Perturbation,
     draw_change,

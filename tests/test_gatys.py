@@ -12,10 +12,11 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 from training import vgg_state  # noqa: E402
 
-from rtstyle.color import Colours, match_colors  # noqa: E402
 from rtstyle.errors import UsageError  # noqa: E402
-from rtstyle_export import functional  # noqa: E402
+from rtstyle.media.color import Colours, match_colors  # noqa: E402
 from rtstyle_export.data import to_tensor  # noqa: E402
+from rtstyle_export.maths import functional  # noqa: E402
+from rtstyle_export.maths.vgg import VGG  # noqa: E402
 from rtstyle_export.offline import memory, pyramid, stored  # noqa: E402
 from rtstyle_export.offline.gatys import Descent, Method, State, noise, to_image  # noqa: E402
 from rtstyle_export.offline.johnson_bench import Line, measure  # noqa: E402
@@ -24,7 +25,6 @@ from rtstyle_export.offline.objective import GatysLoss, GatysSpec, Region  # noq
 from rtstyle_export.offline.reconstruct import rows  # noqa: E402
 from rtstyle_export.offline.reconstruct_job import lay_out  # noqa: E402
 from rtstyle_export.offline.subject import Subject, cover  # noqa: E402
-from rtstyle_export.vgg import VGG  # noqa: E402
 
 SPEC = GatysSpec({"conv2_1": 1.0}, {"conv1_1": 0.5, "relu2_1": 0.5}, style_weight=5.0)
 
@@ -499,7 +499,7 @@ def test_image_round_trip() -> None:
 
 
 def test_speed_table_multiplies_what_was_measured() -> None:
-    from rtstyle.bench.johnson import seconds_table, speedup_table
+    from rtstyle.commands.bench_johnson import seconds_table, speedup_table
 
     shown: list[str] = []
     painters = {"paper": np.copy, "fast": np.copy}

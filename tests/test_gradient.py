@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from torch.nn import functional as F  # noqa: E402
 
-from rtstyle_export.gradient import with_gradient  # noqa: E402
+from rtstyle_export.maths.gradient import with_gradient  # noqa: E402
 from rtstyle_export.networks.layers import upsample_nearest  # noqa: E402
 
 GENERATOR = torch.Generator().manual_seed(0)

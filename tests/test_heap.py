@@ -9,13 +9,13 @@ import threading
 import numpy as np
 import pytest
 
-from rtstyle import heap
 from rtstyle.frame_queue import Policy
+from rtstyle.machine import heap
 from rtstyle.pipeline import LATEST, WAIT, Pipeline
 from rtstyle.testing import FakeSink, FakeSource
 
 SCATTERED = """
-from rtstyle import heap
+from rtstyle.machine import heap
 import numpy as np
 
 def resident():

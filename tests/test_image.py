@@ -15,16 +15,16 @@ from models import network_model
 from PIL import Image as Pil
 from PIL import ImageCms, PngImagePlugin
 
-from rtstyle import image as job
-from rtstyle import tiling
 from rtstyle.errors import EngineError, SinkError, SourceError, StyleError, UsageError
 from rtstyle.frame import Image
-from rtstyle.image import paint_file, plan, stylize_image
-from rtstyle.norm_graph import NormGraph
-from rtstyle.picture import Picture, read_picture, write_picture
-from rtstyle.sheet import best_columns, contact_sheet, fit
-from rtstyle.stylizer import Stylizer
-from rtstyle.tiling import Moments, paint_tiled, spans
+from rtstyle.jobs import image as job
+from rtstyle.jobs.image import paint_file, plan, stylize_image
+from rtstyle.jobs.sheet import best_columns, contact_sheet, fit
+from rtstyle.media.picture import Picture, read_picture, write_picture
+from rtstyle.painting import tiling
+from rtstyle.painting.norm_graph import NormGraph
+from rtstyle.painting.stylizer import Stylizer
+from rtstyle.painting.tiling import Moments, paint_tiled, spans
 
 CPU = "onnxruntime:cpu"
 
@@ -333,8 +333,9 @@ def test_a_locked_folder_is_found_before_the_work(
 
     monkeypatch.chdir(photo.parent)
     # Within what other modules import: one that is imported now would keep a stand-in for good.
-    for place in ("stylizer.Stylizer.__init__", "picture.opened", "wct_job.open_stylizer"):
-        monkeypatch.setattr(f"rtstyle.{place}", work)
+    monkeypatch.setattr("rtstyle.painting.stylizer.Stylizer.__init__", work)
+    monkeypatch.setattr("rtstyle.media.picture.opened", work)
+    monkeypatch.setattr("rtstyle.jobs.wct.open_stylizer", work)
     monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
     assert command(*words) == 2
     assert "cannot be written to" in capsys.readouterr().err
@@ -448,7 +449,7 @@ def test_graph_layout() -> None:
 
 def test_reach_bounds_what_a_pixel_sees() -> None:
     from rtstyle.engines import open_engine
-    from rtstyle.norm_graph import Affine
+    from rtstyle.painting.norm_graph import Affine
 
     graph = NormGraph(network_model(4, seed=3))
     plain = [Affine(np.ones_like(n.gamma), np.zeros_like(n.gamma)) for n in graph.norms]

@@ -12,9 +12,9 @@ from models import Graph, identity_model, network_model
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from rtstyle.devices import candidates, open_best
 from rtstyle.engines import EngineOptions, open_engine, ov
 from rtstyle.engines.base import RANGES
+from rtstyle.engines.devices import candidates, open_best
 from rtstyle.engines.int8 import limits_of, quantize, read_ranges, round_weights
 from rtstyle.errors import DeviceError, EngineError
 

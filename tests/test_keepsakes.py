@@ -14,12 +14,12 @@ import pytest
 from av.stream import Disposition
 from media import add_subtitles, decode, write_clip, write_subtitles
 
-from rtstyle.sinks.keepsakes import kept_tags, later, tag_notes
+from rtstyle.jobs.video import stylize_video
+from rtstyle.media.spherical import Spherical, tag_mp4
+from rtstyle.painting.stylizer import WRAP, Stylizer
+from rtstyle.sinks.tracks.keepsakes import kept_tags, later, tag_notes
 from rtstyle.sinks.video_file import VideoFileSink
 from rtstyle.sources.video_file import VideoFileSource
-from rtstyle.spherical import Spherical, tag_mp4
-from rtstyle.stylizer import WRAP, Stylizer
-from rtstyle.video import stylize_video
 
 paint = partial(stylize_video, style="identity", device="cpu")
 PLACE = "+52.5200+013.4000+034.000/"

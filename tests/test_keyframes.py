@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from wct_files import ship_wct
 
-from rtstyle import keyframes
 from rtstyle.errors import SinkError, UsageError
-from rtstyle.flow import FlowChain, carry, still_map, warp
-from rtstyle.keyframes import Index, Job, Known, clock
-from rtstyle.shots import Shot, choose, divide, find_shots
+from rtstyle.jobs import keyframes
+from rtstyle.jobs.keyframes import Index, Job, Known, clock
+from rtstyle.jobs.shots import Shot, choose, divide, find_shots
+from rtstyle.painting.flow import FlowChain, carry, still_map, warp
 from rtstyle.sources.video_file import VideoFileSource
 
 pytest.importorskip("scenedetect")
@@ -364,7 +364,7 @@ def test_no_video(shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_wct_lays_what_is_known_over_the_coarse_levels(shipped: Path) -> None:
-    from rtstyle.wct_job import WctPainter, learn, open_stylizer
+    from rtstyle.jobs.wct import WctPainter, learn, open_stylizer
 
     seen: list[NDArray[np.uint8]] = []
     photo = np.ascontiguousarray(texture(0)[:, :96])
@@ -386,13 +386,13 @@ def test_gatys_begins_with_what_is_known(monkeypatch: pytest.MonkeyPatch) -> Non
     torch = pytest.importorskip("torch")
     from training import vgg_state
 
+    from rtstyle_export.maths.vgg import VGG
     from rtstyle_export.offline import keyframe
     from rtstyle_export.offline.gatys import Method
     from rtstyle_export.offline.job import Settings
     from rtstyle_export.offline.network import Network
     from rtstyle_export.offline.objective import GatysSpec
     from rtstyle_export.offline.pyramid import Plan
-    from rtstyle_export.vgg import VGG
 
     spec = GatysSpec(content_layers={"relu2_2": 1.0}, style_layers={"relu1_1": 1.0})
     network = Network(VGG("vgg19", spec.layers, vgg_state()), "average")

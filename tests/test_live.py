@@ -17,19 +17,19 @@ import av
 import numpy as np
 import pytest
 
-from rtstyle.bank import StyleBank
-from rtstyle.controller import RateController, Rung
 from rtstyle.errors import SinkError, StyleError, UsageError
 from rtstyle.frame import Frame, Image
-from rtstyle.keys import KEYS
-from rtstyle.live import LiveSession
-from rtstyle.look import Look, finish
+from rtstyle.live.bank import StyleBank
+from rtstyle.live.keys import KEYS
+from rtstyle.live.look import Look, finish
+from rtstyle.live.painter import Studio
+from rtstyle.live.rate import RateController, Rung
+from rtstyle.live.session import LiveSession
 from rtstyle.pipeline import LATEST, Pipeline, Progress
 from rtstyle.sinks.base import SinkClosedError
 from rtstyle.sinks.recorder import RecorderSink
 from rtstyle.sinks.window import WindowSink
 from rtstyle.sound import Sound
-from rtstyle.studio import Studio
 from rtstyle.testing import FakeSink, FakeSource
 
 PATIENCE = 60.0

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtstyle import adain, heap, refine, styles
-from rtstyle.bank import KNOWN, StyleBank
 from rtstyle.engines import open_engine
+from rtstyle.live.bank import KNOWN, StyleBank
+from rtstyle.machine import heap
+from rtstyle.styles import fit, manifest, paintings
 
 FULL = bool(os.environ.get("RTSTYLE_TEST_FULL"))
 """Whether tests take the counts that are asked for, and minutes, rather than smaller ones."""
@@ -31,13 +32,13 @@ def owns_its_memory(array: np.ndarray) -> bool:
 
 def test_a_vector_keeps_nothing_of_the_session_that_made_it(pretrained_folder: Path) -> None:
     picture = np.full((64, 64, 3), 90, np.uint8)
-    assert owns_its_memory(adain.encode_image(picture, "fast"))
+    assert owns_its_memory(paintings.encode_image(picture, "fast"))
 
 
 def test_a_painted_picture_keeps_nothing_of_its_engine(pretrained_folder: Path) -> None:
     picture = np.full((1, 64, 64, 3), 90, np.uint8)
     for device in ("onnxruntime:cpu", "openvino:cpu"):
-        with open_engine(styles.find_model("mosaic"), device) as engine:
+        with open_engine(manifest.find_model("mosaic"), device) as engine:
             assert owns_its_memory(engine.run(picture))
 
 
@@ -50,7 +51,7 @@ def test_a_fitted_vector_keeps_nothing_of_the_sessions(
     for file, model in zip(files, (vgg_model(), refine_model()), strict=True):
         file.write_bytes(model)
     painting = np.full((64, 64, 3), 90, np.uint8)
-    found = refine.fit(np.zeros(6, np.float32), painting, *files)
+    found = fit.fit(np.zeros(6, np.float32), painting, *files)
     assert found is not None
     assert owns_its_memory(found)
 
@@ -60,8 +61,8 @@ def test_the_bank_remembers_a_bounded_number_of_styles(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     vector = np.zeros(6, np.float32)
-    monkeypatch.setattr(adain, "encode", lambda *_, **__: vector)
-    monkeypatch.setattr(adain, "is_rough", lambda *_: False)
+    monkeypatch.setattr(paintings, "encode", lambda *_, **__: vector)
+    monkeypatch.setattr(paintings, "is_rough", lambda *_: False)
     with StyleBank(capacity=1) as bank:
         for number in range(KNOWN + 40):
             Path(f"{number}.jpg").touch()
@@ -78,7 +79,7 @@ def test_what_an_evicted_model_held_goes_back_to_the_system(
     given: list[int] = []
     picture = np.zeros((32, 32, 3), np.uint8)
     with StyleBank(capacity=1) as bank:
-        monkeypatch.setattr("rtstyle.bank.give_back", lambda: given.append(len(bank._engines)))
+        monkeypatch.setattr("rtstyle.live.bank.give_back", lambda: given.append(len(bank._engines)))
         bank.paint(picture, "mosaic", "fast")
         assert given == []
         bank.paint(picture, "invert", "fast")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rtstyle.errors import SourceError
-from rtstyle.sinks.sound_track import RATE, SoundTrack
+from rtstyle.sinks.tracks.sound_track import RATE, SoundTrack
 from rtstyle.sound import Sound
 from rtstyle.sources import microphone
 from rtstyle.sources.microphone import Microphone, addresses, alsa_inputs, open_input

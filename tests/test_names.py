@@ -13,11 +13,11 @@ from console import command
 from media import decode, write_clip
 from PIL import Image as Pil
 
-from rtstyle import beside
-from rtstyle.live import shown_name
-from rtstyle.mixture import Mixture, parse_style
-from rtstyle.picture import Picture, write_picture
-from rtstyle.sinks.pending import PendingFile, free_name, partial_name
+from rtstyle.files import temporary
+from rtstyle.files.pending import PendingFile, free_name, partial_name
+from rtstyle.live.session import shown_name
+from rtstyle.media.picture import Picture, write_picture
+from rtstyle.styles.spec import Mixture, parse_style
 
 
 def names(folder: Path) -> list[str]:
@@ -90,7 +90,7 @@ class TestLongNames:
     @pytest.mark.parametrize("name", LONG)
     def test_every_name_beside_is_allowed(self, tmp_path: Path, name: str) -> None:
         path = tmp_path / name
-        beside_it = [beside.temporary_name(path), partial_name(path), free_name(path)]
+        beside_it = [temporary.temporary_name(path), partial_name(path), free_name(path)]
         path.touch()
         beside_it.append(free_name(path))
         for other in beside_it:
@@ -123,10 +123,10 @@ class TestLongNames:
 class TestLeftOvers:
     @pytest.fixture(autouse=True)
     def _again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(beside, "_swept", set())
+        monkeypatch.setattr(temporary, "_swept", set())
 
     def left_over(self, folder: Path, pid: int, suffix: str = ".mp4") -> Path:
-        path = beside.temporary_name(folder / f"out{suffix}")
+        path = temporary.temporary_name(folder / f"out{suffix}")
         path = path.with_name(path.name.replace(f"-{os.getpid()}-", f"-{pid}-"))
         path.write_bytes(b"half")
         return path
@@ -137,7 +137,7 @@ class TestLeftOvers:
         folder.unlink()
         folder.mkdir()
         (folder / "00001.png").touch()
-        mine = beside.temporary_name(tmp_path / "a.mp4")
+        mine = temporary.temporary_name(tmp_path / "a.mp4")
         kept = [tmp_path / ".clip.abcd1234.tmp.mp4", tmp_path / "movie.mp4", mine]
         for path in kept:
             path.touch()
@@ -150,11 +150,11 @@ class TestLeftOvers:
             assert process.stdout is not None
             process.stdout.readline()
             theirs = self.left_over(tmp_path, process.pid)
-            assert beside.sweep(tmp_path) == []
+            assert temporary.sweep(tmp_path) == []
             # The number of a process that ended long ago may have been given anew.
             os.utime(theirs, (1e9, 1e9))
-            beside._swept.clear()
-            assert beside.sweep(tmp_path) == [theirs]
+            temporary._swept.clear()
+            assert temporary.sweep(tmp_path) == [theirs]
             process.kill()
 
     def test_other_machines_keep_theirs(
@@ -162,13 +162,13 @@ class TestLeftOvers:
     ) -> None:
         self.left_over(tmp_path, dead_process())
         monkeypatch.setattr("socket.gethostname", lambda: "another")
-        assert beside.sweep(tmp_path) == []
+        assert temporary.sweep(tmp_path) == []
 
     @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
     def test_a_killed_run_leaves_nothing_for_ever(self, tmp_path: Path) -> None:
         code = (
             "import os, signal, sys\nfrom pathlib import Path\n"
-            "from rtstyle.sinks.pending import PendingFile\n"
+            "from rtstyle.files.pending import PendingFile\n"
             "PendingFile(Path(sys.argv[1]))\nos.kill(os.getpid(), signal.SIGKILL)\n"
         )
         killed = subprocess.run([sys.executable, "-c", code, tmp_path / "out.mp4"], check=False)
@@ -181,8 +181,8 @@ class TestLeftOvers:
 
 KILLED = """
 import os, signal, sys
-import rtstyle.image
-painted, paint = [], rtstyle.image.paint_file
+import rtstyle.jobs.image
+painted, paint = [], rtstyle.jobs.image.paint_file
 
 def paint_two(*words, **options):
     if len(painted) == 2:
@@ -190,7 +190,7 @@ def paint_two(*words, **options):
     painted.append(paint(*words, **options))
     return painted[-1]
 
-rtstyle.image.paint_file = paint_two
+rtstyle.jobs.image.paint_file = paint_two
 from rtstyle.cli import main
 main()
 """

@@ -29,7 +29,7 @@ from rtstyle_export.networks.realtime import (  # noqa: E402
     fold_upsample,
     interleave,
 )
-from rtstyle_export.onnx_writer import PictureNet  # noqa: E402
+from rtstyle_export.onnx_files.writer import PictureNet  # noqa: E402
 
 
 def randomize(net: nn.Module, seed: int = 0) -> nn.Module:

@@ -16,26 +16,26 @@ from training import small_config, vgg19_state, write_painting, write_pictures, 
 from typer.testing import CliRunner  # noqa: E402
 
 from rtstyle.cli import build_app  # noqa: E402
-from rtstyle.commands.train_adain import find_start as find_any_start  # noqa: E402
+from rtstyle.commands.training.train_adain import find_start as find_any_start  # noqa: E402
 from rtstyle.engines import EngineOptions, open_engine, read_model  # noqa: E402
 from rtstyle.engines.onnxrt import open_session  # noqa: E402
 from rtstyle.errors import StyleError, TrainingError  # noqa: E402
 from rtstyle.samples import sample_frames  # noqa: E402
-from rtstyle.styles import FOLDER_VARIABLE, find_model, load_manifest  # noqa: E402
-from rtstyle_export.adain_export import export_adain  # noqa: E402
+from rtstyle.styles.manifest import FOLDER_VARIABLE, find_model, load_manifest  # noqa: E402
 from rtstyle_export.data import list_pictures, read_picture  # noqa: E402
+from rtstyle_export.export.adain import export_adain  # noqa: E402
+from rtstyle_export.export.wct_onnx import DecoderFile  # noqa: E402
+from rtstyle_export.maths.vgg import load_vgg  # noqa: E402
 from rtstyle_export.networks.johnson import build_network  # noqa: E402
 from rtstyle_export.networks.wct import WctDecoder  # noqa: E402
-from rtstyle_export.onnx_reader import checkpoint_of, wct_checkpoint_of  # noqa: E402
-from rtstyle_export.onnx_writer import Credits, PictureNet, write_onnx  # noqa: E402
-from rtstyle_export.train.checkpoint import (  # noqa: E402
+from rtstyle_export.onnx_files.writer import Credits, PictureNet, write_onnx  # noqa: E402
+from rtstyle_export.runs.checkpoint import (  # noqa: E402
     Checkpoint,
     initial_weights,
     scales_of,
     without_scales,
 )
-from rtstyle_export.vgg import load_vgg  # noqa: E402
-from rtstyle_export.wct_onnx import DecoderFile  # noqa: E402
+from rtstyle_export.runs.onnx_reader import checkpoint_of, wct_checkpoint_of  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

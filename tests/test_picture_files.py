@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image as Pil
 from PIL import ImageFile, TiffImagePlugin
 
-from rtstyle import limits
 from rtstyle.errors import SourceError
-from rtstyle.picture import read_picture
-from rtstyle.picture_file import JPEG_SUFFIXES, MAX_SCANS, jpeg_scans
+from rtstyle.media import limits
+from rtstyle.media.picture import read_picture
+from rtstyle.media.picture_file import JPEG_SUFFIXES, MAX_SCANS, jpeg_scans
 
 
 def noisy(height: int = 256, width: int = 320) -> NDArray[np.uint8]:
@@ -241,7 +241,7 @@ class TestTooLarge:
         else:
             path.write_bytes(encoded(noisy(64, 64), kind))
         read_picture(path)
-        monkeypatch.setattr("rtstyle.picture_file.MAX_HUNGRY_PIXELS", 64 * 64 - 1)
+        monkeypatch.setattr("rtstyle.media.picture_file.MAX_HUNGRY_PIXELS", 64 * 64 - 1)
         with pytest.raises(SourceError, match="too large"):
             read_picture(path)
 
@@ -262,9 +262,9 @@ class TestTooLarge:
         path = tmp_path / "a.png"
         path.write_bytes(png(width, height, depth, colour, b"\0" * row * height))
         code = (
-            "import sys; from pathlib import Path; from rtstyle.picture import *; "
-            "from rtstyle.picture_file import opened; read_picture(Path(sys.argv[1])); "
-            "from rtstyle.bench.memory import peak_memory as peak; before = peak(); "
+            "import sys; from pathlib import Path; from rtstyle.media.picture import *; "
+            "from rtstyle.media.picture_file import opened; read_picture(Path(sys.argv[1])); "
+            "from rtstyle.machine.memory import peak_memory as peak; before = peak(); "
             "read_picture(Path(sys.argv[2])); print(peak() - before)"
         )
         (tmp_path / "b.png").write_bytes(png(16, 16, depth, colour, b"\0" * 16 * 129))

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from rtstyle.ending import ENDING
 from rtstyle.errors import UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.frame_queue import LATE
 from rtstyle.pipeline import LATEST, Pipeline, Progress, Report
+from rtstyle.signals import ENDING
 from rtstyle.sinks.null import NullSink
 from rtstyle.testing import FakeSink, FakeSource, negative
 

@@ -18,11 +18,11 @@ from media import decode, number_of, packets, write_clip
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
-from rtstyle import feed as feeds
 from rtstyle.errors import SourceError, UsageError
-from rtstyle.feed import Feed, Tap
-from rtstyle.media import PIPE_BUFFER
-from rtstyle.picture import read_picture
+from rtstyle.media import feed as feeds
+from rtstyle.media.container import PIPE_BUFFER
+from rtstyle.media.feed import Feed, Tap
+from rtstyle.media.picture import read_picture
 from rtstyle.sinks import pipe as pipes
 from rtstyle.sinks.images import is_pattern
 from rtstyle.sinks.pipe import check_format, is_pipe_output

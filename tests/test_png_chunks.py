@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from rtstyle.errors import SourceError
-from rtstyle.picture import read_picture
+from rtstyle.media.picture import read_picture
 
 COLOUR = (200, 90, 30)
 

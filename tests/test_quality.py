@@ -13,8 +13,8 @@ from PIL import Image  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from training import vgg19_state  # noqa: E402
 
-from rtstyle_export.losses import LossSpec  # noqa: E402
-from rtstyle_export.quality import evenly, objective, ratio_of, square  # noqa: E402
+from rtstyle_export.maths.losses import LossSpec  # noqa: E402
+from rtstyle_export.quality.shipped import evenly, objective, ratio_of, square  # noqa: E402
 
 
 def test_a_ratio_of_sums_and_how_far_it_would_vary() -> None:

@@ -15,10 +15,10 @@ from rtstyle.engines import open_engine, ov  # noqa: E402
 from rtstyle.engines.base import RANGES  # noqa: E402
 from rtstyle.engines.int8 import read_ranges  # noqa: E402
 from rtstyle.samples import sample_frames  # noqa: E402
-from rtstyle_export import ranges  # noqa: E402
 from rtstyle_export.networks.johnson import build_network  # noqa: E402
-from rtstyle_export.onnx_writer import Credits, write_onnx  # noqa: E402
-from rtstyle_export.ranges import add_ranges, best_range, keep_ranges, style_feeds  # noqa: E402
+from rtstyle_export.onnx_files import ranges  # noqa: E402
+from rtstyle_export.onnx_files.ranges import add_ranges, best_range, keep_ranges, style_feeds  # noqa: E402
+from rtstyle_export.onnx_files.writer import Credits, write_onnx  # noqa: E402
 
 needs_int8 = pytest.mark.skipif(not ov.has_int8(), reason="int8 is for x86 CPUs")
 

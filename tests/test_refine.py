@@ -15,13 +15,14 @@ from any_models import AWAY, NUMBERS, SIDE, refine_model, write_refine
 from PIL import Image as Pil
 from rich.console import Console
 
-from rtstyle import adain, refine, styles
-from rtstyle.bank import StyleBank
+from rtstyle.commands.progress import Bar
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image
-from rtstyle.progress import Bar
+from rtstyle.live.bank import StyleBank
+from rtstyle.painting.stylizer import Stylizer
 from rtstyle.samples import sample_frames
-from rtstyle.stylizer import Stylizer
+from rtstyle.styles import fit as refine
+from rtstyle.styles import manifest, paintings
 
 PATIENCE = 60
 
@@ -36,9 +37,9 @@ def folder(
     write_refine(made)
     monkeypatch.setenv("RTSTYLE_STYLES", str(made))
     monkeypatch.setenv("RTSTYLE_CACHE", str(tmp_path / "cache"))
-    adain._VECTORS.clear()
+    paintings._VECTORS.clear()
     yield made
-    adain._VECTORS.clear()
+    paintings._VECTORS.clear()
 
 
 @pytest.fixture
@@ -86,53 +87,53 @@ class TestDescent:
 
 class TestEncoding:
     def test_vectors_are_fitted(self, folder: Path, mine: str) -> None:
-        rough = adain.encode(mine, "fast", rough=True)
-        assert adain.is_rough(mine, "fast")
-        fitted = adain.encode(mine, "fast")
-        assert not adain.is_rough(mine, "fast")
+        rough = paintings.encode(mine, "fast", rough=True)
+        assert paintings.is_rough(mine, "fast")
+        fitted = paintings.encode(mine, "fast")
+        assert not paintings.is_rough(mine, "fast")
         # All steps go the same way, to `AWAY`: their widths add up to half of all at the first's.
         way = refine.STEPS * refine.LEARNING_RATE / 2
         assert way < AWAY
         np.testing.assert_allclose(fitted - rough, way, rtol=0.1)
 
     def test_they_are_kept(self, folder: Path, mine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        fitted = adain.encode(mine, "fast")
-        adain._VECTORS.clear()
+        fitted = paintings.encode(mine, "fast")
+        paintings._VECTORS.clear()
         forbid(monkeypatch)
-        monkeypatch.setattr(adain, "encode_image", lambda *_: pytest.fail("encoded"))
+        monkeypatch.setattr(paintings, "encode_image", lambda *_: pytest.fail("encoded"))
         for rough in (False, True):
-            np.testing.assert_array_equal(adain.encode(mine, "fast", rough=rough), fitted)
-        assert not adain.is_rough(mine, "fast")
+            np.testing.assert_array_equal(paintings.encode(mine, "fast", rough=rough), fitted)
+        assert not paintings.is_rough(mine, "fast")
 
     def test_other_files_fit_anew(self, folder: Path, mine: str) -> None:
-        fitted = adain.encode(mine, "fast")
+        fitted = paintings.encode(mine, "fast")
         write_refine(folder, refine_model(worse=True))
-        styles._read_manifest.cache_clear()
+        manifest._read_manifest.cache_clear()
         # What makes it worse is not taken.
-        assert adain.is_rough(mine, "fast")
-        rough = adain.encode(mine, "fast", rough=True)
-        np.testing.assert_array_equal(adain.encode(mine, "fast"), rough)
+        assert paintings.is_rough(mine, "fast")
+        rough = paintings.encode(mine, "fast", rough=True)
+        np.testing.assert_array_equal(paintings.encode(mine, "fast"), rough)
         assert np.abs(fitted - rough).min() > 0.1
-        assert not adain.is_rough(mine, "fast")
+        assert not paintings.is_rough(mine, "fast")
 
     def test_what_was_stopped_is_not_kept(self, folder: Path, mine: str) -> None:
-        rough = adain.encode(mine, "fast", rough=True)
-        np.testing.assert_array_equal(adain.encode(mine, "fast", stopped=lambda: True), rough)
-        assert adain.is_rough(mine, "fast")
+        rough = paintings.encode(mine, "fast", rough=True)
+        np.testing.assert_array_equal(paintings.encode(mine, "fast", stopped=lambda: True), rough)
+        assert paintings.is_rough(mine, "fast")
 
     def test_without_the_files_nothing_is_fitted(self, mine: str) -> None:
         assert not refine.available("fast")
-        assert not adain.is_rough(mine, "fast")
+        assert not paintings.is_rough(mine, "fast")
         np.testing.assert_array_equal(
-            adain.encode(mine, "fast"), adain.encode(mine, "fast", rough=True)
+            paintings.encode(mine, "fast"), paintings.encode(mine, "fast", rough=True)
         )
 
     def test_built_in_paintings_are_fitted_already(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         forbid(monkeypatch)
-        assert not adain.is_rough("mosaic", "fast")
-        assert len(adain.encode("mosaic", "fast")) == NUMBERS
+        assert not paintings.is_rough("mosaic", "fast")
+        assert len(paintings.encode("mosaic", "fast")) == NUMBERS
 
     def test_a_painting_is_tried_on_the_bundled_clip(self) -> None:
         frames = refine._frames(SIDE)
@@ -143,15 +144,17 @@ class TestEncoding:
 
     def test_a_damaged_file_is_told(self, folder: Path, mine: str) -> None:
         write_refine(folder, b"nonsense")
-        styles._read_manifest.cache_clear()
+        manifest._read_manifest.cache_clear()
         with pytest.raises(EngineError, match="cannot be loaded"):
-            adain.encode(mine, "fast")
+            paintings.encode(mine, "fast")
 
     def test_pictures_are_painted_with_them(self, folder: Path, mine: str) -> None:
         image = np.full((32, 32, 3), 90, np.uint8)
         with Stylizer(mine, "fast", device="cpu") as stylize:
             assert stylize.model.statistics is not None
-            np.testing.assert_array_equal(stylize.model.statistics[0], adain.encode(mine, "fast"))
+            np.testing.assert_array_equal(
+                stylize.model.statistics[0], paintings.encode(mine, "fast")
+            )
             assert stylize(image).shape == image.shape
 
 
@@ -172,14 +175,14 @@ class TestLive:
             assert begun.wait(PATIENCE)
             assert bank.wait_idle(PATIENCE)
             assert bank.ready(mine, "fast", (32, 32))
-            rough = adain.encode(mine, "fast", rough=True)
+            rough = paintings.encode(mine, "fast", rough=True)
             assert vector(bank, mine) == pytest.approx(rough)
             # A blend with it comes from what there is, too.
             blend = f"{mine}:1,mosaic:1"
             mixed = vector(bank, blend)
             go.set()
             assert bank.wait_fitted(PATIENCE)
-            assert vector(bank, mine) == pytest.approx(adain.encode(mine, "fast"))
+            assert vector(bank, mine) == pytest.approx(paintings.encode(mine, "fast"))
             assert np.abs(vector(bank, blend) - mixed).min() > 0.1
             assert bank.ready(mine, "fast", (32, 32))
 
@@ -191,7 +194,7 @@ class TestLive:
             assert begun.wait(PATIENCE)
             bank.close()
         assert stopped == [True]
-        assert adain.is_rough(mine, "fast")
+        assert paintings.is_rough(mine, "fast")
 
     def test_other_colours_let_go_of_it(self, folder: Path, mine: str) -> None:
         with StyleBank(device="cpu") as bank, pytest.MonkeyPatch.context() as patch:
@@ -222,7 +225,7 @@ class TestLive:
             assert bank.wait_idle(PATIENCE)
             assert bank.wait_fitted(PATIENCE)
         assert fitted[-1] == "mine.png"
-        assert not adain.is_rough(mine, "fast")
+        assert not paintings.is_rough(mine, "fast")
 
     def test_what_cannot_be_fitted_is_tried_once(
         self, folder: Path, mine: str, monkeypatch: pytest.MonkeyPatch
@@ -270,13 +273,13 @@ class TestWatching:
     def test_each_step_is_told(self, folder: Path, mine: str) -> None:
         told: list[tuple[str, int, int]] = []
         with refine.watched(lambda *what: told.append(what)):
-            adain.encode(mine, "fast")
+            paintings.encode(mine, "fast")
             assert {(name, of) for name, _, of in told} == {("mine.png", refine.STEPS)}
             steps = [done for _, done, _ in told]
             assert steps == [*range(refine.STEPS), refine.STEPS, refine.STEPS]
-            adain.encode(mine, "fast")
+            paintings.encode(mine, "fast")
         assert len(told) == len(steps)
-        adain.encode(mine, "fast", 2.0)
+        paintings.encode(mine, "fast", 2.0)
         assert len(told) == len(steps)
 
     def test_the_bar_shows_it(
@@ -284,14 +287,14 @@ class TestWatching:
     ) -> None:
         screen = io.StringIO()
         console = Console(file=screen, force_terminal=True, width=80)
-        monkeypatch.setattr("rtstyle.progress.Console", lambda **_: console)
+        monkeypatch.setattr("rtstyle.commands.progress.Console", lambda **_: console)
         with Bar() as bar:
             assert "studying" not in screen.getvalue()
             bar.study("wave.jpg", 4, 16)
             bar._rich.refresh()
             assert "studying wave.jpg" in screen.getvalue()
             assert "25%" in screen.getvalue()
-            adain.encode(mine, "fast")
+            paintings.encode(mine, "fast")
             screen.truncate(0)
             bar._rich.refresh()
             assert "studying" not in screen.getvalue()

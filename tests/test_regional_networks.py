@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 from models import invert_model, network_model
 
-from rtstyle import image as job
-from rtstyle import tiling
-from rtstyle.bank import StyleBank
 from rtstyle.engines import open_engine, open_engines
 from rtstyle.engines.regional import mix
 from rtstyle.errors import EngineError, StyleError, UsageError
 from rtstyle.frame import Image
-from rtstyle.look import Look
-from rtstyle.mixture import are_networks
-from rtstyle.picture import Picture
-from rtstyle.regions import StillMask
-from rtstyle.studio import Studio
-from rtstyle.styles import find_model
-from rtstyle.stylizer import Stylizer
+from rtstyle.jobs import image as job
+from rtstyle.live.bank import StyleBank
+from rtstyle.live.look import Look
+from rtstyle.live.painter import Studio
+from rtstyle.media.picture import Picture
+from rtstyle.painting import tiling
+from rtstyle.painting.masks import StillMask
+from rtstyle.painting.stylizer import Stylizer
+from rtstyle.styles.manifest import find_model
+from rtstyle.styles.spec import are_networks
 
 CPU = "onnxruntime:cpu"
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rtstyle import doctor
-from rtstyle.scheduling import ordinary_scheduling
-from rtstyle.sinks import encoders, open_output
+from rtstyle.doctor import checks
+from rtstyle.machine.scheduling import ordinary_scheduling
+from rtstyle.sinks import open_output
+from rtstyle.sinks.encoding import encoders
 from rtstyle.testing import FakeSource
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="priorities of Linux")
@@ -70,7 +71,7 @@ def test_threads_that_were_there_keep_theirs() -> None:
 
 @pytest.mark.usefixtures("_own_thread_stays_ordinary")
 def test_the_av1_encoder_leaves_all_as_it_was(tmp_path: Path) -> None:
-    assert doctor.encoder_problem("libsvtav1") == ""
+    assert checks.encoder_problem("libsvtav1") == ""
     assert policies() == {os.SCHED_OTHER}
     assert encoders.try_out("libsvtav1", 64, 64) == ""
     assert policies() == {os.SCHED_OTHER}

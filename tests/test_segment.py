@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 import pytest
 
-from rtstyle import segment
 from rtstyle.errors import EngineError
-from rtstyle.look import Look, finish
-from rtstyle.segment import MODEL, PersonSegmenter
+from rtstyle.live import person
+from rtstyle.live.look import Look, finish
+from rtstyle.live.person import MODEL, PersonSegmenter
 from rtstyle.sources.video_file import VideoFileSource
 
 # Outline of the man in people_c6809cf3.jpg, in thousandths of its width and height, by hand.
@@ -120,7 +120,7 @@ class CountingRequest:
 
     def infer(self, feeds: dict[str, Any], **_: object) -> dict[str, Any]:
         self.calls += 1
-        assert feeds["image"].shape == (1, segment.ROWS, segment.COLUMNS, 3)
+        assert feeds["image"].shape == (1, person.ROWS, person.COLUMNS, 3)
         return {"mask": feeds["image"][..., 0].copy()}
 
 
@@ -171,8 +171,8 @@ class TestModel:
     def test_a_missing_file_is_one_error(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr(segment, "MODEL", tmp_path / "gone.onnx")
-        segment._compile.cache_clear()
+        monkeypatch.setattr(person, "MODEL", tmp_path / "gone.onnx")
+        person._compile.cache_clear()
         with pytest.raises(EngineError, match=r"gone\.onnx.*Install rtstyle again"):
             PersonSegmenter()(grey(0))
 
@@ -180,13 +180,13 @@ class TestModel:
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         (tmp_path / "bad.onnx").write_bytes(b"no network")
-        monkeypatch.setattr(segment, "MODEL", tmp_path / "bad.onnx")
-        segment._compile.cache_clear()
+        monkeypatch.setattr(person, "MODEL", tmp_path / "bad.onnx")
+        person._compile.cache_clear()
         with pytest.raises(EngineError, match="People cannot be told"):
             PersonSegmenter()(grey(0))
 
     def test_many_at_once_share_the_network(self) -> None:
-        segment._compile.cache_clear()
+        person._compile.cache_clear()
         masks: list[Any] = []
 
         def work() -> None:
@@ -200,4 +200,4 @@ class TestModel:
             thread.join(60)
         assert len(masks) == 4
         assert all(np.array_equal(mask, masks[0]) for mask in masks)
-        assert segment._compile.cache_info().misses == 1
+        assert person._compile.cache_info().misses == 1

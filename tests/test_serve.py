@@ -23,8 +23,8 @@ import pytest
 from peers import PATIENCE, Peer, run, until
 
 from rtstyle.errors import EngineError, UsageError
-from rtstyle.serve.guard import MAX_BODY
 from rtstyle.serve.server import Options, Running, serving
+from rtstyle.serve.web.guard import MAX_BODY
 
 TOKEN = "a-token-that-nobody-guesses"
 
@@ -93,7 +93,7 @@ def test_config_lists_the_styles(server: Running) -> None:
 
 
 def test_thumbnails_are_shipped_small_or_painted(server: Running) -> None:
-    from rtstyle.serve.thumbnail import SHIPPED
+    from rtstyle.serve.gallery.thumbnail import SHIPPED
 
     shipped = list(SHIPPED.glob("*.webp"))
     assert sum(path.stat().st_size for path in shipped) < 400_000
@@ -104,7 +104,7 @@ def test_thumbnails_are_shipped_small_or_painted(server: Running) -> None:
 
 
 def test_every_built_in_style_has_a_thumbnail() -> None:
-    from rtstyle.serve.thumbnail import SHIPPED
+    from rtstyle.serve.gallery.thumbnail import SHIPPED
 
     manifest = Path(__file__).parents[1] / "pretrained" / "manifest.json"
     names = json.loads(manifest.read_text())["styles"]
@@ -411,7 +411,7 @@ def test_leave_frees_at_once_and_needs_the_right_name(server: Running) -> None:
 def test_the_silent_and_those_who_never_connect_are_let_go(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rtstyle.serve import lobby
+    from rtstyle.serve.clients import lobby
 
     monkeypatch.setattr(lobby, "CONNECT_WITHIN", 0.0)
     # On a busy machine, frames may be far between.
@@ -436,7 +436,7 @@ def test_the_silent_and_those_who_never_connect_are_let_go(
 def test_a_storm_of_connects_and_aborts_leaves_nothing_behind(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rtstyle.serve import lobby
+    from rtstyle.serve.clients import lobby
 
     # Those who hang up before they are connected say nothing more.
     monkeypatch.setattr(lobby, "CONNECT_WITHIN", 1.0)

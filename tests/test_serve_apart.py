@@ -14,7 +14,7 @@ from PIL import Image
 
 from rtstyle.errors import UsageError
 from rtstyle.serve import apart
-from rtstyle.serve.pictures import keep_upload
+from rtstyle.serve.gallery.pictures import keep_upload
 from rtstyle.serve.server import Options, Running, serving
 
 HARM = {

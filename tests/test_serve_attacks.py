@@ -22,9 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from peers import PATIENCE, Peer, run, until
 
-from rtstyle.serve import guard, lobby, patience
-from rtstyle.serve.guard import Guard, host_name, same
+from rtstyle.serve.clients import lobby
 from rtstyle.serve.server import Options, Running, serving
+from rtstyle.serve.web import guard, patience
+from rtstyle.serve.web.guard import Guard, host_name, same
 
 TOKEN = "a-token-that-nobody-guesses"
 HOST = "Host: localhost"
@@ -379,7 +380,7 @@ def test_wrong_tokens_at_speed_change_nothing(locked: Running) -> None:
 
 # Offers
 
-SESSION = "rtstyle.serve.session"
+SESSION = "rtstyle.serve.clients.session"
 OFFERS = 1000 if os.environ.get("RTSTYLE_TEST_FULL") else 250
 
 

@@ -15,14 +15,10 @@ import numpy as np
 import pytest
 from aiortc.exceptions import InvalidStateError
 
-from rtstyle.bank import StyleBank
 from rtstyle.errors import UsageError
-from rtstyle.serve.catalogue import Catalogue
-from rtstyle.serve.guard import allowed_names, host_name, is_loopback, same
-from rtstyle.serve.live import LivePicture, steady_shape
-from rtstyle.serve.lobby import Lobby
-from rtstyle.serve.painter import Painter, Seat
-from rtstyle.serve.peer import (
+from rtstyle.live.bank import StyleBank
+from rtstyle.serve.clients.lobby import Lobby
+from rtstyle.serve.clients.peer import (
     PaintedTrack,
     addresses_and_loopback,
     answer,
@@ -31,8 +27,12 @@ from rtstyle.serve.peer import (
     open_peer,
     tell,
 )
-from rtstyle.serve.prompt_buffer import PromptJitterBuffer
+from rtstyle.serve.clients.prompt_buffer import PromptJitterBuffer
+from rtstyle.serve.gallery.catalogue import Catalogue
+from rtstyle.serve.live_picture import LivePicture, steady_shape
+from rtstyle.serve.painter import Painter, Seat
 from rtstyle.serve.settings import MAX_MESSAGE, check_settings, read_message, read_query
+from rtstyle.serve.web.guard import allowed_names, host_name, is_loopback, same
 
 PATIENCE = 60.0
 STYLES = ("mosaic", "wave")
@@ -321,18 +321,18 @@ def test_a_connection_that_is_closed_while_it_is_made_is_no_fault(
         del task
         gc.collect()
 
-    with caplog.at_level("INFO", "rtstyle.serve.peer"):
+    with caplog.at_level("INFO", "rtstyle.serve.clients.peer"):
         asyncio.run(work())
     closed = isinstance(error, InvalidStateError)
     (record,) = caplog.records
-    assert record.name == ("rtstyle.serve.peer" if closed else "asyncio")
+    assert record.name == ("rtstyle.serve.clients.peer" if closed else "asyncio")
     assert "closed while" in record.message if closed else "never retrieved" in record.message
 
 
 def test_an_offer_that_is_sound_but_for_its_length() -> None:
     from peers import Peer
 
-    from rtstyle.serve.peer import MAX_SDP
+    from rtstyle.serve.clients.peer import MAX_SDP
 
     async def make() -> str:
         async with Peer("") as client:

@@ -15,18 +15,18 @@ import pytest
 from peers import PATIENCE, Peer, run, until
 from PIL import Image as Pil
 
-from rtstyle import adain
-from rtstyle.bank import StyleBank
 from rtstyle.errors import StyleError, UsageError
-from rtstyle.serve import catalogue as catalogue_module
-from rtstyle.serve.catalogue import Catalogue
-from rtstyle.serve.guard import MAX_PICTURE
-from rtstyle.serve.live import LivePicture
+from rtstyle.live.bank import StyleBank
+from rtstyle.serve.gallery import catalogue as catalogue_module
+from rtstyle.serve.gallery.catalogue import Catalogue
+from rtstyle.serve.gallery.pictures import LONGEST, MAX_PIXELS, keep_upload
+from rtstyle.serve.live_picture import LivePicture
 from rtstyle.serve.painter import Painter
-from rtstyle.serve.pictures import LONGEST, MAX_PIXELS, keep_upload
 from rtstyle.serve.server import Options, Running, serving
 from rtstyle.serve.settings import MOST, as_json, as_query, check_settings, read_query
-from rtstyle.serve.uploads import AT_ONCE
+from rtstyle.serve.web.guard import MAX_PICTURE
+from rtstyle.serve.web.uploads import AT_ONCE
+from rtstyle.styles import paintings
 
 TOKEN = "a-token-that-nobody-guesses"
 RED, GREEN = (200, 30, 30), (20, 180, 40)
@@ -79,7 +79,7 @@ def test_pictures_of_all_kinds_are_kept_small(
     content: bytes, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
     kept = keep_upload(content, "C:\\my pictures\\a.b.png", tmp_path)
-    assert adain.read_painting(kept.path).shape == shape
+    assert paintings.read_painting(kept.path).shape == shape
     assert kept.title == "a.b"
     assert kept.thumbnail[8:12] == b"WEBP"
     assert list(tmp_path.iterdir()) == [kept.path]
@@ -284,7 +284,7 @@ def test_a_slider_that_is_dragged_shows_in_every_frame(live: Live) -> None:
     live.make_ready(red)
     for share in range(0, 100, 5):
         live.show({red: share, "mosaic": 100 - share})
-        part, rest = adain.even_shares([share / 100, 1 - share / 100])
+        part, rest = paintings.even_shares([share / 100, 1 - share / 100])
         want = tuple(part * a + rest * b for a, b in zip(RED, MOSAIC, strict=True))
         assert near(live.colour(), want)
     assert live.picture.settings()["style"] == {red: 0.95, "mosaic": 0.05}
@@ -295,14 +295,14 @@ def test_nobody_waits_while_a_picture_is_encoded(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go = threading.Event(), threading.Event()
-    encode = adain.run_encoder
+    encode = paintings.run_encoder
 
     def slowly(*given: Any) -> Any:
         begun.set()
         assert go.wait(PATIENCE)
         return encode(*given)
 
-    monkeypatch.setattr(adain, "run_encoder", slowly)
+    monkeypatch.setattr(paintings, "run_encoder", slowly)
     other = LivePicture(live.bank, Painter(), live.catalogue)
     # Not a colour of another test: its statistics would be known.
     name = hang(live.catalogue, (90, 140, 10))
@@ -425,7 +425,7 @@ def test_few_pictures_at_once(server: Running, monkeypatch: pytest.MonkeyPatch) 
 def test_one_that_never_arrives_gives_its_place_back(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rtstyle.serve import guard
+    from rtstyle.serve.web import guard
 
     monkeypatch.setattr(guard, "PICTURE_WITHIN", 0.05)
     done = threading.Event()
@@ -501,5 +501,5 @@ def test_the_strokes_of_pictures_are_scaled(pretrained_folder: Path, tmp_path: P
         model = server.lobby.catalogue.model_of(server.lobby.catalogue.first)
         found = server.lobby.bank.resolve(model, "fast").statistics
         assert found is not None
-        np.testing.assert_allclose(found[0], adain.encode(model, "fast", 0.25))
-        assert np.abs(found[0] - adain.encode(model, "fast")).max() > 1
+        np.testing.assert_allclose(found[0], paintings.encode(model, "fast", 0.25))
+        assert np.abs(found[0] - paintings.encode(model, "fast")).max() > 1

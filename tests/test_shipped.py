@@ -15,16 +15,16 @@ from PIL import Image as Pil
 from typer.main import get_command
 
 from rtstyle import Stylizer
-from rtstyle.adain import built_in, encode
 from rtstyle.cli import build_app
 from rtstyle.engines import EngineOptions, ov
 from rtstyle.engines.base import read_model
 from rtstyle.engines.onnxrt import open_session
 from rtstyle.errors import StyleError
-from rtstyle.norm_graph import NormGraph, baked
+from rtstyle.painting.norm_graph import NormGraph, baked
+from rtstyle.painting.tiling import paint_tiled
 from rtstyle.samples import sample_frames
-from rtstyle.styles import FOLDER_VARIABLE, find_any, find_model, load_manifest
-from rtstyle.tiling import paint_tiled
+from rtstyle.styles.manifest import FOLDER_VARIABLE, find_any, find_model, load_manifest
+from rtstyle.styles.paintings import built_in, encode
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMED = {"mosaic", "starry_night", "scream", "wave", "composition", "udnie", "sketch"}
@@ -114,7 +114,8 @@ def test_int8_hardly_changes_pictures(name: str, size: str) -> None:
 def test_running_never_loads_pytorch() -> None:
     code = (
         "import sys, rtstyle, rtstyle.cli; rtstyle.cli.build_app(); "
-        "import rtstyle.video, rtstyle.image, rtstyle.doctor, rtstyle.stylizer, rtstyle.sheet; "
+        "import rtstyle.jobs.video, rtstyle.jobs.image, rtstyle.jobs.sheet; "
+        "import rtstyle.doctor.checks, rtstyle.painting.stylizer; "
         "rtstyle.stylize_video; rtstyle.Stylizer; "
         "sys.exit(any(m.split('.')[0] in ('torch', 'rtstyle_export') for m in sys.modules))"
     )

@@ -21,17 +21,19 @@ from media import decode, exact_rgb, number_of, packets, picture, write_clip
 from numpy.typing import NDArray
 
 from rtstyle.errors import SinkError
+from rtstyle.files import pending
+from rtstyle.files.pending import writing_to
+from rtstyle.files.space import NoRoomError, Room
 from rtstyle.frame import Frame
-from rtstyle.sinks import encoders, open_output, pending
+from rtstyle.sinks import open_output
 from rtstyle.sinks.base import Sink, SinkClosedError
+from rtstyle.sinks.encoding import encoders
+from rtstyle.sinks.encoding.palette import Palette
 from rtstyle.sinks.gif import GifSink
 from rtstyle.sinks.images import ImageSequenceSink, existing_pictures
 from rtstyle.sinks.null import NullSink
-from rtstyle.sinks.packet_copy import PacketCopy
-from rtstyle.sinks.palette import Palette
-from rtstyle.sinks.pending import writing_to
-from rtstyle.sinks.room import NoRoomError, Room
-from rtstyle.sinks.stream_copy import StreamCopier
+from rtstyle.sinks.tracks.packet_copy import PacketCopy
+from rtstyle.sinks.tracks.stream_copy import StreamCopier
 from rtstyle.sinks.video_file import VideoFileSink
 from rtstyle.sinks.window import WindowSink
 from rtstyle.testing import FakeSink, FakeSource

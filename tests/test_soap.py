@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor  # noqa: E402
 
-from rtstyle_export.train.soap import Soap, modes, rotate  # noqa: E402
+from rtstyle_export.maths.soap import Soap, modes, rotate  # noqa: E402
 
 RATE, BETAS, MEMORY, EPS, EVERY = 0.01, (0.9, 0.99), 0.8, 1e-8, 3
 

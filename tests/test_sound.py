@@ -20,8 +20,8 @@ import pytest
 import sound_layouts
 from sound_layouts import carry, levels
 
-from rtstyle.sinks.mixdown import MixDown
-from rtstyle.sinks.stream_copy import StreamCopier
+from rtstyle.sinks.tracks.mixdown import MixDown
+from rtstyle.sinks.tracks.stream_copy import StreamCopier
 
 CHILD = Path(sound_layouts.__file__)
 PATIENCE = 300

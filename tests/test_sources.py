@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 from media import exact_rgb, number_of, picture, write_clip
 
-from rtstyle import hdr
 from rtstyle.errors import SourceError, UsageError
-from rtstyle.hdr import PQ, pq_to_nits
+from rtstyle.media import hdr
+from rtstyle.media.hdr import PQ, pq_to_nits
+from rtstyle.media.timestamps import TimestampMender
+from rtstyle.media.yuv import RgbConverter, YuvConverter, plane_view
 from rtstyle.sources import open_camera, open_video
 from rtstyle.sources.base import Source
-from rtstyle.sources.camera import CameraSource
+from rtstyle.sources.cameras.camera import CameraSource
 from rtstyle.sources.images import ImageSequenceSource, list_images
 from rtstyle.sources.pattern import TestPatternSource
 from rtstyle.sources.realtime import RealTimeFileSource
-from rtstyle.sources.timestamps import TimestampMender
 from rtstyle.sources.video_file import VideoFileSource
 from rtstyle.testing import FakeSource
-from rtstyle.yuv import RgbConverter, YuvConverter, plane_view
 
 COUNT, WIDTH, HEIGHT = 6, 96, 64
 FAST = 500  # frames a second, so that real-time sources do not hold the tests up

@@ -17,8 +17,8 @@ from safetensors.torch import save_file  # noqa: E402
 from training import vgg_state, write_painting  # noqa: E402
 
 from rtstyle import cli  # noqa: E402
-from rtstyle.color import with_chroma_of  # noqa: E402
 from rtstyle.errors import SinkError  # noqa: E402
+from rtstyle.media.color import with_chroma_of  # noqa: E402
 from rtstyle_export.offline import job, memory  # noqa: E402
 
 LAYERS = ("--content-layers", "relu2_1", "--style-layers", "conv1_1,relu2_1")

@@ -10,7 +10,7 @@ from console import command
 from PIL import Image
 from wct_files import ship_wct
 
-from rtstyle.wct_job import parse_levels
+from rtstyle.jobs.wct import parse_levels
 
 
 @pytest.fixture
@@ -51,7 +51,9 @@ def test_a_still(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_lost_in_writing_is_told(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("rtstyle.picture.kept_exif", lambda _: b"Exif\0\0this is no TIFF at all")
+    monkeypatch.setattr(
+        "rtstyle.media.picture.kept_exif", lambda _: b"Exif\0\0this is no TIFF at all"
+    )
     words = ["still", "photo.png", "out.tif", "--style", "a.png", "--method", "wct"]
     assert command(*words, "--threads", 1) == 0
     assert "note: the EXIF was left out" in capsys.readouterr().err

@@ -13,13 +13,13 @@ from onnx.reference import ReferenceEvaluator
 
 from rtstyle.engines import read_model
 from rtstyle.errors import EngineError
-from rtstyle.styles import load_manifest
+from rtstyle.styles.manifest import load_manifest
 
 torch = pytest.importorskip("torch")
 
-from rtstyle_export.manifest_writer import edit_manifest, file_entry, rewriting  # noqa: E402
+from rtstyle_export.export.manifest_writer import edit_manifest, file_entry, rewriting  # noqa: E402
 from rtstyle_export.networks.johnson import build_network  # noqa: E402
-from rtstyle_export.storage import (  # noqa: E402
+from rtstyle_export.onnx_files.storage import (  # noqa: E402
     donors_of,
     halved,
     quantized,

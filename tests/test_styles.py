@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rtstyle import cli, styles
+from rtstyle import cli
 from rtstyle.errors import StyleError
+from rtstyle.styles import manifest
 
 
 @pytest.fixture
@@ -17,40 +18,40 @@ def folder(tmp_path: Path, pretrained_folder: Path, monkeypatch: pytest.MonkeyPa
     """A copy of the styles that a test may damage."""
     copy = tmp_path / "styles"
     shutil.copytree(pretrained_folder, copy)
-    monkeypatch.setenv(styles.FOLDER_VARIABLE, str(copy))
+    monkeypatch.setenv(manifest.FOLDER_VARIABLE, str(copy))
     return copy
 
 
 def test_names_and_credits() -> None:
-    assert set(styles.style_names()) == {"mosaic", "identity", "invert"}
-    style = styles.find_style("mosaic")
+    assert set(manifest.style_names()) == {"mosaic", "identity", "invert"}
+    style = manifest.find_style("mosaic")
     assert style.sizes == ("fast", "balanced")
     assert (style.year, style.licence) == ("1906", "public domain")
 
 
 def test_find_model() -> None:
-    path = styles.find_model("mosaic", "fast")
+    path = manifest.find_model("mosaic", "fast")
     assert path.name == "mosaic-fast.onnx"
     assert path.is_file()
 
 
 def test_a_path_is_a_style(folder: Path) -> None:
     path = folder / "invert-fast.onnx"
-    assert styles.find_model(str(path), "any size") == path
+    assert manifest.find_model(str(path), "any size") == path
     with pytest.raises(StyleError, match="no style file"):
-        styles.find_model(str(folder / "none.onnx"))
+        manifest.find_model(str(folder / "none.onnx"))
 
 
 def test_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(StyleError) as caught:
-        styles.find_model("Mosiac")
+        manifest.find_model("Mosiac")
     assert "mosaic" in caught.value.todo
     assert "invert" in caught.value.why
 
 
 def test_unknown_size_lists_those_there_are() -> None:
     with pytest.raises(StyleError) as caught:
-        styles.find_model("mosaic", "paper")
+        manifest.find_model("mosaic", "paper")
     assert "fast, balanced" in caught.value.why
 
 
@@ -71,14 +72,14 @@ def test_an_altered_file_is_refused(folder: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(StyleError, match="sha256"):
-        styles.find_model("mosaic", "fast")
-    assert styles.find_model("mosaic", "balanced").is_file()
+        manifest.find_model("mosaic", "fast")
+    assert manifest.find_model("mosaic", "balanced").is_file()
 
 
 def test_a_missing_file_is_refused(folder: Path) -> None:
     (folder / "mosaic-fast.onnx").unlink()
     with pytest.raises(StyleError, match="cannot be read"):
-        styles.find_model("mosaic", "fast")
+        manifest.find_model("mosaic", "fast")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_a_missing_file_is_refused(folder: Path) -> None:
 def test_a_damaged_manifest(folder: Path, content: str) -> None:
     (folder / "manifest.json").write_text(content)
     with pytest.raises(StyleError, match="damaged"):
-        styles.load_manifest()
+        manifest.load_manifest()
 
 
 @pytest.mark.parametrize("path", ["../x.onnx", "/etc/passwd", "sub/x.onnx"])
@@ -104,14 +105,14 @@ def test_a_manifest_cannot_point_outside(folder: Path, path: str) -> None:
     content["styles"]["mosaic"]["files"]["fast"]["path"] = path
     (folder / "manifest.json").write_text(json.dumps(content))
     with pytest.raises(StyleError, match="damaged"):
-        styles.load_manifest()
+        manifest.load_manifest()
 
 
 def test_a_missing_manifest(tmp_path: Path) -> None:
     with pytest.raises(StyleError, match="cannot be read"):
-        styles.load_manifest(tmp_path)
+        manifest.load_manifest(tmp_path)
 
 
 def test_the_folder_of_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(styles.FOLDER_VARIABLE)
-    assert styles.styles_folder().name == "pretrained"
+    monkeypatch.delenv(manifest.FOLDER_VARIABLE)
+    assert manifest.styles_folder().name == "pretrained"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import rtstyle
-from rtstyle.color import with_chroma_of
 from rtstyle.errors import EngineError, StyleError, UsageError
 from rtstyle.frame import Image
-from rtstyle.stylizer import Stylizer
+from rtstyle.media.color import with_chroma_of
+from rtstyle.painting.stylizer import Stylizer
 
 CPU = "onnxruntime:cpu"
 

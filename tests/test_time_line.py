@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from media import packets, write_clip
 
-from rtstyle.sinks.stream_copy import StreamCopier
-from rtstyle.sinks.time_line import TimeLine
-from rtstyle.sinks.transcode import fitting_rate
+from rtstyle.sinks.tracks.stream_copy import StreamCopier
+from rtstyle.sinks.tracks.time_line import TimeLine
+from rtstyle.sinks.tracks.transcode import fitting_rate
 from rtstyle.sinks.video_file import VideoFileSink
 from rtstyle.sources.video_file import VideoFileSource
 
@@ -199,7 +199,7 @@ class TestFiles:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         source = write_clip(tmp_path / "in.mkv", sound="aac", subtitles="subrip")
-        from rtstyle.sinks import transcode
+        from rtstyle.sinks.tracks import transcode
 
         def too_long(*_: Any) -> bool:
             raise OverflowError

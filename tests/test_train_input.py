@@ -20,11 +20,11 @@ from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle_export import data  # noqa: E402
 from rtstyle_export.data import Crops, first_readable, list_pictures, read_picture  # noqa: E402
-from rtstyle_export.export_job import export_checkpoint  # noqa: E402
-from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
-from rtstyle_export.train.config import AdainConfig, WctConfig  # noqa: E402
-from rtstyle_export.train.loop import Machine  # noqa: E402
-from rtstyle_export.train.trainer import Trainer  # noqa: E402
+from rtstyle_export.export.johnson import export_checkpoint  # noqa: E402
+from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
+from rtstyle_export.runs.config import AdainConfig, WctConfig  # noqa: E402
+from rtstyle_export.runs.loop import Machine  # noqa: E402
+from rtstyle_export.train.johnson import Trainer  # noqa: E402
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ class TestOptions:
 
     @pytest.mark.parametrize("value", [-5.0, float("nan"), float("inf")])
     def test_weights_that_make_no_sense(self, value: float) -> None:
-        from rtstyle_export.losses import AdainLossSpec, LossSpec
+        from rtstyle_export.maths.losses import AdainLossSpec, LossSpec
 
         spec = LossSpec(style_weight=value)
         for config, name in (

@@ -23,15 +23,15 @@ from training import (  # noqa: E402
 
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle_export.data import read_picture, to_tensor  # noqa: E402
-from rtstyle_export.losses import LossSpec, PerceptualLoss  # noqa: E402
-from rtstyle_export.stability import Perturbation  # noqa: E402
-from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
-from rtstyle_export.train.config import TrainConfig  # noqa: E402
-from rtstyle_export.train.job import catch_interrupts, place_of  # noqa: E402
-from rtstyle_export.train.loop import Machine  # noqa: E402
-from rtstyle_export.train.report import Reporter  # noqa: E402
-from rtstyle_export.train.trainer import Trainer  # noqa: E402
-from rtstyle_export.vgg import OXFORD, TORCHVISION, VGG, load_vgg  # noqa: E402
+from rtstyle_export.maths.losses import LossSpec, PerceptualLoss  # noqa: E402
+from rtstyle_export.maths.stability import Perturbation  # noqa: E402
+from rtstyle_export.maths.vgg import OXFORD, TORCHVISION, VGG, load_vgg  # noqa: E402
+from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
+from rtstyle_export.runs.config import TrainConfig  # noqa: E402
+from rtstyle_export.runs.job import catch_interrupts, place_of  # noqa: E402
+from rtstyle_export.runs.loop import Machine  # noqa: E402
+from rtstyle_export.runs.report import Reporter  # noqa: E402
+from rtstyle_export.train.johnson import Trainer  # noqa: E402
 
 
 @pytest.fixture

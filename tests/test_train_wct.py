@@ -15,19 +15,19 @@ import wct_runs  # noqa: E402
 from training import vgg19_state  # noqa: E402
 from wct_runs import command, material, pictures_of  # noqa: E402
 
-from rtstyle import styles  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
-from rtstyle.wct_models import WctModels  # noqa: E402
-from rtstyle.wct_stylizer import WctStylizer  # noqa: E402
+from rtstyle.painting.wct.models import WctModels  # noqa: E402
+from rtstyle.painting.wct.stylizer import WctStylizer  # noqa: E402
+from rtstyle.styles import manifest  # noqa: E402
 from rtstyle_export.data import read_picture, to_tensor  # noqa: E402
+from rtstyle_export.export.wct import export_wct, runs_below  # noqa: E402
+from rtstyle_export.export.wct_onnx import load_run  # noqa: E402
+from rtstyle_export.maths.vgg import layer_names  # noqa: E402
 from rtstyle_export.networks.adain import PAPER_PLAN, Encoder, PaperDecoder  # noqa: E402
 from rtstyle_export.networks.wct import LEVELS, WctDecoder, decoder_plan, layer  # noqa: E402
-from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
-from rtstyle_export.train.config import AdainConfig  # noqa: E402
+from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
+from rtstyle_export.runs.config import AdainConfig  # noqa: E402
 from rtstyle_export.train.wct import WctTrainer, convolutions  # noqa: E402
-from rtstyle_export.vgg import layer_names  # noqa: E402
-from rtstyle_export.wct_export import export_wct, runs_below  # noqa: E402
-from rtstyle_export.wct_onnx import load_run  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ class TestExport:
         monkeypatch.setenv("RTSTYLE_STYLES", str(exported))
         entry = json.loads((exported / "manifest.json").read_text())["wct"]["decoder-2"]
         assert entry["training"]["level"] == 2
-        assert styles.find_wct("decoder-2").name == "wct-decoder-2.onnx"
+        assert manifest.find_wct("decoder-2").name == "wct-decoder-2.onnx"
         with WctStylizer(threads=1) as painter:
             assert painter.levels == (2, 1)
             style = painter.learn(np.zeros((40, 40, 3), np.uint8), (40, 40))

@@ -31,8 +31,8 @@ from training import (  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from rtstyle.cli import build_app  # noqa: E402
+from rtstyle.commands.training.outcome import RunLog, describe  # noqa: E402
 from rtstyle.errors import RtstyleError, TrainingError, UsageError  # noqa: E402
-from rtstyle.training import RunLog, describe  # noqa: E402
 from rtstyle_export.data import (  # noqa: E402
     Crops,
     Stretch,
@@ -41,13 +41,13 @@ from rtstyle_export.data import (  # noqa: E402
     read_picture,
     to_tensor,
 )
-from rtstyle_export.losses import LossSpec, PerceptualLoss  # noqa: E402
+from rtstyle_export.maths.losses import LossSpec, PerceptualLoss  # noqa: E402
+from rtstyle_export.maths.vgg import VGG, layer_names, load_vgg  # noqa: E402
 from rtstyle_export.networks.johnson import build_network  # noqa: E402
-from rtstyle_export.train.checkpoint import Checkpoint, initial_weights  # noqa: E402
-from rtstyle_export.train.config import TrainConfig  # noqa: E402
-from rtstyle_export.train.loop import Machine, learning_rate  # noqa: E402
-from rtstyle_export.train.trainer import Trainer  # noqa: E402
-from rtstyle_export.vgg import VGG, layer_names, load_vgg  # noqa: E402
+from rtstyle_export.runs.checkpoint import Checkpoint, initial_weights  # noqa: E402
+from rtstyle_export.runs.config import TrainConfig  # noqa: E402
+from rtstyle_export.runs.loop import Machine, learning_rate  # noqa: E402
+from rtstyle_export.train.johnson import Trainer  # noqa: E402
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from media import number_of, write_clip
 
 from rtstyle.errors import SourceError
 from rtstyle.frame import Frame
+from rtstyle.sources.cameras.resilient import PLACARD_RATE
 from rtstyle.sources.realtime import RealTimeFileSource
-from rtstyle.sources.resilient import PLACARD_RATE
 
 
 @pytest.fixture

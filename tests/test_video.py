@@ -14,13 +14,13 @@ from media import decode, number_of, packets, picture, write_clip
 from PIL import Image as Pil
 
 from rtstyle import stylize_video
-from rtstyle.ending import ENDING
+from rtstyle.commands.progress import human_size, parse_time
 from rtstyle.errors import EngineError, RtstyleError, SinkError, SourceError, StyleError, UsageError
+from rtstyle.jobs.video import VideoReport
+from rtstyle.painting.stylizer import Stylizer
 from rtstyle.pipeline import Progress
-from rtstyle.progress import human_size, parse_time
-from rtstyle.stylizer import Stylizer
+from rtstyle.signals import ENDING
 from rtstyle.testing import FakeSource
-from rtstyle.video import VideoReport
 
 
 def paint(source: Path, output: Path, style: str = "identity", **options: Any) -> VideoReport:
@@ -230,7 +230,7 @@ class TestFailure:
                 assert released.wait(10)
 
         source = FakeSource(on_frame=hang)
-        monkeypatch.setattr("rtstyle.video.open_video", lambda *_, **__: source)
+        monkeypatch.setattr("rtstyle.jobs.video.open_video", lambda *_, **__: source)
         monkeypatch.setattr("rtstyle.pipeline.CAPTURE_PATIENCE", 0.01)
         report = paint(
             tmp_path / "camera", tmp_path / "out.mp4", audio=False,
@@ -384,7 +384,7 @@ class TestCommand:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        from rtstyle import video
+        from rtstyle.jobs import video
 
         check = video.check_output
 
@@ -410,7 +410,7 @@ class TestCommand:
         def miss(*_: object) -> None:
             raise AssertionError("The signal was not caught.")
 
-        monkeypatch.setattr("rtstyle.video.open_stylizer", interrupt)
+        monkeypatch.setattr("rtstyle.jobs.video.open_stylizer", interrupt)
         before = signal.signal(number, miss)
         try:
             assert command(clip, tmp_path / "out.mp4") == 128 + number
@@ -481,7 +481,7 @@ class TestCommand:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        from rtstyle.progress import Bar
+        from rtstyle.commands.progress import Bar
 
         def interrupt(self: Bar, status: Progress) -> None:
             if status.frames_out == 4:

@@ -13,9 +13,9 @@ import pytest
 from media import WEIGHTS, write_clip
 from numpy.typing import NDArray
 
+from rtstyle.media.yuv import RgbConverter
 from rtstyle.sources import open_camera, open_video
-from rtstyle.sources.stream import StreamCapture
-from rtstyle.yuv import RgbConverter
+from rtstyle.sources.cameras.stream import StreamCapture
 
 BT709, SMPTE170M, BT2020, PQ, HLG, BT2020_10 = 1, 6, 9, 16, 18, 14
 UNSPECIFIED = 2

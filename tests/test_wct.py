@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from wct_files import write_wct
 
-from rtstyle import wct, wct_stylizer
 from rtstyle.errors import EngineError, StyleError, UsageError
-from rtstyle.wct import Moments, moments
-from rtstyle.wct_models import WctModels, available, cut
-from rtstyle.wct_stylizer import WctStylizer, extend, fit, shrink
+from rtstyle.painting.wct import stylizer, transform
+from rtstyle.painting.wct.models import WctModels, available, cut
+from rtstyle.painting.wct.stylizer import WctStylizer, extend, fit, shrink
+from rtstyle.painting.wct.transform import Moments, moments
 
 
 def features(channels: int, height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
@@ -35,38 +35,38 @@ def photo(height: int = 64, width: int = 80, seed: int = 0) -> NDArray[np.uint8]
 class TestFormulas:
     def test_the_result_has_covariance_and_mean_of_the_style(self) -> None:
         content, style = features(24, 40, 50), features(24, 30, 30, 1) * 2 + 1
-        wanted, found = moments(style), moments(wct.wct(content, style))
+        wanted, found = moments(style), moments(transform.wct(content, style))
         assert np.abs(found.covariance - wanted.covariance).max() < 1e-3
         assert np.abs(found.mean - wanted.mean).max() < 1e-4
 
     def test_alpha_0_changes_nothing(self) -> None:
         content = features(8, 12, 12)
-        assert np.array_equal(wct.wct(content, features(8, 9, 9, 1), 0.0), content)
-        untouched = wct.transform(moments(content), moments(features(8, 9, 9, 1)), 0.0)
+        assert np.array_equal(transform.wct(content, features(8, 9, 9, 1), 0.0), content)
+        untouched = transform.transform(moments(content), moments(features(8, 9, 9, 1)), 0.0)
         assert np.array_equal(untouched(content), content)
 
     def test_alpha_mixes_as_equation_4(self) -> None:
         content, style = features(8, 12, 12), features(8, 9, 9, 1)
-        half = wct.wct(content, style, 0.25)
-        assert np.allclose(half, 0.25 * wct.wct(content, style) + 0.75 * content, atol=1e-4)
+        half = transform.wct(content, style, 0.25)
+        assert np.allclose(half, 0.25 * transform.wct(content, style) + 0.75 * content, atol=1e-4)
 
     def test_whitened_features_are_uncorrelated(self) -> None:
         content = features(16, 40, 40)
         found = moments(content)
         flat = (content.reshape(16, -1) - found.mean[:, None]).astype(np.float64)
-        white = wct.whitening(found.covariance) @ flat
+        white = transform.whitening(found.covariance) @ flat
         assert np.allclose(white @ white.T / white.shape[1], np.eye(16), atol=1e-3)
 
     def test_its_own_style_changes_nothing(self) -> None:
         content = features(12, 30, 30)
-        assert np.allclose(wct.wct(content, content), content, atol=1e-3)
+        assert np.allclose(transform.wct(content, content), content, atol=1e-3)
 
     def test_few_pixels_leave_only_directions_that_they_tell(self) -> None:
         content, style = features(64, 3, 4), features(64, 20, 20, 1)
-        values, vectors = wct.spectrum(moments(content).covariance)
+        values, vectors = transform.spectrum(moments(content).covariance)
         assert len(values) == 11
         assert vectors.shape == (64, 11)
-        made = wct.wct(content, style)
+        made = transform.wct(content, style)
         assert np.isfinite(made).all()
         assert np.linalg.matrix_rank(moments(made).covariance, tol=1e-4) == 11
         assert np.allclose(moments(made).mean, moments(style).mean, atol=1e-3)
@@ -74,7 +74,7 @@ class TestFormulas:
     def test_a_rank_deficient_style_keeps_its_rank(self) -> None:
         style = features(16, 20, 20, 1)
         style[8:] = style[:8]
-        made = wct.wct(features(16, 30, 30), style)
+        made = transform.wct(features(16, 30, 30), style)
         assert np.allclose(made[8:], made[:8], atol=1e-3)
         wanted = moments(style).covariance
         assert np.abs(moments(made).covariance - wanted).max() < 1e-3
@@ -82,21 +82,21 @@ class TestFormulas:
     @pytest.mark.parametrize("value", [0.0, 1.0, 1e4])
     def test_flat_pictures_take_the_mean(self, value: float) -> None:
         flat, other = np.full((6, 8, 8), value, np.float32), features(6, 8, 8)
-        painted = wct.wct(flat, other)
+        painted = transform.wct(flat, other)
         assert np.allclose(painted, moments(other).mean[:, None, None], atol=1e-3)
-        assert np.allclose(wct.wct(other, flat), value, rtol=1e-4, atol=1e-3)
+        assert np.allclose(transform.wct(other, flat), value, rtol=1e-4, atol=1e-3)
 
     def test_one_position_is_enough(self) -> None:
         one = features(6, 1, 1)
-        assert np.allclose(wct.wct(features(6, 8, 8), one), one, atol=1e-3)
-        assert np.isfinite(wct.wct(one, features(6, 8, 8))).all()
+        assert np.allclose(transform.wct(features(6, 8, 8), one), one, atol=1e-3)
+        assert np.isfinite(transform.wct(one, features(6, 8, 8))).all()
 
     def test_a_mixture_is_the_sum_of_the_transformed(self) -> None:
         content = features(8, 20, 20)
         styles = [features(8, 15, 15, seed) * seed for seed in (1, 2)]
-        maps = [wct.transform(moments(content), moments(style)) for style in styles]
-        mixed = wct.blend(maps, [0.3, 0.7], 0.5)(content)
-        first, second = (wct.wct(content, style) for style in styles)
+        maps = [transform.transform(moments(content), moments(style)) for style in styles]
+        mixed = transform.blend(maps, [0.3, 0.7], 0.5)(content)
+        first, second = (transform.wct(content, style) for style in styles)
         assert np.allclose(mixed, 0.5 * content + 0.15 * first + 0.35 * second, atol=1e-3)
 
     def test_moments_of_parts_add_up(self) -> None:
@@ -121,7 +121,7 @@ class TestFormulas:
         x = features(4, 8, 8)
         empty = moments(x, np.zeros((8, 8), np.float32))
         assert empty.count == 0
-        assert np.isfinite(wct.transform(empty, moments(x))(x)).all()
+        assert np.isfinite(transform.transform(empty, moments(x))(x)).all()
         assert (empty + moments(x)).count == 64
         assert isinstance(empty + empty, Moments)
 
@@ -209,7 +209,7 @@ class TestStylizer:
             style = one.learn(photo(50, 30, 1), (64, 80))
             image = extend(photo())
             encoded = one.models.encode(image, (1,))[0]
-            made = wct.transform(moments(encoded), style.moments[1])(encoded)
+            made = transform.transform(moments(encoded), style.moments[1])(encoded)
             assert np.abs(moments(made).covariance - style.moments[1].covariance).max() < 1e-3
 
     def test_tiles_show_no_seam(
@@ -218,7 +218,7 @@ class TestStylizer:
         image = photo(230, 340)
         whole = painter.learn(photo(300, 200, 1), (230, 340))
         wanted = painter(image, [[(whole, 1.0)]])
-        monkeypatch.setattr(wct_stylizer, "TILE", 64)
+        monkeypatch.setattr(stylizer, "TILE", 64)
         style = painter.learn(photo(300, 200, 1), (230, 340))
         found = painter(image, [[(style, 1.0)]])
         # Three levels amplify a single rounded pixel; a seam would be far larger.

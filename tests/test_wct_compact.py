@@ -17,18 +17,19 @@ import wct_runs  # noqa: E402
 from training import write_pictures  # noqa: E402
 from wct_runs import command, material, pictures_of  # noqa: E402
 
-from rtstyle import styles, wct  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
-from rtstyle.wct_models import WctModels  # noqa: E402
-from rtstyle.wct_stylizer import WctStylizer  # noqa: E402
+from rtstyle.painting.wct import transform  # noqa: E402
+from rtstyle.painting.wct.models import WctModels  # noqa: E402
+from rtstyle.painting.wct.stylizer import WctStylizer  # noqa: E402
+from rtstyle.styles import manifest  # noqa: E402
+from rtstyle_export.export.wct import export_wct  # noqa: E402
+from rtstyle_export.maths.vgg import load_vgg  # noqa: E402
 from rtstyle_export.networks.wct import CODES, CompactLevel5, principal  # noqa: E402
-from rtstyle_export.onnx_reader import wct_checkpoint_of  # noqa: E402
-from rtstyle_export.train.checkpoint import Checkpoint  # noqa: E402
-from rtstyle_export.train.config import WctConfig  # noqa: E402
+from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
+from rtstyle_export.runs.config import WctConfig  # noqa: E402
+from rtstyle_export.runs.onnx_reader import wct_checkpoint_of  # noqa: E402
 from rtstyle_export.train.wct import WctTrainer  # noqa: E402
 from rtstyle_export.train.wct_compact import CompactTrainer  # noqa: E402
-from rtstyle_export.vgg import load_vgg  # noqa: E402
-from rtstyle_export.wct_export import export_wct  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +71,8 @@ class TestMathematics:
         def whole(codes: np.ndarray) -> np.ndarray:
             return np.einsum("ck,khw->chw", basis, codes)
 
-        wanted = wct.wct(whole(content), whole(style), 0.7)
-        assert np.allclose(whole(wct.wct(content, style, 0.7)), wanted, atol=1e-3)
+        wanted = transform.wct(whole(content), whole(style), 0.7)
+        assert np.allclose(whole(transform.wct(content, style, 0.7)), wanted, atol=1e-3)
 
     def test_sizes(self) -> None:
         net = CompactLevel5(8)
@@ -158,7 +159,7 @@ class TestExport:
         assert list(entries) == ["encoder", "decoder-4", "decoder-5"]
         assert entries["decoder-5"]["training"]["width"] == 8
         monkeypatch.setenv("RTSTYLE_STYLES", str(exported))
-        assert styles.find_wct("decoder-5").name == "wct-decoder-5.onnx"
+        assert manifest.find_wct("decoder-5").name == "wct-decoder-5.onnx"
         with WctStylizer(threads=1) as painter:
             assert painter.levels == (5, 4)
             style = painter.learn(np.zeros((40, 40, 3), np.uint8), (40, 40))

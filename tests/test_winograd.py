@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rtstyle_export import winograd
-from rtstyle_export.winograd import WinogradConv3x3, accelerate, conv3x3, pack_weights
+from rtstyle_export.maths import winograd
+from rtstyle_export.maths.winograd import WinogradConv3x3, accelerate, conv3x3, pack_weights
 
 TOLERANCE = 1e-4
 

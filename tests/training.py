@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from rtstyle_export.losses import LossSpec
-from rtstyle_export.train.config import TrainConfig
-from rtstyle_export.vgg import layer_names
+from rtstyle_export.maths.losses import LossSpec
+from rtstyle_export.maths.vgg import layer_names
+from rtstyle_export.runs.config import TrainConfig
 
 SHALLOW = LossSpec(
     content_layers={"relu2_2": 1.0}, style_layers={"relu1_2": 0.5, "relu2_2": 0.5}, tv_weight=0.1

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from training import vgg19_state, write_pictures
 
 from rtstyle_export.data import read_picture
-from rtstyle_export.train.config import WctConfig
-from rtstyle_export.train.loop import Machine
+from rtstyle_export.runs.config import WctConfig
+from rtstyle_export.runs.loop import Machine
 from rtstyle_export.train.wct import WctTrainer
 
 Trainer = TypeVar("Trainer", bound=WctTrainer)

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from rtstyle.errors import SourceError, TrainingError
-from rtstyle.picture import read_picture as read_photo
-from rtstyle.picture_file import HEIF_SUFFIXES, JPEG_SUFFIXES
+from rtstyle.media.picture import read_picture as read_photo
+from rtstyle.media.picture_file import HEIF_SUFFIXES, JPEG_SUFFIXES
 
 LEAST_SCALE, MOST_SCALE = 0.75, 1.4
 """By how much photos are scaled for crops. Those that are only ever scaled down show finer detail

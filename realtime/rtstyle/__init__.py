@@ -15,9 +15,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rtstyle.image import stylize_image
-    from rtstyle.stylizer import Stylizer
-    from rtstyle.video import stylize_video
+    from rtstyle.jobs.image import stylize_image
+    from rtstyle.jobs.video import stylize_video
+    from rtstyle.painting.stylizer import Stylizer
 
     __version__: str
 
@@ -28,9 +28,9 @@ __all__ = ["Stylizer", "__version__", "stylize_image", "stylize_video"]
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
-    "Stylizer": "rtstyle.stylizer",
-    "stylize_image": "rtstyle.image",
-    "stylize_video": "rtstyle.video",
+    "Stylizer": "rtstyle.painting.stylizer",
+    "stylize_image": "rtstyle.jobs.image",
+    "stylize_video": "rtstyle.jobs.video",
 }
 
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from rtstyle.ending import ENDING, handled
 from rtstyle.errors import RtstyleError
+from rtstyle.signals import ENDING, handled
 
 # Modules of `rtstyle.commands`, each with `register(app)`, in the order of the help. They import
 # codecs and inference libraries inside their functions, so that `rtstyle --help` is quick.
@@ -23,20 +23,20 @@ COMMAND_MODULES = (
     "video",
     "image",
     "grid",
-    "still",
-    "texture",
-    "reconstruct",
-    "keyframes",
+    "offline.still",
+    "offline.texture",
+    "offline.reconstruct",
+    "offline.keyframes",
     "webcam",
     "cameras",
     "serve",
     "styles",
     "doctor",
     "bench",
-    "train",
-    "train_adain",
-    "train_wct",
-    "export",
+    "training.train",
+    "training.train_adain",
+    "training.train_wct",
+    "training.export",
 )
 
 DEBUG_VARIABLE = "RTSTYLE_DEBUG"
@@ -49,7 +49,8 @@ def modules_for(arguments: Sequence[str]) -> tuple[str, ...]:
     Typer takes a tenth of a second to read the options of all.
     """
     name = arguments[0].replace("-", "_") if arguments else ""
-    return (name,) if name in COMMAND_MODULES else COMMAND_MODULES
+    own = tuple(m for m in COMMAND_MODULES if m.rpartition(".")[2] == name)
+    return own or COMMAND_MODULES
 
 
 def build_app(modules: Sequence[str] = COMMAND_MODULES) -> typer.Typer:

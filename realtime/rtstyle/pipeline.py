@@ -19,11 +19,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from rtstyle import heap
-from rtstyle.ending import HANGUP, handled
 from rtstyle.errors import UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.frame_queue import FrameQueue, Policy, ReorderQueue
+from rtstyle.machine import heap
+from rtstyle.signals import HANGUP, handled
 from rtstyle.sinks.base import Sink, SinkClosedError
 from rtstyle.sources.base import Source
 

@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from rtstyle.bench.memory import peak_memory
+from rtstyle.machine.memory import peak_memory
 
 LIMIT = 60.0
 """Seconds that one input may take."""

@@ -90,14 +90,14 @@ def read_clip(data: bytes, folder: Path) -> None:
 
 @cache
 def stylizer() -> Any:
-    from rtstyle.stylizer import Stylizer
+    from rtstyle.painting.stylizer import Stylizer
 
     return Stylizer(["identity"], "fast", device="onnxruntime:cpu", height=32)
 
 
 def convert(data: bytes, folder: Path) -> None:
     """Paint a clip with its sound into another container, over an older file."""
-    from rtstyle.video import stylize_video
+    from rtstyle.jobs.video import stylize_video
 
     path = folder / "in.mp4"
     path.write_bytes(data)
@@ -166,7 +166,7 @@ def pictures(_: Path) -> list[bytes]:
 
 def paint_photo(data: bytes, folder: Path) -> None:
     """Read a photo and write it, over an older file."""
-    from rtstyle.picture import read_picture, write_picture
+    from rtstyle.media.picture import read_picture, write_picture
 
     path, output = folder / "in.jpg", folder / f"out.{choice(data, ['jpg', 'png', 'webp', 'tif'])}"
     path.write_bytes(data)
@@ -181,7 +181,7 @@ def paint_photo(data: bytes, folder: Path) -> None:
 
 
 def take_upload(data: bytes, folder: Path) -> None:
-    from rtstyle.serve.pictures import keep_upload
+    from rtstyle.serve.gallery.pictures import keep_upload
 
     with ExitStack() as stack:
         kept: list[Path] = []
@@ -204,7 +204,7 @@ def masks(folder: Path) -> list[bytes]:
 
 
 def weigh_mask(data: bytes, folder: Path) -> None:
-    from rtstyle.regions import StillMask, read_mask
+    from rtstyle.painting.masks import StillMask, read_mask
 
     path = folder / "mask.png"
     path.write_bytes(data)
@@ -238,19 +238,20 @@ def manifests(folder: Path) -> st.SearchStrategy[bytes]:
 
 
 def read_manifest(data: bytes, folder: Path) -> None:
-    from rtstyle import doctor, styles
+    from rtstyle.doctor import checks
+    from rtstyle.styles import manifest as styles
 
     (folder / "manifest.json").write_bytes(data)
     styles._read_manifest.cache_clear()  # of the same folder's last one
     manifest = styles.load_manifest(folder)
     for style in manifest.styles.values():
-        doctor.style_check(style.name, style.files.values(), ", ".join(style.sizes))
+        checks.style_check(style.name, style.files.values(), ", ".join(style.sizes))
     for parts in (*manifest.any.values(), manifest.wct):
-        doctor.style_check("any", parts.values(), "")
+        checks.style_check("any", parts.values(), "")
 
 
 def caches(folder: Path) -> st.SearchStrategy[bytes]:
-    from rtstyle.kept_files import write_vector
+    from rtstyle.files.cache import write_vector
 
     vector = folder / "a.vector"
     write_vector(vector, "of another painting", np.linspace(0, 1, 6, dtype=np.float32))
@@ -261,17 +262,18 @@ def caches(folder: Path) -> st.SearchStrategy[bytes]:
 
 def use_cache(data: bytes, folder: Path) -> None:
     """Put the input in the place of everything that was remembered, and use it."""
-    from rtstyle import adain, devices
+    from rtstyle.engines import devices
+    from rtstyle.styles import paintings
 
     painting = devices.cache_folder().parent / "painting.png"
     if not painting.exists():
         Image.fromarray(media.picture(48, 32, 1)).save(painting)
     with suppress(RuntimeError):
-        adain.encode(str(painting), "fast")
+        paintings.encode(str(painting), "fast")
     for path in [p for p in devices.cache_folder().rglob("*") if p.is_file()]:
         path.write_bytes(data)
-    adain._VECTORS.clear()  # what this process remembers would be used in its place
-    numbers = adain.encode(str(painting), "fast")
+    paintings._VECTORS.clear()  # what this process remembers would be used in its place
+    numbers = paintings.encode(str(painting), "fast")
     require(numbers.shape == (6,) and np.isfinite(numbers).all(), f"used: {numbers}")
     devices._recall("0" * 24)
 
@@ -296,7 +298,7 @@ def answer_offer(data: bytes, _: Path) -> None:
 
     from aiortc import VideoStreamTrack
 
-    from rtstyle.serve.peer import answer, check_offer, close_peer, open_peer
+    from rtstyle.serve.clients.peer import answer, check_offer, close_peer, open_peer
 
     sdp = check_offer(data.decode("utf-8", "replace"))
 

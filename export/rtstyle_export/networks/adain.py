@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtstyle_export.functional import (
+from rtstyle_export.maths.functional import (
     adain,
     channel_statistics,
     regional_adain,
 )
+from rtstyle_export.maths.vgg import CAFFE_MEAN, VGG, layer_names
+from rtstyle_export.maths.winograd import accelerate
 from rtstyle_export.networks.layers import upsample_nearest
 from rtstyle_export.networks.realtime import STRIDE, RealTimeSpec
-from rtstyle_export.vgg import CAFFE_MEAN, VGG, layer_names
-from rtstyle_export.winograd import accelerate
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """Where the paper compares statistics; the last is also where content is compared and AdaIN is."""
@@ -84,7 +84,7 @@ class Encoder(nn.Module):
         return ((image + 1) * 127.5 - self.mean) / self.std
 
     def accelerate(self) -> None:
-        """Use the quick convolutions of `rtstyle_export.winograd`, for training on a CPU."""
+        """Use the quick convolutions of `rtstyle_export.maths.winograd`, for training on a CPU."""
         made: list[nn.Module] = []
         for conv in self.layers():
             padded = nn.Conv2d(conv.in_channels, conv.out_channels, 3, padding=1)
@@ -253,7 +253,7 @@ class PaperAdain(nn.Module):
     It goes beyond the paper in two ways. What the encoder sees at relu1_1, 2_1 and 3_1 joins the
     decoder at the same resolution, by `skips`, with the painting's statistics too: one layer in an
     eighth of the resolution does not hold a picture. And each painting can scale and shift what the
-    decoder's layers give, as in Dumoulin et al. 2017: `rtstyle.refine` finds these numbers, at
+    decoder's layers give, as in Dumoulin et al. 2017: `rtstyle.styles.fit` finds these numbers, at
     first they are 0. A painting's vector has them first and then its `painting_statistics`:
     `numbers` in all.
     """

@@ -2,7 +2,7 @@
 
 The encoder of level k is the normalised VGG-19 up to relu k_1 with max pooling
 (`rtstyle_export.networks.adain.Encoder`), its decoder the same layers mirrored. What happens to
-the features between them is in `rtstyle.wct`.
+the features between them is in `rtstyle.painting.wct.transform`.
 
 Level 5 also has a compact form, a twentieth of the size, which starts from relu4_1 and ends there.
 """

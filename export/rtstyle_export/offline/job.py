@@ -14,15 +14,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from rtstyle.beside import with_addition
 from rtstyle.errors import DeviceError, SinkError
+from rtstyle.files.temporary import with_addition
 from rtstyle.frame import Image
-from rtstyle.picture import Picture, write_picture
+from rtstyle.media.picture import Picture, write_picture
 from rtstyle_export.offline import stored
 from rtstyle_export.offline.network import load_network
 from rtstyle_export.offline.pyramid import Outcome, Plan, Progress, paint
 from rtstyle_export.offline.subject import Subject
-from rtstyle_export.train.job import catch_interrupts
+from rtstyle_export.runs.job import catch_interrupts
 
 SAVE_EVERY = 60.0
 """Seconds between two saves of the state."""

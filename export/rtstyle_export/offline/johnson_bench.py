@@ -17,10 +17,10 @@ import torch
 
 from rtstyle.frame import Image
 from rtstyle_export.data import to_tensor
+from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.offline.gatys import Descent, Method, State
 from rtstyle_export.offline.network import ARCHITECTURE, Network
 from rtstyle_export.offline.objective import GatysLoss, GatysSpec, Region
-from rtstyle_export.vgg import VGG
 
 CLOSURES = (100, 300, 500)
 

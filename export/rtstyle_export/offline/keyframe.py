@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 
 from rtstyle.frame import Image
-from rtstyle.keyframes import Known
-from rtstyle.still import Paintings
+from rtstyle.jobs.keyframes import Known
+from rtstyle.jobs.still import Paintings
 from rtstyle_export.data import to_tensor
 from rtstyle_export.offline.job import Settings, choose_device
 from rtstyle_export.offline.network import load_network
@@ -17,7 +17,10 @@ from rtstyle_export.offline.subject import Subject
 
 
 class GatysPainter:
-    """A `rtstyle.keyframes.Painter`; what is known has the coarse levels, so they are left out."""
+    """A `rtstyle.jobs.keyframes.Painter`.
+
+    What is known has the coarse levels, so they are left out.
+    """
 
     def __init__(
         self, paintings: Paintings, scale: float, plan: Plan, settings: Settings, share: float = 1.0

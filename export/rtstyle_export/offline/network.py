@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from rtstyle.errors import UsageError
-from rtstyle_export.train.loop import cpu_has_bf16
-from rtstyle_export.vgg import VGG, layer_names, load_vgg
-from rtstyle_export.winograd import WinogradConv3x3
+from rtstyle_export.maths.vgg import VGG, layer_names, load_vgg
+from rtstyle_export.maths.winograd import WinogradConv3x3
+from rtstyle_export.runs.loop import cpu_has_bf16
 
 ARCHITECTURE = "vgg19"
 

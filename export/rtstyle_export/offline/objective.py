@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rtstyle.errors import UsageError
-from rtstyle_export.functional import (
+from rtstyle_export.maths.functional import (
     content_distance,
     gram_matrix,
     guided_gram_matrix,

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from rtstyle.frame import Image
-from rtstyle.sheet import compose
+from rtstyle.jobs.sheet import compose
 from rtstyle_export.offline.job import Settings, Watch, choose_device
 from rtstyle_export.offline.network import Network, load_network
 from rtstyle_export.offline.reconstruct import Cell, Layers, reconstruct
-from rtstyle_export.train.job import catch_interrupts
+from rtstyle_export.runs.job import catch_interrupts
 
 
 def draw(

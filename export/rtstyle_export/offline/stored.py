@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from rtstyle.errors import UsageError
-from rtstyle.sinks.pending import PendingFile, writing_to
+from rtstyle.files.pending import PendingFile, writing_to
 from rtstyle_export.offline.gatys import State
 from rtstyle_export.offline.pyramid import Pause, Plan
 from rtstyle_export.offline.subject import Subject

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rtstyle.color import resize
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
+from rtstyle.media.color import resize
 from rtstyle_export.data import to_tensor
 from rtstyle_export.offline.gatys import noise
 from rtstyle_export.offline.objective import Region

@@ -12,7 +12,9 @@ from torch.utils.data import Dataset
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
-from rtstyle_export.losses import AdainLoss, Blends
+from rtstyle_export.maths.losses import AdainLoss, Blends
+from rtstyle_export.maths.stability import draw_change, stability_loss
+from rtstyle_export.maths.vgg import VGG, load_vgg
 from rtstyle_export.networks.adain import (
     STYLE_LAYERS,
     Encoder,
@@ -24,13 +26,11 @@ from rtstyle_export.networks.adain import (
     normalised,
     painting_statistics,
 )
-from rtstyle_export.onnx_reader import adain_checkpoint_of, wct_checkpoint_of
-from rtstyle_export.stability import draw_change, stability_loss
-from rtstyle_export.train.checkpoint import SCALES, Checkpoint, scales_of, without_scales
-from rtstyle_export.train.config import AdainConfig, WctConfig
-from rtstyle_export.train.loop import BatchLoop, Machine
+from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, scales_of, without_scales
+from rtstyle_export.runs.config import AdainConfig, WctConfig
+from rtstyle_export.runs.loop import BatchLoop, Machine
+from rtstyle_export.runs.onnx_reader import adain_checkpoint_of, wct_checkpoint_of
 from rtstyle_export.train.wct import decoder_of
-from rtstyle_export.vgg import VGG, load_vgg
 
 STEP = 0.25
 """By how much the share of a painting differs between two blends that are compared."""

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from rtstyle_export.data import list_pictures
+from rtstyle_export.maths.soap_group import GroupedSoap
+from rtstyle_export.maths.vgg import VGG, load_vgg
 from rtstyle_export.networks.canvas import SPECS, CanvasNet
-from rtstyle_export.storage import rounded
+from rtstyle_export.onnx_files.storage import rounded
+from rtstyle_export.runs.checkpoint import Checkpoint, initial_weights
+from rtstyle_export.runs.config import CanvasConfig
+from rtstyle_export.runs.loop import Loop, Machine
 from rtstyle_export.train.canvas_step import CanvasStep, Shape, style_targets
-from rtstyle_export.train.checkpoint import Checkpoint, initial_weights
-from rtstyle_export.train.config import CanvasConfig
-from rtstyle_export.train.loop import Loop, Machine
 from rtstyle_export.train.pool import photo_pool
-from rtstyle_export.train.soap_group import GroupedSoap
-from rtstyle_export.vgg import VGG, load_vgg
 
 MOST_SQUARES = 2000
 """Squares of photographs that are kept in memory, 0.6 MB each at the usual size."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rtstyle_export.data import Part, read_picture, to_tensor
-from rtstyle_export.functional import (
+from rtstyle_export.maths.functional import (
     content_distance,
     gram_matrix,
     lattice,
@@ -30,9 +30,11 @@ from rtstyle_export.functional import (
     style_distance,
     total_variation,
 )
-from rtstyle_export.losses import CanvasLossSpec
+from rtstyle_export.maths.losses import CanvasLossSpec
+from rtstyle_export.maths.soap_group import GroupedSoap
+from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.canvas import UNDERPAINTING, CanvasNet
-from rtstyle_export.storage import rounded
+from rtstyle_export.onnx_files.storage import rounded
 from rtstyle_export.train.motion import (
     Director,
     blocks,
@@ -43,8 +45,6 @@ from rtstyle_export.train.motion import (
     soften,
     views,
 )
-from rtstyle_export.train.soap_group import GroupedSoap
-from rtstyle_export.vgg import VGG
 
 RENEW = 8
 """Steps between renewals of the optimiser's bases."""

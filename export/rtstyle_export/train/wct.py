@@ -12,14 +12,14 @@ from torch.utils.data import Dataset
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
+from rtstyle_export.maths.vgg import load_vgg
 from rtstyle_export.networks.adain import Encoder, mean_activations
 from rtstyle_export.networks.wct import WctDecoder, layer
-from rtstyle_export.onnx_reader import wct_checkpoint_of
-from rtstyle_export.storage import quantized, rounded
-from rtstyle_export.train.checkpoint import SCALES, Checkpoint, scales_of, without_scales
-from rtstyle_export.train.config import WctConfig
-from rtstyle_export.train.loop import BatchLoop, Machine
-from rtstyle_export.vgg import load_vgg
+from rtstyle_export.onnx_files.storage import quantized, rounded
+from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, scales_of, without_scales
+from rtstyle_export.runs.config import WctConfig
+from rtstyle_export.runs.loop import BatchLoop, Machine
+from rtstyle_export.runs.onnx_reader import wct_checkpoint_of
 
 CONTRAST = 0.5
 """Standard deviation of photographs in -1 to 1: the unit of the pixel loss, beside features whose

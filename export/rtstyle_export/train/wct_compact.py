@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import read_picture, to_tensor
 from rtstyle_export.networks.wct import CompactLevel5, layer, principal
-from rtstyle_export.storage import quantized
-from rtstyle_export.train.checkpoint import Checkpoint
+from rtstyle_export.onnx_files.storage import quantized
+from rtstyle_export.runs.checkpoint import Checkpoint
 from rtstyle_export.train.wct import CONTRAST, WctTrainer, convolutions
 
 DEEP, DEEPEST = layer(4), layer(5)

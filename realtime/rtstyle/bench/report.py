@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rtstyle import devices
 from rtstyle.bench.figures import Figure, efficiency, slowest
 from rtstyle.bench.suite import Result, Row
+from rtstyle.engines import devices
 
 SCHEMA = 1
 LIBRARIES = ("rtstyle", "av", "numpy", "onnxruntime", "opencv-python-headless", "openvino")

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rtstyle import adain, styles
 from rtstyle.bench import runner
 from rtstyle.bench.clips import SAMPLE_FRAMES, check_clip, prepare_clip, repeat_clip
 from rtstyle.bench.figures import Figure, efficiency, growth, medians, percentile, slowest
 from rtstyle.errors import UsageError
-from rtstyle.mixture import parse_style
+from rtstyle.styles import manifest, paintings
+from rtstyle.styles.spec import parse_style
 
 DEFAULT_RESOLUTIONS = ((640, 480), (1280, 720))
 DEFAULT_SIZES = ("fast", "balanced")
@@ -50,7 +50,7 @@ class Settings:
     times; medians count. The clip for memory growth is `longer` times as long; 0 leaves it out.
     """
 
-    style: str = styles.DEFAULT_STYLE
+    style: str = manifest.DEFAULT_STYLE
     sizes: tuple[str, ...] = DEFAULT_SIZES
     network_only: tuple[str, ...] = ()
     resolutions: tuple[Resolution, ...] = DEFAULT_RESOLUTIONS
@@ -72,7 +72,7 @@ class Settings:
         """The picture files among the styles."""
         parsed = parse_style(self.style)
         names = [] if isinstance(parsed, str) else [name for name, _ in parsed.parts]
-        return [name for name in names if name not in styles.load_manifest().styles]
+        return [name for name in names if name not in manifest.load_manifest().styles]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def check(settings: Settings) -> None:
     for width, height in settings.resolutions:
         check_clip(width, height, settings.frames)
     for size in (*settings.sizes, *settings.network_only):
-        adain.resolve(settings.style, size)
+        paintings.resolve(settings.style, size)
 
 
 def run(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Result:
@@ -277,7 +277,7 @@ class _Bench:
         self.progress("starting `rtstyle --help`")
         yield self.start("rtstyle --help", ["--help"], HELP_TARGET)
         sizes = self.settings.sizes or self.all_sizes
-        size = styles.DEFAULT_SIZE if styles.DEFAULT_SIZE in sizes else sizes[0]
+        size = manifest.DEFAULT_SIZE if manifest.DEFAULT_SIZE in sizes else sizes[0]
         (width, height), clip = next(iter(self.clips.items()))
         self.progress("starting `rtstyle video` for one frame")
         output = self.folder / "first.mp4"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtstyle.bench.johnson import johnson
-from rtstyle.bench.options import JsonFile
+from rtstyle.commands.bench_johnson import johnson
+from rtstyle.commands.options import JsonFile
+from rtstyle.commands.style_help import PRECISION_HELP
 from rtstyle.errors import UsageError
-from rtstyle.style_help import PRECISION_HELP
 
 if TYPE_CHECKING:
     from rtstyle.bench.suite import Result, Settings
@@ -93,7 +93,7 @@ def live(
     from rich.console import Console
 
     from rtstyle.bench import runner
-    from rtstyle.bench.live import camera_clip, plain, stop_figures, table
+    from rtstyle.bench.camera import camera_clip, plain, stop_figures, table
     from rtstyle.bench.report import busy_note, describe_machine
 
     check_place(json_file)
@@ -154,9 +154,9 @@ def make_settings(
     precision: str = "auto",
 ) -> Settings:
     """Turn the options into settings; what was not given depends on what the style has."""
-    from rtstyle import styles
     from rtstyle.bench import suite
-    from rtstyle.mixture import parse_style
+    from rtstyle.styles import manifest
+    from rtstyle.styles.spec import parse_style
 
     network_only: tuple[str, ...] = ()
     if style.lower().endswith(".onnx"):
@@ -164,7 +164,7 @@ def make_settings(
         sizes = ["file"]
     elif not sizes:
         trained = isinstance(parse_style(style), str)
-        has = styles.find_style(style).sizes if trained else styles.ANY_SIZES
+        has = manifest.find_style(style).sizes if trained else manifest.ANY_SIZES
         sizes = [size for size in suite.DEFAULT_SIZES if size in has] or list(has[:1])
         network_only = tuple(size for size in suite.DEFAULT_NETWORK_ONLY if size in has)
     return suite.Settings(
@@ -195,7 +195,7 @@ def check_plot(path: Path) -> None:
 
 def check_place(path: Path | None) -> None:
     """Raise `SinkError` now, not after minutes of measuring, if `path` cannot be written."""
-    from rtstyle.sinks.pending import PendingFile
+    from rtstyle.files.pending import PendingFile
 
     if path is not None and path != STDOUT:
         PendingFile(path).discard()
@@ -203,7 +203,7 @@ def check_place(path: Path | None) -> None:
 
 def write(path: Path, content: bytes) -> None:
     """Write a file that appears whole or not at all."""
-    from rtstyle.sinks.pending import PendingFile, writing_to
+    from rtstyle.files.pending import PendingFile, writing_to
 
     pending = PendingFile(path)
     try:

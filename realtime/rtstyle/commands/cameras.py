@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rtstyle.sources.camera_list import CameraInfo, Mode
+    from rtstyle.sources.cameras.camera_list import CameraInfo, Mode
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +22,7 @@ def cameras(
 
     Without any camera it says so and exits with 0: the question was answered.
     """
-    from rtstyle.sources.camera_list import list_cameras
+    from rtstyle.sources.cameras.camera_list import list_cameras
 
     found = list_cameras()
     if as_json:

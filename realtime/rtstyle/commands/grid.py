@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rtstyle.photo_notes import read_photo
-from rtstyle.style_help import SCALE_HELP
+from rtstyle.commands.photo_notes import read_photo
+from rtstyle.commands.style_help import SCALE_HELP
 
 
 def register(app: typer.Typer) -> None:
@@ -39,10 +39,10 @@ def grid(
     ] = False,
 ) -> None:
     """Paint a photo in all blends between four styles."""
-    from rtstyle.blend_grid import blend_grid
-    from rtstyle.image import check_output, pictures_of
-    from rtstyle.picture import Picture, write_picture
-    from rtstyle.progress import Bar
+    from rtstyle.commands.progress import Bar
+    from rtstyle.jobs.grid import blend_grid
+    from rtstyle.jobs.image import check_output, pictures_of
+    from rtstyle.media.picture import Picture, write_picture
 
     check_output(photo, output, overwrite=overwrite, read=pictures_of(styles))
     picture = read_photo(photo).rgb

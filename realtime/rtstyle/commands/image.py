@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rtstyle.errors import RtstyleError, UsageError
-from rtstyle.photo_notes import tell_left_out
-from rtstyle.style_help import (
+from rtstyle.commands.photo_notes import tell_left_out
+from rtstyle.commands.style_help import (
     MASK_HELP,
     MATCH_HELP,
     PRECISION_HELP,
@@ -18,6 +17,7 @@ from rtstyle.style_help import (
     SIZE_HELP,
     STYLE_HELP,
 )
+from rtstyle.errors import RtstyleError, UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -61,11 +61,11 @@ def image(
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle image IN... OUT")
     *inputs, output = paths
-    from rtstyle.image import paint_file, pictures_of, plan
-    from rtstyle.journal import Journal
-    from rtstyle.picture import check_quality
-    from rtstyle.progress import Bar
-    from rtstyle.stylizer import Stylizer
+    from rtstyle.commands.progress import Bar
+    from rtstyle.jobs.image import paint_file, pictures_of, plan
+    from rtstyle.jobs.journal import Journal
+    from rtstyle.media.picture import check_quality
+    from rtstyle.painting.stylizer import Stylizer
 
     check_quality(quality)
     read = pictures_of(style or [], mask)

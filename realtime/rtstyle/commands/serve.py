@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtstyle.commands.style_help import PRECISION_HELP, SCALE_HELP, STYLE_HELP
 from rtstyle.errors import MissingExtraError
-from rtstyle.style_help import PRECISION_HELP, SCALE_HELP, STYLE_HELP
 
 if TYPE_CHECKING:
     from rtstyle.serve.server import Running
@@ -69,10 +69,10 @@ def serve(
     require_extra()
     import logging
 
-    from rtstyle.serve.guard import is_loopback
     from rtstyle.serve.server import Options, open_browser
     from rtstyle.serve.server import serve as run
     from rtstyle.serve.settings import as_query
+    from rtstyle.serve.web.guard import is_loopback
 
     # aiortc reports every lost packet as if it were news.
     for library in ("aiortc", "aioice"):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from rtstyle.commands.photo_notes import read_photo
 from rtstyle.errors import UsageError
-from rtstyle.photo_notes import read_photo
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +51,7 @@ def styles(
 
 def _check_size(size: str) -> None:
     """Raise `UsageError` for a size that no network has."""
-    from rtstyle.styles import SIZES, load_manifest
+    from rtstyle.styles.manifest import SIZES, load_manifest
 
     known = dict.fromkeys(SIZES)
     for style in load_manifest().styles.values():
@@ -61,9 +61,9 @@ def _check_size(size: str) -> None:
 
 
 def _paint_sheet(photo: Path, output: Path, size: str, device: str, *, overwrite: bool) -> None:
-    from rtstyle.image import check_output
-    from rtstyle.picture import Picture, write_picture
-    from rtstyle.sheet import contact_sheet
+    from rtstyle.jobs.image import check_output
+    from rtstyle.jobs.sheet import contact_sheet
+    from rtstyle.media.picture import Picture, write_picture
 
     check_output(photo, output, overwrite=overwrite)
     picture = read_photo(photo)
@@ -77,7 +77,7 @@ def _paint_sheet(photo: Path, output: Path, size: str, device: str, *, overwrite
 def _print_json() -> None:
     import json
 
-    from rtstyle.styles import load_manifest
+    from rtstyle.styles.manifest import load_manifest
 
     rows = [
         {
@@ -97,7 +97,7 @@ def _print_table() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from rtstyle.styles import load_manifest
+    from rtstyle.styles.manifest import load_manifest
 
     table = Table("style", "painting", "artist", "year", "sizes", box=None)
     for style in load_manifest().styles.values():

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtstyle.errors import RtstyleError, SourceError, UsageError
-from rtstyle.names import STDIN, read_name, shown_name
-from rtstyle.photo_notes import tell_left_out
-from rtstyle.style_help import (
+from rtstyle.commands.photo_notes import tell_left_out
+from rtstyle.commands.style_help import (
     MASK_HELP,
     MATCH_HELP,
     PRECISION_HELP,
@@ -22,11 +20,13 @@ from rtstyle.style_help import (
     SIZE_HELP,
     STYLE_HELP,
 )
+from rtstyle.errors import RtstyleError, SourceError, UsageError
+from rtstyle.files.names import STDIN, read_name, shown_name
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from rtstyle.video import VideoReport
+    from rtstyle.jobs.video import VideoReport
 
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
@@ -133,7 +133,7 @@ def video(
     """Paint a video, several, or a folder of them, with their sound."""
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle video IN... OUT")
-    from rtstyle.video import input_files
+    from rtstyle.jobs.video import input_files
 
     inputs, output = [read_name(text) for text in paths[:-1]], read_output(paths[-1])
     options: dict[str, Any] = {
@@ -196,7 +196,7 @@ def read_time(option: str, text: str | None) -> float | None:
     """Return the seconds of an option's value. Raises `UsageError`."""
     if text is None:
         return None
-    from rtstyle.progress import parse_time
+    from rtstyle.commands.progress import parse_time
 
     try:
         return parse_time(text)
@@ -210,7 +210,7 @@ def read_rate(text: str | None) -> Fraction | None:
     """Return the value of `--fps`. Raises `UsageError`."""
     if text is None:
         return None
-    from rtstyle.progress import LEAST_FPS, MOST_FPS, parse_rate
+    from rtstyle.commands.progress import LEAST_FPS, MOST_FPS, parse_rate
 
     try:
         return parse_rate(text)
@@ -309,9 +309,9 @@ def make_folder(folder: Path) -> None:
 
 def run_one(source: Path | str, target: Path, options: dict[str, Any]) -> VideoReport:
     """Paint one video with a progress bar, and print what became of it."""
-    from rtstyle.progress import Bar, human_size
+    from rtstyle.commands.progress import Bar, human_size
+    from rtstyle.jobs.video import stylize_video
     from rtstyle.sinks.pipe import is_pipe_output
-    from rtstyle.video import stylize_video
 
     # Standard output may carry the video.
     piped = is_pipe_output(target)
@@ -339,7 +339,7 @@ def run_many(
 
     Without a `model` each opens its own, by `options`.
     """
-    from rtstyle.video import open_stylizer
+    from rtstyle.jobs.video import open_stylizer
 
     failed = 0
     with ExitStack() as stack:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from rtstyle.errors import UsageError
-from rtstyle.style_help import (
+from rtstyle.commands.style_help import (
     MASK_HELP,
     MATCH_HELP,
     PRECISION_HELP,
@@ -17,13 +16,14 @@ from rtstyle.style_help import (
     SCALE_HELP,
     STYLE_HELP,
 )
+from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from rtstyle.bank import StyleBank
-    from rtstyle.live import LiveSession
-    from rtstyle.look import Look, Only
+    from rtstyle.live.bank import StyleBank
+    from rtstyle.live.look import Look, Only
+    from rtstyle.live.session import LiveSession
     from rtstyle.pipeline import Report
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.video_file import SoundInput
@@ -95,17 +95,17 @@ def webcam(
     """Paint a camera live. In the window `?` lists the keys; `q` or Ctrl-C ends it."""
     width, rows = read_resolution(resolution)
     check_rate("--fps", fps)
-    from rtstyle.adain import check_scale, resolve
-    from rtstyle.bank import StyleBank
-    from rtstyle.controller import RateController, choose_ladder
-    from rtstyle.look import Look
-    from rtstyle.segment import PersonSegmenter
-    from rtstyle.sinks.pending import check_folder
+    from rtstyle.files.pending import check_folder
+    from rtstyle.live.bank import StyleBank
+    from rtstyle.live.look import Look
+    from rtstyle.live.painter import Studio
+    from rtstyle.live.person import PersonSegmenter
+    from rtstyle.live.rate import RateController, choose_ladder
+    from rtstyle.painting.stylizer import check_match, check_styles, open_mask
     from rtstyle.sinks.recorder import RecorderSink
     from rtstyle.sources import open_camera
-    from rtstyle.studio import Studio
-    from rtstyle.styles import DEFAULT_STYLE, names_with
-    from rtstyle.stylizer import check_match, check_styles, open_mask
+    from rtstyle.styles.manifest import DEFAULT_STYLE, names_with
+    from rtstyle.styles.paintings import check_scale, resolve
 
     names = style or [DEFAULT_STYLE]
     check_folder(folder)
@@ -143,7 +143,7 @@ def webcam(
             bank, look, segmenter=stack.enter_context(PersonSegmenter()), controller=controller,
             mask=divided, match_color=match_color,
         )  # fmt: skip
-        from rtstyle.live import LiveSession, shown_names
+        from rtstyle.live.session import LiveSession, shown_names
         from rtstyle.pipeline import LATEST, Pipeline
 
         session = LiveSession(studio, bank, names_with(*names), recorder, folder=folder)

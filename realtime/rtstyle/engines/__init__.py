@@ -11,7 +11,7 @@ from rtstyle.engines.base import Batch, Engine, EngineOptions, Input, read_model
 from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
-    from rtstyle.devices import Candidate
+    from rtstyle.engines.devices import Candidate
 
 __all__ = [
     "Batch",
@@ -38,15 +38,15 @@ def open_engine(
     """Open an ONNX style model (a file, or its bytes) on a device.
 
     `device` is `auto` (the fastest that works here, measured once and remembered), a device of
-    `rtstyle.devices.DEVICES`, or `engine:device` such as `onnxruntime:cpu`. `streams` is how many
-    `run` calls may be under way at once; `threads` CPU threads (0: every core) are shared out
-    over them. `precision` is one of `PRECISIONS`; `auto` takes the quickest that file and device
-    can do.
+    `rtstyle.engines.devices.DEVICES`, or `engine:device` such as `onnxruntime:cpu`. `streams` is
+    how many `run` calls may be under way at once; `threads` CPU threads (0: every core) are shared
+    out over them. `precision` is one of `PRECISIONS`; `auto` takes the quickest that file and
+    device can do.
 
     Raises `DeviceError` for a device that cannot be had, `EngineError` for a damaged model and
     `UsageError` for options out of range.
     """
-    from rtstyle import devices
+    from rtstyle.engines import devices
 
     if streams < 1 or threads < 0:
         raise UsageError(f"An engine cannot have {streams} streams and {threads} threads.")

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from rtstyle.closing import Closing
+from rtstyle.closeable import Closing
 from rtstyle.engines.base import (
     Batch,
     EngineOptions,

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.closing import Closing
+from rtstyle.closeable import Closing
 from rtstyle.engines.base import (
     Batch,
     EngineOptions,
@@ -158,7 +158,7 @@ class OpenVinoEngine(Closing):
             # Pinned threads of two models, or of a decoder, would fight for the same cores.
             config["ENABLE_CPU_PINNING"] = False
         else:
-            from rtstyle.devices import cache_folder
+            from rtstyle.engines.devices import cache_folder
 
             # On a GPU the kernels take seconds to build, so they are kept; OpenVINO keys them by
             # model, size, device and version. On a CPU compiling takes 0.1 s and is not cached.

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.closing import Closing
+from rtstyle.closeable import Closing
 from rtstyle.engines.base import Batch, Engine, Input, check_batch, check_extra
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image

@@ -17,7 +17,7 @@ from typing import Any
 
 import rtstyle
 from rtstyle.errors import RtstyleError, UsageError
-from rtstyle.serve.pictures import Kept, keep_upload, name_of, tidy
+from rtstyle.serve.gallery.pictures import Kept, keep_upload, name_of, tidy
 
 COMMAND = [sys.executable, "-m", "rtstyle.serve.apart"]
 SECONDS = 60.0

@@ -19,8 +19,8 @@ import cv2
 
 from rtstyle.errors import RtstyleError, SourceError
 from rtstyle.frame import Frame, Image
-from rtstyle.serve.live import LivePicture, describe
-from rtstyle.serve.lobby import FullError, Lobby
+from rtstyle.serve.clients.lobby import FullError, Lobby
+from rtstyle.serve.live_picture import LivePicture, describe
 from rtstyle.serve.painter import Seat
 from rtstyle.sources import open_camera
 from rtstyle.sources.base import Source

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from statistics import median
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from rtstyle.closing import Closing
-from rtstyle.controller import SCALES, RateController, Rung
-from rtstyle.look import Look
+from rtstyle.closeable import Closing
+from rtstyle.live.look import Look
+from rtstyle.live.rate import SCALES, RateController, Rung
 
 if TYPE_CHECKING:
     from typing_extensions import Self

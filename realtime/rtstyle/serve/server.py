@@ -20,20 +20,20 @@ from typing import Any
 import numpy as np
 import uvicorn
 
-from rtstyle.adain import check_scale
-from rtstyle.bank import StyleBank
-from rtstyle.ending import handled
 from rtstyle.errors import UsageError
+from rtstyle.live.bank import StyleBank
 from rtstyle.pipeline import one_opencv_thread
-from rtstyle.serve.app import Site, build_app
 from rtstyle.serve.camera import CameraHub
-from rtstyle.serve.catalogue import Catalogue
-from rtstyle.serve.certificate import own_address, self_signed
-from rtstyle.serve.guard import is_loopback, is_unspecified
-from rtstyle.serve.lobby import MAX_CLIENTS, MIN_FPS, SILENCE, Lobby
+from rtstyle.serve.clients.lobby import MAX_CLIENTS, MIN_FPS, SILENCE, Lobby
+from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.painter import TARGET_FPS, USUAL, Painter
-from rtstyle.serve.patience import CONNECTIONS, HANDSHAKE_WITHIN, KEEP_ALIVE, PatientProtocol
-from rtstyle.styles import DEFAULT_STYLE
+from rtstyle.serve.web.app import Site, build_app
+from rtstyle.serve.web.certificate import own_address, self_signed
+from rtstyle.serve.web.guard import is_loopback, is_unspecified
+from rtstyle.serve.web.patience import CONNECTIONS, HANDSHAKE_WITHIN, KEEP_ALIVE, PatientProtocol
+from rtstyle.signals import handled
+from rtstyle.styles.manifest import DEFAULT_STYLE
+from rtstyle.styles.paintings import check_scale
 
 PORT = 8765
 WARM_UP = 8

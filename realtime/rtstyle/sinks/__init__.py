@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rtstyle.media.spherical import Spherical
     from rtstyle.sinks.base import Sink
-    from rtstyle.sinks.stream_copy import StreamCopier
+    from rtstyle.sinks.tracks.stream_copy import StreamCopier
     from rtstyle.sources.base import Source
-    from rtstyle.spherical import Spherical
 
 
 def open_output(

@@ -10,14 +10,14 @@ import av
 import av.error
 import numpy as np
 
-from rtstyle.color import with_square_pixels
 from rtstyle.errors import SinkError
+from rtstyle.files.names import as_file
+from rtstyle.files.pending import PendingFile, close_anyway, writing_to
+from rtstyle.files.space import Room, keeping
 from rtstyle.frame import Frame, Image
-from rtstyle.names import as_file
+from rtstyle.media.color import with_square_pixels
 from rtstyle.sinks.base import Sink
-from rtstyle.sinks.palette import Palette
-from rtstyle.sinks.pending import PendingFile, close_anyway, writing_to
-from rtstyle.sinks.room import Room, keeping
+from rtstyle.sinks.encoding.palette import Palette
 
 CENTISECOND = Fraction(1, 100)
 FASTEST = 2

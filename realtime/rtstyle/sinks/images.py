@@ -14,14 +14,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rtstyle.beside import sweep, temporary_name, with_addition
-from rtstyle.color import resize, with_square_pixels
 from rtstyle.errors import SinkError
+from rtstyle.files.pending import check_folder, keep_aside, rename, writing_to
+from rtstyle.files.space import cut_short, why_full
+from rtstyle.files.temporary import sweep, temporary_name, with_addition
 from rtstyle.frame import Frame
-from rtstyle.sinks.alpha import with_alpha
+from rtstyle.media.color import resize, with_square_pixels
 from rtstyle.sinks.base import Sink
-from rtstyle.sinks.pending import check_folder, keep_aside, rename, writing_to
-from rtstyle.sinks.room import cut_short, why_full
+from rtstyle.sinks.encoding.alpha import with_alpha
 from rtstyle.sources.images import PRINTF
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from rtstyle.errors import SinkError, UsageError
-from rtstyle.feed import is_pipe
+from rtstyle.files.pending import PendingFile
 from rtstyle.frame import Frame
-from rtstyle.sinks.encoders import EncoderChoice
-from rtstyle.sinks.pending import PendingFile
-from rtstyle.sinks.stream_copy import StreamCopier
+from rtstyle.media.feed import is_pipe
+from rtstyle.media.spherical import Spherical
+from rtstyle.sinks.encoding.encoders import EncoderChoice
+from rtstyle.sinks.tracks.stream_copy import StreamCopier
 from rtstyle.sinks.video_file import VideoFileSink
-from rtstyle.spherical import Spherical
 
 STDOUT = Path("-")
 FORMATS = {

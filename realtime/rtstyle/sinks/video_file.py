@@ -12,19 +12,19 @@ import av
 import av.error
 
 from rtstyle.errors import SinkError
+from rtstyle.files.names import as_file
+from rtstyle.files.pending import GrowingFile, PendingFile, close_anyway, writing_to
+from rtstyle.files.space import Room, keeping
 from rtstyle.frame import Frame
-from rtstyle.names import as_file
-from rtstyle.scheduling import ordinary_scheduling
-from rtstyle.sinks.alpha import PIXELS, VIDEO, AlphaConverter, alpha_of
+from rtstyle.machine.scheduling import ordinary_scheduling
+from rtstyle.media.spherical import MATROSKA_TAG, Spherical, tag_mp4
+from rtstyle.media.yuv import BT709, LIMITED, YuvConverter
 from rtstyle.sinks.base import Sink
-from rtstyle.sinks.encoders import EncoderChoice, choose_encoder
-from rtstyle.sinks.pending import GrowingFile, PendingFile, close_anyway, writing_to
-from rtstyle.sinks.room import Room, keeping
-from rtstyle.sinks.sound_track import SoundTrack
-from rtstyle.sinks.stream_copy import StreamCopier
+from rtstyle.sinks.encoding.alpha import PIXELS, VIDEO, AlphaConverter, alpha_of
+from rtstyle.sinks.encoding.encoders import EncoderChoice, choose_encoder
+from rtstyle.sinks.tracks.sound_track import SoundTrack
+from rtstyle.sinks.tracks.stream_copy import StreamCopier
 from rtstyle.sound import Sound
-from rtstyle.spherical import MATROSKA_TAG, Spherical, tag_mp4
-from rtstyle.yuv import BT709, LIMITED, YuvConverter
 
 CONTAINERS = {
     ".mp4": "mp4",

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
-from rtstyle.keys import KEYS
+from rtstyle.live.keys import KEYS
 from rtstyle.sinks.base import Sink, SinkClosedError
 
 Place: TypeAlias = Callable[[int, int], tuple[int, int]]

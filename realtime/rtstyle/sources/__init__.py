@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from rtstyle.media import Media
+    from rtstyle.media.container import Media
     from rtstyle.sources.base import Source
 
 
@@ -31,8 +31,8 @@ def open_video(
     file, which has time stamps.
     """
     from rtstyle.errors import UsageError
-    from rtstyle.media import as_media
-    from rtstyle.names import read_name
+    from rtstyle.files.names import read_name
+    from rtstyle.media.container import as_media
     from rtstyle.sources.images import DEFAULT_RATE, ImageSequenceSource, is_image_pattern
     from rtstyle.sources.video_file import VideoFileSource, check_times
 
@@ -76,7 +76,7 @@ def open_camera(
         from rtstyle.sources.realtime import RealTimeFileSource
 
         return RealTimeFileSource(path, loop=loop)
-    from rtstyle.sources.camera import CameraSource
+    from rtstyle.sources.cameras.camera import CameraSource
 
     index = int(camera) if camera.isdecimal() else camera
     return CameraSource(index, width=width, height=height, rate=rate)

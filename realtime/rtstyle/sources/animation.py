@@ -15,11 +15,11 @@ import numpy as np
 
 from rtstyle.errors import SourceError
 from rtstyle.frame import Frame, Image
-from rtstyle.limits import MAX_ANIMATION_PIXELS, check_pixels
-from rtstyle.picture import hide_transparent
-from rtstyle.picture_file import is_transparent, opened
+from rtstyle.media.limits import MAX_ANIMATION_PIXELS, check_pixels
+from rtstyle.media.picture import hide_transparent
+from rtstyle.media.picture_file import is_transparent, opened
+from rtstyle.media.yuv import Alpha, over, split_rgba
 from rtstyle.sources.base import Source, exact_seconds
-from rtstyle.yuv import Alpha, over, split_rgba
 
 if TYPE_CHECKING:
     from PIL import Image as Pil

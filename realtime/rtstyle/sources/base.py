@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from rtstyle.closing import Closing
+from rtstyle.closeable import Closing
 from rtstyle.frame import Frame
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from rtstyle.spherical import Spherical
+    from rtstyle.media.spherical import Spherical
 
 
 def exact_seconds(seconds: float | None) -> Fraction:

@@ -6,7 +6,7 @@ from typing import Any
 
 import av
 
-from rtstyle.limits import MAX_FRAME_PIXELS, check_pixels
+from rtstyle.media.limits import MAX_FRAME_PIXELS, check_pixels
 
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders that read the alpha that WebM keeps beside the picture; FFmpeg's own do not."""

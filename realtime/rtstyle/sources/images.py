@@ -12,14 +12,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rtstyle.color import resize
 from rtstyle.errors import SourceError
 from rtstyle.frame import Frame, Image
-from rtstyle.limits import MAX_FRAME_PIXELS, check_pixels
-from rtstyle.picture import read_picture
-from rtstyle.picture_file import JPEG_SUFFIXES, is_transparent, opened
+from rtstyle.media.color import resize
+from rtstyle.media.limits import MAX_FRAME_PIXELS, check_pixels
+from rtstyle.media.picture import read_picture
+from rtstyle.media.picture_file import JPEG_SUFFIXES, is_transparent, opened
+from rtstyle.media.yuv import Alpha, over
 from rtstyle.sources.base import Source, exact_seconds
-from rtstyle.yuv import Alpha, over
 
 IMAGE_SUFFIXES = frozenset((*JPEG_SUFFIXES, ".bmp", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 PRINTF = re.compile(r"%0?\d*d(?![A-Za-z])")

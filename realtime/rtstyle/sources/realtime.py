@@ -9,13 +9,13 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from rtstyle.color import resize, square_width, with_square_pixels
 from rtstyle.errors import SourceError
 from rtstyle.frame import Frame, Image
+from rtstyle.media.color import resize, square_width, with_square_pixels
 from rtstyle.sources import open_video
 from rtstyle.sources.base import Source
-from rtstyle.sources.placard import draw_placard
-from rtstyle.sources.resilient import PLACARD_RATE
+from rtstyle.sources.cameras.placard import draw_placard
+from rtstyle.sources.cameras.resilient import PLACARD_RATE
 from rtstyle.sources.video_file import DEFAULT_RATE
 
 

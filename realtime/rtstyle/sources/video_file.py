@@ -18,18 +18,18 @@ import cv2
 import numpy as np
 from av.stream import Disposition
 
-from rtstyle.color import resize
 from rtstyle.errors import SourceError, UsageError
-from rtstyle.feed import PATIENCE
 from rtstyle.frame import Frame, Image
-from rtstyle.media import MOST_BYTES, READ_TIMEOUT, Media, as_media
-from rtstyle.picture import hide_transparent
+from rtstyle.media.color import resize
+from rtstyle.media.container import MOST_BYTES, READ_TIMEOUT, Media, as_media
+from rtstyle.media.feed import PATIENCE
+from rtstyle.media.picture import hide_transparent
+from rtstyle.media.spherical import read_spherical
+from rtstyle.media.timestamps import TimestampMender
+from rtstyle.media.yuv import Alpha, RgbConverter, over
 from rtstyle.sources.base import Source, exact_seconds
 from rtstyle.sources.decoder import open_decoder
 from rtstyle.sources.deinterlace import check_deinterlace, deinterlaced
-from rtstyle.sources.timestamps import TimestampMender
-from rtstyle.spherical import read_spherical
-from rtstyle.yuv import Alpha, RgbConverter, over
 
 DEFAULT_RATE = Fraction(25)
 Item = TypeVar("Item")

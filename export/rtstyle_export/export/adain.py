@@ -1,0 +1,237 @@
+"""From a checkpoint of `rtstyle train-adain` to ONNX files with a parity report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtstyle.engines import EngineOptions
+from rtstyle.engines.base import read_model
+from rtstyle.engines.onnxrt import open_session
+from rtstyle.errors import TrainingError
+from rtstyle.files.temporary import replacing, temporary_name
+from rtstyle.styles import fit
+from rtstyle.styles import paintings as adain
+from rtstyle_export.data import list_pictures
+from rtstyle_export.export.manifest_writer import edit_manifest, file_entry
+from rtstyle_export.maths.vgg import load_vgg
+from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, FastPair, PaperAdain, PaperPair
+from rtstyle_export.onnx_files.adain import (
+    PARTS,
+    encoder_hash,
+    export_form,
+    reference_form,
+    write_part,
+)
+from rtstyle_export.onnx_files.ranges import Rounding, keep_ranges
+from rtstyle_export.onnx_files.storage import halved, quantized, share
+from rtstyle_export.quality.adain_parity import measure
+from rtstyle_export.quality.parity import Parity
+from rtstyle_export.runs.checkpoint import Checkpoint, scales_of, without_scales
+from rtstyle_export.runs.config import AdainConfig
+from rtstyle_export.runs.onnx_reader import take_over
+
+DONOR, DECODER = "wct-encoder.onnx", "wct-decoder-4.onnx"
+"""The files that hold the weights of VGG-19, and of its mirror, for the others beside them."""
+
+
+def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder, Any]:
+    """Return the encoder and the `FastPair` or `PaperPair` of a checkpoint, as they are stored."""
+    config = adain_config(checkpoint)
+    vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
+    encoder = Encoder.of(vgg, scales_of(checkpoint.model))
+    pair = FastPair() if config.size == "fast" else PaperPair(encoder)
+    pair.load_state_dict(without_scales(checkpoint.model), strict=False)
+    halved(encoder)
+    if isinstance(pair, PaperPair):
+        quantized(pair.net.decoder)
+        quantized(pair.net.skips)
+    else:
+        halved(pair)
+    return encoder.eval(), pair.eval()
+
+
+def adain_config(checkpoint: Checkpoint) -> AdainConfig:
+    """Return the configuration. Raises `TrainingError` for a checkpoint of another kind."""
+    if isinstance(checkpoint.config, AdainConfig):
+        return checkpoint.config
+    raise TrainingError(f"This is a checkpoint of the kind {checkpoint.config.kind}.")
+
+
+def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What of the training goes into the metadata: no paths, only names and figures."""
+    config = adain_config(checkpoint)
+    return {
+        "steps": checkpoint.step,
+        "batch": config.batch,
+        "crop": config.crop,
+        "optimizer": config.optimizer,
+        "learning_rate": config.learning_rate,
+        "seed": config.seed,
+        "loss_network": "vgg19",
+        "content_weight": config.loss.content_weight,
+        "style_weight": config.loss.style_weight,
+        "tv_weight": config.loss.tv_weight,
+        "lattice_weight": config.loss.lattice_weight,
+        "skips_only": config.skips_only,
+        "blended": config.blended if config.batch > 1 else 0.0,
+        "order_weight": config.loss.order_weight,
+        "distil_weight": config.loss.distil_weight if "distil" in checkpoint.metrics else 0.0,
+        "stability_weight": config.stability_weight,
+        "seconds": round(checkpoint.seconds),
+        "final": {name: round(value, 5) for name, value in checkpoint.metrics.items()},
+    }
+
+
+def export_adain(
+    path: Path,
+    out: Path,
+    *,
+    pictures: Sequence[NDArray[np.uint8]],
+    vgg_weights: Path | None = None,
+    paintings: Path | None = None,
+    manifest: bool = False,
+    on_file: Callable[[Path, Parity, Rounding | None], None] | None = None,
+) -> list[Path]:
+    """Write `any-SIZE-PART.onnx` into folder `out`.
+
+    Each file is compared with the network on `pictures`, (H, W, 3) uint8, and refused if it
+    differs too much; with `manifest` the files are entered into `out`/manifest.json, leave the
+    weights of VGG-19 to the encoder that lies there for WCT, and the statistics of those built-in
+    paintings that lie in the folder `paintings` are kept beside.
+    """
+    checkpoint = Checkpoint.load(path)
+    size = adain_config(checkpoint).size
+    encoder, pair = load_pair(checkpoint, vgg_weights)
+    facts = training_facts(checkpoint)
+    numbers = pair.net.numbers
+    files: dict[str, Path] = {}
+    donor = out / DONOR
+    if manifest and donor.exists():
+        take_over(encoder, donor)
+    if isinstance(pair, PaperPair):
+        files |= shared_parts(out, encoder)
+    for part in PARTS:
+        if part in files:
+            continue
+        file = out / f"any-{size}-{part}.onnx"
+        fresh = temporary_name(file)
+        form = export_form(part, encoder, pair)
+        try:
+            feeds = content_feeds(files["style"], size, pictures) if part == "content" else []
+            write_part(part, form, fresh, size=size, numbers=numbers, training=facts, feeds=feeds)
+            if manifest:
+                share_all(fresh, donors_for(part, out, files))
+            parity = measure(part, reference_form(part, encoder, pair), fresh, pictures, numbers)
+            parity.require()
+            rounding = keep_ranges(fresh, feeds) if feeds else None
+            fresh.replace(file)
+        finally:
+            fresh.unlink(missing_ok=True)
+        files[part] = file
+        if on_file is not None:
+            on_file(file, parity, rounding)
+    if manifest:
+        enter(out, size, files, facts)
+        if paintings is not None:
+            keep_paintings(out, paintings, size, files)
+    return list(files.values())
+
+
+def donors_for(part: str, folder: Path, files: Mapping[str, Path]) -> list[Path]:
+    """Return the files that may hold weights of a part.
+
+    They are those of VGG-19, of a decoder that `paper` may have taken as it is, and of the network.
+    """
+    parts = {"refine": ("regions", "content"), "regions": ("content",)}.get(part, ())
+    return [folder / DONOR, folder / DECODER, *(files[each] for each in parts)]
+
+
+def share_all(path: Path, donors: Sequence[Path]) -> None:
+    """Take out of a file what weights the donors that exist hold too."""
+    for donor in donors:
+        if donor.exists():
+            share(path, donor)
+
+
+def shared_parts(folder: Path, encoder: Encoder) -> dict[str, Path]:
+    """Return those files of `fast` in `folder` that serve both sizes.
+
+    They have this encoder, and give `paper` what it takes.
+    """
+    found = {}
+    for part, output, numbers in (
+        ("style", "paper", PaperAdain.numbers),
+        ("vgg", STYLE_LAYERS[0], None),
+    ):
+        path = folder / f"any-fast-{part}.onnx"
+        if path.is_file():
+            session = open_session(read_model(path), EngineOptions())
+            meta = session.get_modelmeta().custom_metadata_map
+            given = {port.name: port.shape for port in session.get_outputs()}
+            fits = output in given and numbers in (None, given[output][1])
+            if fits and meta.get("rtstyle.encoder") == encoder_hash(encoder):
+                found[part] = path
+    return found
+
+
+def content_feeds(
+    style: Path, size: str, pictures: Sequence[NDArray[np.uint8]]
+) -> list[dict[str, NDArray[Any]]]:
+    """Feed each of `pictures` with three of them as the painting, for `measure_ranges`."""
+    vectors = [adain.run_encoder(style, size, adain.prepare(p))[None] for p in pictures]
+    feeds: list[dict[str, NDArray[Any]]] = []
+    for number, picture in enumerate(pictures):
+        for shift in (0, 1, 3):
+            vector = vectors[(number + shift) % len(vectors)]
+            feed: dict[str, NDArray[Any]] = {"image": picture[None], "statistics": vector}
+            feed["strength"] = np.ones(1, np.float32)
+            feeds.append(feed)
+    return feeds
+
+
+def enter(folder: Path, size: str, files: dict[str, Path], facts: dict[str, Any]) -> None:
+    """Enter the files of a size into the manifest."""
+    with edit_manifest(folder) as data:
+        entry = data.setdefault("any", {})
+        entry[size] = {part: file_entry(file, facts) for part, file in files.items()}
+
+
+def keep_paintings(folder: Path, paintings: Path, size: str, files: Mapping[str, Path]) -> None:
+    """Add the statistics of the built-in paintings in one size to `any-paintings.npz`."""
+    path = folder / "any-paintings.npz"
+    known: dict[str, NDArray[np.float32]] = {}
+    if path.exists():
+        with np.load(path) as content:
+            known = {key: content[key].astype(np.float32) for key in content.files}
+    for name, painting, part in find_paintings(folder, paintings):
+        picture = adain.prepare(np.ascontiguousarray(adain.read_painting(painting)[part]))
+        found = adain.run_encoder(files["style"], size, picture)
+        fitted = fit.fit(found, picture, files["vgg"], files["refine"])
+        known[f"{size}/{name}"] = found if fitted is None else fitted
+    halves = {key: vector.astype(np.float16) for key, vector in known.items()}
+    with replacing(path) as partial:
+        np.savez_compressed(partial, **cast(Any, halves))
+    with edit_manifest(folder) as data:
+        data["paintings"] = file_entry(path, {})
+
+
+def find_paintings(
+    folder: Path, paintings: Path
+) -> Iterator[tuple[str, Path, tuple[slice, slice]]]:
+    """Yield those built-in styles whose painting is in `paintings`.
+
+    Each with its name, its file, and the rows and columns that it was trained on.
+    """
+    styles = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["styles"]
+    files = {path.name: path for path in list_pictures(paintings)}
+    for name, style in styles.items():
+        if style.get("painting") in files:
+            parts = (file.get("training", {}).get("part") for file in style["files"].values())
+            left, top, right, bottom = next(filter(None, parts), (None,) * 4)
+            yield name, files[style["painting"]], (slice(top, bottom), slice(left, right))

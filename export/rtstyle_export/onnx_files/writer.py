@@ -1,0 +1,180 @@
+"""Writes a trained network as one ONNX file that takes and gives pictures as they are on screen."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, cast
+
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rtstyle_export.networks.canvas import CanvasNet
+from rtstyle_export.networks.realtime import FoldedRealTimeNet, RealTimeNet
+from rtstyle_export.onnx_files.canvas import FoldedCanvasNet
+from rtstyle_export.onnx_files.ranges import add_ranges, measure_ranges
+from rtstyle_export.onnx_files.storage import halved, store_small, write_model
+
+OPSET = 17
+PICTURE_AXES = {
+    **{n: {0: "batch", 1: "height", 2: "width"} for n in ("image", "canvas", "stylized")},
+    "trust": {0: "batch", 1: "half_height", 2: "half_width"},
+}
+"""What may vary of pictures, (N, H, W, 3), and of the trust in a canvas, at half the size."""
+
+
+def from_picture(image: Tensor) -> Tensor:
+    """Turn (N, H, W, 3) uint8 into (N, 3, H, W) in -1 to 1."""
+    return image.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+
+
+class PictureNet(nn.Module):
+    """A network with its pre- and post-processing: uint8 NHWC RGB in and out, the same size.
+
+    `net` maps (N, 3, H, W) in -1 to 1 to the same shape.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Paint (N, H, W, 3) uint8."""
+        y = (self.net(from_picture(image)).clamp(-1, 1) + 1) * 127.5
+        painted: Tensor = y.permute(0, 2, 3, 1).round().to(torch.uint8)
+        return painted
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """Whose painting a style is."""
+
+    title: str = ""
+    artist: str = ""
+    year: str = ""
+    licence: str = ""
+    painting: str = ""
+
+
+class CanvasPictureNet(nn.Module):
+    """A `CanvasNet` on bytes as `FoldedCanvasNet` takes them, by the network itself."""
+
+    def __init__(self, net: CanvasNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor, canvas: Tensor, trust: Tensor) -> Tensor:
+        """Paint (N, H, W, 3) uint8 over a canvas like it; `trust` is (N, h, w, 1) uint8."""
+        known = trust.permute(0, 3, 1, 2).float() * (1 / 255)
+        y = self.net(from_picture(image), from_picture(canvas), known)[0]
+        painted: Tensor = ((y.clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).round()
+        return painted.to(torch.uint8)
+
+
+def on_bytes(net: nn.Module) -> nn.Module:
+    """Wrap a one-style network so that it takes and gives bytes, without any change of its form."""
+    return CanvasPictureNet(net) if isinstance(net, CanvasNet) else PictureNet(net)
+
+
+def exportable(net: nn.Module) -> nn.Module:
+    """Wrap a one-style network for export, in its cheapest equal form."""
+    folded: dict[type[nn.Module], Any] = {
+        RealTimeNet: FoldedRealTimeNet,
+        CanvasNet: FoldedCanvasNet,
+    }
+    whole: nn.Module = folded.get(type(net), PictureNet)(net)
+    return whole.eval()
+
+
+def ports_of(net: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return what a network's file takes: the shapes of an example by name, all uint8."""
+    found: dict[str, tuple[int, ...]] = {"image": (1, 64, 64, 3)}
+    if isinstance(net, CanvasNet):
+        found |= {"canvas": (1, 64, 64, 3), "trust": (1, 32, 32, 1)}
+    return found
+
+
+def stored_form(net: nn.Module) -> nn.Module:
+    """Return what the file of a one-style network holds: large weights are in half precision."""
+    stored = exportable(copy.deepcopy(net))
+    halved(stored)
+    return stored
+
+
+def content_hash(model: onnx.ModelProto) -> str:
+    """SHA-256 over graph and weights, without the metadata that holds it."""
+    return hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest()
+
+
+def trace(
+    net: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]],
+) -> onnx.ModelProto:
+    """Trace `net` on an example into a model; `axes` names the axes that may vary, by port."""
+    buffer = BytesIO()
+    with warnings.catch_warnings():
+        # The TorchScript exporter is deprecated but keeps H and W free in padding and cropping.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net,
+            example,
+            cast(Any, buffer),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: dict(axes[name]) for name in (*inputs, *outputs) if name in axes},
+        )
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def write_onnx(
+    net: nn.Module,
+    path: Path,
+    *,
+    name: str,
+    size: str,
+    credit: Credits,
+    training: dict[str, Any],
+    feeds: Iterable[Mapping[str, NDArray[Any]]] = (),
+) -> str:
+    """Export a one-style network to `path` and return the SHA-256 of the file.
+
+    `net` maps (N, 3, H, W) in -1 to 1 to the same shape. `training` goes into the metadata as
+    JSON. What was at `path` is replaced only once the new file is complete and checked. Weights
+    are stored in half precision, which halves the file; engines compute with them in fp32. With
+    `feeds` (`rtstyle_export.onnx_files.ranges.style_feeds`), the file can run in int8, too.
+    """
+    ports = ports_of(net)
+    example = tuple(torch.zeros(shape, dtype=torch.uint8) for shape in ports.values())
+    model = trace(stored_form(net), example, list(ports), ["stylized"], PICTURE_AXES)
+    store_small(model)
+    model.producer_name = "rtstyle"
+    model.doc_string = f"{name}, size {size}: uint8 NHWC RGB in and out."
+    onnx.helper.set_model_props(
+        model,
+        {
+            "rtstyle.name": name,
+            "rtstyle.size": size,
+            "rtstyle.title": credit.title,
+            "rtstyle.artist": credit.artist,
+            "rtstyle.year": credit.year,
+            "rtstyle.licence": credit.licence,
+            "rtstyle.painting": credit.painting,
+            "rtstyle.training": json.dumps(training, sort_keys=True),
+            "rtstyle.content_hash": content_hash(model),
+        },
+    )
+    add_ranges(model, measure_ranges(model, feeds))
+    return write_model(model, path)

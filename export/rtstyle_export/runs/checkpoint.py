@@ -1,0 +1,154 @@
+"""Checkpoints: the weights, the optimiser and the configuration in one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rtstyle.errors import TrainingError
+from rtstyle_export.networks.canvas import SPECS, CanvasNet
+from rtstyle_export.networks.johnson import PaperNet, build_network
+from rtstyle_export.networks.layers import select_style, style_keys
+from rtstyle_export.networks.realtime import RealTimeNet
+from rtstyle_export.onnx_files.storage import quantized, replace_file
+from rtstyle_export.runs.config import (
+    CanvasConfig,
+    RunConfig,
+    TrainConfig,
+    config_from_json,
+)
+
+SCALES = "scales."
+"""Prefix of VGG-19's mean activations among the weights, where a network depends on them."""
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """State of a run after `step` steps; `optimizer` is None in a finished, slimmed file."""
+
+    config: RunConfig
+    step: int
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, Any] | None
+    seconds: float
+    metrics: dict[str, float]
+
+    def save(self, path: Path) -> None:
+        """Write to `path`, replacing what is there only once all is written.
+
+        Raises `TrainingError`, of a full disk for example.
+        """
+        data = {
+            "kind": self.config.kind,
+            "config": self.config.to_json(),
+            "step": self.step,
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "seconds": self.seconds,
+            "metrics": self.metrics,
+        }
+        content = BytesIO()
+        torch.save(data, content)
+        try:
+            replace_file(path, content.getvalue())
+        except OSError as error:
+            raise TrainingError(
+                f"Cannot write {path}.", str(error.strerror or error), "What was there is kept."
+            ) from error
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read a file that `save` wrote; `TrainingError` if it is none."""
+        try:
+            data = torch.load(path, map_location="cpu", weights_only=True)
+            data["config"] = config_from_json(data.pop("kind", "johnson"), data["config"])
+            return cls(**data)
+        except FileNotFoundError as error:
+            raise TrainingError(
+                f"There is no checkpoint {path}.", todo="`rtstyle train` writes one."
+            ) from error
+        except Exception as error:
+            raise TrainingError(
+                f"{path} is not a checkpoint of rtstyle.",
+                "It is damaged, or another kind of file.",
+                "Name a checkpoint.pt that `rtstyle train` wrote.",
+            ) from error
+
+    def johnson(self) -> TrainConfig:
+        """Return the configuration of a run of `rtstyle train`; `TrainingError` for others."""
+        if isinstance(self.config, TrainConfig):
+            return self.config
+        raise TrainingError(
+            f"This is a checkpoint of the kind {self.config.kind}, not of `rtstyle train`.",
+            todo="Name the checkpoint of a style.",
+        )
+
+    def network(self, style: str | None = None) -> nn.Module:
+        """Build the trained network in evaluation mode; of one style if `style` is given.
+
+        Its kernels are rounded if it was trained with rounded ones.
+        """
+        config = self.johnson()
+        net = network_of(config)
+        net.load_state_dict(self.model)
+        if style is not None:
+            if style not in config.styles:
+                raise TrainingError(
+                    f"The checkpoint has no style {style!r}.",
+                    f"It holds {', '.join(config.styles)}.",
+                )
+            select_style(net, config.styles.index(style))
+            net.styles = 1
+        if config.weight_bits == 8:
+            quantized(net)
+        return net.eval()
+
+
+def network_of(config: TrainConfig) -> CanvasNet | RealTimeNet | PaperNet:
+    """Make the network that a run trains, freshly initialised."""
+    if isinstance(config, CanvasConfig):
+        return CanvasNet(SPECS[config.size], len(config.styles))
+    return build_network(config.size, len(config.styles))
+
+
+def scales_of(weights: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """Return the mean activations among weights, (C,) for each layer; none for most networks."""
+    count = sum(key.startswith(SCALES) for key in weights)
+    return [weights[f"{SCALES}{number}"] for number in range(count)]
+
+
+def without_scales(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return only the weights of the network."""
+    return {key: value for key, value in weights.items() if not key.startswith(SCALES)}
+
+
+def initial_weights(source: Checkpoint, config: TrainConfig) -> dict[str, torch.Tensor]:
+    """Weights for a new run out of another run of the same size.
+
+    Shared layers are copied. Style layers are copied by name where `source` has the style, else
+    they start from the mean over its styles, the best guess for a painting not seen yet.
+    """
+    old_config = source.johnson()
+    if old_config.size != config.size or old_config.kind != config.kind:
+        names = [
+            f"{one.size} network {'with' if one.kind == 'canvas' else 'without'} a canvas"
+            for one in (config, old_config)
+        ]
+        raise TrainingError(
+            f"Cannot start a {names[0]} from a {names[1]}.",
+            "Their layers differ.",
+            "Choose the same --size, and --canvas for both or neither.",
+        )
+    target = network_of(config)
+    known = {name: index for index, name in enumerate(old_config.styles)}
+    weights = {key: source.model[key] for key in target.state_dict()}
+    for key in style_keys(target):
+        old = weights[key]
+        rows = [old[known[name]] if name in known else old.mean(0) for name in config.styles]
+        weights[key] = torch.stack(rows)
+    return weights

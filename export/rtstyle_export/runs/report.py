@@ -1,0 +1,101 @@
+"""Shows a run to the person who started it: progress line, TensorBoard, preview pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor
+
+from rtstyle.errors import MissingExtraError
+from rtstyle_export.runs.loop import Loop
+from rtstyle_export.runs.loop import Progress as TrainProgress
+
+SHOWN = ("total", "content", "style", "tv", "stability", "pixel", "feature", "coherence")
+
+
+def save_sheet(pictures: Sequence[Tensor], path: Path) -> None:
+    """Write pictures (3, H, W) in 0 to 1 of one height side by side as one file, atomically."""
+    from PIL import Image
+
+    row = torch.cat(list(pictures), dim=2)
+    array = (row * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    temporary = path.with_name(f".{path.name}")
+    Image.fromarray(array).save(temporary, format="PNG")
+    temporary.replace(path)
+
+
+class Reporter:
+    """Callback and context manager around `Loop.run`.
+
+    Writes TensorBoard scalars below `folder`, and every `every` steps a preview of `photo`
+    (1, 3, H, W) in -1 to 1, as `Loop.preview` paints it.
+    """
+
+    def __init__(
+        self, trainer: Loop, folder: Path, photo: Tensor, console: Console, every: int = 200
+    ) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingExtraError(
+                "Training writes TensorBoard logs.", str(error), "pip install 'rtstyle[train]'"
+            ) from error
+        self.trainer, self.folder, self.photo, self.every = trainer, folder, photo, every
+        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=trainer.step + 1)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"),
+            console=console,
+        )
+        self.task = self.bar.add_task(
+            "training", total=trainer.config.steps, completed=trainer.step, losses=""
+        )
+
+    def __enter__(self) -> Reporter:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+        self.writer.close()
+
+    def __call__(self, progress: TrainProgress) -> None:
+        """Take one step's figures."""
+        smooth = self.trainer.metrics
+        losses = "  ".join(f"{name} {smooth[name]:.4f}" for name in SHOWN if name in smooth)
+        self.bar.update(self.task, completed=progress.step, losses=losses)
+        for name, value in progress.losses.items():
+            self.writer.add_scalar(f"loss/{name}", value, progress.step)
+        self.writer.add_scalar("learning_rate", progress.learning_rate, progress.step)
+        if progress.step % self.every == 0 or progress.step == progress.steps:
+            self.preview(progress.step)
+
+    def preview(self, step: int) -> None:
+        """Paint the preview photo and write it to the log and to `preview.png`."""
+        with self.trainer.rounding():
+            pictures = self.trainer.preview(self.photo)
+        for name, picture in pictures.items():
+            self.writer.add_image(f"preview/{name}", picture, step)
+        original = ((self.photo[0] + 1) / 2).clamp(0, 1)
+        save_sheet([original, *pictures.values()], self.folder / "preview.png")

@@ -1,0 +1,109 @@
+"""`rtstyle reconstruct`: show what the layers of the loss network know of a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtstyle.errors import UsageError
+from rtstyle.jobs.still import (
+    Device,
+    Overwrite,
+    Seed,
+    Threads,
+    VggWeights,
+    missing_torch,
+)
+
+COLUMN = "conv1_1,conv2_1,conv3_1,conv4_1,conv5_1"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("reconstruct", help="Draw what layers know of a picture, on one sheet.")(
+        reconstruct
+    )
+
+
+def parse_sets(text: str) -> list[tuple[str, ...]]:
+    """Read `conv1_1,conv1_1+conv2_1` as sets of layers, `-` as none.
+
+    Raises `UsageError` for an empty set.
+    """
+    if text.strip() == "-":
+        return []
+    sets = [tuple(layer.strip() for layer in part.split("+")) for part in text.split(",")]
+    if not all(all(layers) for layers in sets):
+        raise UsageError(
+            f"Cannot read the layers {text!r}.", "", "Write conv1_1,conv2_1 or conv1_1+conv2_1."
+        )
+    return sets
+
+
+def reconstruct(
+    picture: Annotated[Path, typer.Argument(help="Photo or painting.", show_default=False)],
+    output: Annotated[Path, typer.Argument(help="The sheet.", show_default=False)],
+    painting: Annotated[
+        Path | None,
+        typer.Option(help="Take style from here, and add a row that balances the two."),
+    ] = None,
+    content: Annotated[
+        str | None,
+        typer.Option(help="One picture for each layer, a+b for two together; - for none."),
+    ] = None,
+    style: Annotated[
+        str | None, typer.Option(help="The same. Default: the first layer, the first two, ...")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Side of each picture, pixels.", min=32)] = 192,
+    iterations: Annotated[
+        int, typer.Option(help="Evaluations of the objective for each picture.", min=1)
+    ] = 150,
+    seed: Seed = 0,
+    vgg_weights: VggWeights = None,
+    device: Device = "auto",
+    threads: Threads = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw figures 1 and 4 of Gatys et al. 2016 for a picture, as one labelled sheet.
+
+    Rows: content of single layers, style of growing sets of layers, and with --painting the
+    balance of both. Ctrl-C keeps the pictures that are done.
+    """
+    try:
+        from rtstyle_export.offline.gatys import Method
+        from rtstyle_export.offline.network import check_layers
+        from rtstyle_export.offline.reconstruct import rows
+        from rtstyle_export.offline.reconstruct_job import draw
+    except ImportError as error:
+        raise missing_torch(error) from error
+    from rtstyle.jobs.image import check_output
+    from rtstyle.media.picture import Picture, read_picture, write_picture
+
+    for source in (picture, painting):
+        if source is not None:
+            check_output(source, output, overwrite=overwrite)
+    content_sets = parse_sets(content or COLUMN)
+    style_sets = parse_sets(style) if style else None
+    for layers in [*content_sets, *(style_sets or [])]:
+        check_layers(layers)
+    planned = rows(
+        read_picture(picture).rgb,
+        None if painting is None else read_picture(painting).rgb,
+        size,
+        content_sets,
+        style_sets,
+        Method(closures=iterations),
+        seed,
+    )
+    if not planned:
+        raise UsageError("There is nothing to draw.", "", "Name layers of --content or --style.")
+    sheet, complete = draw(planned, size, vgg_weights, device, threads)
+    if sheet is not None:
+        write_picture(Picture(sheet), output)
+    if not complete:
+        kept = f"{output} has what was done." if sheet is not None else "Nothing was done yet."
+        typer.echo(f"Stopped. {kept}")
+        raise typer.Exit(130)
+    typer.echo(f"{output}  {sum(map(len, planned))} pictures")

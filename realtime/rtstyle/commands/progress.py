@@ -1,0 +1,118 @@
+"""What a running job shows on the terminal: a bar with rate, time left and size."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from fractions import Fraction
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+from rtstyle.styles.fit import watched
+
+if TYPE_CHECKING:
+    from rtstyle.pipeline import Progress
+
+MEGABYTE = 1_000_000
+LEAST_FPS, MOST_FPS = Fraction(1, 10), 1000
+
+
+def human_size(count: int) -> str:
+    """Return a number of bytes for people: `340 kB`, `4.2 MB`, `1.30 GB`."""
+    if count < MEGABYTE:
+        return f"{max(count, 0) / 1000:.0f} kB"
+    if count < 1000 * MEGABYTE:
+        return f"{count / MEGABYTE:.1f} MB"
+    return f"{count / MEGABYTE / 1000:.2f} GB"
+
+
+def parse_time(text: str) -> float:
+    """Return the seconds of `12.5`, `2:03` or `1:02:03.5`. Raises `ValueError` for others."""
+    parts = text.strip().split(":")
+    if not 1 <= len(parts) <= 3:
+        raise ValueError(text)
+    *whole, last = parts
+    if not all(part.isdecimal() for part in whole):
+        raise ValueError(text)
+    if not last.replace(".", "", 1).isdecimal() or not last.isascii():
+        raise ValueError(text)
+    seconds = float(last)
+    if whole and seconds >= 60:
+        raise ValueError(text)
+    for factor, part in zip((60, 3600), reversed(whole), strict=False):
+        seconds += factor * int(part)
+    return seconds
+
+
+def parse_rate(text: str) -> Fraction:
+    """Return the rate of `24`, `23.976` or `30000/1001`. Raises `ValueError` for others."""
+    try:
+        # Containers count in 32 bits.
+        rate = Fraction(text.strip()).limit_denominator(10_000)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(text) from None
+    if not LEAST_FPS <= rate <= MOST_FPS:
+        raise ValueError(text)
+    return rate
+
+
+class Bar:
+    """A progress bar for one job, on standard error, gone when the job is done.
+
+    Call it with each `Progress`. Paintings that are fitted meanwhile (`rtstyle.styles.fit`) show,
+    too, and without a `name` nothing else. It shows nothing where standard error is no terminal.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        console = Console(stderr=True)
+        self._name = name
+        self._rich = RichProgress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[size]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._rich.add_task(name, total=None, rate="", size="", visible=bool(name))
+        self._study = self._rich.add_task("", total=None, rate="", size="", visible=False)
+        self._watch = ExitStack()
+
+    def __call__(self, status: Progress) -> None:
+        """Show how far the job is."""
+        self._rich.update(
+            self._task,
+            completed=status.frames_out,
+            total=status.total,
+            rate=f"{status.fps:.1f} FPS",
+            size=human_size(status.written),
+        )
+
+    def study(self, painting: str, done: int, steps: int) -> None:
+        """Show how far the fitting of a painting is: `done` of `steps`."""
+        going = done < steps
+        if done == 0:
+            self._rich.reset(self._study)
+        name = f"studying {painting}"
+        self._rich.update(self._study, description=name, completed=done, total=steps, visible=going)
+        self._rich.update(self._task, visible=bool(self._name) and not going)
+
+    def __enter__(self) -> Bar:
+        self._rich.start()
+        self._watch.enter_context(watched(self.study))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._watch.close()
+        self._rich.stop()

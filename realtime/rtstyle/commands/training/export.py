@@ -1,0 +1,127 @@
+"""`rtstyle export`: turn a checkpoint into ONNX files, with a parity report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from rtstyle.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from rtstyle_export.onnx_files.ranges import Rounding
+    from rtstyle_export.quality.parity import Parity
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("export")(export)
+
+
+def export(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            help="What `rtstyle train` or `train-adain` wrote, or the folder of train-wct."
+        ),
+    ],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads it at run time on Python 3.10
+        typer.Option("--out", "-o", help="Folder of the files; default: beside the checkpoint."),
+    ] = None,
+    style: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Only this style of a checkpoint with several."),
+    ] = None,
+    photos: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of photos for report and int8; default: bundled pictures."),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Title of the painting.")] = "",
+    artist: Annotated[str, typer.Option(help="Its artist.")] = "",
+    year: Annotated[str, typer.Option(help="Its year.")] = "",
+    licence: Annotated[str, typer.Option(help="Its licence.")] = "",
+    vgg_weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="For train-adain and -wct: the local file of VGG-19 of the training."),
+    ] = None,
+    paintings: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="For train-adain, with --manifest: folder of the built-in paintings."),
+    ] = None,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Enter the files into manifest.json of the folder.")
+    ] = False,
+) -> None:
+    """Write one ONNX file per style: uint8 RGB pictures of any size in and out."""
+    if (checkpoint / "checkpoint.pt").is_file():
+        checkpoint /= "checkpoint.pt"
+    if checkpoint.is_dir():
+        export_levels(checkpoint, out, photos, vgg_weights, manifest=manifest)
+        return
+    try:
+        from rtstyle_export.export.adain import export_adain
+        from rtstyle_export.export.johnson import Exported, export_checkpoint, parity_photos
+        from rtstyle_export.onnx_files.writer import Credits
+        from rtstyle_export.runs.checkpoint import Checkpoint
+        from rtstyle_export.runs.config import AdainConfig
+    except ImportError as error:
+        raise MissingExtraError(
+            "Exporting needs PyTorch.", str(error), "pip install 'rtstyle[train]'"
+        ) from error
+
+    def show(item: Exported) -> None:
+        tell(item.path, item.parity, item.rounding)
+
+    if isinstance(Checkpoint.load(checkpoint).config, AdainConfig):
+        export_adain(
+            checkpoint, out or checkpoint.parent, pictures=parity_photos(photos),
+            vgg_weights=vgg_weights, paintings=paintings, manifest=manifest, on_file=tell,
+        )  # fmt: skip
+        return
+    export_checkpoint(
+        checkpoint,
+        out or checkpoint.parent,
+        style=style,
+        photos=photos,
+        credit=Credits(title, artist, year, licence),
+        manifest=manifest,
+        on_file=show,
+    )
+    typer.echo("Use it: rtstyle video in.mp4 out.mp4 --style FILE.onnx")
+
+
+def tell(path: Path, parity: Parity, rounding: Rounding | None = None) -> None:
+    """Print the parity report of one file."""
+    report = (
+        f"{path}  parity on {parity.pictures} pictures ({parity.device}): "
+        f"{parity.within_one:.4%} within 1 level, largest {parity.largest}"
+    )
+    if rounding is not None:
+        report += f"; {rounding}"
+    typer.echo(report)
+
+
+def export_levels(
+    folder: Path,
+    out: Path | None,
+    photos: Path | None,
+    vgg_weights: Path | None,
+    *,
+    manifest: bool,
+) -> None:
+    """Write the encoder of WCT and the decoder of each level below `folder`."""
+    try:
+        from rtstyle_export.export.johnson import parity_photos
+        from rtstyle_export.export.wct import export_wct
+    except ImportError as error:
+        raise MissingExtraError(
+            "Exporting needs PyTorch.", str(error), "pip install 'rtstyle[train]'"
+        ) from error
+
+    export_wct(
+        folder, out or folder, pictures=parity_photos(photos), vgg_weights=vgg_weights,
+        manifest=manifest, on_file=tell,
+    )  # fmt: skip
+    typer.echo("Use them: rtstyle still photo.jpg out.png --style painting.jpg --method wct")

@@ -1,0 +1,103 @@
+"""One photo between four styles: Huang and Belongie 2017, figure 8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rtstyle.errors import UsageError
+from rtstyle.frame import Image
+from rtstyle.jobs.sheet import shrink
+from rtstyle.painting.stylizer import Stylizer
+from rtstyle.styles import paintings
+from rtstyle.styles.spec import Mixture, as_mixture, mixture
+
+GAP, CORNER = 6, 0.6
+WHITE = 255
+
+
+def blend_grid(
+    photo: Image,
+    styles: Sequence[str],
+    *,
+    steps: int = 5,
+    size: str = "fast",
+    strength: float = 1.0,
+    style_scale: float = 1.0,
+    keep_color: bool = False,
+    device: str = "auto",
+) -> Image:
+    """Return a square of `steps` x `steps` paintings of `photo`, (H, W, 3) uint8 RGB.
+
+    The corners are the four `styles`, whose pictures stand beside them; between, the weights are
+    bilinear. Raises `UsageError`, `StyleError`, `DeviceError` or `EngineError`.
+    """
+    if len(styles) != 4:
+        raise UsageError(f"A grid has four styles, not {len(styles)}.", "", "Name one a corner.")
+    if not 2 <= steps <= 9:
+        raise UsageError(f"{steps} steps are out of range.", "", "Use 2 to 9.")
+    ends = [as_mixture(name) for name in styles]
+    small = shrink(photo)
+    rows = []
+    with Stylizer(
+        str(ends[0]), size, device=device, strength=strength, keep_color=keep_color,
+        style_scale=style_scale, precision="fp32",
+    ) as stylizer:  # fmt: skip
+        files = stylizer.model.files
+        for down in np.linspace(0, 1, steps):
+            row = []
+            for across in np.linspace(0, 1, steps):
+                numbers = paintings.blend(
+                    between(ends, float(down), float(across)), size, style_scale
+                )
+                stylizer.model = paintings.Model(files, numbers[None])
+                row.append(stylizer(small))
+            rows.append(row)
+    return compose(rows, [corner_picture(end, small.shape[0]) for end in ends])
+
+
+def between(ends: Sequence[Mixture], down: float, across: float) -> Mixture:
+    """Return the bilinear blend of four styles at a place in the unit square."""
+    shares = [(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across]
+    parts = [
+        (name, weight * share)
+        for end, share in zip(ends, shares, strict=True)
+        for name, weight in end.parts
+    ]
+    return mixture(parts)
+
+
+def corner_picture(style: Mixture, rows: int) -> Image | None:
+    """Return the picture of a style, `CORNER` as high as the photos; None if it is no one file."""
+    import cv2
+
+    if len(style.parts) > 1 or not Path(style.parts[0][0]).is_file():
+        return None
+    image = paintings.read_painting(Path(style.parts[0][0]))
+    height = max(2, round(CORNER * rows))
+    width = min(3 * height, max(2, round(image.shape[1] * height / image.shape[0])))
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def compose(rows: Sequence[Sequence[Image]], corners: Sequence[Image | None]) -> Image:
+    """Lay the paintings out, with the four pictures to the left and the right of the corners."""
+    height, width = rows[0][0].shape[:2]
+    side = max((c.shape[1] + GAP for c in corners if c is not None), default=0)
+    count = len(rows)
+    sheet = np.full(
+        (count * (height + GAP) + GAP, count * (width + GAP) + GAP + 2 * side, 3), WHITE, np.uint8
+    )
+    for i, row in enumerate(rows):
+        for j, cell in enumerate(row):
+            y, x = GAP + i * (height + GAP), side + GAP + j * (width + GAP)
+            sheet[y : y + height, x : x + width] = cell
+    for k, corner in enumerate(corners):
+        if corner is None:
+            continue
+        tall, wide = corner.shape[:2]
+        y = GAP if k < 2 else sheet.shape[0] - GAP - tall
+        x = side - wide if k % 2 == 0 else sheet.shape[1] - side
+        sheet[y : y + tall, x : x + wide] = corner
+    return sheet

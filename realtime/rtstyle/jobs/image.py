@@ -1,0 +1,239 @@
+"""The image job: photos in, painted photos out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rtstyle.errors import RtstyleError, SinkError, SourceError, UsageError
+from rtstyle.media.color import resize
+from rtstyle.media.picture import (
+    DEFAULT_QUALITY,
+    INPUT_SUFFIXES,
+    OUTPUT_FORMATS,
+    Picture,
+    output_format,
+    read_picture,
+    write_picture,
+)
+from rtstyle.painting.stylizer import Stylizer
+from rtstyle.styles import manifest
+from rtstyle.styles.spec import Mixture, parse_style, parse_sweep
+
+WHOLE_PIXELS = 2_000_000
+"""Pictures up to this size are painted whole, without a look at the memory the model takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReport:
+    """What became of one photo: its files, its size in pixels, and what to tell the user."""
+
+    source: Path
+    output: Path
+    width: int
+    height: int
+    tiles: int
+    notes: tuple[str, ...]
+
+
+def stylize_image(
+    source: Path | str,
+    output: Path | str,
+    style: str | Sequence[str] = manifest.DEFAULT_STYLE,
+    *,
+    size: str = manifest.DEFAULT_SIZE,
+    strength: float = 1.0,
+    keep_color: bool = False,
+    height: int | None = None,
+    style_scale: float = 1.0,
+    mask: Path | None = None,
+    match_color: bool = False,
+    device: str = "auto",
+    precision: str = "fp32",
+    quality: int = DEFAULT_QUALITY,
+    overwrite: bool = False,
+) -> ImageReport:
+    """Paint one photo file into another.
+
+    `strength` is 0 to 1, `height` in pixels, `quality` 1 to 100; the others are those of
+    `Stylizer`. Raises `UsageError`, `SourceError`, `SinkError`, `StyleError` or `EngineError`;
+    an existing output file is never damaged.
+    """
+    source, output = Path(source), Path(output)
+    read = pictures_of([style] if isinstance(style, str) else style, mask)
+    check_output(source, output, overwrite=overwrite, read=read)
+    with Stylizer(
+        style, size, device=device, strength=strength, keep_color=keep_color, height=height,
+        style_scale=style_scale, mask=mask, match_color=match_color, precision=precision,
+    ) as stylizer:  # fmt: skip
+        return paint_file(stylizer, source, output, quality=quality)
+
+
+def paint_file(
+    stylizer: Stylizer, source: Path, output: Path, *, quality: int = DEFAULT_QUALITY
+) -> ImageReport:
+    """Paint one photo with an open stylizer; see `stylize_image`."""
+    output_format(output)
+    picture = read_picture(source)
+    painted, tiles = paint_picture(stylizer, picture)
+    notes = (*painted.notes, *write_picture(painted, output, quality))
+    if painted.alpha is not None and output_format(output) == "JPEG":
+        notes = (*notes, "JPEG has no transparency: it was laid over white")
+    height, width = painted.rgb.shape[:2]
+    return ImageReport(source, output, width, height, tiles, notes)
+
+
+def paint_picture(stylizer: Stylizer, picture: Picture) -> tuple[Picture, int]:
+    """Return the painted picture and how many tiles it took (1: it was painted whole)."""
+    image = stylizer.scale(picture.rgb)
+    if stylizer.match_color:
+        stylizer.match(image)
+    if stylizer.strength == 0.0:
+        painted, tiles = image.copy(), 1
+    elif image.shape[0] * image.shape[1] <= WHOLE_PIXELS:
+        painted, tiles = stylizer(image), 1
+    else:
+        from rtstyle.painting.tiling import paint as paint_large
+
+        weights = stylizer.weights(image)
+        painted, tiles = paint_large(stylizer, image, weights)
+        painted = stylizer.finish(image, painted, weights)
+    alpha = picture.alpha
+    if alpha is not None:
+        alpha = np.ascontiguousarray(resize(alpha, *painted.shape[:2]))
+    return replace(picture, rgb=painted, alpha=alpha), tiles
+
+
+def plan(
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    overwrite: bool,
+    read: Sequence[Path] = (),
+    done: Callable[[Path, Path], bool] = lambda *_: False,
+) -> list[tuple[Path, Path]]:
+    """Return the pairs (photo, output file) of a run over photos and folders.
+
+    One photo goes to the file `output`, or into it where it is a folder; several go into the
+    folder `output`, which is made. `read` are the other pictures of the run. Pairs that are `done`
+    already are left out. Raises `SourceError`, `SinkError` or `UsageError` before anything is
+    written.
+    """
+    sources = [photo for path in inputs for photo in _photos(path)]
+    single = len(inputs) == 1 and not inputs[0].is_dir()
+    if single and not output.is_dir():
+        pairs = [(sources[0], output)]
+    else:
+        if output.exists() and not output.is_dir():
+            raise UsageError(f"{output} is no folder.", "Several photos need one.")
+        if output.suffix.lower() in OUTPUT_FORMATS and not output.is_dir():
+            raise UsageError(f"{output} names one file.", "Several photos need a folder.")
+        names = output_names(sources)
+        pairs = [(source, output / name) for source, name in zip(sources, names, strict=True)]
+        pairs = [pair for pair in pairs if not done(*pair)]
+    parent = single or output.is_dir()
+    for source, target in pairs:
+        check_output(source, target, overwrite=overwrite, parent=parent, read=read)
+    if not single:
+        _make_folder(output)
+    return pairs
+
+
+def _photos(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    # Hidden are what macOS notes of a file (._photo.jpg), and an output that is not done yet.
+    seen = (p for p in path.iterdir() if not p.name.startswith("."))
+    found = sorted(p for p in seen if p.suffix.lower() in INPUT_SUFFIXES and p.is_file())
+    if not found:
+        from rtstyle.files.folders import left_out
+
+        raise SourceError(
+            f"The folder {path} has no photos.", left_out(path, ()), "Name a folder with photos."
+        )
+    yield from found
+
+
+def output_names(photos: Sequence[Path]) -> list[str]:
+    """Return the names of painted photos: the same kind where it can be written, else .png.
+
+    `a.gif` beside `a.png` becomes `a_gif.png`. Raises `UsageError` for equal names.
+    """
+    plain = [p.name if p.suffix.lower() in OUTPUT_FORMATS else f"{p.stem}.png" for p in photos]
+    count = Counter(plain)
+    chosen = [
+        name if count[name] == 1 or name == p.name else f"{p.stem}_{p.suffix[1:]}.png"
+        for p, name in zip(photos, plain, strict=True)
+    ]
+    twice = [name for name, times in Counter(chosen).items() if times > 1]
+    if twice:
+        raise UsageError(f"Two photos would become {twice[0]}.", "", "Paint them one by one.")
+    return chosen
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"The folder {folder} cannot be made.", str(error.strerror)) from error
+
+
+def pictures_of(
+    style_texts: Iterable[str], mask: str | Path | None = None, sweep: str | None = None
+) -> list[Path]:
+    """Return the files that styles, a mask and a sweep are read from.
+
+    What is no style has none here: who opens it says what is wrong with it.
+    """
+    mixtures: list[Mixture | str] = []
+    for text in style_texts:
+        with suppress(RtstyleError):
+            mixtures.append(parse_style(text))
+    with suppress(RtstyleError):
+        mixtures += parse_sweep(sweep) if sweep else ()
+    found = [] if mask is None else [Path(mask)]
+    return found + [Path(name) for m in mixtures if isinstance(m, Mixture) for name, _ in m.parts]
+
+
+def check_output(
+    source: Path, output: Path, *, overwrite: bool, parent: bool = True, read: Iterable[Path] = ()
+) -> None:
+    """Raise `UsageError` or `SinkError` if `output` must not or cannot be written.
+
+    `read` are the pictures that are read beside `source`. Without `parent` the folder of the
+    output is yet to be made.
+    """
+    from rtstyle.files.pending import check_folder
+
+    output_format(output)
+    if output.exists():
+        if source.exists() and output.samefile(source):
+            raise UsageError(f"{output} is the input itself.", "", "Name another output file.")
+        refuse_loss(output, read)
+        if output.is_dir():
+            raise UsageError(f"{output} is a folder.", "", "Name an output file.")
+        if not overwrite:
+            raise UsageError(f"{output} exists already.", "", "Pass --overwrite to replace it.")
+    if parent:
+        check_folder(output.parent)
+
+
+def refuse_loss(output: Path, read: Iterable[Path]) -> None:
+    """Raise `UsageError` if the existing file `output` is one of those that are `read`."""
+    if any(path.exists() and output.samefile(path) for path in read):
+        raise loss(output)
+
+
+def loss(output: Path) -> UsageError:
+    """Return the error for an output that is one of the pictures of its own run."""
+    return UsageError(
+        f"{output} is a picture that is read here.",
+        "It would be lost.",
+        "Name another output, or move it away.",
+    )

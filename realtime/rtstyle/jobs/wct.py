@@ -1,0 +1,86 @@
+"""What commands do around `WctStylizer`: options, paintings, keyframes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtstyle.closeable import Closing
+from rtstyle.errors import UsageError
+from rtstyle.frame import Image
+from rtstyle.painting.wct.stylizer import ALPHA, Blend, WctStylizer
+
+if TYPE_CHECKING:
+    from rtstyle.jobs.keyframes import Known
+    from rtstyle.jobs.still import Paintings
+
+SYNTAX = "Write 4,3,2,1 or, with strengths, 4:0.8,3:0.5."
+SHARE = 0.5
+"""Weight of the last keyframe, warped, in the next one."""
+COARSE = 3
+"""Levels from this on lay out forms. What is known is laid over their result and goes through the
+finer ones: in the photo it would be painted twice over, and keyframes would differ more, not less.
+"""
+
+
+def parse_levels(
+    text: str | None, alpha: float | None
+) -> tuple[list[int] | None, dict[int, float]]:
+    """Return levels (None: all there are) and their strengths out of `4:0.8,3,2`.
+
+    `alpha` serves levels without a strength of their own. Raises `UsageError`.
+    """
+    usual = ALPHA if alpha is None else alpha
+    if text is None:
+        return None, dict.fromkeys(range(1, 6), usual)
+    found: dict[int, float] = {}
+    for part in text.split(","):
+        level, colon, strength = part.strip().partition(":")
+        try:
+            found[int(level)] = float(strength) if colon else usual
+        except ValueError:
+            raise UsageError(f"{part!r} is no level.", "", SYNTAX) from None
+    return list(found), found
+
+
+def open_stylizer(
+    levels: str | None, alpha: float | None, folder: Path | None, device: str, threads: int
+) -> WctStylizer:
+    """Return a stylizer for these options; `device` auto is the CPU."""
+    chosen, alphas = parse_levels(levels, alpha)
+    device = "cpu" if device == "auto" else device
+    return WctStylizer(chosen, alphas, folder=folder, device=device, threads=threads)
+
+
+def learn(
+    stylizer: WctStylizer, paintings: Paintings, shape: tuple[int, int], scale: float
+) -> Blend:
+    """Return the blend of paintings for pictures of `shape`, (rows, columns)."""
+    return [(stylizer.learn(picture, shape, scale), weight) for picture, weight in paintings]
+
+
+class WctPainter(Closing):
+    """A `rtstyle.jobs.keyframes.Painter` with one blend of paintings; closes its stylizer."""
+
+    def __init__(self, stylizer: WctStylizer, blend: Blend, share: float = SHARE) -> None:
+        self.stylizer, self.blend, self.share = stylizer, blend, share
+        coarse = [level for level in stylizer.levels if level >= COARSE]
+        self._join = min(coarse or stylizer.levels)
+
+    def __call__(self, photo: Image, known: Known | None) -> Image:
+        """Paint (H, W, 3) uint8 RGB; `known` lays what was painted before over a picture."""
+
+        def join(level: int, image: Image) -> Image | None:
+            return known(image) if known is not None and level == self._join else None
+
+        return self.stylizer(photo, [self.blend], on_level=join)
+
+    def close(self) -> None:
+        """Free the networks."""
+        self.stylizer.close()
+
+
+def describe(alphas: Mapping[int, float], levels: Sequence[int]) -> str:
+    """Return levels and strengths as they are given on the command line."""
+    return ",".join(f"{level}:{alphas[level]:g}" for level in levels)

@@ -1,0 +1,4 @@
+"""The browsers that are connected: who comes in, and the frames of each by WebRTC.
+
+Knows nothing of HTTP.
+"""

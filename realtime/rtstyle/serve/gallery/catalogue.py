@@ -1,0 +1,176 @@
+"""The styles that a page can choose from, and a thumbnail of each."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtstyle.errors import StyleError, UsageError
+from rtstyle.live.bank import StyleBank
+from rtstyle.serve.gallery.pictures import Kept, keep_picture
+from rtstyle.serve.gallery.thumbnail import SHIPPED, encode_thumbnail, sample_picture
+from rtstyle.serve.settings import Style, names_in
+from rtstyle.styles import manifest, paintings
+from rtstyle.styles.spec import Mixture, parse_style
+
+PICTURES = 24
+"""Pictures kept; the one that was not chosen for longest makes room for a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One style as the page names it; `model` is what the bank knows it by.
+
+    `mixes` tells whether it can be part of a blend, `picture` whether a page sent it.
+    """
+
+    name: str
+    title: str
+    artist: str
+    year: str
+    model: str
+    mixes: bool = False
+    picture: bool = False
+
+
+class Catalogue:
+    """The built-in styles that exist in `size`, what the server was started with, and pictures.
+
+    `first` is what is shown before anything is chosen; it may be an .onnx file, a picture or a
+    blend. Pictures are copied to `folder`. But for `thumbnail` all of it belongs to the event
+    loop. `revision` counts the changes. Raises `StyleError` if `first` is unknown or does not
+    exist in `size`, `UsageError` for a blend that cannot be.
+    """
+
+    def __init__(self, first: str, size: str, folder: Path) -> None:
+        self.size, self.folder = size, folder
+        # Not that of the server before: a page may outlive it.
+        self.revision = secrets.randbits(32)
+        self.entries: dict[str, Entry] = {}
+        # The entries that are pictures; the last one was chosen last.
+        self._pictures: OrderedDict[str, None] = OrderedDict()
+        self._painting = threading.Lock()
+        self._painted: dict[str, bytes] = {}
+        for style in manifest.load_manifest().styles.values():
+            if size in style.files:
+                name, mixes = style.name, has_painting(style.name, size)
+                self._add(Entry(name, style.title, style.artist, style.year, name, mixes))
+        self.first: Style = self._take(first)
+
+    def _add(self, entry: Entry) -> None:
+        self.entries[entry.name] = entry
+
+    def _take(self, first: str) -> Style:
+        """Return `first` as the page names it."""
+        found = parse_style(first)
+        if isinstance(found, Mixture):
+            manifest.find_any("content", self.size)
+            parts = tuple((self._take_painting(name), share) for name, share in found.parts)
+            alone = len(parts) == 1 and self.entries[parts[0][0]].picture
+            return parts[0][0] if alone else parts
+        manifest.find_model(found, self.size)
+        if found in self.entries:
+            return found
+        # The page knows the file only by this name: a path never goes out or comes in.
+        self._add(Entry("file", Path(found).stem, "", "", found))
+        return "file"
+
+    def _take_painting(self, name: str) -> str:
+        """Return the name of a part of a blend; a picture file is hung up."""
+        if name in self.entries:
+            return name
+        if name in manifest.load_manifest().styles:
+            raise StyleError(f"Style {name!r} has no size {self.size!r}.")
+        # This one stays, as every new page begins with it.
+        return self._show(keep_picture(Path(name), Path(name).name, self.folder)).name
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, name: str) -> Entry:
+        return self.entries[name]
+
+    def find(self, name: str) -> Entry | None:
+        """Return an entry, if it is there."""
+        return self.entries.get(name)
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether there is a network of this size that paints like any picture."""
+        return manifest.any_size(self.size) in manifest.load_manifest().any
+
+    @property
+    def mixable(self) -> set[str]:
+        """Names of the styles that can be blended."""
+        return {entry.name for entry in self.entries.values() if entry.mixes}
+
+    def model_of(self, style: Style) -> str:
+        """Return what the bank knows a checked style by. Raises `UsageError` if it has gone."""
+        names = names_in(style)
+        if any(name not in self.entries for name in names):
+            raise UsageError("This picture made room for newer ones.")
+        for name in names:
+            if name in self._pictures:
+                self._pictures.move_to_end(name)
+        if isinstance(style, str):
+            return self.entries[style].model
+        return ",".join(f"{self.entries[name].model}:{share:g}" for name, share in style)
+
+    def hang(self, kept: Kept) -> Entry:
+        """Add a picture that a page sent; if there are too many, another one goes."""
+        if kept.name not in self.entries:
+            while len(self._pictures) >= PICTURES:
+                self.take_down(next(iter(self._pictures)))
+            self._show(kept)
+            self._pictures[kept.name] = None
+        return self.entries[kept.name]
+
+    def _show(self, kept: Kept) -> Entry:
+        entry = Entry(kept.name, kept.title, "", "", str(kept.path), mixes=True, picture=True)
+        self._add(entry)
+        self._painted[kept.name] = kept.thumbnail
+        self.revision += 1
+        return entry
+
+    def take_down(self, name: str) -> None:
+        """Remove a picture; who is painted like it goes on until something else is chosen."""
+        del self._pictures[name]
+        self.revision += 1
+        self._painted.pop(name, None)
+        Path(self.entries.pop(name).model).unlink(missing_ok=True)
+
+    def thumbnail(self, name: str, bank: StyleBank) -> bytes:
+        """Return a WebP picture: shipped, that of a sent picture, or painted now and kept.
+
+        Blocks while it paints. Raises `StyleError` for an unknown name, and as `StyleBank.paint`.
+        """
+        entry = self.find(name)
+        if entry is None:
+            raise StyleError("There is no such style.")
+        shipped = SHIPPED / f"{name}.webp"
+        if entry.model == name and shipped.is_file():
+            return shipped.read_bytes()
+        with self._painting:
+            if name not in self._painted:
+                painted = bank.paint(sample_picture(), entry.model, self.size)
+                self._painted[name] = encode_thumbnail(painted)
+            return self._painted[name]
+
+
+def has_painting(name: str, size: str) -> bool:
+    """Tell whether a built-in style can be part of a blend: its painting is there as well."""
+    try:
+        paintings.built_in(name, size)
+    except StyleError:
+        return False
+    return True

@@ -1,0 +1,162 @@
+"""One live picture on the shared painter: a studio that never makes the others wait."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.frame import Image
+from rtstyle.live.bank import StyleBank
+from rtstyle.live.look import Look
+from rtstyle.live.painter import Studio
+from rtstyle.media.color import resize
+from rtstyle.serve.gallery.catalogue import Catalogue
+from rtstyle.serve.painter import Painter
+from rtstyle.serve.settings import Style, as_json, names_in
+
+MAX_PIXELS = 640 * 480
+"""Area at which pictures are painted; larger ones are scaled down to it."""
+MAX_SIDE = 4096
+"""Pixels of the longest side that is taken from a camera."""
+LATENCIES = 120
+
+
+class LivePicture:
+    """A `Studio` with styles by their names on the page, and bounded picture sizes.
+
+    Call it from the painter's thread; `change` may be called from any. `problem` is the latest
+    thing that went wrong, in words for the user.
+    """
+
+    def __init__(self, bank: StyleBank, painter: Painter, catalogue: Catalogue) -> None:
+        self._bank, self._painter, self._catalogue = bank, painter, catalogue
+        look = Look(catalogue.model_of(catalogue.first), catalogue.size)
+        self._studio = Studio(bank, look)
+        # What the page calls the models that may be in the studio's looks.
+        self._asked: dict[str, Style] = {look.style: catalogue.first}
+        self._shape = (0, 0)
+        self._begun = False
+        self._lock = threading.Lock()
+        self._latencies: deque[float] = deque(maxlen=LATENCIES)
+        self.warming = True
+        self.problem = ""
+
+    @property
+    def styles(self) -> Catalogue:
+        """What may be chosen."""
+        return self._catalogue
+
+    def change(self, settings: dict[str, Any]) -> None:
+        """Take settings from `check_settings`. Raises `UsageError`."""
+        settings = dict(settings)
+        if "style" in settings:
+            settings["style"] = self._model_of(settings["style"])
+            self.problem = ""
+        self._studio.change(**settings)
+
+    def _model_of(self, style: Style) -> str:
+        """Return the bank's name of a style, and remember that of the page."""
+        model, studio = self._catalogue.model_of(style), self._studio
+        kept = (studio.look.style, studio.shown.style)
+        # Replaced, not changed: the painter's thread may be reading.
+        self._asked = {name: self._asked[name] for name in kept} | {model: style}
+        return model
+
+    def settings(self) -> dict[str, Any]:
+        """Return what was last asked for, as the page names it."""
+        look = self._studio.look
+        return {
+            "style": as_json(self._asked[look.style]),
+            "strength": look.strength,
+            "keep_color": look.keep_color,
+            "mirror": look.mirror,
+            "split": look.split,
+        }
+
+    @property
+    def shown(self) -> str:
+        """Name of the style in the last painted frame, or the names of those in the blend."""
+        return "+".join(names_in(self._asked[self._studio.shown.style]))
+
+    def tell(self, error: Exception) -> None:
+        """Make an error the `problem`, without the folder of the pictures."""
+        self.problem = describe(error).replace(f"{self._catalogue.folder}{os.sep}", "")
+
+    def note_latency(self, seconds: float) -> None:
+        """Take in the time that one frame took."""
+        with self._lock:
+            self._latencies.append(seconds)
+
+    def latencies(self) -> list[float]:
+        """Return the last measured times, in seconds, ascending."""
+        with self._lock:
+            return sorted(self._latencies)
+
+    @property
+    def latency(self) -> float | None:
+        """Median of the last measured times in seconds; None before the first."""
+        times = self.latencies()
+        return median(times) if times else None
+
+    def __call__(self, image: Image) -> tuple[Image, bool]:
+        """Paint (H, W, 3) uint8 RGB; return a picture of bounded size, and whether it is painted.
+
+        Until the model is ready the camera's own picture comes back, so that opening a model
+        never holds up the painter. Raises what the engine raises.
+        """
+        self._shape = steady_shape(image.shape[0], image.shape[1], self._shape)
+        image = resize(image, *self._shape)
+        studio = self._studio
+        studio.change(height=self._painter.rung.height(self._shape[0]))
+        if not self._ready():
+            self.warming = True
+            mirrored = np.ascontiguousarray(image[:, ::-1]) if studio.look.mirror else image
+            return mirrored, False
+        painted = studio(image)
+        self._begun, self.warming = True, studio.look.model != studio.shown.model
+        if studio.problem is not None:
+            self.tell(studio.problem)
+            studio.problem = None
+        return painted, studio.shown.strength > 0
+
+    def _ready(self) -> bool:
+        """Tell whether the next frame's model is warm for this size; ask for it if not."""
+        look = self._studio.shown if self._begun else self._studio.look
+        shape = look.working_size(*self._shape)
+        try:
+            if self._bank.ready(*look.model, shape):
+                return True
+        except RtstyleError as error:
+            self.tell(error)
+            return False
+        self._bank.prepare([look.model], shape)
+        return False
+
+
+def steady_shape(rows: int, columns: int, before: tuple[int, int]) -> tuple[int, int]:
+    """Return the even size at which frames of this size are painted.
+
+    Browsers send smaller frames while a connection is slow. Those are scaled up to the size
+    `before`, if the aspect is the same: a new size would cost a new start of the model and of
+    the encoder. Raises `UsageError` for pictures that no camera gives.
+    """
+    if min(rows, columns) < 16 or max(rows, columns) > MAX_SIDE:
+        raise UsageError(f"A picture of {columns}x{rows} is not painted.")
+    factor = min(1.0, (MAX_PIXELS / (rows * columns)) ** 0.5)
+    new = 2 * max(8, round(rows * factor / 2)), 2 * max(8, round(columns * factor / 2))
+    if before[0] >= new[0] and abs(columns / rows - before[1] / before[0]) < 0.05:
+        return before
+    return new
+
+
+def describe(error: Exception) -> str:
+    """Return an error in words that may go out: no paths, no internals of what was unforeseen."""
+    if isinstance(error, RtstyleError):
+        return " ".join(part for part in (error.what, error.todo) if part)[:300]
+    return f"Painting failed ({type(error).__name__})."

@@ -1,0 +1,263 @@
+"""The built-in styles: names, credits, checksums, and where a model file lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rtstyle.errors import StyleError
+
+SIZES = ("fast", "balanced", "paper")
+"""Network sizes, from the quickest to the most faithful."""
+ANY_SIZES = ("fast", "paper")
+"""Sizes of the network that paints like any picture; `balanced` means `fast` there."""
+
+DEFAULT_STYLE = "mosaic"
+DEFAULT_SIZE = "balanced"
+MANIFEST_VERSION = 1
+FOLDER_VARIABLE = "RTSTYLE_STYLES"
+"""Environment variable that names another folder with a manifest.json."""
+
+
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a damaged manifest may raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class StyleFile:
+    """One model file of a style. `training` holds its training figures, as JSON values.
+
+    `donors` are the files beside it that hold some of its weights, each with its sha256.
+    """
+
+    style: str
+    size: str
+    path: Path
+    sha256: str
+    bytes: int
+    training: Mapping[str, Any]
+    donors: tuple[tuple[Path, str], ...] = ()
+
+    def problem(self) -> str:
+        """Say in a few words what is wrong with the file, or return an empty string."""
+        if why := _difference(self.path, self.sha256):
+            return why
+        for path, sha256 in self.donors:
+            if why := _difference(path, sha256):
+                return f"{path.name}, which holds some of its weights: {why}"
+        return ""
+
+
+def _difference(path: Path, sha256: str) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if hashlib.sha256(content).hexdigest() != sha256:
+        return "its sha256 differs from the manifest's"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """A style, the painting it was trained on, and its model files by size."""
+
+    name: str
+    title: str
+    artist: str
+    year: str
+    licence: str
+    painting: str
+    files: Mapping[str, StyleFile]
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """The sizes that exist, the quickest first."""
+        known = [size for size in SIZES if size in self.files]
+        return (*known, *sorted(set(self.files) - set(known)))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What manifest.json says: the folder of the model files and the styles by name.
+
+    `any` holds the files of the network for any style (`style`, `content`, `regions`, perhaps `vgg`
+    and `refine`) by size, `paintings` the file with the statistics of the built-in paintings for
+    it. `wct` holds the files of universal style transfer, `encoder` and `decoder-1` to `decoder-5`.
+    """
+
+    folder: Path
+    styles: Mapping[str, Style]
+    any: Mapping[str, Mapping[str, StyleFile]] = field(default_factory=dict)
+    paintings: StyleFile | None = None
+    wct: Mapping[str, StyleFile] = field(default_factory=dict)
+
+
+def styles_folder() -> Path:
+    """Return the folder of the model files, in a wheel as in a checkout.
+
+    `RTSTYLE_STYLES` names another one.
+    """
+    if other := os.environ.get(FOLDER_VARIABLE):
+        return Path(other)
+    package = Path(__file__).resolve().parents[1]
+    in_wheel = package / "pretrained"
+    # <repository>/realtime/rtstyle/styles/manifest.py -> <repository>/pretrained
+    return in_wheel if in_wheel.is_dir() else package.parents[1] / "pretrained"
+
+
+def load_manifest(folder: Path | None = None) -> Manifest:
+    """Return the manifest of `folder` (default: `styles_folder()`), read once.
+
+    Raises `StyleError` if it is missing or damaged.
+    """
+    return _read_manifest(folder or styles_folder())
+
+
+@lru_cache(maxsize=8)
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / "manifest.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["version"] != MANIFEST_VERSION:
+            raise ValueError(f"version {content['version']}, expected {MANIFEST_VERSION}")
+        styles = {n: _parse_style(folder, n, entry) for n, entry in content["styles"].items()}
+        networks = {
+            size: {part: _parse_file(folder, part, size, file) for part, file in parts.items()}
+            for size, parts in content.get("any", {}).items()
+        }
+        paintings = None
+        if "paintings" in content:
+            paintings = _parse_file(folder, "paintings", "", content["paintings"])
+        wct = {
+            part: _parse_file(folder, "wct", part, f) for part, f in content.get("wct", {}).items()
+        }
+    except OSError as error:
+        raise StyleError(
+            f"The list of styles {path} cannot be read.", str(error.strerror), "Reinstall rtstyle."
+        ) from error
+    except DAMAGE as error:
+        why = f"{type(error).__name__}: {error}"
+        raise StyleError(
+            f"The list of styles {path} is damaged.", why, "Reinstall rtstyle."
+        ) from error
+    return Manifest(folder, styles, networks, paintings, wct)
+
+
+def _parse_style(folder: Path, name: str, entry: Mapping[str, Any]) -> Style:
+    files = {s: _parse_file(folder, name, s, f) for s, f in entry["files"].items()}
+    credit = {key: str(entry.get(key, "")) for key in ("title", "artist", "year", "licence")}
+    return Style(name, painting=str(entry.get("painting", "")), files=files, **credit)
+
+
+def _parse_file(folder: Path, name: str, size: str, entry: Mapping[str, Any]) -> StyleFile:
+    path, sha256 = _parse_place(folder, entry)
+    return StyleFile(
+        style=name,
+        size=size,
+        path=path,
+        sha256=sha256,
+        bytes=int(entry["bytes"]),
+        training=dict(entry.get("training") or {}),
+        donors=tuple(_parse_place(folder, place) for place in entry.get("donors", ())),
+    )
+
+
+def _parse_place(folder: Path, entry: Mapping[str, Any]) -> tuple[Path, str]:
+    relative = str(entry["path"])
+    # A manifest must not reach out of its own folder. What is no name at all raises here, too.
+    if Path(relative).name != relative or b"\0" in os.fsencode(relative):
+        raise ValueError(f"{relative!r} is no plain file name")
+    return folder / relative, str(entry["sha256"]).lower()
+
+
+def style_names() -> tuple[str, ...]:
+    """Return the names of the built-in styles, in the manifest's order."""
+    return tuple(load_manifest().styles)
+
+
+def find_style(name: str) -> Style:
+    """Return the built-in style `name`. Raises `StyleError` that suggests the nearest names."""
+    styles = load_manifest().styles
+    if name in styles:
+        return styles[name]
+    lowered = name.lower().replace("-", "_").replace(" ", "_")
+    near = get_close_matches(lowered, styles, n=3, cutoff=0.5)
+    todo = f"Did you mean {' or '.join(near)}? " if near else ""
+    names = ", ".join(styles) or "none"
+    raise StyleError(
+        f"There is no style named {name!r}.",
+        f"The built-in styles are {names}.",
+        f"{todo}A picture file, or an .onnx style file, works too.",
+    )
+
+
+def find_model(style: str, size: str = DEFAULT_SIZE) -> Path:
+    """Return the model file of a style, its sha256 verified.
+
+    `style` is a built-in name, or the path of an existing .onnx file, which is taken as it is.
+    Raises `StyleError` for an unknown style or size, or a file that is missing or altered.
+    """
+    if style.lower().endswith(".onnx"):
+        path = Path(style)
+        if not path.is_file():
+            raise StyleError(f"There is no style file {style}.", "", "Check the path.")
+        return path
+    entry = find_style(style)
+    if size not in entry.files:
+        sizes = ", ".join(entry.sizes) or "none"
+        todo = f"Use --size {entry.sizes[0]}." if entry.sizes else "Choose another style."
+        raise StyleError(f"Style {style!r} has no size {size!r}.", f"It has {sizes}.", todo)
+    return checked(entry.files[size])
+
+
+def any_size(size: str) -> str:
+    """Return the size of the network for any style that stands for `size`."""
+    return "fast" if size == "balanced" else size
+
+
+def find_any(part: str, size: str) -> StyleFile:
+    """Return a file of the network for any style, its sha256 verified. Raises `StyleError`."""
+    file = listed_any(part, size)
+    checked(file)
+    return file
+
+
+def listed_any(part: str, size: str) -> StyleFile:
+    """Return a file of the network for any style as the manifest has it. Raises `StyleError`."""
+    known = load_manifest().any
+    parts = known.get(any_size(size))
+    if not parts:
+        why = f"The sizes are {', '.join(known)}." if known else "This folder of styles has none."
+        raise StyleError(f"There is no network of size {size!r} for any style.", why)
+    # Once the paper's network painted regions with its one content file.
+    return parts.get(part) or parts["content"]
+
+
+def find_wct(part: str) -> Path:
+    """Return a file of universal style transfer, its sha256 verified. Raises `StyleError`."""
+    known = load_manifest().wct
+    if part not in known:
+        why = f"It has {', '.join(known)}." if known else "It has nothing of this method."
+        raise StyleError(f"This folder of styles has no {part} of WCT.", why)
+    return checked(known[part])
+
+
+def checked(file: StyleFile) -> Path:
+    """Return the path of a file. Raises `StyleError` if it is missing or altered."""
+    if why := file.problem():
+        raise StyleError(f"The style file {file.path} is refused.", why, "Reinstall rtstyle.")
+    return file.path
+
+
+def names_with(*given: str) -> list[str]:
+    """Return the built-in names, and before them those given that are none of them."""
+    names = list(style_names())
+    return [*(style for style in given if style not in names), *names]

@@ -1,0 +1,164 @@
+"""What `--style` may be: a built-in name, a model file, a picture, or a blend of pictures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtstyle.errors import StyleError, UsageError
+from rtstyle.styles import manifest
+
+SYNTAX = 'Write "a.jpg:0.7,b.jpg:0.3", with pictures or built-in names.'
+SWEEP = ".."
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Pictures (paths, or names of built-in paintings) with weights, which sum to 1."""
+
+    parts: tuple[tuple[str, float], ...]
+
+    def __str__(self) -> str:
+        return ",".join(f"{name}:{weight:.4g}" for name, weight in self.parts)
+
+
+def parse_style(text: str) -> str | Mixture:
+    """Return a built-in name or an .onnx path as it is, and anything else as a `Mixture`.
+
+    A built-in name with a weight, as in `mosaic:1`, means the painting, not the trained network.
+    Raises `StyleError` for what is neither a style nor a picture, `UsageError` for bad weights.
+    """
+    if is_network(text):
+        return text
+    if is_file(text):
+        return Mixture(((text, 1.0),))
+    return mixture([_part(part, text) for part in split_blend(text)])
+
+
+def split_blend(text: str) -> list[str]:
+    """Return the parts of a blend: at its commas, but for those in the name of a file that exists.
+
+    Of `Monet, Water Lilies.jpg:0.5,mosaic:0.5` these are two. The longest name wins.
+    """
+    pieces, parts = text.split(","), []
+    while pieces:
+        counts = range(len(pieces), 1, -1)
+        longer = (n for n in counts if _names_a_file(",".join(pieces[:n]).strip()))
+        count = next(longer, 1)
+        parts.append(",".join(pieces[:count]).strip())
+        pieces = pieces[count:]
+    return parts
+
+
+def _names_a_file(part: str) -> bool:
+    """Return True for an existing file, with or without a weight."""
+    name, colon, number = part.rpartition(":")
+    return is_file(part) or (bool(colon) and _is_number(number) and is_file(name))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_file(name: str) -> bool:
+    """Return True for an existing file; a blend may be longer than the name of any file."""
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def as_mixture(text: str) -> Mixture:
+    """Return any style as pictures: a built-in name then means its painting.
+
+    Raises as `parse_style`, and `UsageError` for an .onnx file.
+    """
+    found = parse_style(text)
+    if isinstance(found, Mixture):
+        return found
+    _refuse_network(found)
+    return Mixture(((found, 1.0),))
+
+
+def mixture(parts: list[tuple[str, float]]) -> Mixture:
+    """Return the blend of parts whose weights need not sum to 1. Raises `UsageError`."""
+    total: dict[str, float] = {}
+    for name, weight in parts:
+        if not math.isfinite(weight) or weight < 0:
+            raise UsageError(
+                f"A weight of {weight:g} for {name} is out of range.", "", "Use 0 or more."
+            )
+        total[name] = total.get(name, 0.0) + weight
+    whole = sum(total.values())
+    if whole <= 0:
+        raise UsageError("The weights of the blend sum to zero.", "", SYNTAX)
+    return Mixture(tuple((name, weight / whole) for name, weight in total.items()))
+
+
+def parse_sweep(text: str) -> tuple[Mixture, Mixture]:
+    """Return the two ends of `a.jpg..b.jpg`. Raises `UsageError` or `StyleError`."""
+    # A path may hold two dots itself, as ../a.jpg does: take the first cut whose halves exist.
+    cuts = [i for i in range(1, len(text) - 2) if text.startswith(SWEEP, i)]
+    for cut in cuts:
+        try:
+            return as_mixture(text[:cut]), as_mixture(text[cut + len(SWEEP) :])
+        except StyleError:
+            if cut == cuts[-1]:
+                raise
+    raise UsageError(f"{text!r} names no two styles.", "", "Write a.jpg..b.jpg.")
+
+
+def is_network(text: str) -> bool:
+    """Tell whether `text` names a network trained for one style."""
+    return text.lower().endswith(".onnx") or text in manifest.load_manifest().styles
+
+
+def are_networks(style: str | tuple[str, ...]) -> bool:
+    """Tell whether a style for each region was given, and all are networks trained for one."""
+    return not isinstance(style, str) and all(map(is_network, style))
+
+
+def _part(part: str, whole: str) -> tuple[str, float]:
+    """Return name and weight of one part of a blend."""
+    if not part:
+        raise UsageError(f"The blend {whole!r} has an empty part.", "", SYNTAX)
+    if is_network(part) or is_file(part):
+        _refuse_network(part)
+        return part, 1.0
+    name, colon, number = part.rpartition(":")
+    if not colon:
+        raise _unknown(part)
+    try:
+        weight = float(number)
+    except ValueError:
+        raise _unknown(part) from None
+    _refuse_network(name)
+    if not is_network(name) and not is_file(name):
+        raise _unknown(name)
+    return name, weight
+
+
+def _refuse_network(name: str) -> None:
+    if name.lower().endswith(".onnx"):
+        raise UsageError(
+            f"{name} cannot be mixed with others.", "It is a network for one style.", SYNTAX
+        )
+
+
+def _unknown(name: str) -> StyleError:
+    """Return the error for a name that is no style and no file."""
+    path = Path(name)
+    if path.is_dir():
+        return StyleError(f"{name} is a folder.", "", "Name one picture in it.")
+    if path.suffix or path.name != name:
+        return StyleError(f"There is no picture {name}.", "", "Check the path.")
+    try:
+        manifest.find_style(name)
+    except StyleError as error:
+        return error
+    return StyleError(f"{name!r} is no style.")
