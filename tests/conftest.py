@@ -49,7 +49,7 @@ def _own_folders(
         patch.setenv("RTSTYLE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("RTSTYLE_STYLES", str(pretrained_folder))
         # On a busy machine, a thread that lets every other one go first may wait for minutes.
-        patch.setattr("rtstyle.live.bank.lowest_priority", lambda: None)
+        patch.setattr("rtstyle.machine.scheduling.lowest_priority", lambda: None)
         yield
 
 

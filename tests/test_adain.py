@@ -11,20 +11,16 @@ from rtstyle_export.maths.vgg import VGG, layer_names  # noqa: E402
 from rtstyle_export.networks.adain import (  # noqa: E402
     COLOURS,
     STATISTICS,
-    STYLE_LAYERS,
-    Encoder,
-    FastAdain,
-    FastPair,
     PaperAdain,
     PaperPair,
-    StyleHead,
     by_layer,
-    mean_activations,
     mix,
     painting_statistics,
     recolour,
     regional_recolour,
 )
+from rtstyle_export.networks.adain_fast import FastAdain, FastPair, StyleHead  # noqa: E402
+from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder, mean_activations  # noqa: E402
 from rtstyle_export.networks.layers import ConditionalInstanceNorm2d  # noqa: E402
 
 
@@ -231,7 +227,7 @@ class TestFast:
         assert torch.equal(*results)
 
     def test_its_norm_is_conditional_instance_norm(self) -> None:
-        from rtstyle_export.networks.adain import ModulatedNorm
+        from rtstyle_export.networks.adain_fast import ModulatedNorm
 
         reference = ConditionalInstanceNorm2d(4).eval()
         with torch.no_grad():

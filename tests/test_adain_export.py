@@ -33,7 +33,7 @@ from rtstyle_export.maths.functional import (  # noqa: E402
     regional_adain,
     regional_statistics,
 )
-from rtstyle_export.networks.adain import FastAdain  # noqa: E402
+from rtstyle_export.networks.adain_fast import FastAdain  # noqa: E402
 from rtstyle_export.networks.realtime import RealTimeSpec  # noqa: E402
 from rtstyle_export.onnx_files.adain import (  # noqa: E402
     ContentNet,

@@ -34,7 +34,7 @@ from rtstyle.painting.masks import (
     weigh,
 )
 from rtstyle.painting.stylizer import Stylizer
-from rtstyle.styles import manifest, paintings
+from rtstyle.styles import manifest, model, paintings
 from rtstyle.styles.spec import Mixture, as_mixture, parse_style, parse_sweep
 
 CPU = "onnxruntime:cpu"
@@ -125,12 +125,12 @@ class TestParsing:
 
 
 def test_shares_of_a_blend() -> None:
-    assert paintings.even_shares([1.0]) == [1.0]
-    assert paintings.even_shares([0.0, 1.0]) == [0.0, 1.0]
-    np.testing.assert_allclose(paintings.even_shares([0.25] * 4), [0.25] * 4)
+    assert model.even_shares([1.0]) == [1.0]
+    assert model.even_shares([0.0, 1.0]) == [0.0, 1.0]
+    np.testing.assert_allclose(model.even_shares([0.25] * 4), [0.25] * 4)
     # 3^0.75 : 1
-    np.testing.assert_allclose(paintings.even_shares([0.75, 0.25]), [0.69507, 0.30493], atol=1e-5)
-    three = paintings.even_shares([0.5, 0.3, 0.2])
+    np.testing.assert_allclose(model.even_shares([0.75, 0.25]), [0.69507, 0.30493], atol=1e-5)
+    three = model.even_shares([0.5, 0.3, 0.2])
     assert sum(three) == pytest.approx(1)
     assert three[0] > three[1] > three[2] > 0.2
 

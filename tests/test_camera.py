@@ -21,7 +21,7 @@ from rtstyle.sources import open_camera
 from rtstyle.sources.cameras import camera as camera_module
 from rtstyle.sources.cameras import resilient, stream
 from rtstyle.sources.cameras.camera import LINUX, CameraSource, DeviceCapture
-from rtstyle.sources.cameras.camera_list import CameraInfo
+from rtstyle.sources.cameras.info import CameraInfo
 from rtstyle.sources.cameras.placard import draw_placard
 from rtstyle.sources.cameras.resilient import MOST_STUCK, ResilientSource, Shot, StreamEndedError
 from rtstyle.sources.realtime import RealTimeFileSource

@@ -14,13 +14,8 @@ import pytest
 from rtstyle import cli
 from rtstyle.errors import SourceError
 from rtstyle.sources.cameras import camera_list, v4l2
-from rtstyle.sources.cameras.camera_list import (
-    CameraInfo,
-    Mode,
-    find_camera,
-    list_cameras,
-    say_cameras,
-)
+from rtstyle.sources.cameras.camera_list import find_camera, list_cameras, say_cameras
+from rtstyle.sources.cameras.info import CameraInfo, Mode
 from rtstyle.sources.cameras.v4l2 import list_v4l2_cameras
 
 MJPG, YUYV = (int.from_bytes(code, "little") for code in (b"MJPG", b"YUYV"))

@@ -10,18 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rtstyle.engines.canvas import UNKNOWN, empty
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import (
-    UNDERPAINTING,
-    UNKNOWN,
-    FlowEstimator,
-    Motion,
-    empty,
-    lay,
-    look,
-    sight,
-)
+from rtstyle.painting.canvas import UNDERPAINTING, FlowEstimator, Motion, lay, look, sight
 from rtstyle.painting.coherence import CoherentPainter, faded, levels, over, paint
 
 

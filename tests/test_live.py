@@ -21,11 +21,12 @@ from rtstyle.errors import SinkError, StyleError, UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.live.bank import StyleBank
 from rtstyle.live.keys import KEYS
-from rtstyle.live.look import Look, finish
+from rtstyle.live.look import Look
 from rtstyle.live.painter import Studio
 from rtstyle.live.rate import RateController, Rung
 from rtstyle.live.session import LiveSession
-from rtstyle.pipeline import LATEST, Pipeline, Progress
+from rtstyle.pipeline import LATEST, Pipeline
+from rtstyle.report import Progress
 from rtstyle.sinks.base import SinkClosedError
 from rtstyle.sinks.recorder import RecorderSink
 from rtstyle.sinks.window import WindowSink
@@ -73,7 +74,7 @@ class TestLook:
 
     def test_finish_scales_back_and_splits(self) -> None:
         source, painted = photo(), np.zeros((16, 24, 3), np.uint8)
-        shown = finish(source, painted, Look(split=True))
+        shown = Look(split=True).finish(source, painted)
         assert shown.shape == source.shape
         assert np.array_equal(shown[:, 26:], source[:, 26:])
         assert not shown[:, :22].any()
@@ -82,13 +83,13 @@ class TestLook:
         source, painted = photo(), np.zeros((32, 48, 3), np.uint8)
         mask = np.zeros((32, 48), np.uint8)
         mask[:, :10] = 255
-        shown = finish(source, painted, Look(), mask)
+        shown = Look().finish(source, painted, mask)
         assert not shown[:, :10].any()
         assert np.array_equal(shown[:, 10:], source[:, 10:])
 
     def test_half_strength_is_the_mean(self) -> None:
         source = np.full((16, 16, 3), 200, np.uint8)
-        shown = finish(source, np.full((16, 16, 3), 100, np.uint8), Look(strength=0.5))
+        shown = Look(strength=0.5).finish(source, np.full((16, 16, 3), 100, np.uint8))
         assert np.all(shown == 150)
 
 

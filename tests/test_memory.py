@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from rtstyle.engines import open_engine
-from rtstyle.live.bank import KNOWN, StyleBank
+from rtstyle.live.bank import StyleBank
+from rtstyle.live.fitting import KNOWN
 from rtstyle.machine import heap
 from rtstyle.styles import fit, manifest, paintings
 

@@ -14,7 +14,8 @@ import pytest
 from rtstyle.errors import UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.frame_queue import LATE
-from rtstyle.pipeline import LATEST, Pipeline, Progress, Report
+from rtstyle.pipeline import LATEST, Pipeline
+from rtstyle.report import Progress, Report
 from rtstyle.signals import ENDING
 from rtstyle.sinks.null import NullSink
 from rtstyle.testing import FakeSink, FakeSource, negative

@@ -11,7 +11,7 @@ import pytest
 
 from rtstyle.errors import EngineError
 from rtstyle.live import person
-from rtstyle.live.look import Look, finish
+from rtstyle.live.look import Look
 from rtstyle.live.person import MODEL, PersonSegmenter
 from rtstyle.sources.video_file import VideoFileSource
 
@@ -67,7 +67,7 @@ class TestPhotos:
 
     def test_only_the_background_is_painted(self, photo: Any) -> None:
         behind = 255 - PersonSegmenter()(photo)
-        mixed = finish(photo, np.zeros_like(photo), Look(only="background"), behind)
+        mixed = Look(only="background").finish(photo, np.zeros_like(photo), behind)
         inside = cv2.erode(outline(227, 227).astype(np.uint8), np.ones((15, 15))).astype(bool)
         outside = cv2.dilate(outline(227, 227).astype(np.uint8), np.ones((15, 15))) == 0
         assert np.abs(mixed[inside].astype(int) - photo[inside]).mean() < 2

@@ -26,6 +26,7 @@ from rtstyle.serve.server import Options, Running, serving
 from rtstyle.serve.settings import MOST, as_json, as_query, check_settings, read_query
 from rtstyle.serve.web.guard import MAX_PICTURE
 from rtstyle.serve.web.uploads import AT_ONCE
+from rtstyle.styles import model as style_model
 from rtstyle.styles import paintings
 
 TOKEN = "a-token-that-nobody-guesses"
@@ -284,7 +285,7 @@ def test_a_slider_that_is_dragged_shows_in_every_frame(live: Live) -> None:
     live.make_ready(red)
     for share in range(0, 100, 5):
         live.show({red: share, "mosaic": 100 - share})
-        part, rest = paintings.even_shares([share / 100, 1 - share / 100])
+        part, rest = style_model.even_shares([share / 100, 1 - share / 100])
         want = tuple(part * a + rest * b for a, b in zip(RED, MOSAIC, strict=True))
         assert near(live.colour(), want)
     assert live.picture.settings()["style"] == {red: 0.95, "mosaic": 0.05}

@@ -23,7 +23,8 @@ from rtstyle_export.data import read_picture, to_tensor  # noqa: E402
 from rtstyle_export.export.wct import export_wct, runs_below  # noqa: E402
 from rtstyle_export.export.wct_onnx import load_run  # noqa: E402
 from rtstyle_export.maths.vgg import layer_names  # noqa: E402
-from rtstyle_export.networks.adain import PAPER_PLAN, Encoder, PaperDecoder  # noqa: E402
+from rtstyle_export.networks.adain import PAPER_PLAN, PaperDecoder  # noqa: E402
+from rtstyle_export.networks.encoder import Encoder  # noqa: E402
 from rtstyle_export.networks.wct import LEVELS, WctDecoder, decoder_plan, layer  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.runs.config import AdainConfig  # noqa: E402

@@ -14,11 +14,12 @@ from media import decode, number_of, packets, picture, write_clip
 from PIL import Image as Pil
 
 from rtstyle import stylize_video
-from rtstyle.commands.progress import human_size, parse_time
+from rtstyle.commands.progress import parse_time
 from rtstyle.errors import EngineError, RtstyleError, SinkError, SourceError, StyleError, UsageError
+from rtstyle.files.sizes import human_size
 from rtstyle.jobs.video import VideoReport
 from rtstyle.painting.stylizer import Stylizer
-from rtstyle.pipeline import Progress
+from rtstyle.report import Progress
 from rtstyle.signals import ENDING
 from rtstyle.testing import FakeSource
 
@@ -384,9 +385,9 @@ class TestCommand:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        from rtstyle.jobs import video
+        from rtstyle.jobs import outputs, video
 
-        check = video.check_output
+        check = outputs.check_output
 
         def refuse(source: Path, *others: Any) -> None:
             if source.name == "a.mp4":

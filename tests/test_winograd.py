@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rtstyle_export.maths import winograd
+from rtstyle_export.maths import winograd_build
 from rtstyle_export.maths.winograd import WinogradConv3x3, accelerate, conv3x3, pack_weights
 
 TOLERANCE = 1e-4
 
 native = pytest.mark.skipif(
-    not winograd.available(), reason=f"no native code: {winograd.unavailable_reason()}"
+    not winograd_build.available(), reason=f"no native code: {winograd_build.unavailable_reason()}"
 )
 
 
@@ -149,9 +149,9 @@ def test_pack_weights_shape() -> None:
 
 
 def test_switch_turns_native_code_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(winograd.SWITCH, "0")
-    assert not winograd.available()
-    assert winograd.SWITCH in winograd.unavailable_reason()
+    monkeypatch.setenv(winograd_build.SWITCH, "0")
+    assert not winograd_build.available()
+    assert winograd_build.SWITCH in winograd_build.unavailable_reason()
     conv = _conv(16, 16)
     x = torch.randn(2, 16, 12, 12, requires_grad=True)
     layer = _layer(conv, True)
@@ -160,14 +160,14 @@ def test_switch_turns_native_code_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(y, F.relu(conv(x)))
     y.sum().backward()
     assert x.grad is not None
-    with pytest.raises(RuntimeError, match=winograd.SWITCH):
+    with pytest.raises(RuntimeError, match=winograd_build.SWITCH):
         conv3x3(x, layer.packed_forward())
 
 
 def test_missing_compiler_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", "/nonexistent")
-    function, reason = winograd._native.__wrapped__()
+    function, reason = winograd_build._native.__wrapped__()
     assert function is None
     assert "compiler" in reason
 

@@ -1,4 +1,4 @@
-"""The bounded queues between the stages; the only place with a lock.
+"""The bounded queues between the stages of a run, with the locks that they need.
 
 `FrameQueue` hands items from one producer to any number of consumers and knows two policies.
 `ReorderQueue` puts the results of several workers back into the order in which they were taken.

@@ -1,4 +1,4 @@
-"""Wires source, workers and sinks together; the only file that starts threads.
+"""Wires source, workers and sinks together, and starts the threads of a run.
 
     capture thread ─▶ FrameQueue ─▶ worker threads ─▶ ReorderQueue ─▶ sinks, in the calling thread
 
@@ -13,16 +13,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from rtstyle.errors import UsageError
 from rtstyle.frame import Frame, Image
+from rtstyle.frame_painter import FramePainter, PreparingPainter, paint_one
 from rtstyle.frame_queue import FrameQueue, Policy, ReorderQueue
 from rtstyle.machine import heap
+from rtstyle.report import LATENCIES_KEPT, Progress, Report
 from rtstyle.signals import HANGUP, handled
 from rtstyle.sinks.base import Sink, SinkClosedError
 from rtstyle.sources.base import Source
@@ -32,96 +33,6 @@ POLL = 0.1
 """Seconds between looks at signals and windows while no frame comes."""
 CAPTURE_PATIENCE = 5.0
 """Seconds that a source may take to notice `stop`; a dead network camera is left behind."""
-LATENCIES_KEPT = 1 << 15
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    `total` is the estimated number of frames or None, `elapsed` is in seconds, `written` the bytes
-    in all outputs, `fps` the mean rate since the first frame came out, `latency` the delay of the
-    last frame in seconds, from capture to after the last sink.
-    """
-
-    frames_in: int
-    frames_out: int
-    total: int | None
-    elapsed: float
-    fps: float
-    drops: int
-    written: int
-    latency: float = 0.0
-
-
-@dataclass
-class Report:
-    """What a run did.
-
-    `busy` is the time in seconds that each stage worked, waiting apart, `stylize` summed over
-    its workers. `latency` is p50, p95 and the largest delay in seconds from capture to after the
-    last sink. `seconds` runs from the start of the stages to the last frame, `first_frame` to
-    the first. `counts` tells what the source mended or skipped.
-    """
-
-    frames_in: int = 0
-    frames_out: int = 0
-    drops: Counter[str] = field(default_factory=Counter)
-    counts: Counter[str] = field(default_factory=Counter)
-    busy: dict[str, float] = field(default_factory=dict)
-    latency: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    first_frame: float | None = None
-    stopped: bool = False
-    workers: int = 1
-
-    @property
-    def fps(self) -> float:
-        """Frames out a second, start-up included."""
-        return self.frames_out / self.seconds if self.seconds else 0.0
-
-    @property
-    def steady_fps(self) -> float:
-        """Frames out a second from the first one on, so without start-up and warm-up."""
-        span = self.seconds - (self.first_frame or 0.0)
-        return (self.frames_out - 1) / span if span > 0 and self.frames_out > 1 else self.fps
-
-    @property
-    def slowest_stage(self) -> tuple[str, float]:
-        """The stage that limits the rate, and the FPS that it would reach alone."""
-        share = {
-            name: busy / (self.workers if name == "stylize" else 1)
-            for name, busy in self.busy.items()
-        }
-        if not share:
-            return "", 0.0
-        name = max(share, key=lambda stage: share[stage])
-        return name, self.frames_out / share[name] if share[name] else 0.0
-
-
-@runtime_checkable
-class FramePainter(Protocol):
-    """Paints frames where the moment counts, as in a sweep or under a mask video."""
-
-    def paint_frame(self, frame: Frame) -> Image:
-        """Return the painted picture of a frame."""
-        ...
-
-
-@runtime_checkable
-class PreparingPainter(Protocol):
-    """Paints frames of which something must be found first, in order: a stage of its own.
-
-    The pipeline calls `prepare` for one frame while it paints the one before.
-    """
-
-    def prepare(self, frame: Frame) -> object:
-        """Return what `paint_prepared` takes besides the frame."""
-        ...
-
-    def paint_prepared(self, frame: Frame, found: Any) -> Image:
-        """Return the painted picture of a frame."""
-        ...
 
 
 class Pipeline:
@@ -417,17 +328,6 @@ class Pipeline:
 
         with handled(on_signal):
             yield
-
-
-def paint_one(
-    stylize: Callable[[Image], Image] | FramePainter | PreparingPainter,
-) -> Callable[[Frame], Image]:
-    """Return a function of frames for any kind of painter."""
-    if isinstance(stylize, PreparingPainter):
-        return lambda frame: stylize.paint_prepared(frame, stylize.prepare(frame))
-    if isinstance(stylize, FramePainter):
-        return stylize.paint_frame
-    return lambda frame: stylize(frame.image)
 
 
 @contextmanager

@@ -20,7 +20,9 @@ from rtstyle.styles import paintings as adain
 from rtstyle_export.data import list_pictures
 from rtstyle_export.export.manifest_writer import edit_manifest, file_entry
 from rtstyle_export.maths.vgg import load_vgg
-from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, FastPair, PaperAdain, PaperPair
+from rtstyle_export.networks.adain import PaperAdain, PaperPair
+from rtstyle_export.networks.adain_fast import FastPair
+from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder
 from rtstyle_export.onnx_files.adain import (
     PARTS,
     encoder_hash,

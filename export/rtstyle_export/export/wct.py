@@ -26,7 +26,7 @@ from rtstyle_export.export.wct_onnx import (
     write_decoder,
     write_encoder,
 )
-from rtstyle_export.networks.adain import Encoder
+from rtstyle_export.networks.encoder import Encoder
 from rtstyle_export.networks.wct import LEVELS, CompactLevel5, WctDecoder
 from rtstyle_export.onnx_files.storage import share
 from rtstyle_export.quality.parity import Parity, compare

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.maths.vgg import load_vgg
-from rtstyle_export.networks.adain import WIDTHS, Encoder, conv_indexes
+from rtstyle_export.networks.encoder import WIDTHS, Encoder, conv_indexes
 from rtstyle_export.networks.wct import CODES, LEVELS, CompactLevel5, WctDecoder, layer
 from rtstyle_export.onnx_files.adain import to_picture
 from rtstyle_export.onnx_files.storage import halved, quantized, store_small, write_model

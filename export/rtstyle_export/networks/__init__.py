@@ -1,1 +1,4 @@
-"""Image transformation networks: one paper, one file."""
+"""Image transformation networks: one paper, one file.
+
+Knows nothing of training, files or ONNX.
+"""

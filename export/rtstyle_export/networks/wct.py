@@ -1,7 +1,7 @@
 """Encoders and decoders of universal style transfer, Li et al. 2017.
 
 The encoder of level k is the normalised VGG-19 up to relu k_1 with max pooling
-(`rtstyle_export.networks.adain.Encoder`), its decoder the same layers mirrored. What happens to
+(`rtstyle_export.networks.encoder.Encoder`), its decoder the same layers mirrored. What happens to
 the features between them is in `rtstyle.painting.wct.transform`.
 
 Level 5 also has a compact form, a twentieth of the size, which starts from relu4_1 and ends there.
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rtstyle.errors import TrainingError
-from rtstyle_export.networks.adain import PAPER_PLAN, WIDTHS, PaperDecoder, Plan
+from rtstyle_export.networks.adain import PAPER_PLAN, PaperDecoder, Plan
+from rtstyle_export.networks.encoder import WIDTHS
 from rtstyle_export.networks.layers import upsample_nearest
 
 PLAN_5: Plan = ((512, 512), "up", (512, 512), (512, 512), (512, 512), *PAPER_PLAN)

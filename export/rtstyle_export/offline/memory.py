@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-from rtstyle.commands.progress import human_size
 from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.files.sizes import human_size
 
 FRUGAL_FROM = 8_000_000_000
 """Bytes from which activations are computed twice rather than kept, even if they would fit."""

@@ -25,10 +25,6 @@ from rtstyle_export.maths.losses import relative_distance
 from rtstyle_export.networks.adain import (
     COLOURS,
     COLOURS_EPS,
-    STYLE_LAYERS,
-    Encoder,
-    FastAdain,
-    FastPair,
     PaperAdain,
     PaperPair,
     by_layer,
@@ -36,6 +32,8 @@ from rtstyle_export.networks.adain import (
     painting_statistics,
     recolour,
 )
+from rtstyle_export.networks.adain_fast import FastAdain, FastPair
+from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder
 from rtstyle_export.networks.realtime import (
     fold_unshuffle,
     fold_upsample,

@@ -25,7 +25,7 @@ from rtstyle_export.maths.functional import (
     statistics_distance,
 )
 from rtstyle_export.maths.vgg import load_vgg
-from rtstyle_export.networks.adain import STYLE_LAYERS, Encoder, mean_activations
+from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder, mean_activations
 
 Picture: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) RGB."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rtstyle.engines import EngineOptions, open_engine
 from rtstyle.engines.base import read_model
 from rtstyle.engines.onnxrt import open_session
-from rtstyle_export.networks.adain import STYLE_LAYERS
+from rtstyle_export.networks.encoder import STYLE_LAYERS
 from rtstyle_export.onnx_files.adain import SIDE, RefineNet, RegionsNet, VggNet
 from rtstyle_export.quality.parity import Parity, compare
 

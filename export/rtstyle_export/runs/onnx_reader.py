@@ -17,7 +17,9 @@ from torch import Tensor
 from rtstyle.engines.base import read_model
 from rtstyle.errors import TrainingError
 from rtstyle_export.maths.vgg import VGG
-from rtstyle_export.networks.adain import Encoder, FastPair, PaperDecoder, conv_indexes
+from rtstyle_export.networks.adain import PaperDecoder
+from rtstyle_export.networks.adain_fast import FastPair
+from rtstyle_export.networks.encoder import Encoder, conv_indexes
 from rtstyle_export.networks.johnson import SIZES
 from rtstyle_export.networks.realtime import unfold_unshuffle, unfold_upsample
 from rtstyle_export.networks.wct import LEVELS, WctDecoder

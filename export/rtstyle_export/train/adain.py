@@ -15,17 +15,9 @@ from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
 from rtstyle_export.maths.losses import AdainLoss, Blends
 from rtstyle_export.maths.stability import draw_change, stability_loss
 from rtstyle_export.maths.vgg import VGG, load_vgg
-from rtstyle_export.networks.adain import (
-    STYLE_LAYERS,
-    Encoder,
-    FastPair,
-    PaperPair,
-    blend,
-    by_layer,
-    mean_activations,
-    normalised,
-    painting_statistics,
-)
+from rtstyle_export.networks.adain import PaperPair, blend, by_layer, painting_statistics
+from rtstyle_export.networks.adain_fast import FastPair
+from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder, mean_activations, normalised
 from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, scales_of, without_scales
 from rtstyle_export.runs.config import AdainConfig, WctConfig
 from rtstyle_export.runs.loop import BatchLoop, Machine

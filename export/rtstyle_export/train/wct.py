@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
 from rtstyle_export.maths.vgg import load_vgg
-from rtstyle_export.networks.adain import Encoder, mean_activations
+from rtstyle_export.networks.encoder import Encoder, mean_activations
 from rtstyle_export.networks.wct import WctDecoder, layer
 from rtstyle_export.onnx_files.storage import quantized, rounded
 from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, scales_of, without_scales

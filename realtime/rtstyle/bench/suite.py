@@ -13,7 +13,7 @@ from rtstyle.bench import runner
 from rtstyle.bench.clips import SAMPLE_FRAMES, check_clip, prepare_clip, repeat_clip
 from rtstyle.bench.figures import Figure, efficiency, growth, medians, percentile, slowest
 from rtstyle.errors import UsageError
-from rtstyle.styles import manifest, paintings
+from rtstyle.styles import manifest, model
 from rtstyle.styles.spec import parse_style
 
 DEFAULT_RESOLUTIONS = ((640, 480), (1280, 720))
@@ -124,7 +124,7 @@ def check(settings: Settings) -> None:
     for width, height in settings.resolutions:
         check_clip(width, height, settings.frames)
     for size in (*settings.sizes, *settings.network_only):
-        paintings.resolve(settings.style, size)
+        model.resolve(settings.style, size)
 
 
 def run(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Result:

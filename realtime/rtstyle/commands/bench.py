@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtstyle.commands.bench_johnson import johnson
-from rtstyle.commands.options import JsonFile
-from rtstyle.commands.style_help import PRECISION_HELP
+from rtstyle.commands.options import PRECISION_HELP, JsonFile
 from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtstyle.commands.offline.options import missing_torch
 from rtstyle.commands.options import JsonFile
 from rtstyle.errors import UsageError
-from rtstyle.jobs.still import missing_torch
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rtstyle.sources.cameras.camera_list import CameraInfo, Mode
+    from rtstyle.sources.cameras.info import CameraInfo, Mode
 
 
 def register(app: typer.Typer) -> None:

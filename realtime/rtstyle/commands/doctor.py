@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rtstyle.doctor.checks import Check
+    from rtstyle.doctor.check import Check
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +19,8 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what works on this machine and what is missing. Exit 1 if videos cannot be painted."""
-    from rtstyle.doctor.checks import examine, works
+    from rtstyle.doctor.check import works
+    from rtstyle.doctor.checks import examine
 
     checks = examine()
     able = works(checks)

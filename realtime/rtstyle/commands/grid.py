@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from rtstyle.commands.options import SCALE_HELP
 from rtstyle.commands.photo_notes import read_photo
-from rtstyle.commands.style_help import SCALE_HELP
 
 
 def register(app: typer.Typer) -> None:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtstyle.commands.photo_notes import tell_left_out
-from rtstyle.commands.style_help import (
+from rtstyle.commands.options import (
     MASK_HELP,
     MATCH_HELP,
     PRECISION_HELP,
@@ -17,6 +16,7 @@ from rtstyle.commands.style_help import (
     SIZE_HELP,
     STYLE_HELP,
 )
+from rtstyle.commands.photo_notes import tell_left_out
 from rtstyle.errors import RtstyleError, UsageError
 
 

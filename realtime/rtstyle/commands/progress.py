@@ -11,22 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from rtstyle.files.sizes import human_size
 from rtstyle.styles.fit import watched
 
 if TYPE_CHECKING:
-    from rtstyle.pipeline import Progress
+    from rtstyle.report import Progress
 
-MEGABYTE = 1_000_000
 LEAST_FPS, MOST_FPS = Fraction(1, 10), 1000
-
-
-def human_size(count: int) -> str:
-    """Return a number of bytes for people: `340 kB`, `4.2 MB`, `1.30 GB`."""
-    if count < MEGABYTE:
-        return f"{max(count, 0) / 1000:.0f} kB"
-    if count < 1000 * MEGABYTE:
-        return f"{count / MEGABYTE:.1f} MB"
-    return f"{count / MEGABYTE / 1000:.2f} GB"
 
 
 def parse_time(text: str) -> float:

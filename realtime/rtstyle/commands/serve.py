@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtstyle.commands.style_help import PRECISION_HELP, SCALE_HELP, STYLE_HELP
+from rtstyle.commands.options import PRECISION_HELP, SCALE_HELP, STYLE_HELP
 from rtstyle.errors import MissingExtraError
 
 if TYPE_CHECKING:

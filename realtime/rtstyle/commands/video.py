@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtstyle.commands.photo_notes import tell_left_out
-from rtstyle.commands.style_help import (
+from rtstyle.commands.options import (
     MASK_HELP,
     MATCH_HELP,
     PRECISION_HELP,
@@ -20,25 +19,15 @@ from rtstyle.commands.style_help import (
     SIZE_HELP,
     STYLE_HELP,
 )
-from rtstyle.errors import RtstyleError, SourceError, UsageError
+from rtstyle.commands.photo_notes import tell_left_out
+from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.files.names import STDIN, read_name, shown_name
+from rtstyle.jobs.outputs import list_videos, output_names
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
     from rtstyle.jobs.video import VideoReport
-
-VIDEO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("264", "265", "3gp", "apng", "asf", "avi", "flv", "gif", "h264", "hevc", "m2ts", "m4v"),
-        *("mjpeg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "ts", "vob", "webm"),
-        *("wmv", "y4m"),
-    )
-)
-"""What counts as a video in a folder; single files are judged by their content."""
-KEPT_SUFFIXES = frozenset((".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"))
-"""Kinds that several inputs keep in the output folder; the others become .mp4."""
 
 
 def register(app: typer.Typer) -> None:
@@ -133,7 +122,7 @@ def video(
     """Paint a video, several, or a folder of them, with their sound."""
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle video IN... OUT")
-    from rtstyle.jobs.video import input_files
+    from rtstyle.jobs.outputs import input_files
 
     inputs, output = [read_name(text) for text in paths[:-1]], read_output(paths[-1])
     options: dict[str, Any] = {
@@ -263,36 +252,6 @@ def named(video: Path | str) -> Path:
     return Path("stdin.mkv" if video == STDIN else re.sub(r'[\\/:*?"<>|]', "_", shown_name(video)))
 
 
-def list_videos(folder: Path) -> list[Path]:
-    """Return the videos of a folder, or the folder itself if it holds pictures only."""
-    # Hidden are what macOS notes of a file (._clip.mp4), and an output that is not done yet.
-    seen = (f for f in folder.iterdir() if not f.name.startswith("."))
-    videos = sorted(f for f in seen if f.suffix.lower() in VIDEO_SUFFIXES and f.is_file())
-    if videos:
-        return videos
-    from rtstyle.sources.images import list_images
-
-    if list_images(folder):
-        return [folder]
-    raise SourceError(f"{folder} holds no video and no picture.", "", "Name another folder.")
-
-
-def output_names(videos: list[Path]) -> list[str]:
-    """Return the names of painted videos: the same kind where it can be written, else .mp4.
-
-    `clip.avi` beside `clip.mp4` becomes `clip_avi.mp4`. Raises `UsageError` for equal names.
-    """
-    plain = [v.name if v.suffix.lower() in KEPT_SUFFIXES else f"{v.stem}.mp4" for v in videos]
-    chosen = [
-        name if plain.count(name) == 1 or name == v.name else f"{v.stem}_{v.suffix[1:]}.mp4"
-        for v, name in zip(videos, plain, strict=True)
-    ]
-    for name in chosen:
-        if chosen.count(name) > 1:
-            raise UsageError(f"Two videos would become {name}.", "", "Paint them one by one.")
-    return chosen
-
-
 def make_folder(folder: Path) -> None:
     """Make the output folder of several videos. Raises `UsageError` if that cannot be."""
     from rtstyle.sinks.video_file import CONTAINERS
@@ -309,7 +268,8 @@ def make_folder(folder: Path) -> None:
 
 def run_one(source: Path | str, target: Path, options: dict[str, Any]) -> VideoReport:
     """Paint one video with a progress bar, and print what became of it."""
-    from rtstyle.commands.progress import Bar, human_size
+    from rtstyle.commands.progress import Bar
+    from rtstyle.files.sizes import human_size
     from rtstyle.jobs.video import stylize_video
     from rtstyle.sinks.pipe import is_pipe_output
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from rtstyle.commands.style_help import (
+from rtstyle.commands.options import (
     MASK_HELP,
     MATCH_HELP,
     PRECISION_HELP,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rtstyle.live.bank import StyleBank
     from rtstyle.live.look import Look, Only
     from rtstyle.live.session import LiveSession
-    from rtstyle.pipeline import Report
+    from rtstyle.report import Report
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.video_file import SoundInput
     from rtstyle.sources.base import Source
@@ -105,7 +105,8 @@ def webcam(
     from rtstyle.sinks.recorder import RecorderSink
     from rtstyle.sources import open_camera
     from rtstyle.styles.manifest import DEFAULT_STYLE, names_with
-    from rtstyle.styles.paintings import check_scale, resolve
+    from rtstyle.styles.model import resolve
+    from rtstyle.styles.paintings import check_scale
 
     names = style or [DEFAULT_STYLE]
     check_folder(folder)

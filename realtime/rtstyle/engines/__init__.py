@@ -1,4 +1,7 @@
-"""Engines: models on a device, opened by `open_engine` and `open_engines`."""
+"""Engines: models on a device, opened by `open_engine` and `open_engines`.
+
+Knows nothing of styles, of files of pictures, or of what a model paints.
+"""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def blank_canvas(engine: Engine, batch: Batch) -> dict[str, NDArray[np.uint8]] |
     """Return an empty canvas for pictures (N, H, W, 3) if the engine takes one."""
     if "canvas" not in engine.extras:
         return None
-    from rtstyle.painting.canvas import empty
+    from rtstyle.engines.canvas import empty
 
     return empty((batch.shape[1], batch.shape[2])).feeds()
 

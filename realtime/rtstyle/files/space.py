@@ -15,8 +15,8 @@ from pathlib import Path
 
 import av.error
 
-from rtstyle.commands.progress import human_size
 from rtstyle.errors import SinkError
+from rtstyle.files.sizes import human_size
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of the system that mean: no more of this file."""

@@ -11,7 +11,7 @@ from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.jobs.sheet import shrink
 from rtstyle.painting.stylizer import Stylizer
-from rtstyle.styles import paintings
+from rtstyle.styles import model, paintings
 from rtstyle.styles.spec import Mixture, as_mixture, mixture
 
 GAP, CORNER = 6, 0.6
@@ -49,10 +49,8 @@ def blend_grid(
         for down in np.linspace(0, 1, steps):
             row = []
             for across in np.linspace(0, 1, steps):
-                numbers = paintings.blend(
-                    between(ends, float(down), float(across)), size, style_scale
-                )
-                stylizer.model = paintings.Model(files, numbers[None])
+                numbers = model.blend(between(ends, float(down), float(across)), size, style_scale)
+                stylizer.model = model.Model(files, numbers[None])
                 row.append(stylizer(small))
             rows.append(row)
     return compose(rows, [corner_picture(end, small.shape[0]) for end in ends])

@@ -4,49 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import typer
-
-from rtstyle.errors import MissingExtraError, UsageError
+from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
     from rtstyle.frame import Image
-    from rtstyle_export.offline.pyramid import Outcome
 
 METHODS = ("gatys", "wct")
 
 KEEP_COLOR = ("luminance", "match")
 """Two ways to keep a photo's colours, Gatys et al. 2016b: sections 3.2 and 3.1."""
 
-EXTRA = "pip install 'rtstyle[train]'"
 
 Paintings: TypeAlias = "list[tuple[Image, float]]"
 """Paintings (H, W, 3) uint8 RGB with weights."""
-
-# Options that several commands have.
-VggWeights = Annotated[
-    Path | None,
-    typer.Option(help="Local safetensors file of VGG-19; default: torchvision's download."),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Precision = Annotated[str, typer.Option(help="Of gatys: auto, fp32 or bf16.")]
-Threads = Annotated[int, typer.Option(help="CPU threads; 0: all.", min=0)]
-Seed = Annotated[int, typer.Option(help="Of the noise.")]
-Iterations = Annotated[
-    int,
-    typer.Option(
-        help="Evaluations of the objective at the coarsest size; each finer one has half as many.",
-        min=1,
-    ),
-]
-Preview = Annotated[Path | None, typer.Option(help="File for the picture so far.")]
-PreviewEvery = Annotated[int, typer.Option(help="Evaluations between previews.", min=1)]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on where Ctrl-C or a crash ended the same command.")
-]
-Quality = Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")]
 
 
 def check_method(method: str) -> None:
@@ -62,11 +34,6 @@ def refuse_strangers(method: str, **options: object) -> None:
         raise UsageError(
             f"--{name.replace('_', '-')} belongs to --method {other}.", "", "Leave it out."
         )
-
-
-def missing_torch(error: ImportError) -> MissingExtraError:
-    """Return the error for a command that needs PyTorch."""
-    return MissingExtraError("This needs PyTorch.", str(error), EXTRA)
 
 
 def read_paintings(text: str) -> Paintings:
@@ -134,36 +101,3 @@ def grey(image: Image) -> Image:
 
     light = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.cvtColor(light, cv2.COLOR_GRAY2RGB), np.uint8)
-
-
-def check_target(
-    source: Path,
-    output: Path,
-    state: Path,
-    *,
-    overwrite: bool,
-    resume: bool,
-    read: Sequence[Path] = (),
-) -> None:
-    """Raise if `output` must not be written; a run that goes on may replace its own picture.
-
-    `read` are the pictures that are read beside `source`.
-    """
-    from rtstyle.jobs.image import check_output
-
-    # Not for the preview of the same run.
-    if state.is_file() and not resume and state.name.startswith(output.stem):
-        typer.echo(f"note: {state} is of a run that was cut short; --resume goes on.", err=True)
-    mine = overwrite or (resume and state.is_file())
-    check_output(source, output, overwrite=mine, read=read)
-
-
-def conclude(outcome: Outcome | None, output: Path) -> None:
-    """Tell how a run ended; exit with 130 if it was stopped."""
-    if outcome is not None and outcome.pause is None:
-        height, width = outcome.image.shape[:2]
-        typer.echo(f"{output}  {width}x{height}  objective {outcome.values[-1]:.4f}")
-        return
-    then = " The same command with --resume goes on." if outcome is not None else ""
-    typer.echo(f"Stopped. {output} is the best so far.{then}")
-    raise typer.Exit(130)

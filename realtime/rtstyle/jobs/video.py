@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from rtstyle.errors import UsageError
 from rtstyle.files.names import read_name
 from rtstyle.jobs.mask_video import MovingMask, is_video
-from rtstyle.media.color import resize
+from rtstyle.jobs.outputs import check_output, keep_what_is_read
+from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter
 from rtstyle.media.container import Media, as_media
-from rtstyle.media.yuv import BLACK, Colour, over
-from rtstyle.pipeline import Pipeline, Progress, Report
+from rtstyle.media.yuv import BLACK, Colour
+from rtstyle.pipeline import Pipeline
+from rtstyle.report import Progress, Report
 from rtstyle.sinks import open_output
 from rtstyle.sinks.encoding.alpha import keeps_alpha
 from rtstyle.sinks.pipe import check_format
@@ -25,10 +27,7 @@ from rtstyle.sources.video_file import VideoFileSource
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from rtstyle.frame import Frame, Image
     from rtstyle.media.spherical import Spherical
-    from rtstyle.painting.canvas import Motion
-    from rtstyle.painting.coherence import CoherentPainter
     from rtstyle.painting.stylizer import Stylizer
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.tracks.stream_copy import StreamCopier
@@ -226,171 +225,6 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-class VideoPainter:
-    """Paints the frames of a clip of `total` frames, and remembers the size of what came out.
-
-    A sweep advances with the frames; `mask` gives each frame its regions. What is transparent is
-    laid over `background`, or left to the sink where that is None.
-    """
-
-    def __init__(
-        self,
-        stylizer: Stylizer,
-        total: int | None = None,
-        mask: MovingMask | None = None,
-        side_by_side: bool = False,
-        sweep: bool = False,
-        background: Colour | None = None,
-    ) -> None:
-        self._background = background
-        self._stylizer, self._mask, self._beside = stylizer, mask, side_by_side
-        self._sweep = sweep
-        self._last = max(1, (total or 1) - 1)
-        self.width = self.height = 0
-
-    def paint_frame(self, frame: Frame) -> Image:
-        """Paint one frame."""
-        moment: dict[str, Any] = {}
-        if self._mask is not None:
-            moment["mask"] = self._mask.at(frame)
-        if self._sweep:
-            moment["at"] = min(1.0, frame.index / self._last)
-        return self.completed(frame, self._stylizer(frame.image, **moment))
-
-    def scaled(self, frame: Frame) -> Image:
-        """Return the picture of a frame at the size at which it is painted."""
-        return self._stylizer.scale(frame.image)
-
-    def finished(self, frame: Frame, image: Image, painted: Image) -> Image:
-        """Return a frame whose network's picture is `painted`, with all that is done after it."""
-        mask = None if self._mask is None else self._mask.at(frame)
-        weights = self._stylizer.weights(image, mask)
-        return self.completed(frame, self._stylizer.finish(image, painted.copy(), weights))
-
-    def completed(self, frame: Frame, painted: Image) -> Image:
-        """Lay a painted frame over the background, or beside the original, where that is asked."""
-        original = frame.image
-        if frame.alpha is not None and self._background is not None:
-            painted = over(painted, resize(frame.alpha, *painted.shape[:2]), self._background)
-            original = over(original, frame.alpha, self._background)
-        if self._beside:
-            painted = beside(original, painted)
-        self.height, self.width = painted.shape[:2]
-        return painted
-
-
-class CoherentVideoPainter:
-    """Paints the frames of a clip in order, with a network that sees what it has painted."""
-
-    def __init__(self, painter: VideoPainter, coherent: CoherentPainter) -> None:
-        self._painter, self._coherent = painter, coherent
-
-    @property
-    def width(self) -> int:
-        """Columns of the pictures that came out."""
-        return self._painter.width
-
-    @property
-    def height(self) -> int:
-        """Rows of the pictures that came out."""
-        return self._painter.height
-
-    def prepare(self, frame: Frame) -> tuple[Image, Motion]:
-        """Scale a frame, and find what moved in it."""
-        image = self._painter.scaled(frame)
-        return image, self._coherent.prepare(image, frame.index)
-
-    def paint_prepared(self, frame: Frame, found: tuple[Image, Motion]) -> Image:
-        """Paint a frame over what was painted before."""
-        image, motion = found
-        return self._painter.finished(frame, image, self._coherent.paint(image, motion))
-
-
-def beside(image: Image, painted: Image) -> Image:
-    """Return the painted picture with the original, at its size, to the left."""
-    import numpy as np
-
-    return np.hstack([resize(image, *painted.shape[:2]), painted])
-
-
-def check_output(source: Path | None, output: Path, overwrite: bool) -> None:
-    """Raise `UsageError` if the output is the input, or exists and may not be replaced.
-
-    `source` is None for what is no file. The pictures that a folder or a pattern means count one
-    by one.
-    """
-    if source is not None and source.exists() and output.exists() and output.samefile(source):
-        raise UsageError(
-            f"{output} is both input and output.", "It would be lost.", "Choose another name."
-        )
-    if source is None:
-        beside = False
-    else:
-        beside = open_by_pattern(source) and output.resolve() == source.parent.resolve()
-    if output.is_dir() and beside:
-        raise UsageError(
-            f"{output} holds the input pictures.", "", "Choose another folder for the output."
-        )
-    old = existing_outputs(output)
-    read = [] if source is None else input_files(source)
-    if old and {file_key(file) for file in old} & {file_key(file) for file in read}:
-        raise UsageError(
-            f"{output} names input pictures.", "They would be lost.", "Choose another name."
-        )
-    if old and not overwrite:
-        raise UsageError(f"{old[0]} exists already.", "", "Add --overwrite, or choose a new name.")
-
-
-def keep_what_is_read(
-    output: Path,
-    style: str | Sequence[str],
-    mask: str | Path | None = None,
-    sweep: str | None = None,
-) -> None:
-    """Raise `UsageError` if the output would replace a painting or the mask of its own run."""
-    from rtstyle.jobs.image import loss, pictures_of
-
-    styles = [style] if isinstance(style, str) else style
-    read = pictures_of(styles, sweep=sweep) + ([] if mask is None else input_files(Path(mask)))
-    keys = {file_key(file) for file in read}
-    for file in existing_outputs(output):
-        if file_key(file) in keys:
-            raise loss(file)
-
-
-def existing_outputs(output: Path) -> list[Path]:
-    """Return the files that writing to `output`, a file, a folder or a pattern, may replace."""
-    from rtstyle.sinks.images import existing_pictures, is_pattern
-
-    if output.is_dir() or is_pattern(output):
-        return existing_pictures(output)
-    return [output] if output.exists() else []
-
-
-def input_files(source: Path) -> list[Path]:
-    """Return the pictures that a source reads, or the source itself if it is one file."""
-    from rtstyle.sources.images import list_images
-
-    return list_images(source) if source.is_dir() or open_by_pattern(source) else [source]
-
-
-def open_by_pattern(source: Path) -> bool:
-    """Say whether the source is pictures named by a pattern."""
-    from rtstyle.sources.images import is_image_pattern
-
-    return is_image_pattern(source) and not source.is_file()
-
-
-def file_key(file: Path) -> tuple[int, int] | Path:
-    """Return what two names of one file share."""
-    try:
-        status = file.stat()
-    except FileNotFoundError:
-        # A link that leads nowhere has but its name.
-        return file
-    return status.st_dev, status.st_ino
 
 
 def kept_sphere(

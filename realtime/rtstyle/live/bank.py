@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable, MutableMapping
-from contextlib import suppress
+from collections.abc import Iterable
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,13 +15,16 @@ from rtstyle.closeable import Closing
 from rtstyle.engines import Engine
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
+from rtstyle.live.fitting import forget_oldest, is_of, paintings_of
 from rtstyle.machine.heap import give_back
+from rtstyle.machine.scheduling import lowest_priority
 from rtstyle.media.color import Colours
 from rtstyle.painting.masks import Weights
+from rtstyle.styles import model as style_model
 from rtstyle.styles import paintings
-from rtstyle.styles.spec import are_networks, as_mixture, is_network, parse_style
+from rtstyle.styles.spec import is_network
 
-Model: TypeAlias = tuple[paintings.Styles, str]
+Model: TypeAlias = tuple[style_model.Styles, str]
 """Style, or one for each region of a mask, and network size."""
 Rough: TypeAlias = tuple[str, str, float, Colours | None]
 """A picture as style that is not fitted yet: file, network size, scale and colours."""
@@ -34,8 +33,6 @@ Shape: TypeAlias = tuple[int, int]
 
 CAPACITY = 16
 """Engines kept; the one that was not used for longest goes first."""
-KNOWN = 256
-"""Styles whose model file and statistics are remembered, or what kept them from being made."""
 GAP = 0.3
 """Seconds between two models that nobody waits for yet: making one ready takes every core."""
 
@@ -67,7 +64,7 @@ class StyleBank(Closing):
         self._capacity = max(1, capacity)
         # Pictures as styles share one engine: only the statistics that it is fed differ.
         self._engines: OrderedDict[tuple[Path, ...], Engine] = OrderedDict()
-        self._known: OrderedDict[Model, paintings.Model] = OrderedDict()
+        self._known: OrderedDict[Model, style_model.Model] = OrderedDict()
         self._encoded: dict[Model, None] = {}
         self._warm: set[tuple[tuple[Path, ...], Shape]] = set()
         self._failed: dict[tuple[Model, Shape], RtstyleError] = {}
@@ -83,7 +80,7 @@ class StyleBank(Closing):
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def engine(self, style: paintings.Styles, size: str) -> Engine:
+    def engine(self, style: style_model.Styles, size: str) -> Engine:
         """Return the engine of a model, opened now if need be.
 
         Raises `StyleError`, `UsageError`, `DeviceError` or `EngineError`.
@@ -107,7 +104,7 @@ class StyleBank(Closing):
                 give_back()
         return engine
 
-    def resolve(self, style: paintings.Styles, size: str) -> paintings.Model:
+    def resolve(self, style: style_model.Styles, size: str) -> style_model.Model:
         """Return the file of a style and what it is fed; a new picture is encoded now."""
         key = (style, size)
         with self._changed:
@@ -124,7 +121,7 @@ class StyleBank(Closing):
         # Asked first: what is fitted between the two is then fitted once more, from memory.
         rough = [(name, size, scale, own) for name in parts]
         rough = [painting for painting in rough if paintings.is_rough(*painting)]
-        model = paintings.resolve(style, size, scale, own, rough=True)
+        model = style_model.resolve(style, size, scale, own, rough=True)
         if rough:
             give_back()  # of what encoded a picture
         with self._changed:
@@ -148,11 +145,11 @@ class StyleBank(Closing):
             self._encoded.clear()
             self._rough.clear()
 
-    def mixes(self, style: paintings.Styles, size: str) -> bool:
+    def mixes(self, style: style_model.Styles, size: str) -> bool:
         """Tell whether the network of a style mixes in the strength itself, in its features."""
         return self.resolve(style, size).statistics is not None
 
-    def ready(self, style: paintings.Styles, size: str, shape: Shape) -> bool:
+    def ready(self, style: style_model.Styles, size: str, shape: Shape) -> bool:
         """Tell whether `paint` will be quick for this model and picture size.
 
         A new blend of paintings that are encoded is mixed now, in less than a millisecond: a
@@ -169,7 +166,7 @@ class StyleBank(Closing):
         with self._changed:
             return self._is_warm(key)
 
-    def _is_at_hand(self, style: paintings.Styles, size: str) -> bool:
+    def _is_at_hand(self, style: style_model.Styles, size: str) -> bool:
         """Tell whether all paintings of a blend are encoded."""
         try:
             parts = paintings_of(style)
@@ -207,7 +204,7 @@ class StyleBank(Closing):
     def paint(
         self,
         image: Image,
-        style: paintings.Styles,
+        style: style_model.Styles,
         size: str,
         strength: float = 1.0,
         weights: Weights | None = None,
@@ -330,34 +327,3 @@ class StyleBank(Closing):
                 return None
             self._current = queue.popleft()
             return self._current
-
-
-def forget_oldest(known: MutableMapping[Any, Any]) -> None:
-    """Drop what was put in first until `KNOWN` items are left."""
-    for oldest in list(islice(known, max(0, len(known) - KNOWN))):
-        del known[oldest]
-
-
-def lowest_priority() -> None:
-    """Let every other thread go first, where the system knows priorities of threads."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-
-
-def is_of(style: paintings.Styles, name: str) -> bool:
-    """Return True if a style is mixed of a picture, or of one whose file has gone meanwhile."""
-    try:
-        return name in paintings_of(style)
-    except RtstyleError:
-        return True
-
-
-def paintings_of(style: paintings.Styles) -> list[str]:
-    """Return the pictures and built-in paintings that a style is mixed of; none for networks."""
-    if are_networks(style):
-        return []
-    if not isinstance(style, str):
-        return [name for one in style for name, _ in as_mixture(one).parts]
-    found = parse_style(style)
-    return [] if isinstance(found, str) else [name for name, _ in found.parts]

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-import numpy as np
-
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
-from rtstyle.media.color import blend, blend_linear, resize, with_chroma_of
+from rtstyle.painting.finish import finish
 from rtstyle.styles import manifest
-from rtstyle.styles.paintings import Styles
+from rtstyle.styles.model import Styles
 
 Only: TypeAlias = Literal["all", "background", "person"]
 ONLY: tuple[Only, ...] = ("all", "background", "person")
@@ -60,28 +58,13 @@ class Look:
             return height, width
         return self.height, max(16, 2 * round(width * self.height / height / 2))
 
-
-def finish(source: Image, painted: Image, look: Look, mask: Image | None = None) -> Image:
-    """Apply all of `look` but style and size to what the network made of `source`.
-
-    `source` is (H, W, 3) uint8; `painted` likewise, of any size, and may be written into. `mask`
-    is (H, W) uint8, 255 where the painting shall show.
-    """
-    height, width = source.shape[:2]
-    painted = np.ascontiguousarray(resize(painted, height, width))
-    if look.keep_color:
-        painted = with_chroma_of(source, painted)
-    if look.strength < 1.0:
-        painted = blend(source, painted, look.strength)
-    if mask is not None:
-        painted = masked(source, painted, mask)
-    if look.split:
-        middle = width // 2
-        painted[:, middle:] = source[:, middle:]
-        painted[:, max(0, middle - 1) : middle + 1] = 255
-    return painted
-
-
-def masked(source: Image, painted: Image, mask: Image) -> Image:
-    """Return `painted` where `mask` (H, W) uint8 is 255, `source` where it is 0, mixed between."""
-    return blend_linear(painted, source, mask.astype(np.float32) * np.float32(1 / 255))
+    def finish(self, source: Image, painted: Image, mask: Image | None = None) -> Image:
+        """Apply all but style and size to what the network made of `source`; see `finish`."""
+        return finish(
+            source,
+            painted,
+            strength=self.strength,
+            keep_color=self.keep_color,
+            split=self.split,
+            mask=mask,
+        )

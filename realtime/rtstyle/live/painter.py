@@ -13,7 +13,7 @@ import numpy as np
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
 from rtstyle.live.bank import StyleBank
-from rtstyle.live.look import Look, finish
+from rtstyle.live.look import Look
 from rtstyle.live.rate import RateController
 from rtstyle.media.color import resize
 from rtstyle.painting.masks import StillMask
@@ -110,7 +110,7 @@ class Studio:
         mask = self._mask(source, look)
         if self._bank.mixes(*look.model):
             look = replace(look, strength=1.0)
-        return finish(source, painted, look, mask)
+        return look.finish(source, painted, mask)
 
     def _mask(self, source: Image, look: Look) -> Image | None:
         """Return where to paint, None for everywhere."""

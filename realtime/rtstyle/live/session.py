@@ -9,10 +9,11 @@ from pathlib import Path
 
 from rtstyle.errors import RtstyleError
 from rtstyle.live.bank import Shape, StyleBank
+from rtstyle.live.keys import KEYS
 from rtstyle.live.look import ONLY, Look
 from rtstyle.live.painter import Studio
 from rtstyle.media.picture import Picture, write_picture
-from rtstyle.pipeline import Progress
+from rtstyle.report import Progress
 from rtstyle.sinks.recorder import RecorderSink
 from rtstyle.styles.spec import as_mixture, is_file, mixture, parse_style, split_blend
 
@@ -235,6 +236,10 @@ class LiveSession:
         if self._recorder.recording is not None:
             lines.append(f"REC {self._recorder.recording.name}")
         return lines
+
+    def help(self) -> list[tuple[str, str]]:
+        """Return each key of the window and what it does."""
+        return [(key.shown, key.does) for key in KEYS]
 
     def note(self) -> str:
         """Return the message of the moment, or ''."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,3 +36,10 @@ def ordinary_scheduling() -> Iterator[None]:
 
 def _threads() -> set[int]:
     return {int(task.name) for task in _TASKS.iterdir()}
+
+
+def lowest_priority() -> None:
+    """Let every other thread go first, where the system knows priorities of threads."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)

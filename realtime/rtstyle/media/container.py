@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import av
 import av.error
+from av.stream import Disposition
 
 from rtstyle.errors import SourceError
 from rtstyle.files.names import STDIN, as_file, is_address, not_there, shown_name, without_password
@@ -224,3 +227,31 @@ def open_address(address: str) -> Any:
             f"{shown} is too large.", f"It has {size >> 30} GiB, {MOST_BYTES >> 30} may be read."
         )
     return container
+
+
+def pick_video_stream(container: Any, name: object) -> Any:
+    """Return the best moving picture of a container; a cover picture does not count."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    best = container.streams.best("video")
+    if best in streams:
+        streams.insert(0, best)
+    for stream in streams:
+        if stream.codec_context is not None:
+            return stream
+    has = "only sound" if container.streams.audio else "no picture and no sound"
+    container.close()
+    raise SourceError(f"{name} holds no video.", f"It has {has}.", "Choose a file with pictures.")
+
+
+def promised_end(stream: Any, container: Any) -> Fraction | None:
+    """Return the moment in seconds at which the picture ends by the header, or None."""
+    begins = (stream.start_time or 0) * stream.time_base
+    if stream.duration:
+        return Fraction(begins + stream.duration * stream.time_base)
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag:
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
+    # Sound may go on after the picture, so the length of all tells nothing then.
+    if container.duration and len(container.streams) == 1:
+        return Fraction(begins) + Fraction(container.duration, av.time_base)
+    return None

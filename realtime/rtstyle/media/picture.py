@@ -15,7 +15,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +23,15 @@ from rtstyle.files.names import not_there
 from rtstyle.files.temporary import replacing
 from rtstyle.frame import Image
 from rtstyle.media.feed import is_pipe, read_pipe
-from rtstyle.media.picture_file import HEIF_SUFFIXES, JPEG_SUFFIXES, decode, is_transparent, opened
+from rtstyle.media.picture_file import (
+    HEIF_SUFFIXES,
+    JPEG_SUFFIXES,
+    check_levels,
+    decode,
+    hide_transparent,
+    is_transparent,
+    opened,
+)
 
 if TYPE_CHECKING:
     from PIL import Image as Pil
@@ -69,7 +76,6 @@ _TURNS = {
 
 STRIP = 256
 """Rows that are converted at once, so that no second picture lies beside the first."""
-DEPTHS = "its values are not 8 or 16 bits of grey or colour"
 
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 
@@ -187,16 +193,6 @@ def _turned(picture: Picture, turn: tuple[int, bool]) -> Picture:
     return replace(picture, rgb=upright(picture.rgb), alpha=alpha)
 
 
-def check_levels(image: Pil.Image) -> None:
-    """Raise `ValueError` for grey values that are neither 8 nor 16 bits."""
-    if image.mode.startswith("F"):
-        raise ValueError(DEPTHS)
-    if image.mode.startswith("I"):
-        low, high = (float(str(level)) for level in image.getextrema())
-        if low < 0 or high > 65535:
-            raise ValueError(DEPTHS)
-
-
 def _eight_bit(image: Pil.Image) -> Pil.Image:
     """Return deep greyscale as 8 bits; Pillow reads other deep pictures as 8 bits itself."""
     from PIL import Image as Pil
@@ -239,17 +235,6 @@ def _srgb() -> Any:
     from PIL import ImageCms
 
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-
-
-def hide_transparent(rgb: Image, alpha: NDArray[np.uint8], least: int = 1) -> None:
-    """Give pixels of `rgb` whose `alpha` is below `least` the mean visible colour, in place.
-
-    They often hold leftovers, which would enter the network's statistics.
-    """
-    seen = np.where(alpha >= least, np.uint8(255), np.uint8(0))
-    if seen.any() and not seen.all():
-        mean = cv2.mean(rgb, seen)[:3]
-        rgb[seen == 0] = np.rint(mean).astype(np.uint8)
 
 
 def kept_exif(file: Pil.Image) -> bytes:

@@ -11,9 +11,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rtstyle.errors import SourceError
+from rtstyle.frame import Image
 from rtstyle.media.limits import (
     HUNGRY,
     MAX_HUNGRY_PIXELS,
@@ -265,3 +268,27 @@ def jpeg_scans(content: bytes) -> tuple[list[bool], int]:
             scans.append(content[at + length - 2] > 0)
         at += max(2, length)
     return scans, len(content)
+
+
+DEPTHS = "its values are not 8 or 16 bits of grey or colour"
+
+
+def check_levels(image: Pil.Image) -> None:
+    """Raise `ValueError` for grey values that are neither 8 nor 16 bits."""
+    if image.mode.startswith("F"):
+        raise ValueError(DEPTHS)
+    if image.mode.startswith("I"):
+        low, high = (float(str(level)) for level in image.getextrema())
+        if low < 0 or high > 65535:
+            raise ValueError(DEPTHS)
+
+
+def hide_transparent(rgb: Image, alpha: NDArray[np.uint8], least: int = 1) -> None:
+    """Give pixels of `rgb` whose `alpha` is below `least` the mean visible colour, in place.
+
+    They often hold leftovers, which would enter the network's statistics.
+    """
+    seen = np.where(alpha >= least, np.uint8(255), np.uint8(0))
+    if seen.any() and not seen.all():
+        mean = cv2.mean(rgb, seen)[:3]
+        rgb[seen == 0] = np.rint(mean).astype(np.uint8)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
+from typing import TypeVar
+
+from rtstyle.errors import UsageError
 
 JUMP_BACK, JUMP_AHEAD = 1.0, 3600.0
 """Seconds from which a step counts as a break in the time line, not as jitter."""
@@ -64,3 +68,30 @@ class TimestampMender:
     def _goes_on(self, pts: int) -> bool:
         assert self._last is not None
         return -self._back <= pts + self._shift - self._last <= self._leap
+
+
+def exact_seconds(seconds: float | None) -> Fraction:
+    """Return a time that a person wrote in decimals as the fraction that was meant; None is 0."""
+    return Fraction(seconds or 0).limit_denominator(1_000_000)
+
+
+def check_times(start: float | None, end: float | None) -> None:
+    """Raise `UsageError` unless 0 <= start < end, as far as given."""
+    if start is not None and not start >= 0:
+        raise UsageError(f"--start {start:g} is before the beginning.", "", "Use 0 or more.")
+    if end is not None and not end > (start or 0):
+        raise UsageError(
+            f"--end {end:g} is not after --start {start or 0:g}.", "", "Use a later --end."
+        )
+
+
+Item = TypeVar("Item")
+
+
+def with_following(frames: Iterator[Item]) -> Iterator[tuple[Item, Item | None]]:
+    """Yield each item with the one after it, None for the last."""
+    present = next(frames, None)
+    while present is not None:
+        following = next(frames, None)
+        yield present, following
+        present = following

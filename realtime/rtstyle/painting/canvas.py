@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtstyle.engines.canvas import Canvas, empty, half
 from rtstyle.frame import Image
 
 FLOW_SIDE = 288
@@ -25,8 +26,6 @@ SAME = 30.0
 """Difference in levels of 255, of the worst channel, up to which a colour counts as the same."""
 CUT = 0.25
 """Share of a frame that must be trusted; below it the shot has changed, and the canvas is empty."""
-UNKNOWN = 128
-"""What a canvas holds where nothing is known."""
 UNDERPAINTING = 128
 """Trust in an enlarged coarse painting of the same frame."""
 
@@ -58,28 +57,6 @@ class Motion:
 
 NO_MOTION = Motion(None, np.zeros((0, 0), np.uint8))
 """Of a picture before which nothing was painted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Canvas:
-    """What a network takes besides a frame: `picture` (H, W, 3), `trust` (H / 2, W / 2) uint8."""
-
-    picture: Image
-    trust: NDArray[np.uint8]
-
-    def feeds(self) -> dict[str, NDArray[np.uint8]]:
-        """Return the further inputs of an engine, for one picture."""
-        return {"canvas": self.picture[None], "trust": self.trust[None, :, :, None]}
-
-
-def half(size: tuple[int, int]) -> tuple[int, int]:
-    """Return half of a size (rows, columns), rounded up."""
-    return -(-size[0] // 2), -(-size[1] // 2)
-
-
-def empty(size: tuple[int, int]) -> Canvas:
-    """Return the empty canvas for frames of a size (rows, columns)."""
-    return Canvas(np.full((*size, 3), UNKNOWN, np.uint8), np.zeros(half(size), np.uint8))
 
 
 def sight(image: Image, index: int) -> Sight:

@@ -16,20 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtstyle.engines.canvas import Canvas, empty, half
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import (
-    UNDERPAINTING,
-    Canvas,
-    FlowEstimator,
-    Motion,
-    Sight,
-    empty,
-    half,
-    lay,
-    look,
-    sight,
-)
+from rtstyle.painting.canvas import UNDERPAINTING, FlowEstimator, Motion, Sight, lay, look, sight
 
 TRAINED_ROWS = 480
 """Rows, or columns if these are fewer, of frames in which strokes are as wide as in training."""

@@ -22,7 +22,7 @@ from rtstyle.painting.coherence import CoherentPainter, levels
 from rtstyle.painting.coherence import paint as paint_levels
 from rtstyle.painting.masks import StillMask, Weights, even_greys, read_mask, weigh
 from rtstyle.styles import manifest
-from rtstyle.styles.paintings import Model, blend_models, resolve, resolve_sweep
+from rtstyle.styles.model import Model, blend_models, resolve, resolve_sweep
 
 MIN_SIDE = 16
 """The smallest picture side that the models take, in pixels; smaller ones are extended."""

@@ -5,4 +5,6 @@
 
 `painter` shares one engine between all who want frames painted, `lobby` decides who may come in,
 `guard` stands before every request. Needs the extra `serve`; nothing else imports this package.
+
+`web` speaks HTTP, `clients` WebRTC, `gallery` has what a page can choose from.
 """

@@ -1,4 +1,7 @@
-"""Where frames go. Each sink is a file here; `open_output` chooses one by the name."""
+"""Where frames go. Each sink is a file here; `open_output` chooses one by the name.
+
+Knows nothing of sources, painting or live pictures: what it needs is handed in.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rtstyle.media.spherical import Spherical
-    from rtstyle.sinks.base import Sink
+    from rtstyle.sinks.base import Footage, Sink
     from rtstyle.sinks.tracks.stream_copy import StreamCopier
-    from rtstyle.sources.base import Source
 
 
 def open_output(
     path: str | Path,
-    source: Source,
+    source: Footage,
     *,
     encoder: str = "auto",
     copier: StreamCopier | None = None,

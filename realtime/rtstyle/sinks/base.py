@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rtstyle.frame import Frame
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+class Footage(Protocol):
+    """What an output must know of where its frames come from; each source is one."""
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames a second, None if unknown."""
+
+    @property
+    def origin(self) -> Fraction:
+        """The moment, in seconds on the scale of `pts`, that becomes 0 in an output."""
+
+    @property
+    def sample_aspect_ratio(self) -> Fraction | None:
+        """Width over height of one pixel, None for square."""
 
 
 class SinkClosedError(Exception):

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from rtstyle.errors import SinkError
+from rtstyle.files.numbered import PRINTF
 from rtstyle.files.pending import check_folder, keep_aside, rename, writing_to
 from rtstyle.files.space import cut_short, why_full
 from rtstyle.files.temporary import sweep, temporary_name, with_addition
@@ -22,7 +23,6 @@ from rtstyle.frame import Frame
 from rtstyle.media.color import resize, with_square_pixels
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.encoding.alpha import with_alpha
-from rtstyle.sources.images import PRINTF
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 # PNG at 1 is three times as fast as at OpenCV's 3, and a tenth larger.

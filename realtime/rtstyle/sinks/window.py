@@ -8,7 +8,6 @@ from typing import Any, Protocol, TypeAlias
 
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
-from rtstyle.live.keys import KEYS
 from rtstyle.sinks.base import Sink, SinkClosedError
 
 Place: TypeAlias = Callable[[int, int], tuple[int, int]]
@@ -39,6 +38,10 @@ class Overlay(Protocol):
 
     def note(self) -> str:
         """Return the message of the moment, or ''."""
+        ...
+
+    def help(self) -> Sequence[tuple[str, str]]:
+        """Return each key and what it does."""
         ...
 
 
@@ -157,7 +160,7 @@ class WindowSink(Sink):
             rows = [[self._text(first, ACCENT)], *([self._text(line)] for line in others)]
             self._box(rows, lambda *_: (MARGIN, MARGIN))
         if self.show_help:
-            rows = [[self._text(k.shown, ACCENT), self._text(k.does)] for k in KEYS]
+            rows = [[self._text(key, ACCENT), self._text(does)] for key, does in overlay.help()]
             self._box(rows, lambda w, h: (across - w - MARGIN, (down - h) // 2))
         if note := overlay.note():
             rows = [[self._text(note, ACCENT)]]

@@ -1,4 +1,7 @@
-"""Where frames come from. Each source is a file here; `open_video` and `open_camera` choose."""
+"""Where frames come from. Each source is a file here; `open_video` and `open_camera` choose.
+
+Knows nothing of painting, sinks or the terminal.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,9 @@ def open_video(
     from rtstyle.errors import UsageError
     from rtstyle.files.names import read_name
     from rtstyle.media.container import as_media
+    from rtstyle.media.timestamps import check_times
     from rtstyle.sources.images import DEFAULT_RATE, ImageSequenceSource, is_image_pattern
-    from rtstyle.sources.video_file import VideoFileSource, check_times
+    from rtstyle.sources.video_file import VideoFileSource
 
     check_times(start, end)
     media = as_media(read_name(path) if isinstance(path, str) else path)

@@ -16,10 +16,10 @@ import numpy as np
 from rtstyle.errors import SourceError
 from rtstyle.frame import Frame, Image
 from rtstyle.media.limits import MAX_ANIMATION_PIXELS, check_pixels
-from rtstyle.media.picture import hide_transparent
-from rtstyle.media.picture_file import is_transparent, opened
+from rtstyle.media.picture_file import hide_transparent, is_transparent, opened
+from rtstyle.media.timestamps import exact_seconds
 from rtstyle.media.yuv import Alpha, over, split_rgba
-from rtstyle.sources.base import Source, exact_seconds
+from rtstyle.sources.base import Source
 
 if TYPE_CHECKING:
     from PIL import Image as Pil

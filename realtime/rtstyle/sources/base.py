@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from rtstyle.media.spherical import Spherical
 
 
-def exact_seconds(seconds: float | None) -> Fraction:
-    """Return a time that a person wrote in decimals as the fraction that was meant; None is 0."""
-    return Fraction(seconds or 0).limit_denominator(1_000_000)
-
-
 class Source(Closing):
     """Frames from a camera, a file or a generator, read by one thread.
 

@@ -13,17 +13,17 @@ import cv2
 import numpy as np
 
 from rtstyle.errors import SourceError
+from rtstyle.files.numbered import PRINTF
 from rtstyle.frame import Frame, Image
 from rtstyle.media.color import resize
 from rtstyle.media.limits import MAX_FRAME_PIXELS, check_pixels
 from rtstyle.media.picture import read_picture
 from rtstyle.media.picture_file import JPEG_SUFFIXES, is_transparent, opened
+from rtstyle.media.timestamps import exact_seconds
 from rtstyle.media.yuv import Alpha, over
-from rtstyle.sources.base import Source, exact_seconds
+from rtstyle.sources.base import Source
 
 IMAGE_SUFFIXES = frozenset((*JPEG_SUFFIXES, ".bmp", ".png", ".ppm", ".tif", ".tiff", ".webp"))
-PRINTF = re.compile(r"%0?\d*d(?![A-Za-z])")
-"""A place for a number; in `100%done.png` there is none."""
 DEFAULT_RATE = 25
 """Pictures a second, which their files do not tell."""
 

@@ -5,34 +5,39 @@ from __future__ import annotations
 import gc
 import math
 import os
-import re
 import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import av
 import av.error
 import cv2
 import numpy as np
-from av.stream import Disposition
 
-from rtstyle.errors import SourceError, UsageError
+from rtstyle.errors import SourceError
 from rtstyle.frame import Frame, Image
 from rtstyle.media.color import resize
-from rtstyle.media.container import MOST_BYTES, READ_TIMEOUT, Media, as_media
+from rtstyle.media.container import (
+    MOST_BYTES,
+    READ_TIMEOUT,
+    Media,
+    as_media,
+    pick_video_stream,
+    promised_end,
+)
 from rtstyle.media.feed import PATIENCE
-from rtstyle.media.picture import hide_transparent
+from rtstyle.media.orientation import Matrix, display_matrix, turns, upright
+from rtstyle.media.picture_file import hide_transparent
 from rtstyle.media.spherical import read_spherical
-from rtstyle.media.timestamps import TimestampMender
+from rtstyle.media.timestamps import TimestampMender, check_times, exact_seconds, with_following
 from rtstyle.media.yuv import Alpha, RgbConverter, over
-from rtstyle.sources.base import Source, exact_seconds
+from rtstyle.sources.base import Source
 from rtstyle.sources.decoder import open_decoder
 from rtstyle.sources.deinterlace import check_deinterlace, deinterlaced
 
 DEFAULT_RATE = Fraction(25)
-Item = TypeVar("Item")
 
 MISSING = Fraction(1, 2)
 """Seconds that a file may be shorter than its header says without being called cut off."""
@@ -387,88 +392,3 @@ class VideoFileSource(Source):
             "The file is empty, damaged or cut off.",
             "Check that it plays, or fetch it again.",
         )
-
-
-def check_times(start: float | None, end: float | None) -> None:
-    """Raise `UsageError` unless 0 <= start < end, as far as given."""
-    if start is not None and not start >= 0:
-        raise UsageError(f"--start {start:g} is before the beginning.", "", "Use 0 or more.")
-    if end is not None and not end > (start or 0):
-        raise UsageError(
-            f"--end {end:g} is not after --start {start or 0:g}.", "", "Use a later --end."
-        )
-
-
-def pick_video_stream(container: Any, name: object) -> Any:
-    """Return the best moving picture of a container; a cover picture does not count."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    best = container.streams.best("video")
-    if best in streams:
-        streams.insert(0, best)
-    for stream in streams:
-        if stream.codec_context is not None:
-            return stream
-    has = "only sound" if container.streams.audio else "no picture and no sound"
-    container.close()
-    raise SourceError(f"{name} holds no video.", f"It has {has}.", "Choose a file with pictures.")
-
-
-Matrix = tuple[int, int, int, int]
-
-
-def display_matrix(frame: av.VideoFrame) -> Matrix | None:
-    """Return (a, b, c, d) of a frame's display matrix, None if it stands as it is.
-
-    A point (x, y) goes to (a x + c y, b x + d y); FFmpeg's 16.16 numbers, y downwards.
-    """
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return None
-    a, b, _, c, d = np.frombuffer(memoryview(data), np.int32)[:5].tolist()
-    return a, b, c, d
-
-
-def turns(matrix: Matrix | None) -> bool:
-    """Say whether a display matrix swaps width and height."""
-    if matrix is None:
-        return False
-    a, b, c, d = matrix
-    return abs(b) + abs(c) > abs(a) + abs(d)
-
-
-def promised_end(stream: Any, container: Any) -> Fraction | None:
-    """Return the moment in seconds at which the picture ends by the header, or None."""
-    begins = (stream.start_time or 0) * stream.time_base
-    if stream.duration:
-        return Fraction(begins + stream.duration * stream.time_base)
-    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    if tag:
-        return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
-    # Sound may go on after the picture, so the length of all tells nothing then.
-    if container.duration and len(container.streams) == 1:
-        return Fraction(begins) + Fraction(container.duration, av.time_base)
-    return None
-
-
-def with_following(frames: Iterator[Item]) -> Iterator[tuple[Item, Item | None]]:
-    """Yield each item with the one after it, None for the last."""
-    present = next(frames, None)
-    while present is not None:
-        following = next(frames, None)
-        yield present, following
-        present = following
-
-
-def upright(image: Image, matrix: Matrix | None) -> Image:
-    """Turn and mirror (H, W, 3) as the display matrix says, to the nearest right angle."""
-    if matrix is None:
-        return image
-    a, b, c, d = matrix
-    if turns(matrix):
-        image, across, down = np.asarray(cv2.transpose(image), np.uint8), c < 0, b < 0
-    else:
-        across, down = a < 0, d < 0
-    if not (across or down):
-        return image
-    code = -1 if across and down else int(across)
-    return np.asarray(cv2.flip(image, code), np.uint8)

@@ -9,32 +9,29 @@ tells at one glance is rough; `rtstyle.styles.fit` fits it to the painting in so
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.engines import Engine, EngineOptions, open_engines, parts_of
-from rtstyle.engines.base import CANVAS_PORTS, read_model
+from rtstyle.engines import EngineOptions
+from rtstyle.engines.base import read_model
 from rtstyle.engines.devices import cache_folder, cpu_count
 from rtstyle.errors import EngineError, SourceError, StyleError, UsageError
 from rtstyle.files.cache import one_at_a_time, read_vector, write_vector
 from rtstyle.frame import Image
 from rtstyle.media.color import Colours, match_colors
 from rtstyle.styles import fit, manifest
-from rtstyle.styles.spec import Mixture, are_networks, as_mixture, parse_style, parse_sweep
 
 Statistics: TypeAlias = NDArray[np.float32]
 """What the networks take of a painting: (M,) numbers, M by size."""
 
-Styles: TypeAlias = str | tuple[str, ...]
-"""A style as `--style` takes it, or one for each region of a mask."""
 
 STYLE_SIDE = 256
 """Rows or columns, whichever is less, at which a painting is encoded: as in training."""
@@ -46,149 +43,6 @@ SCALES = (0.25, 4.0)
 EVENNESS = 0.75
 """Exponent of weights in a blend. On 40 pairs of unseen paintings, statistics mixed as 1 : 3 look
 like 0.19 : 0.81 (shares of the root of the style distance), with it like 0.25 : 0.75."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Model:
-    """A model file, with the statistics of K styles (K, M) if it paints like any picture.
-
-    Or the trained networks of K regions, a file each.
-    """
-
-    files: tuple[Path, ...]
-    statistics: Statistics | None = None
-
-    def open(self, device: str, **options: Any) -> Engine:
-        """Open what it runs on; see `rtstyle.engines.open_engine`, whose errors it raises.
-
-        Raises `StyleError` for a file that paints like any picture, named without one.
-        """
-        engine = open_engines(self.files, device, **options)
-        if self.statistics is None:
-            for file, part in zip(self.files, parts_of(engine), strict=True):
-                if part.extras and set(part.extras) != CANVAS_PORTS:
-                    engine.close()
-                    raise StyleError(
-                        f"{file.name} is no style.",
-                        "It paints like any picture, and is built in.",
-                        "Name the picture.",
-                    )
-        return engine
-
-    def feeds(
-        self,
-        engine: Engine,
-        strength: float,
-        size: tuple[int, int],
-        weights: NDArray[np.float32] | None = None,
-    ) -> dict[str, NDArray[Any]] | None:
-        """Return what the engine takes besides a picture of `size`, (rows, columns).
-
-        `weights` is (K, H, W), summing to 1; by default the first style has the whole picture.
-        """
-        found: dict[str, NDArray[Any]] = {}
-        count = len(self.files)
-        regional = "weights" in engine.extras
-        if self.statistics is not None:
-            count = len(self.statistics)
-            found["strength"] = np.full(1, strength, np.float32)
-            found["statistics"] = self.statistics[None] if regional else self.statistics[:1]
-        if regional:
-            if weights is None:
-                weights = np.zeros((count, *size), np.float32)
-                weights[0] = 1
-            found["weights"] = weights[None]
-        return found or None
-
-
-def resolve(
-    style: Styles,
-    size: str,
-    scale: float = 1.0,
-    colours: Colours | None = None,
-    *,
-    rough: bool = False,
-) -> Model:
-    """Return the model of one style, built-in, .onnx, a picture or a blend, or of K regions.
-
-    `scale` (`SCALES`) enlarges the painting, and with it the strokes. With `colours` each painting
-    takes these on first. Encodes pictures that were not seen before.
-    Raises `StyleError`, `UsageError` or `EngineError`.
-    """
-    if are_networks(style):
-        return Model(tuple(_network(name, size, scale, colours) for name in style))
-    if not isinstance(style, str):
-        vectors = [blend(as_mixture(name), size, scale, colours, rough=rough) for name in style]
-        return Model((manifest.find_any("regions", size).path,), np.stack(vectors))
-    parsed = parse_style(style)
-    if isinstance(parsed, str):
-        return Model((_network(parsed, size, scale, colours),))
-    vector = blend(parsed, size, scale, colours, rough=rough)
-    return Model((manifest.find_any("content", size).path,), vector[None])
-
-
-def _network(name: str, size: str, scale: float, colours: Colours | None) -> Path:
-    """Return the file of a network trained for one style; see `resolve`."""
-    if colours is not None:
-        raise UsageError(
-            f"The trained style {name} has colours of its own.",
-            "--match-color changes the picture that is the style.",
-            "Use --keep-color, or name a picture file.",
-        )
-    if scale != 1.0:
-        raise UsageError(
-            f"The trained style {name} has one scale.", "", "--style-scale is for pictures."
-        )
-    return manifest.find_model(name, size)
-
-
-def resolve_sweep(sweep: str, size: str, scale: float = 1.0) -> tuple[Model, Model]:
-    """Return the models at both ends of `a.jpg..b.jpg`; they share the file. See `resolve`."""
-    files = (manifest.find_any("content", size).path,)
-    first, last = (Model(files, blend(end, size, scale)[None]) for end in parse_sweep(sweep))
-    return first, last
-
-
-def even_shares(weights: Sequence[float]) -> list[float]:
-    """Return how much of each style's statistics makes a blend look like these `weights`.
-
-    Both sum to 1. Statistics mixed by the weights themselves would change pictures slowly at the
-    ends and quickly in the middle; see `EVENNESS`.
-    """
-    raised = [weight**EVENNESS for weight in weights]
-    return [value / sum(raised) for value in raised]
-
-
-def blend_models(first: Model, last: Model, at: float) -> Model:
-    """Return the model between two of one file: 0 is `first`, 1 is `last`."""
-    assert first.statistics is not None
-    assert last.statistics is not None
-    at = min(1.0, max(0.0, at))
-    weight = np.float32(even_shares([1 - at, at])[1])
-    return Model(first.files, first.statistics + weight * (last.statistics - first.statistics))
-
-
-def blend(
-    mixture: Mixture,
-    size: str,
-    scale: float = 1.0,
-    colours: Colours | None = None,
-    *,
-    rough: bool = False,
-) -> Statistics:
-    """Return the mean of the statistics of pictures by their `even_shares`: (M,).
-
-    Equals the paper's interpolation of feature maps (equation 15), as AdaIN is linear in them.
-    """
-    shares = even_shares([weight for _, weight in mixture.parts])
-    total: NDArray[np.float32] = sum(
-        (
-            np.float32(share) * encode(name, size, scale, colours, rough=rough)
-            for share, (name, _) in zip(shares, mixture.parts, strict=True)
-        ),
-        start=np.zeros((), np.float32),
-    )
-    return total
 
 
 def encode(

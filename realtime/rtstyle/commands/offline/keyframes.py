@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtstyle.errors import UsageError
-from rtstyle.jobs.still import (
+from rtstyle.commands.offline.options import (
     Device,
     Iterations,
     Overwrite,
-    Paintings,
     Seed,
     Threads,
     VggWeights,
-    check_method,
     missing_torch,
+)
+from rtstyle.errors import UsageError
+from rtstyle.jobs.still import (
+    Paintings,
+    check_method,
     painting_files,
     read_paintings,
     refuse_strangers,

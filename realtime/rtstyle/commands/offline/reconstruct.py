@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtstyle.errors import UsageError
-from rtstyle.jobs.still import (
+from rtstyle.commands.offline.options import (
     Device,
     Overwrite,
     Seed,
@@ -16,6 +15,7 @@ from rtstyle.jobs.still import (
     VggWeights,
     missing_torch,
 )
+from rtstyle.errors import UsageError
 
 COLUMN = "conv1_1,conv2_1,conv3_1,conv4_1,conv5_1"
 

@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtstyle.commands.photo_notes import read_photo
-from rtstyle.commands.training.outcome import given
-from rtstyle.commands.training.train import parse_layers
-from rtstyle.errors import UsageError
-from rtstyle.jobs.still import (
+from rtstyle.commands.offline.options import (
     Device,
     Iterations,
     Overwrite,
@@ -25,10 +21,16 @@ from rtstyle.jobs.still import (
     Seed,
     Threads,
     VggWeights,
-    check_method,
     check_target,
     conclude,
     missing_torch,
+)
+from rtstyle.commands.photo_notes import read_photo
+from rtstyle.commands.training.outcome import given
+from rtstyle.commands.training.train import parse_layers
+from rtstyle.errors import UsageError
+from rtstyle.jobs.still import (
+    check_method,
     read_paintings,
     refuse_strangers,
     suit_colors,

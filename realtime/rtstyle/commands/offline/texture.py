@@ -7,10 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtstyle.commands.training.outcome import given
-from rtstyle.commands.training.train import parse_layers
-from rtstyle.errors import UsageError
-from rtstyle.jobs.still import (
+from rtstyle.commands.offline.options import (
     Device,
     Iterations,
     Overwrite,
@@ -22,13 +19,14 @@ from rtstyle.jobs.still import (
     Seed,
     Threads,
     VggWeights,
-    check_method,
     check_target,
     conclude,
     missing_torch,
-    read_paintings,
-    refuse_strangers,
 )
+from rtstyle.commands.training.outcome import given
+from rtstyle.commands.training.train import parse_layers
+from rtstyle.errors import UsageError
+from rtstyle.jobs.still import check_method, read_paintings, refuse_strangers
 
 
 def register(app: typer.Typer) -> None:

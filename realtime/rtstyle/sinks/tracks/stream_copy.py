@@ -11,13 +11,12 @@ import av
 import av.error
 from av.stream import Discard
 
-from rtstyle.media.container import Media, as_media
+from rtstyle.media.container import Media, as_media, pick_video_stream
+from rtstyle.media.timestamps import exact_seconds
 from rtstyle.sinks.tracks import keepsakes
 from rtstyle.sinks.tracks.packet_copy import Carrier, PacketCopy, PcmCopy, VideoCopy
 from rtstyle.sinks.tracks.time_line import TimeLine
 from rtstyle.sinks.tracks.transcode import AudioTranscoder, SubtitleTranscoder, changes_midway
-from rtstyle.sources.base import exact_seconds
-from rtstyle.sources.video_file import pick_video_stream
 
 AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "nut": "aac", "webm": "libopus"}
 TEXT_ENCODERS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 
 from rtstyle.errors import SourceError
-from rtstyle.sources.cameras.camera_list import CameraInfo, find_camera, list_cameras, say_cameras
+from rtstyle.sources.cameras.camera_list import find_camera, list_cameras, say_cameras
+from rtstyle.sources.cameras.info import CameraInfo
+from rtstyle.sources.cameras.quiet import quiet_opencv
 from rtstyle.sources.cameras.resilient import Capture, ResilientSource, Shot
 
 LINUX = sys.platform.startswith("linux")
@@ -174,15 +176,3 @@ def open_device(where: int | str, asked: tuple[int, int, float]) -> DeviceCaptur
         return DeviceCapture(capture, asked)
     capture.release()
     return None
-
-
-@contextmanager
-def quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV from printing its own warnings while a failure is turned into one message."""
-    logging: Any = cv2.utils.logging
-    before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(before)

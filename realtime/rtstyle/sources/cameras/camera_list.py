@@ -3,36 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 
 from rtstyle.errors import SourceError
+from rtstyle.sources.cameras.info import CameraInfo, Mode
 
 MOST_PROBED = 6
 """Indices tried where the system has no list of its cameras."""
-
-
-@dataclass(frozen=True)
-class Mode:
-    """Pictures of one kind: `pixel_format` as a FourCC, size in pixels, rates in FPS."""
-
-    pixel_format: str
-    width: int
-    height: int
-    rates: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class CameraInfo:
-    """A camera: `index` and `name` are what `--camera` takes, `path` its device or ''.
-
-    `modes` is empty where the system does not tell them. `problem` says why it cannot be used.
-    """
-
-    index: int
-    name: str
-    path: str = ""
-    modes: tuple[Mode, ...] = ()
-    problem: str = ""
 
 
 def list_cameras() -> list[CameraInfo]:
@@ -63,7 +39,7 @@ def _probed() -> list[CameraInfo]:
     """Open one index after the other, until one does not exist."""
     import cv2
 
-    from rtstyle.sources.cameras.camera import quiet_opencv
+    from rtstyle.sources.cameras.quiet import quiet_opencv
 
     found = []
     with quiet_opencv():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from rtstyle.sources.cameras.camera_list import CameraInfo, Mode
+from rtstyle.sources.cameras.info import CameraInfo, Mode
 
 QUERYCAP = 0x80685600
 ENUM_FMT = 0xC0405602

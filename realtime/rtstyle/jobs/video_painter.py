@@ -1,0 +1,102 @@
+"""What paints the frames of a video, one by one or over a canvas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rtstyle.jobs.mask_video import MovingMask
+from rtstyle.media.color import resize
+from rtstyle.media.yuv import Colour, over
+
+if TYPE_CHECKING:
+    from rtstyle.frame import Frame, Image
+    from rtstyle.painting.canvas import Motion
+    from rtstyle.painting.coherence import CoherentPainter
+    from rtstyle.painting.stylizer import Stylizer
+
+
+class VideoPainter:
+    """Paints the frames of a clip of `total` frames, and remembers the size of what came out.
+
+    A sweep advances with the frames; `mask` gives each frame its regions. What is transparent is
+    laid over `background`, or left to the sink where that is None.
+    """
+
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        total: int | None = None,
+        mask: MovingMask | None = None,
+        side_by_side: bool = False,
+        sweep: bool = False,
+        background: Colour | None = None,
+    ) -> None:
+        self._background = background
+        self._stylizer, self._mask, self._beside = stylizer, mask, side_by_side
+        self._sweep = sweep
+        self._last = max(1, (total or 1) - 1)
+        self.width = self.height = 0
+
+    def paint_frame(self, frame: Frame) -> Image:
+        """Paint one frame."""
+        moment: dict[str, Any] = {}
+        if self._mask is not None:
+            moment["mask"] = self._mask.at(frame)
+        if self._sweep:
+            moment["at"] = min(1.0, frame.index / self._last)
+        return self.completed(frame, self._stylizer(frame.image, **moment))
+
+    def scaled(self, frame: Frame) -> Image:
+        """Return the picture of a frame at the size at which it is painted."""
+        return self._stylizer.scale(frame.image)
+
+    def finished(self, frame: Frame, image: Image, painted: Image) -> Image:
+        """Return a frame whose network's picture is `painted`, with all that is done after it."""
+        mask = None if self._mask is None else self._mask.at(frame)
+        weights = self._stylizer.weights(image, mask)
+        return self.completed(frame, self._stylizer.finish(image, painted.copy(), weights))
+
+    def completed(self, frame: Frame, painted: Image) -> Image:
+        """Lay a painted frame over the background, or beside the original, where that is asked."""
+        original = frame.image
+        if frame.alpha is not None and self._background is not None:
+            painted = over(painted, resize(frame.alpha, *painted.shape[:2]), self._background)
+            original = over(original, frame.alpha, self._background)
+        if self._beside:
+            painted = beside(original, painted)
+        self.height, self.width = painted.shape[:2]
+        return painted
+
+
+class CoherentVideoPainter:
+    """Paints the frames of a clip in order, with a network that sees what it has painted."""
+
+    def __init__(self, painter: VideoPainter, coherent: CoherentPainter) -> None:
+        self._painter, self._coherent = painter, coherent
+
+    @property
+    def width(self) -> int:
+        """Columns of the pictures that came out."""
+        return self._painter.width
+
+    @property
+    def height(self) -> int:
+        """Rows of the pictures that came out."""
+        return self._painter.height
+
+    def prepare(self, frame: Frame) -> tuple[Image, Motion]:
+        """Scale a frame, and find what moved in it."""
+        image = self._painter.scaled(frame)
+        return image, self._coherent.prepare(image, frame.index)
+
+    def paint_prepared(self, frame: Frame, found: tuple[Image, Motion]) -> Image:
+        """Paint a frame over what was painted before."""
+        image, motion = found
+        return self._painter.finished(frame, image, self._coherent.paint(image, motion))
+
+
+def beside(image: Image, painted: Image) -> Image:
+    """Return the painted picture with the original, at its size, to the left."""
+    import numpy as np
+
+    return np.hstack([resize(image, *painted.shape[:2]), painted])

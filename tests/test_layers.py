@@ -1,0 +1,142 @@
+"""The map of the package: which room may import which, and how large rooms and modules are."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = next(p for p in Path(__file__).resolve().parents if (p / "pyproject.toml").is_file())
+
+# From top to bottom; a room imports what is below it. In a layer of "|" rooms do not know each
+# other, in one of ":" they may. Imports inside functions and for types count, too.
+LAYERS = {
+    "rtstyle": (
+        "__main__ : cli : commands",
+        "serve : bench : doctor",
+        "jobs | live",
+        "pipeline | painting | testing",
+        "report | frame_painter | sources | sinks | styles",
+        "media | engines | frame_queue",
+        "files : machine : frame : sound : errors : signals : closeable : samples",
+    ),
+    "rtstyle_export": (
+        *("export", "quality", "offline", "train", "runs", "onnx_files", "networks", "maths"),
+        "data",
+    ),
+}
+# Who may import these at all.
+ONLY_IN = {
+    "torch": ("rtstyle_export",),
+    "torchvision": ("rtstyle_export",),
+    "rtstyle_export": ("rtstyle_export", "rtstyle.commands"),
+    "typer": ("rtstyle.cli", "rtstyle.commands"),
+    "rtstyle.commands": ("rtstyle.cli", "rtstyle.commands"),
+}
+# All that start threads, and what runs in them.
+THREADS = {
+    "rtstyle.pipeline": "capture and workers of a run",
+    "rtstyle.live.bank": "models opened and fitted while the picture goes on",
+    "rtstyle.sources.cameras.resilient": "a camera that may hang",
+    "rtstyle.sources.microphone": "sound, which waits for nobody",
+    "rtstyle.serve.camera": "the server's own camera",
+    "rtstyle.serve.painter": "the one engine that all clients share",
+    "rtstyle.serve.server": "the server beside its owner, and a browser that is opened",
+    "rtstyle.commands.training.outcome": "a line now and then where there is no terminal",
+    "rtstyle.bench.child": "streams of an engine, timed together",
+    "rtstyle_export.train.pool": "photos read by every core",
+    "rtstyle_export.maths.soap_group": "eigenbases on the host beside the device",
+}
+STARTERS = ("Thread", "Timer", "ThreadPoolExecutor", "ProcessPoolExecutor")
+MOST_MODULES, MOST_LINES = 14, 350
+LONGER = {"rtstyle.sources.video_file": "one class, which decodes, seeks and mends one file"}
+"""Modules over `MOST_LINES`, each with the reason."""
+
+
+def named() -> Iterator[tuple[str, Path]]:
+    for root in (ROOT / "realtime", ROOT / "export"):
+        for path in sorted(root.rglob("*.py")):
+            name = ".".join(path.relative_to(root).with_suffix("").parts)
+            yield name.removesuffix(".__init__"), path
+
+
+SOURCES = dict(named())
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in SOURCES.items()}
+
+
+def imports(module: str) -> Iterator[str]:
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(module: str, package: str) -> bool:
+    return f"{module}.".startswith(f"{package}.")
+
+
+def place(module: str) -> tuple[int, str] | None:
+    """Return the number of the layer, and the room; None outside all."""
+    package, _, rest = module.partition(".")
+    room = rest.partition(".")[0]
+    layers = LAYERS.get(package, ())
+    return next(((n, room) for n, layer in enumerate(layers) if room in layer.split()), None)
+
+
+def may_import(here: tuple[int, str], there: tuple[int, str], package: str) -> bool:
+    same = here[1] == there[1] or ":" in LAYERS[package][here[0]]
+    return there[0] > here[0] or (there[0] == here[0] and same)
+
+
+def test_every_module_has_a_room() -> None:
+    assert [name for name in SOURCES if "." in name and place(name) is None] == []
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_imports_go_down(package: str) -> None:
+    wrong = [
+        f"{name} imports {imported}"
+        for name in SOURCES
+        for imported in imports(name)
+        if within(name, package) and within(imported, package)
+        if (here := place(name)) and (there := place(imported))
+        if not may_import(here, there, package)
+    ]
+    assert wrong == []
+
+
+def test_rooms_do_not_import_what_is_not_theirs() -> None:
+    wrong = [
+        f"{name} imports {imported}"
+        for name in SOURCES
+        for imported in imports(name)
+        for package, allowed in ONLY_IN.items()
+        if within(imported, package) and not any(within(name, owner) for owner in allowed)
+    ]
+    assert wrong == []
+
+
+def starts_threads(module: str) -> bool:
+    calls = (node.func for node in ast.walk(TREES[module]) if isinstance(node, ast.Call))
+    return any(getattr(f, "attr", getattr(f, "id", "")) in STARTERS for f in calls)
+
+
+def test_threads_are_started_where_the_list_says() -> None:
+    assert {name for name in SOURCES if starts_threads(name)} - THREADS.keys() == set()
+
+
+def test_rooms_and_modules_are_of_a_size_to_be_read() -> None:
+    rooms = Counter(path.parent.relative_to(ROOT).as_posix() for path in SOURCES.values())
+    assert {room: count for room, count in rooms.items() if count > MOST_MODULES} == {}
+    lines = {name: path.read_text("utf-8").count("\n") for name, path in SOURCES.items()}
+    assert {name for name, count in lines.items() if count > MOST_LINES} == LONGER.keys()
+
+
+def test_rooms_say_what_they_own_and_cost_nothing() -> None:
+    for name, path in SOURCES.items():
+        if path.name == "__init__.py":
+            assert ast.get_docstring(TREES[name]), f"{name} has no docstring"
