@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from any_models import write_any
-from models import identity_model, invert_model, network_model, write_pretrained
+from helpers.any_models import write_any
+from helpers.models import identity_model, invert_model, network_model, write_pretrained
 
-pytest_plugins = ["watchdog"]
+pytest_plugins = ["helpers.watchdog"]
 
 # PyTorch on one thread, here and in child processes: small networks gain nothing by more, and where
 # the machine is busy, threads that wait for each other take 30 times as long.

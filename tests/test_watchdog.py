@@ -24,6 +24,7 @@ def test(it):
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sleep has another name there")
 @pytest.mark.parametrize("to_file", [{}, {"RTSTYLE_TEST_HANG": "hang"}], ids=["stderr", "file"])
 @pytest.mark.parametrize("code", HANGS.values(), ids=HANGS.keys())
@@ -32,7 +33,17 @@ def test_a_hang_ends_with_every_stack(tmp_path: Path, code: str, to_file: dict[s
     (tmp_path / "test_it.py").write_text(imports + code)
     (tmp_path / "pytest.ini").write_text("[pytest]\nwatchdog = 0.5\n")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "watchdog", "-p", "no:timeout", "test_it.py"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "helpers.watchdog",
+            "-p",
+            "no:timeout",
+            "test_it.py",
+        ],
         cwd=tmp_path,
         env={"PYTHONPATH": str(Path(__file__).parent)} | to_file,
         capture_output=True,

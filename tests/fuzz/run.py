@@ -34,8 +34,8 @@ class Outcome:
 def prepare(place: Path) -> None:
     """Write the styles that the children use into `place`."""
     import numpy as np
-    from any_models import write_any
-    from models import identity_model, network_model, write_pretrained
+    from helpers.any_models import write_any
+    from helpers.models import identity_model, network_model, write_pretrained
 
     folder = place / "styles"
     folder.mkdir(parents=True, exist_ok=True)

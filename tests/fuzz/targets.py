@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import av
-import media
 import numpy as np
-from any_models import write_any
+from helpers import media
+from helpers.any_models import write_any
+from helpers.models import identity_model, network_model, write_pretrained
 from hypothesis import strategies as st
-from models import identity_model, network_model, write_pretrained
 from PIL import Image
 
 from fuzz.damage import damaged, objects
@@ -284,7 +284,7 @@ def use_cache(data: bytes, folder: Path) -> None:
 def offers(_: Path) -> st.SearchStrategy[bytes]:
     import asyncio
 
-    from peers import Peer
+    from helpers.peers import Peer
 
     async def make() -> str:
         async with Peer("") as peer:

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import threading
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from helpers import console
+from helpers.media import write_clip
+
+from rtstyle.testing import FakeSource
+
+command = partial(console.command, "webcam", "--device", "cpu")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4", frames=10, rate=100)
+
+
+def test_headless_with_a_file_as_camera(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--camera", clip, "--style", "invert", "--no-window") == 0
+    said = capsys.readouterr()
+    frames, dropped = int(said.out.split()[0]), said.out.split(" dropped")[0].split()[-1]
+    assert frames + int(dropped) == 10
+    assert "latency p50" in said.out
+    assert "clip.mp4: 96x64 at 100 FPS" in said.err
+
+
+def test_a_loop_ends_after_the_frames_asked_for(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--loop", "--frames", 25, "--no-window", "--style", "identity", "--mirror")
+    assert command("--camera", clip, *words) == 0
+    assert capsys.readouterr().out.startswith("25 frames")
+
+
+def test_the_test_pattern_in_a_window(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    words = ("--resolution", "64x48", "--fps", 100, "--frames", 5, "--style", "identity")
+    assert command("--camera", "test", *words) == 0
+    assert capsys.readouterr().out.startswith("5 frames")
+
+
+def test_closing_the_window_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pygame
+
+    from rtstyle.sinks.window import WindowSink
+
+    write = WindowSink.write
+
+    def write_and_close(self: WindowSink, frame: object) -> None:
+        pygame.event.post(pygame.event.Event(pygame.QUIT))
+        write(self, frame)  # type: ignore[arg-type]
+
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    pygame.display.init()
+    monkeypatch.setattr(WindowSink, "write", write_and_close)
+    assert command("--camera", "test", "--style", "identity", "--resolution", "64x48") == 0
+    assert capsys.readouterr().out.startswith(("1 frames", "2 frames"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--camera", "63"], "camera 63"),
+        (["--camera", "missing.mp4"], "missing.mp4 does not exist"),
+        (["--camera", "test", "--no-window", "--style", "mosiac"], "mosaic"),
+        (["--camera", "test", "--resolution", "big"], "--resolution big"),
+        (["--camera", "test", "--resolution", "99999x9"], "Use up to 8192"),
+        (["--camera", "test", "--no-window", "--record", "a.gif"], "a.gif is not a kind of video"),
+        (["--camera", "test", "--no-window", "--record", "a.avi"], "Use one of .mp4"),
+        (["--camera", "test", "--no-window", "--only", "dogs"], "--only dogs"),
+        (["--camera", "test", "--no-window", "--target-fps", "0"], "--target-fps 0"),
+        (["--camera", "test", "--no-window", "--fps", "0"], "--fps 0 is out of range"),
+        (["--camera", "test", "--no-window", "--fps", "0.3"], "--fps 0.3 is out of range"),
+        (["--camera", "test", "--no-window", "--fps", "nan"], "--fps nan is out of range"),
+        (["--camera", "test", "--no-window", "--height", "3"], "height"),
+        (["--camera", "test", "--no-window", "--folder", "/nowhere/x"], "/nowhere/x"),
+        (["--camera", "test", "--no-window", "--record", "/nowhere/x.mp4"], "/nowhere"),
+        (["--camera", "test", "--no-window", "--record", "a.txt"], "a.txt"),
+        (["--camera", "test", "--no-window", "--strength", "3"], "strength"),
+    ],
+)
+def test_bad_options_are_one_line(
+    words: list[str], message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*words) != 0
+    said = capfd.readouterr().err
+    assert message in said
+    assert "out_%05d" not in said
+    assert said.count("\n") == 1
+
+
+def test_a_camera_that_hangs_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+
+    def hang(index: int) -> None:
+        if index == 1:
+            assert released.wait(10)
+
+    source = FakeSource(on_frame=hang)
+    monkeypatch.setattr("rtstyle.sources.open_camera", lambda *_, **__: source)
+    monkeypatch.setattr("rtstyle.pipeline.CAPTURE_PATIENCE", 0.01)
+    assert command("--style", "identity", "--no-window", "--frames", 1) == 0
+    assert source.closed == 0
+    released.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("rtstyle"):
+            thread.join(10)
+
+
+def test_no_screen_names_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    assert command("--camera", "test") != 0
+    assert "--no-window" in capsys.readouterr().err
+
+
+def test_a_recording_at_half_the_cameras_rate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", frames=40, rate=50)
+    out = tmp_path / "out.mp4"
+    words = ("--style", "identity", "--no-window", "--target-fps", 25, "--record", out)
+    assert command("--camera", clip, *words) == 0
+    assert f"recorded {out}" in capsys.readouterr().out
+    with av.open(str(out)) as file:
+        times = [float(frame.time or 0) for frame in file.decode(video=0)]
+    # Some of the 20 may be late on a busy machine, but none can be early.
+    assert 2 <= len(times) <= 21
+    assert min(np.diff(times)) > 0.03
+
+
+def test_an_existing_recording_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.mp4"
+    out.write_bytes(b"mine")
+    words = ("--resolution", "64x48", "--frames", 3, "--style", "identity", "--no-window")
+    assert command("--camera", "test", *words, "--record", out) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert out.read_bytes() == b"mine"
+
+
+def test_every_key_of_the_window_in_a_real_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pygame
+
+    from rtstyle.sinks.window import WindowSink
+
+    keys = iter([*"np2+-cmosrh?", "space", "space", *"bbbrq"])
+    write = WindowSink.write
+
+    def write_and_press(self: WindowSink, frame: object) -> None:
+        key = next(keys)
+        code = pygame.K_SPACE if key == "space" else ord(key)
+        text = "" if key == "space" else key
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=code, unicode=text))
+        write(self, frame)  # type: ignore[arg-type]
+
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setattr(WindowSink, "write", write_and_press)
+    words = ("--resolution", "96x64", "--style", "identity", "--folder", tmp_path)
+    assert command("--camera", "test", *words) == 0
+    assert capsys.readouterr().out.startswith("19 frames")
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".mp4", ".png"]

@@ -1,0 +1,350 @@
+"""One contract for every engine, and the choice between them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from helpers.models import gain_model, identity_model, invert_model, network_model
+from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
+
+from rtstyle.engines import Engine, EngineOptions, devices, onnxrt, open_candidate, open_engine, ov
+from rtstyle.engines.base import Batch
+from rtstyle.engines.devices import Candidate, Trial
+from rtstyle.errors import DeviceError, EngineError, UsageError
+
+ENGINES = ("onnxruntime:cpu", "openvino:cpu")
+
+
+@pytest.fixture(params=ENGINES)
+def device(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def network() -> bytes:
+    return network_model(4)
+
+
+def noise(*shape: int, seed: int = 0) -> Batch:
+    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
+
+
+def test_identity_returns_the_picture(device: str) -> None:
+    image = noise(1, 33, 47)
+    with open_engine(identity_model(), device) as engine:
+        assert f"{engine.name}:{engine.device}" == device
+        np.testing.assert_array_equal(engine.run(image), image)
+
+
+def test_text_that_is_not_utf8_is_a_damaged_model(device: str) -> None:
+    model = onnx.load_from_string(invert_model())
+    onnx.helper.set_model_props(model, {"rtstyle.name": "AAAA"})
+    content = model.SerializeToString()
+    assert content.count(b"AAAA") == 1
+    with pytest.raises(EngineError, match="cannot be loaded"):
+        open_engine(content.replace(b"AAAA", b"AA\xe9\xff"), device)
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (1, 17, 31), (2, 40, 24), (1, 45, 16)])
+def test_any_batch_and_size(device: str, shape: tuple[int, int, int], network: bytes) -> None:
+    with open_engine(network, device) as engine:
+        result = engine.run(noise(*shape))
+    assert result.shape == (*shape, 3)
+    assert result.dtype == np.uint8
+    assert result.std() > 5
+
+
+def test_engines_agree(network: bytes) -> None:
+    image = noise(1, 67, 90)
+    results = []
+    for device in ENGINES:
+        with open_engine(network, device, precision="fp32") as engine:
+            results.append(engine.run(image).astype(int))
+    assert np.abs(results[0] - results[1]).max() <= 1
+
+
+def test_bright_flat_picture_stays_finite(device: str, network: bytes) -> None:
+    flat = np.full((1, 64, 64, 3), 255, np.uint8)
+    with open_engine(network, device) as engine:
+        bright = engine.run(flat)
+        dark = engine.run(flat * 0)
+    # Away from the zero-padded border a flat picture has one colour per place in the stride.
+    inner = bright[0, 24:40:4, 24:40:4].reshape(-1, 3)
+    assert np.ptp(inner, axis=0).max() <= 1
+    assert dark.shape == bright.shape
+
+
+def test_pictures_of_a_batch_do_not_mix(device: str, network: bytes) -> None:
+    first, second = noise(1, 32, 32, seed=1), noise(1, 32, 32, seed=2)
+    with open_engine(network, device) as engine:
+        both = engine.run(np.concatenate([first, second]))
+        alone = np.concatenate([engine.run(first), engine.run(second)])
+    assert np.abs(both.astype(int) - alone).max() <= 1
+
+
+def test_result_belongs_to_the_caller(device: str) -> None:
+    image = noise(1, 20, 20)
+    with open_engine(invert_model(), device) as engine:
+        first = engine.run(image)
+        engine.run(np.zeros_like(image))
+        np.testing.assert_array_equal(first, 255 - image)
+        first[...] = 7
+        np.testing.assert_array_equal(engine.run(image), 255 - image)
+    assert (first == 7).all()
+
+
+def test_input_is_left_alone_and_may_be_read_only_or_strided(device: str) -> None:
+    image = noise(1, 40, 40)
+    image.flags.writeable = False
+    with open_engine(invert_model(), device) as engine:
+        np.testing.assert_array_equal(engine.run(image), 255 - image)
+        np.testing.assert_array_equal(engine.run(image[:, ::2, ::2]), 255 - image[:, ::2, ::2])
+
+
+def test_more_sizes_than_are_kept(device: str) -> None:
+    with open_engine(invert_model(), device) as engine:
+        for side in (16, 18, 20, 22, 24, 26, 16):
+            image = noise(1, side, side)
+            np.testing.assert_array_equal(engine.run(image), 255 - image)
+
+
+def test_concurrent_runs(device: str) -> None:
+    failures: list[BaseException] = []
+
+    def work(seed: int) -> None:
+        try:
+            for round_ in range(6):
+                image = noise(1, 24 + 2 * (round_ % 2), 24, seed=seed)
+                np.testing.assert_array_equal(engine.run(image), 255 - image)
+        except BaseException as error:
+            failures.append(error)
+
+    with open_engine(invert_model(), device, streams=2, threads=2) as engine:
+        assert engine.streams == 2
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failures
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((1, 16, 16, 3), np.float32),
+        np.zeros((16, 16, 3), np.uint8),
+        np.zeros((1, 16, 16, 4), np.uint8),
+        np.zeros((1, 0, 16, 3), np.uint8),
+        [[1, 2, 3]],
+    ],
+)
+def test_wrong_picture_is_refused(device: str, image: Batch) -> None:
+    with open_engine(identity_model(), device) as engine, pytest.raises(EngineError):
+        engine.run(image)
+
+
+def test_closed_engine_is_refused(device: str) -> None:
+    engine = open_engine(identity_model(), device)
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.run(noise(1, 16, 16))
+
+
+def test_metadata(device: str) -> None:
+    with open_engine(network_model(4, seed=3), device) as engine:
+        assert engine.metadata["rtstyle.name"] == "net3"
+        assert engine.metadata["rtstyle.size"] == "fast"
+
+
+def test_further_inputs(device: str) -> None:
+    image = noise(1, 16, 16) // 2
+    with open_engine(gain_model(), device) as engine:
+        assert engine.extras["gain"].shape == (1,)
+        assert engine.extras["gain"].dtype == "float32"
+        doubled = engine.run(image, {"gain": np.array([2], np.float32)})
+        np.testing.assert_array_equal(doubled, image * 2)
+        with pytest.raises(EngineError, match="gain"):
+            engine.run(image)
+        with pytest.raises(EngineError, match="other"):
+            engine.run(image, {"other": np.array([2], np.float32)})
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all", network_model(4)[:700]])
+def test_damaged_model(device: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(content)
+    with pytest.raises(EngineError) as caught:
+        open_engine(path, device)
+    assert not isinstance(caught.value, DeviceError)
+
+
+def test_missing_model_file(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="cannot be read"):
+        open_engine(tmp_path / "none.onnx")
+
+
+def test_a_model_that_is_no_style(device: str) -> None:
+    content = identity_model().replace(b"stylized", b"stylised")
+    with pytest.raises(EngineError, match="no style"):
+        open_engine(content, device)
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt", "coreml", "directml", "gpu"])
+def test_a_device_that_cannot_be_had_says_so(device: str) -> None:
+    [candidate] = devices.candidates(device)
+    home = {"openvino": ov.available_devices, "onnxruntime": onnxrt.available_devices}
+    if device in home[candidate.engine]():
+        pytest.skip(f"this machine may have {device}")
+    with pytest.raises(DeviceError) as caught:
+        open_engine(identity_model(), device)
+    assert device in caught.value.what
+    assert caught.value.why
+    assert caught.value.todo
+
+
+def test_bf16_is_refused_where_it_does_not_compute() -> None:
+    with pytest.raises(DeviceError, match="bf16"):
+        open_engine(identity_model(), "onnxruntime:cpu", precision="bf16")
+
+
+@pytest.mark.parametrize(
+    "options", [{"device": "cpuu"}, {"streams": 0}, {"threads": -1}, {"precision": "fp8"}]
+)
+def test_options_out_of_range(options: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        open_engine(identity_model(), **options)  # type: ignore[arg-type]
+
+
+def test_the_measured_choice_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bytes
+) -> None:
+    monkeypatch.setenv(devices.CACHE_VARIABLE, str(tmp_path))
+    open_engine(network, "cpu").close()
+    memory = json.loads((tmp_path / "devices.json").read_text())
+    [entry] = memory.values()
+    assert set(entry["seconds"]) == set(ENGINES)
+    # What is written down is what is opened, whichever was the faster.
+    for choice in ENGINES:
+        entry["choice"] = choice
+        (tmp_path / "devices.json").write_text(json.dumps(memory))
+        with open_engine(network, "cpu") as engine:
+            assert f"{engine.name}:{engine.device}" == choice
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", '{"x": 1}'])
+def test_damaged_memory_is_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    monkeypatch.setenv(devices.CACHE_VARIABLE, str(tmp_path))
+    (tmp_path / "devices.json").write_text(content)
+    open_engine(identity_model(), "auto").close()
+    assert len(json.loads((tmp_path / "devices.json").read_text())) >= 1
+
+
+def test_measure_leaves_out_what_fails() -> None:
+    absent = Candidate("openvino", "nonesuch")
+    present = Candidate("onnxruntime", "cpu")
+    times = devices.measure(identity_model(), (absent, present), EngineOptions(threads=1))
+    assert list(times) == [present]
+    with pytest.raises(DeviceError):
+        devices.measure(identity_model(), (absent,), EngineOptions(threads=1))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_choice_without_a_device_that_failed_is_not_remembered(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bytes
+) -> None:
+    def busy(model: bytes, one: Candidate, options: EngineOptions) -> Engine:
+        if one.engine == "openvino":
+            raise DeviceError("The device is busy.")
+        return open_candidate(model, one, options)
+
+    monkeypatch.setenv(devices.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(devices, "open_candidate", busy)
+    if not there:
+        monkeypatch.setattr(ov, "available_devices", tuple)
+    with open_engine(network, "cpu") as engine:
+        assert engine.name == "onnxruntime"
+    assert (tmp_path / "devices.json").exists() is not there
+
+
+def test_onnxruntime_does_not_go_on_with_the_cpu_in_silence(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Failing:
+        """A session as ONNX Runtime has it inside, whose provider fails."""
+
+        def __init__(self, session: object) -> None:
+            self._session = session
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._session, name)
+
+        def run(self, *_: object) -> None:
+            raise EPFail("the device was lost")
+
+    with open_engine(identity_model(), "onnxruntime:cpu") as engine:
+        assert isinstance(engine, onnxrt.OnnxRuntimeEngine)
+        session = engine._session
+        assert session is not None
+        monkeypatch.setattr(session, "_sess", Failing(session._sess))
+        with pytest.raises(EngineError, match="the device was lost"):
+            engine.run(noise(1, 4, 4))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_near_tie_goes_to_the_earlier() -> None:
+    first, second = devices.candidates("cpu")
+    assert devices.fastest({first: Trial(1.0, 2.0), second: Trial(0.95, 1.9)}) == first
+    assert devices.fastest({first: Trial(1.0, 2.0), second: Trial(0.5, 1.0)}) == second
+
+
+def test_a_busy_machine_does_not_change_the_choice() -> None:
+    """The first had to wait for a core, but has less to do."""
+    first, second = devices.candidates("cpu")
+    assert devices.fastest({first: Trial(9.0, 1.0), second: Trial(2.0, 2.0)}) == first
+    # A device of its own leaves the CPU nothing to do.
+    other = Candidate("onnxruntime", "cuda")
+    assert devices.fastest({other: Trial(9.0, 0.1), second: Trial(2.0, 2.0)}) == second
+    assert Trial(1.0, 5.0).least(Trial(2.0, 3.0)) == Trial(1.0, 3.0)
+
+
+def test_ctrl_c_is_safe_after_an_engine_is_closed() -> None:
+    """Unloading OpenVINO's CPU plugin used to take the signal stack of the main thread away."""
+    code = (
+        "import gc, signal, sys; sys.path[:0] = sys.argv[1:]\n"
+        "from helpers.models import invert_model\n"
+        "from rtstyle.engines import open_engine\n"
+        "import numpy as np\n"
+        "for _ in range(2):\n"
+        "    with open_engine(invert_model(), 'openvino:cpu') as engine:\n"
+        "        engine.run(np.zeros((1, 16, 16, 3), np.uint8))\n"
+        "    del engine; gc.collect()\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('alive'))\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+    )
+    here = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code, here], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
+
+
+def test_openvino_is_imported_without_its_converter() -> None:
+    code = """
+import sys
+import rtstyle.engines.ov, openvino
+assert "openvino.tools.ovc" not in sys.modules
+assert not hasattr(openvino, "nonsense")
+assert openvino.convert_model.__module__.startswith("openvino.tools.ovc")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,1 @@
+"""What several tests share: inputs, models, ways to run a command."""
