@@ -14,6 +14,8 @@ from PIL import Image as Pil
 from typer.main import get_command
 
 from rtstyle.cli import build_app
+from rtstyle.engines.devices import DEVICES
+from rtstyle.live.keys import KEYS
 
 ROOT = next(p for p in Path(__file__).resolve().parents if (p / "pyproject.toml").is_file())
 DOCUMENTS = (
@@ -157,6 +159,12 @@ def test_scripts_and_their_options_exist(document: str) -> None:
             missing += [] if path.exists() else [name]
             missing += [o for o in re.findall(r"(?<!\S)--[a-z-]+", rest) if o not in text]
     assert missing == []
+
+
+def test_all_keys_of_the_window_and_all_devices_are_documented() -> None:
+    found = set(spans(read("realtime/README.md")))
+    wanted = {key for entry in KEYS for key in entry.shown.split()} | {*DEVICES} - {"auto"}
+    assert wanted - found == set()
 
 
 @pytest.mark.parametrize(
