@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image as Pil
+from test_layers import LAYERS
 from typer.main import get_command
 
 from rtstyle.cli import build_app
@@ -180,3 +181,10 @@ def test_all_keys_of_the_window_and_all_devices_are_documented() -> None:
 def test_a_wrong_command_is_found(line: str, problem: str) -> None:
     (words,) = command_lines(f"```sh\n{line}  # why\n```\n")
     assert check_command(words) == problem
+
+
+def test_the_layers_are_drawn_as_they_are_checked() -> None:
+    drawn = {" ".join(line.split()) for line in read(".github/CONTRIBUTING.md").splitlines()}
+    drawn |= {line.removeprefix("rtstyle ") for line in drawn}
+    down = " > ".join(LAYERS["rtstyle_export"])
+    assert {*LAYERS["rtstyle"], f"rtstyle_export {down}"} - drawn == set()
