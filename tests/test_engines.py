@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import fake_card
 import numpy as np
 import pytest
 from models import gain_model, identity_model, invert_model, network_model
@@ -22,8 +23,10 @@ from rtstyle.errors import DeviceError, EngineError, UsageError
 ENGINES = ("onnxruntime:cpu", "openvino:cpu")
 
 
-@pytest.fixture(params=ENGINES)
-def device(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=[*ENGINES, "tensorrt:cuda"], ids=[*ENGINES, "tensorrt:FAKE"])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "tensorrt:cuda":
+        fake_card.install(monkeypatch)
     return str(request.param)
 
 
@@ -189,11 +192,12 @@ def test_a_model_that_is_no_style(device: str) -> None:
         open_engine(content, device)
 
 
-@pytest.mark.parametrize("device", ["cuda", "tensorrt", "coreml", "directml", "gpu"])
+@pytest.mark.parametrize(
+    "device", ["cuda", "tensorrt", "webgpu", "coreml", "directml", "gpu"], indirect=False
+)
 def test_a_device_that_cannot_be_had_says_so(device: str) -> None:
     [candidate] = devices.candidates(device)
-    home = {"openvino": ov.available_devices, "onnxruntime": onnxrt.available_devices}
-    if device in home[candidate.engine]():
+    if devices.is_present(candidate):
         pytest.skip(f"this machine may have {device}")
     with pytest.raises(DeviceError) as caught:
         open_engine(identity_model(), device)

@@ -8,4 +8,6 @@ SIZE_HELP = "Network: fast, balanced or paper; for pictures fast or paper."
 SCALE_HELP = "Size of the strokes of a picture as style, 0.25 to 4."
 MASK_HELP = "Picture of flat colours: a region for each --style, dark to light."
 MATCH_HELP = "Give the style picture the colours of the content first."
-PRECISION_HELP = "auto (the quickest that style and machine allow), fp32, int8 or bf16."
+PRECISION_HELP = (
+    "auto (the quickest that style and machine allow), fp32, fp16 (GPUs), int8 or bf16."
+)

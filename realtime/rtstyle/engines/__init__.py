@@ -24,7 +24,7 @@ __all__ = [
     "parts_of",
 ]
 
-PRECISIONS = ("auto", "fp32", "bf16", "int8")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 
 
 def open_engine(
@@ -87,6 +87,10 @@ def open_candidate(model: bytes, candidate: Candidate, options: EngineOptions) -
         from rtstyle.engines.ov import OpenVinoEngine
 
         return OpenVinoEngine(model, options)
+    if candidate.engine == "tensorrt":
+        from rtstyle.engines.trt import TensorRtEngine
+
+        return TensorRtEngine(model, options)
     from rtstyle.engines.onnxrt import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(model, options)

@@ -29,12 +29,13 @@ MOVES = ("Transpose", "Reshape", "Concat", "Squeeze", "Unsqueeze", "Pad")
 class EngineOptions:
     """How an engine runs a model.
 
-    `device` is a concrete device (`cpu`, `cuda`, `tensorrt`, `coreml`, `directml`, `gpu`), never
+    `device` is a concrete device (`cpu`, `cuda`, `coreml`, `directml`, `webgpu`, `gpu`), never
     `auto`. `threads` is the number of CPU threads in all (0: every core the process may use).
     `streams` is how many `run` calls may be under way at once; the threads are shared out over
     them, so more streams give more frames a second at a longer latency for each.
-    `precision` is `fp32`, `bf16`, `int8` (of files that hold their ranges, see
-    `rtstyle.engines.int8`) or `auto`, the quickest of these that file and device can do.
+    `precision` is `fp32`, `fp16` (convolutions, on GPUs), `bf16`, `int8` (of files that hold their
+    ranges, see `rtstyle.engines.int8`) or `auto`, the quickest of these that file and device can
+    do.
     """
 
     device: str = "cpu"

@@ -25,7 +25,6 @@ from rtstyle.errors import DeviceError, EngineError
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
@@ -33,7 +32,6 @@ PROVIDERS = {
 # What gives the device, said when it is missing.
 _REMEDIES = {
     "cuda": "Install an NVIDIA driver and `pip install onnxruntime-gpu` in place of onnxruntime.",
-    "tensorrt": "Install an NVIDIA driver, `pip install onnxruntime-gpu tensorrt`.",
     "coreml": "CoreML comes with onnxruntime on macOS only.",
     "directml": "`pip install onnxruntime-directml` on Windows, in place of onnxruntime.",
 }
@@ -87,7 +85,7 @@ def open_session(model: bytes, options: EngineOptions) -> ort.InferenceSession:
     todo = _REMEDIES.get(options.device, f"Use one of {', '.join(PROVIDERS)}.")
     if provider not in ort.get_available_providers():
         raise DeviceError(
-            f"The device {options.device!r} cannot be had.",
+            f"The device {options.device!r} is not available.",
             f"This build of ONNX Runtime {ort.__version__} has no provider for it.",
             todo,
         )
@@ -108,7 +106,7 @@ def open_session(model: bytes, options: EngineOptions) -> ort.InferenceSession:
     # ONNX Runtime falls back to the CPU in silence when a provider does not load.
     if provider not in session.get_providers():
         why = f"ONNX Runtime could not load its {provider}."
-        raise DeviceError(f"The device {options.device!r} cannot be had.", why, todo)
+        raise DeviceError(f"The device {options.device!r} is not available.", why, todo)
     return session
 
 
