@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import fake_card
 import numpy as np
@@ -16,17 +18,33 @@ from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 
 from rtstyle import devices
 from rtstyle.devices import Candidate
-from rtstyle.engines import Engine, EngineOptions, onnxrt, open_candidate, open_engine, ov
+from rtstyle.engines import (
+    Engine,
+    EngineOptions,
+    onnxrt,
+    onnxrt_gpu,
+    open_candidate,
+    open_engine,
+    ov,
+)
 from rtstyle.engines.base import Batch
+from rtstyle.engines.onnxrt_gpu import OnnxRuntimeGpuEngine, Provider
 from rtstyle.errors import DeviceError, EngineError, UsageError
 
 ENGINES = ("onnxruntime:cpu", "openvino:cpu")
 
 
-@pytest.fixture(params=[*ENGINES, "tensorrt:cuda"], ids=[*ENGINES, "tensorrt:FAKE"])
+GPUS = ("tensorrt:cuda", "onnxruntime:cuda", "onnxruntime:webgpu")
+
+
+@pytest.fixture(params=[*ENGINES, *GPUS], ids=[*ENGINES, *(f"{gpu}-FAKE" for gpu in GPUS)])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "tensorrt:cuda":
-        fake_card.install(monkeypatch)
+    """Every engine; those of GPUs on stand-ins that compute on the CPU."""
+    cpu = Provider("CPUExecutionProvider", {}, "")
+    monkeypatch.setattr(onnxrt_gpu, "find_cuda", lambda: replace(cpu, memory="cpu"))
+    without_bytes = replace(cpu, has_bytes=False, half=False)
+    monkeypatch.setattr(onnxrt_gpu, "find_webgpu", lambda: without_bytes)
+    fake_card.install(monkeypatch)
     return str(request.param)
 
 
@@ -192,9 +210,7 @@ def test_a_model_that_is_no_style(device: str) -> None:
         open_engine(content, device)
 
 
-@pytest.mark.parametrize(
-    "device", ["cuda", "tensorrt", "webgpu", "coreml", "directml", "gpu"], indirect=False
-)
+@pytest.mark.parametrize("device", ["cuda", "tensorrt", "webgpu", "coreml", "directml", "gpu"])
 def test_a_device_that_cannot_be_had_says_so(device: str) -> None:
     [candidate] = devices.candidates(device)
     if devices.is_present(candidate):
@@ -295,6 +311,65 @@ def test_onnxruntime_does_not_go_on_with_the_cpu_in_silence(
         with pytest.raises(EngineError, match="the device was lost"):
             engine.run(noise(1, 4, 4))
     assert capfd.readouterr() == ("", "")
+
+
+def test_nodes_that_a_provider_does_not_take_do_not_go_to_the_cpu() -> None:
+    """This provider takes none of them, as a card may not take some."""
+    name = "AzureExecutionProvider"
+    if name not in onnxrt.ort.get_available_providers():
+        pytest.skip(f"this build has no {name}")
+    options = EngineOptions(device="cuda")
+    with (
+        OnnxRuntimeGpuEngine(identity_model(), options, Provider(name, {}, "Mend it.")) as engine,
+        pytest.raises(DeviceError, match="'cuda' is not available") as caught,
+    ):
+        engine.run(noise(1, 8, 8))
+    assert caught.value.todo == "Mend it."
+    assert "CPU" in caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("names", "why", "todo"),
+    [
+        ((), "not installed", "rtstyle[webgpu]"),
+        (("failing",), "libvulkan", "libvulkan1"),
+        (("empty",), "finds no GPU", "--device cpu"),
+    ],
+)
+def test_a_missing_webgpu_is_told_with_its_remedy(
+    names: tuple[str, ...], why: str, todo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def register(*_: object) -> None:
+        if "failing" in names:
+            raise RuntimeError("libvulkan.so.1: no such file")
+
+    plugin = SimpleNamespace(get_ep_name=lambda: "None", get_library_path=lambda: "none.so")
+    monkeypatch.setitem(sys.modules, "onnxruntime_ep_webgpu", plugin if names else None)
+    monkeypatch.setattr(
+        onnxrt_gpu.ort, "register_execution_provider_library", register, raising=False
+    )
+    with pytest.raises(DeviceError, match="'webgpu' is not available") as caught:
+        onnxrt_gpu.find_webgpu()
+    assert why in caught.value.why
+    assert todo in caught.value.todo
+
+
+def test_the_real_webgpu_plugin_is_found_or_says_why() -> None:
+    pytest.importorskip("onnxruntime_ep_webgpu")
+    if "webgpu" in onnxrt_gpu.available_devices():
+        assert onnxrt_gpu.find_webgpu().plugin
+    else:
+        with pytest.raises(DeviceError, match="finds no GPU"):
+            onnxrt_gpu.find_webgpu()
+
+
+def test_float32_on_cuda_is_not_ten_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "CUDAExecutionProvider"
+    monkeypatch.setattr(onnxrt_gpu.ort, "get_available_providers", lambda: [name])
+    monkeypatch.setattr(onnxrt_gpu.ort, "preload_dlls", lambda: None, raising=False)
+    provider = onnxrt_gpu.find_cuda()
+    assert provider.options["use_tf32"] == "0"
+    assert provider.memory == "cuda"
 
 
 def test_a_near_tie_goes_to_the_earlier() -> None:

@@ -183,6 +183,8 @@ def is_present(one: Candidate) -> bool:
         from rtstyle.engines.trt_library import available_devices
     elif one.engine == "openvino":
         from rtstyle.engines.ov import available_devices
+    elif one.device in ("cuda", "webgpu"):
+        from rtstyle.engines.onnxrt_gpu import available_devices
     else:
         from rtstyle.engines.onnxrt import available_devices
     return one.device in available_devices()

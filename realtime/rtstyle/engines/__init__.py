@@ -91,6 +91,10 @@ def open_candidate(model: bytes, candidate: Candidate, options: EngineOptions) -
         from rtstyle.engines.trt import TensorRtEngine
 
         return TensorRtEngine(model, options)
+    if candidate.device in ("cuda", "webgpu"):
+        from rtstyle.engines.onnxrt_gpu import OnnxRuntimeGpuEngine
+
+        return OnnxRuntimeGpuEngine(model, options)
     from rtstyle.engines.onnxrt import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(model, options)

@@ -124,6 +124,35 @@ def check_extra(
     return given
 
 
+def read_ports(model: bytes) -> tuple[dict[str, str], dict[str, Input]]:
+    """Return a model's metadata and further inputs. Raises `EngineError` unless it is a style."""
+    # Not every engine needs the library.
+    import onnx
+    from onnx import TensorProto, helper
+
+    try:
+        proto = onnx.load_from_string(model)
+    except Exception as error:
+        raise damaged(error) from error
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    ports = {port.name: port.type.tensor_type for port in proto.graph.input}
+    image = ports.pop("image", None)
+    outputs = {port.name for port in proto.graph.output}
+    if not proto.graph.node and not outputs:
+        raise damaged(EngineError("It is empty."))
+    if image is None or image.elem_type != TensorProto.UINT8 or "stylized" not in outputs:
+        raise not_a_style()
+    extras = {
+        name: Input(
+            tuple(axis.dim_value or -1 for axis in kind.shape.dim),
+            np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)).name,
+        )
+        for name, kind in ports.items()
+        if name not in weights
+    }
+    return {entry.key: entry.value for entry in proto.metadata_props}, extras
+
+
 def damaged(error: Exception) -> EngineError:
     """Return the error for a model that no engine can load."""
     return EngineError(

@@ -1,4 +1,8 @@
-"""ONNX Runtime: the CPU everywhere, and NVIDIA, Apple and DirectX devices through its providers."""
+"""ONNX Runtime: the CPU everywhere, and Apple and DirectX devices through its providers.
+
+Styles on NVIDIA cards and WebGPU are in `rtstyle.engines.onnxrt_gpu`; `open_session` opens what is
+no style, and has no fixed size, on an NVIDIA card, too.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +34,12 @@ PROVIDERS = {
 }
 
 # What gives the device, said when it is missing.
+GET_CUDA = (
+    "Install NVIDIA's driver, 580 or newer, `pip uninstall onnxruntime`, then "
+    "`pip install 'rtstyle[gpu]'`: both builds in one environment break each other."
+)
 _REMEDIES = {
-    "cuda": "Install an NVIDIA driver and `pip install onnxruntime-gpu` in place of onnxruntime.",
+    "cuda": GET_CUDA,
     "coreml": "CoreML comes with onnxruntime on macOS only.",
     "directml": "`pip install onnxruntime-directml` on Windows, in place of onnxruntime.",
 }
@@ -45,7 +53,7 @@ class OnnxRuntimeEngine(Closing):
     def __init__(self, model: bytes, options: EngineOptions) -> None:
         """Load `model`. Raises `DeviceError` or `EngineError`."""
         self.device, self.streams = options.device, options.streams
-        if options.precision in ("bf16", "int8"):
+        if options.precision in ("fp16", "bf16", "int8"):
             raise DeviceError(
                 f"ONNX Runtime does not run these models in {options.precision}.",
                 "",
@@ -90,9 +98,12 @@ def open_session(model: bytes, options: EngineOptions) -> ort.InferenceSession:
             todo,
         )
     if options.device == "cuda" and hasattr(ort, "preload_dlls"):
-        # Finds CUDA and cuDNN in the nvidia-* wheels.
-        ort.preload_dlls()
-    chain = [provider] if options.device == "cpu" else [provider, PROVIDERS["cpu"]]
+        ort.preload_dlls()  # finds CUDA and cuDNN in the nvidia-* wheels
+    # By default float32 is multiplied to ten bits on NVIDIA cards.
+    settings = {"use_tf32": "0"} if options.device == "cuda" else {}
+    chain: list[Any] = [(provider, settings)]
+    if options.device != "cpu":
+        chain.append(PROVIDERS["cpu"])
     try:
         # Without its own fall-back, which goes on with the CPU when a device fails in a run.
         session = ort.InferenceSession(

@@ -98,10 +98,13 @@ class Graph:
         return model
 
 
-def static_model(model: bytes, shapes: Shapes, *, half: bool = False) -> bytes:
+def static_model(
+    model: bytes, shapes: Shapes, *, half: bool = False, float_ports: bool = False
+) -> bytes:
     """Return `model` for inputs of just these `shapes`, one for each input.
 
-    With `half` its convolutions compute in half precision, see `rtstyle.engines.half_graph`.
+    With `half` its convolutions compute in half precision, see `rtstyle.engines.half_graph`; with
+    `float_ports` pictures are float32 (0 to 255, whole numbers) outside, too.
     Raises `EngineError` for a damaged model, for shapes that it does not take, and for one whose
     sizes hang on the contents of a picture.
     """
@@ -114,6 +117,8 @@ def static_model(model: bytes, shapes: Shapes, *, half: bool = False) -> bytes:
         from rtstyle.engines.half_graph import with_half_convolutions
 
         graph = with_half_convolutions(graph)
+    if float_ports:
+        graph = with_float_ports(graph)
     content: bytes = graph.built().SerializeToString()
     return content
 
@@ -319,6 +324,19 @@ def _recast(graph: Graph, node: onnx.NodeProto, *, byte: bool, whole: bool) -> o
     if was == to:
         return helper.make_node("Identity", [source], [target])
     return helper.make_node("Cast", [source], [target], to=to)
+
+
+def with_float_ports(graph: Graph) -> Graph:
+    """Return a graph of `with_float_bytes` that takes and gives float32, too, without its casts."""
+    made = Graph(graph.model, nodes=graph.nodes, constants=graph.constants, types=dict(graph.types))
+    for port in (*graph.model.graph.input, *graph.model.graph.output):
+        if made.types[port.name][0] == TensorProto.UINT8:
+            made.types[port.name] = (TensorProto.FLOAT, made.types[port.name][1])
+    for node in made.nodes:
+        if node.op_type == "Cast" and made.types[node.input[0]] == made.types[node.output[0]]:
+            node.op_type = "Identity"
+            node.ClearField("attribute")
+    return _without_identities(made)
 
 
 def _without_identities(graph: Graph) -> Graph:

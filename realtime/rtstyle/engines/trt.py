@@ -15,9 +15,7 @@ from queue import LifoQueue
 from typing import Any, TypeAlias
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from rtstyle.closing import Closing
 from rtstyle.engines.base import (
@@ -26,8 +24,7 @@ from rtstyle.engines.base import (
     Input,
     check_batch,
     check_extra,
-    damaged,
-    not_a_style,
+    read_ports,
 )
 from rtstyle.engines.cuda_card import Buffer, Card, open_card
 from rtstyle.engines.engine_cache import EngineCache, EngineKey
@@ -95,11 +92,17 @@ class TensorRtEngine(Closing):
         finally:
             self._returned(size)
 
-    def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-        """Load the engine for inputs of `shapes`; return whether it was kept already."""
-        key = self._key(tuple(shapes.items()))
-        kept = self._cache.has(key)
-        self._returned(self._borrowed(tuple(shapes.items())))
+    def prepare(self, height: int, width: int) -> bool:
+        """Build the engine for single pictures of this size, and paint a black one.
+
+        Returns whether it was kept already. Raises what `run` does.
+        """
+        from rtstyle.devices import blank_extra
+
+        image, extra = np.zeros((1, height, width, 3), np.uint8), blank_extra(self, height, width)
+        feeds = {"image": image, **extra}
+        kept = self._cache.has(self._key(tuple((n, v.shape) for n, v in feeds.items())))
+        self.run(image, extra)
         return kept
 
     def close(self) -> None:
@@ -282,28 +285,3 @@ def cache_folder() -> Any:
     from rtstyle import devices
 
     return devices.cache_folder() / "tensorrt"
-
-
-def read_ports(model: bytes) -> tuple[dict[str, str], dict[str, Input]]:
-    """Return a model's metadata and further inputs. Raises `EngineError` unless it is a style."""
-    try:
-        proto = onnx.load_from_string(model)
-    except Exception as error:
-        raise damaged(error) from error
-    weights = {tensor.name for tensor in proto.graph.initializer}
-    ports = {port.name: port.type.tensor_type for port in proto.graph.input}
-    image = ports.pop("image", None)
-    outputs = {port.name for port in proto.graph.output}
-    if not proto.graph.node and not outputs:
-        raise damaged(EngineError("It is empty."))
-    if image is None or image.elem_type != TensorProto.UINT8 or "stylized" not in outputs:
-        raise not_a_style()
-    extras = {
-        name: Input(
-            tuple(axis.dim_value or -1 for axis in kind.shape.dim),
-            np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)).name,
-        )
-        for name, kind in ports.items()
-        if name not in weights
-    }
-    return {entry.key: entry.value for entry in proto.metadata_props}, extras
