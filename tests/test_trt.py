@@ -15,18 +15,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_card import FakeCard, FakeLibrary
+from fake_card import FakeCard, FakeLibrary, install
 from models import gain_model, identity_model, invert_model, network_model
 from test_static_graph import PRETRAINED, SHIPPED, feeds_for, shapes_of
+from typer.testing import CliRunner
 
-from rtstyle import devices
-from rtstyle.engines import EngineOptions, cuda_card, read_model, trt_library
+from rtstyle import devices, doctor
+from rtstyle.cli import build_app
+from rtstyle.engines import (
+    EngineOptions,
+    cuda_card,
+    open_engine,
+    read_model,
+    trt,
+    trt_library,
+)
 from rtstyle.engines.cuda_card import CudaCard
 from rtstyle.engines.engine_cache import EngineCache
 from rtstyle.engines.static_graph import static_model
 from rtstyle.engines.trt import KEPT_SIZES, TensorRtEngine
 from rtstyle.engines.trt_library import FULL, RTX, TensorRt, find_library, open_library
-from rtstyle.errors import DeviceError, EngineError
+from rtstyle.errors import DeviceError, EngineError, UsageError
+from rtstyle.styles import find_model
 
 REQUIRED = "RTSTYLE_REQUIRE_TENSORRT"
 """Set where TensorRT for RTX must be there, as in CI: its tests then fail rather than skip."""
@@ -344,3 +354,37 @@ def test_the_device_is_never_another_one(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(cuda_card, "open_card", absent)
     assert trt_library.available_devices() == ()
     assert [str(one) for one in devices.candidates("tensorrt")] == ["tensorrt:cuda"]
+
+
+def test_the_command_builds_ahead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(devices.CACHE_VARIABLE, str(tmp_path))
+    card, library = install(monkeypatch)
+    words = ["export", "mosaic", "--tensorrt", "--size", "fast", "--resolution"]
+    for times in (1, 2):
+        done = CliRunner().invoke(build_app(), [*words, "64x48", "--resolution", "48x64"])
+        assert done.exit_code == 0, done.output
+        assert done.output.count("kept already") == (0 if times == 1 else 2)
+    assert len(library.built) == 2
+    assert not card.memory
+    assert len(list((tmp_path / "tensorrt").glob("64x48-fp16-*.engine"))) == 1
+    # What was built is what a video then takes.
+    with open_engine(find_model("mosaic", "fast"), "tensorrt", streams=2) as engine:
+        engine.run(picture(1, 48, 64))
+    assert len(library.built) == 2
+    check = doctor.built_engines(tmp_path / "tensorrt")
+    assert check.ok is None
+    assert check.detail.startswith("2 built, ")
+
+
+def test_the_command_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> CudaCard:
+        raise DeviceError(cuda_card.UNAVAILABLE, "There is none.", "Use --device cpu.")
+
+    monkeypatch.setattr(trt, "open_card", absent)
+    done = CliRunner().invoke(build_app(), ["export", "mosaic", "--tensorrt", "--size", "fast"])
+    assert isinstance(done.exception, DeviceError)
+    wrong = CliRunner().invoke(
+        build_app(), ["export", "mosaic", "--tensorrt", "--resolution", "big"]
+    )
+    assert isinstance(wrong.exception, UsageError)
+    assert doctor.built_engines(Path("nowhere")).detail == "none built"
