@@ -363,6 +363,19 @@ def test_the_real_webgpu_plugin_is_found_or_says_why() -> None:
             onnxrt_gpu.find_webgpu()
 
 
+@pytest.mark.parametrize(("both", "why"), [(True, "both installed"), (False, "no provider")])
+def test_a_missing_cuda_is_told_with_its_remedy(
+    both: bool, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxrt_gpu.ort, "get_available_providers", list)
+    monkeypatch.setattr(onnxrt_gpu, "find_distribution", lambda _: both)
+    with pytest.raises(DeviceError, match="'cuda' is not available") as caught:
+        onnxrt_gpu.find_cuda()
+    assert why in caught.value.why
+    assert "pip uninstall onnxruntime" in caught.value.todo
+    assert "onnxruntime-gpu[cuda,cudnn]" in caught.value.todo
+
+
 def test_float32_on_cuda_is_not_ten_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "CUDAExecutionProvider"
     monkeypatch.setattr(onnxrt_gpu.ort, "get_available_providers", lambda: [name])

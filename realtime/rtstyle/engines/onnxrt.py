@@ -35,8 +35,8 @@ PROVIDERS = {
 
 # What gives the device, said when it is missing.
 GET_CUDA = (
-    "Install NVIDIA's driver, 580 or newer, `pip uninstall onnxruntime`, then "
-    "`pip install 'rtstyle[gpu]'`: both builds in one environment break each other."
+    "Install NVIDIA's driver, 580 or newer, then `pip uninstall onnxruntime` and "
+    "`pip install 'onnxruntime-gpu[cuda,cudnn]'`: in one environment both break each other."
 )
 _REMEDIES = {
     "cuda": GET_CUDA,

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from queue import LifoQueue
 from typing import Any, TypeAlias
 
@@ -71,7 +72,7 @@ def find_cuda() -> Provider:
     if name not in ort.get_available_providers():
         raise unavailable(
             "cuda",
-            f"This build of ONNX Runtime {ort.__version__} has no provider for it.",
+            _why_no_cuda(),
             GET_CUDA,
         )
     if hasattr(ort, "preload_dlls"):
@@ -99,7 +100,7 @@ def find_webgpu() -> Provider:
         raise unavailable(
             "webgpu",
             "The library onnxruntime-ep-webgpu is not installed.",
-            "pip install 'rtstyle[webgpu]'",
+            "pip install 'rtstyle[webgpu]', with Python 3.11 or newer.",
         ) from error
     if not hasattr(ort, "register_execution_provider_library"):
         why = f"ONNX Runtime {ort.__version__} takes no plugins."
@@ -121,6 +122,17 @@ def find_webgpu() -> Provider:
     # WebGPU has no bytes, and half precision on some cards only.
     remedy = "Update the driver of the GPU, or use --device cpu."
     return Provider(name, {}, remedy, plugin=found[:1], has_bytes=False, half=False)
+
+
+def _why_no_cuda() -> str:
+    if find_distribution("onnxruntime") and find_distribution("onnxruntime-gpu"):
+        return "onnxruntime and onnxruntime-gpu are both installed, and one hides the other."
+    return f"This build of ONNX Runtime {ort.__version__} has no provider for it."
+
+
+def find_distribution(name: str) -> bool:
+    """Tell whether a distribution is installed."""
+    return any(True for _ in metadata.distributions(name=name))
 
 
 def available_devices() -> tuple[str, ...]:
