@@ -5,11 +5,15 @@ above: copies and runs happen only in `wait`, as late as a card may do them, and
 freed, leaked, too small or used twice at a time is an error.
 """
 
+# ruff: noqa: N802, N815 - FakeCuda has the names of CUDA
+
 from __future__ import annotations
 
+import ctypes
 import itertools
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -136,6 +140,82 @@ class FakeContext:
         result = session.run(["stylized"], feeds)[0]
         memory[self.pointers["stylized"]][:] = result.reshape(-1)
         self.busy = False
+
+
+class FakeCuda:
+    """A FAKE of `cuda.bindings.runtime` that knows one card, whose memory is this machine's.
+
+    Copies happen at once; what is asked in the wrong way, or beyond `limit` allocations, fails.
+    """
+
+    cudaError_t = SimpleNamespace(cudaSuccess=0, cudaErrorMemoryAllocation=2)
+    cudaDeviceAttr = SimpleNamespace(
+        cudaDevAttrComputeCapabilityMajor=75, cudaDevAttrComputeCapabilityMinor=76
+    )
+    cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)
+
+    def __init__(self) -> None:
+        self.blocks: dict[str, dict[int, Any]] = {"card": {}, "host": {}}
+        self.streams: set[int] = set()
+        self.limit = 99
+
+    def cudaDriverGetVersion(self) -> tuple[int, int]:
+        return 0, 13000
+
+    def cudaGetDeviceCount(self) -> tuple[int, int]:
+        return 0, 1
+
+    def cudaDeviceGetAttribute(self, kind: int, device: int) -> tuple[int, int]:
+        return 0, {75: 8, 76: 6}[kind]
+
+    def cudaGetDeviceProperties(self, device: int) -> tuple[int, Any]:
+        return 0, SimpleNamespace(name=b"FAKE")
+
+    def cudaGetErrorString(self, error: int) -> tuple[int, bytes]:
+        return 0, b"out of memory"
+
+    def cudaMalloc(self, size: int) -> tuple[int, int | None]:
+        return self._allocate("card", size)
+
+    def cudaHostAlloc(self, size: int, flags: int) -> tuple[int, int | None]:
+        return self._allocate("host", size)
+
+    def _allocate(self, side: str, size: int) -> tuple[int, int | None]:
+        if sum(map(len, self.blocks.values())) >= self.limit:
+            return 2, None
+        memory = ctypes.create_string_buffer(size)
+        self.blocks[side][ctypes.addressof(memory)] = memory
+        return 0, ctypes.addressof(memory)
+
+    def cudaFree(self, pointer: int) -> tuple[int]:
+        del self.blocks["card"][pointer]
+        return (0,)
+
+    def cudaFreeHost(self, pointer: int) -> tuple[int]:
+        del self.blocks["host"][pointer]
+        return (0,)
+
+    def cudaStreamCreateWithFlags(self, flags: int) -> tuple[int, int]:
+        self.streams.add(7)
+        return 0, 7
+
+    def cudaStreamDestroy(self, stream: int) -> tuple[int]:
+        self.streams.remove(stream)
+        return (0,)
+
+    def cudaStreamSynchronize(self, stream: int) -> tuple[int]:
+        assert stream in self.streams
+        return (0,)
+
+    def cudaMemcpyAsync(
+        self, to: int, source: int, size: int, kind: int, stream: int
+    ) -> tuple[int]:
+        ends = ("card", "host") if kind == 1 else ("host", "card")
+        for side, pointer in zip(ends, (to, source), strict=True):
+            assert ctypes.sizeof(self.blocks[side][pointer]) == size
+        assert stream in self.streams
+        ctypes.memmove(to, source, size)
+        return (0,)
 
 
 def install(patch: pytest.MonkeyPatch) -> tuple[FakeCard, FakeLibrary]:

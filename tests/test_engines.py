@@ -356,7 +356,7 @@ def test_a_missing_webgpu_is_told_with_its_remedy(
 
 def test_the_real_webgpu_plugin_is_found_or_says_why() -> None:
     pytest.importorskip("onnxruntime_ep_webgpu")
-    if "webgpu" in onnxrt_gpu.available_devices():
+    if onnxrt_gpu.is_available("webgpu"):
         assert onnxrt_gpu.find_webgpu().plugin
     else:
         with pytest.raises(DeviceError, match="finds no GPU"):

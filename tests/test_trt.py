@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_card import FakeCard, FakeLibrary, install
+from fake_card import FakeCard, FakeCuda, FakeLibrary, install
 from models import gain_model, identity_model, invert_model, network_model
 from test_static_graph import PRETRAINED, SHIPPED, feeds_for, shapes_of
 from typer.testing import CliRunner
@@ -277,6 +277,47 @@ def test_a_missing_card_is_told_with_its_remedy(
         CudaCard(cuda_that_says(error, driver))
     assert why in caught.value.why
     assert todo in caught.value.todo
+
+
+def test_cuda_is_called_as_it_wants() -> None:
+    cuda = FakeCuda()
+    card = CudaCard(cuda)
+    assert (card.name, card.capability, card.driver) == ("FAKE", (8, 6), 13000)
+    stream, buffer = card.open_stream(), card.allocate(100)
+    buffer.host[:] = range(100)
+    card.upload(buffer, stream)
+    card.wait(stream)
+    buffer.host[:] = 0
+    card.download(buffer, stream)
+    card.wait(stream)
+    np.testing.assert_array_equal(buffer.host, range(100))
+    card.free(buffer)
+    cuda.limit = 1
+    with pytest.raises(EngineError, match="CUDA 2: out of memory"):
+        card.allocate(100)  # of the two halves the second does not fit
+    card.close_stream(stream)
+    assert cuda.blocks == {"card": {}, "host": {}}
+    assert not cuda.streams
+
+
+def test_the_real_binding_takes_these_arguments() -> None:
+    runtime = pytest.importorskip("cuda.bindings.runtime")
+    if runtime.cudaDriverGetVersion()[1]:
+        pytest.skip("this machine has a driver")
+    up = runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
+    answers = [
+        runtime.cudaMalloc(8),
+        runtime.cudaHostAlloc(8, 0),
+        runtime.cudaStreamCreateWithFlags(1),
+        runtime.cudaMemcpyAsync(4096, 8192, 8, up, 7),
+        runtime.cudaStreamSynchronize(7),
+        runtime.cudaStreamDestroy(7),
+        runtime.cudaFree(4096),
+        runtime.cudaFreeHost(4096),
+        runtime.cudaDeviceGetAttribute(runtime.cudaDeviceAttr.cudaDevAttrComputeCapabilityMajor, 0),
+        runtime.cudaGetDeviceProperties(0),
+    ]
+    assert {answer[0] for answer in answers} == {runtime.cudaError_t.cudaErrorInsufficientDriver}
 
 
 def test_missing_libraries_are_told_with_their_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,12 +179,14 @@ def measure(
 def is_present(one: Candidate) -> bool:
     """Tell whether the engine knows the device here, whether or not it works."""
     # Each engine's library is only imported where it is tried.
+    if one.engine == "onnxruntime" and one.device in ("cuda", "webgpu"):
+        from rtstyle.engines.onnxrt_gpu import is_available
+
+        return is_available(one.device)
     if one.engine == "tensorrt":
         from rtstyle.engines.trt_library import available_devices
     elif one.engine == "openvino":
         from rtstyle.engines.ov import available_devices
-    elif one.device in ("cuda", "webgpu"):
-        from rtstyle.engines.onnxrt_gpu import available_devices
     else:
         from rtstyle.engines.onnxrt import available_devices
     return one.device in available_devices()

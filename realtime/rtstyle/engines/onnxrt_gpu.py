@@ -11,7 +11,6 @@ import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from queue import LifoQueue
@@ -32,7 +31,6 @@ from rtstyle.engines.base import (
     read_ports,
 )
 from rtstyle.engines.onnxrt import GET_CUDA
-from rtstyle.engines.static_graph import static_model
 from rtstyle.errors import DeviceError, EngineError
 
 KEPT_SIZES = 4
@@ -135,14 +133,13 @@ def find_distribution(name: str) -> bool:
     return any(True for _ in metadata.distributions(name=name))
 
 
-def available_devices() -> tuple[str, ...]:
-    """Return those of `cuda` and `webgpu` that ONNX Runtime has a provider for."""
-    found = []
-    for device in ("cuda", "webgpu"):
-        with suppress(DeviceError):
-            find_provider(device)
-            found.append(device)
-    return tuple(found)
+def is_available(device: str) -> bool:
+    """Tell whether ONNX Runtime has a provider for `cuda` or `webgpu` here, working or not."""
+    try:
+        find_provider(device)
+    except DeviceError:
+        return False
+    return True
 
 
 def unavailable(device: str, why: str, todo: str) -> DeviceError:
@@ -169,11 +166,12 @@ class OnnxRuntimeGpuEngine(Closing):
                 "",
                 "Use the precision fp16, fp32 or auto.",
             )
+        # First, as `auto` tries it everywhere, and all below needs ONNX.
+        self._provider = provider or find_provider(options.device)
         self.metadata: Mapping[str, str]
         self.extras: Mapping[str, Input]
         self.metadata, self.extras = read_ports(model)
         self._model: bytes | None = model
-        self._provider = provider or find_provider(options.device)
         self.precision = options.precision
         if options.precision == "auto":
             self.precision = "fp16" if self._provider.half else "fp32"
@@ -196,6 +194,8 @@ class OnnxRuntimeGpuEngine(Closing):
             lanes.put(lane)
 
     def _lanes(self, shapes: _Shapes) -> LifoQueue[_Lane]:
+        from rtstyle.engines.static_graph import static_model
+
         with self._lock:
             if self._model is None:
                 raise EngineError("The engine is closed.")
