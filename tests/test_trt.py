@@ -327,7 +327,7 @@ def test_missing_libraries_are_told_with_their_remedy(monkeypatch: pytest.Monkey
     assert caught.value.todo == "pip install 'rtstyle[tensorrt]'"
     for name in (RTX, FULL):
         monkeypatch.setitem(sys.modules, name, None)
-    open_library.cache_clear()
+    monkeypatch.setattr(trt_library, "open_library", open_library.__wrapped__)
     with pytest.raises(DeviceError, match=RTX) as caught:
         find_library(FakeCard())
     assert caught.value.todo == "pip install 'rtstyle[tensorrt]'"
@@ -362,11 +362,8 @@ def test_the_library_is_chosen_by_the_card(
 ) -> None:
     monkeypatch.setitem(sys.modules, RTX, FakeModule("NONE", "CURRENT", "SM75", "SM89", "SM120"))
     monkeypatch.setitem(sys.modules, FULL, FakeModule() if full else None)
-    open_library.cache_clear()
-    try:
-        assert find_library(FakeCard(capability)).name == wanted
-    finally:
-        open_library.cache_clear()
+    monkeypatch.setattr(trt_library, "open_library", open_library.__wrapped__)
+    assert find_library(FakeCard(capability)).name == wanted
 
 
 def test_a_library_that_builds_nothing_is_no_library() -> None:
