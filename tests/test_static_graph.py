@@ -246,6 +246,20 @@ def test_a_cast_to_bytes_cuts_the_fraction_off_where_nothing_was_rounded() -> No
     )
 
 
+def test_a_part_that_was_rounded_does_not_stand_for_the_whole() -> None:
+    graph = Graph()
+    x = graph.op("Mul", graph.planes("image"), graph.scalar(0.3))
+    x = graph.op("Concat", graph.op("Round", x), x, axis=2)
+    x = graph.op("Cast", x, to=TensorProto.UINT8)
+    x = graph.op("Slice", x, graph.ints(8), graph.ints(24), graph.ints(2))
+    graph.op("Transpose", x, out="stylized", perm=[0, 2, 3, 1])
+    feeds = feeds_for(graph.model(), 16, 16)
+    rewritten = static_model(graph.model(), shapes_of(feeds))
+    np.testing.assert_array_equal(
+        run(rewritten, feeds)["stylized"], run(graph.model(), feeds)["stylized"]
+    )
+
+
 def test_bytes_that_are_joined_and_moved() -> None:
     graph = Graph()
     ends = graph.const(np.full((1, 2, 4, 3), 200, np.uint8))
@@ -309,6 +323,13 @@ def shrinking() -> bytes:
     return graph.model()
 
 
+def with_a_foreign_operator() -> bytes:
+    model = onnx.load_from_string(identity_model())
+    model.graph.node[1].domain = "elsewhere"
+    model.opset_import.append(onnx.helper.make_opsetid("elsewhere", 1))
+    return model.SerializeToString()
+
+
 def computing_in_bytes() -> bytes:
     graph = Graph()
     graph.op("Max", "image", graph.const(np.array(3, np.uint8)), out="stylized")
@@ -325,6 +346,7 @@ def computing_in_bytes() -> bytes:
         (network_model(4), {"image": (8, 8, 3)}, "no image of"),
         (shrinking(), {"image": (1, 2, 8, 3)}, "of this size"),
         (sizes_of_contents(), {"image": (1, 8, 8, 3)}, "depends on more"),
+        (with_a_foreign_operator(), {"image": (1, 8, 8, 3)}, "operator elsewhere::Transpose"),
         (computing_in_bytes(), {"image": (1, 8, 8, 3)}, "computes in bytes .Max"),
     ],
 )

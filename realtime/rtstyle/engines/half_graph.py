@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from rtstyle.engines.static_graph import MOVERS, Graph
+from rtstyle.engines.onnx_graph import MOVERS, Graph, moved_by
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 
@@ -57,8 +57,7 @@ def half_nodes(graph: Graph) -> set[int]:
     half = {i for i, node in enumerate(graph.nodes) if _fits(graph, node)}
     exact = [i for i, node in enumerate(graph.nodes) if _is_exact(graph, node)]
     for i in exact:  # after a convolution
-        node = graph.nodes[i]
-        moved = node.input if node.op_type == "Concat" else node.input[:1]
+        moved = moved_by(graph.nodes[i]) or graph.nodes[i].input[:1]
         if all(makers.get(name) in half for name in moved):
             half.add(i)
     for i in reversed(exact):  # before one

@@ -9,93 +9,27 @@ In float32 the values of every tensor that is left are those of the file.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from rtstyle.engines.base import damaged, first_line
+from rtstyle.engines.float_graph import with_float_bytes, with_float_ports
+from rtstyle.engines.half_graph import with_half_convolutions
+from rtstyle.engines.onnx_graph import Graph
 from rtstyle.errors import EngineError
 
 REWRITE = 1
-"""Raised by whoever changes what this module writes: engines built from it are built again."""
-
-MOVERS = frozenset(
-    (
-        "Concat",
-        "DepthToSpace",
-        "Expand",
-        "Flatten",
-        "Gather",
-        "Identity",
-        "Pad",
-        "Reshape",
-        "Slice",
-        "SpaceToDepth",
-        "Split",
-        "Squeeze",
-        "Tile",
-        "Transpose",
-        "Unsqueeze",
-    )
-)
-"""Operators that move or repeat the values of their first input (Concat: of all) unchanged."""
+"""Raised by whoever changes what the rewrites give: engines built from it are built again."""
 
 Shapes = Mapping[str, Sequence[int]]
 
-_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
-
 # Shapes, axes and paddings, which decide the sizes of results; weights do not.
 _SHAPE_VALUES = 1024
-
-
-@dataclass(slots=True)
-class Graph:
-    """A model taken apart: nodes in order, constants by name, and the type of every tensor."""
-
-    model: onnx.ModelProto
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    constants: dict[str, NDArray[Any]] = field(default_factory=dict)
-    types: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
-    """Element type of ONNX and shape."""
-
-    def add(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """Append a node with one output and return the output's name."""
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
-        return output
-
-    def cast(self, source: str, to: int, output: str) -> str:
-        """Append a cast of `source` to an element type of ONNX."""
-        self.types[output] = (to, self.types[source][1])
-        return self.add("Cast", [source], output, to=to)
-
-    def built(self) -> onnx.ModelProto:
-        """Return the model, with the nodes and constants that its outputs need."""
-        graph = self.model.graph
-        needed = {port.name for port in graph.output}
-        kept = []
-        for node in reversed(self.nodes):
-            if needed.intersection(node.output):
-                kept.append(node)
-                needed.update(node.input)
-        inputs, outputs = (
-            [helper.make_tensor_value_info(port.name, *self.types[port.name]) for port in side]
-            for side in (graph.input, graph.output)
-        )
-        weights = [
-            numpy_helper.from_array(np.asarray(value, order="C"), name)
-            for name, value in self.constants.items()
-            if name in needed
-        ]
-        built = helper.make_graph(kept[::-1], graph.name or "style", inputs, outputs, weights)
-        model = helper.make_model(built, opset_imports=list(self.model.opset_import))
-        model.ir_version = self.model.ir_version
-        model.metadata_props.extend(self.model.metadata_props)
-        return model
 
 
 def static_model(
@@ -114,8 +48,6 @@ def static_model(
         raise damaged(error) from error
     graph = with_float_bytes(folded(proto, shapes))
     if half:
-        from rtstyle.engines.half_graph import with_half_convolutions
-
         graph = with_half_convolutions(graph)
     if float_ports:
         graph = with_float_ports(graph)
@@ -185,7 +117,11 @@ def _output_types(graph: Graph, node: onnx.NodeProto) -> dict[str, tuple[int, tu
     versions = {entry.domain: entry.version for entry in graph.model.opset_import}
     names = [name for name in node.input if name]
     try:
-        schema = onnx.defs.get_schema(node.op_type, versions[node.domain], node.domain)
+        schema = onnx.defs.get_schema(node.op_type, versions.get(node.domain, 1), node.domain)
+    except onnx.defs.SchemaError as error:
+        what = f"The model has the operator {node.domain}::{node.op_type}, which is not ONNX's."
+        raise EngineError(what, "", "Use --device cpu.") from error
+    try:
         inferred = shape_inference.infer_node_outputs(
             schema,
             node,
@@ -261,93 +197,3 @@ def _changes_nothing(graph: Graph, node: onnx.NodeProto) -> bool:
     if node.op_type == "Slice" and len(node.input) > 4:
         return bool(np.all(graph.constants[node.input[4]] > 0))
     return True
-
-
-def with_float_bytes(graph: Graph) -> Graph:
-    """Return the graph with float32 in place of every uint8 but at its inputs and outputs.
-
-    Raises `EngineError` if it computes in bytes, beyond moving them.
-    """
-    made = Graph(graph.model, constants=dict(graph.constants), types=dict(graph.types))
-    floats: dict[str, str] = {}
-    whole: set[str] = set()  # floats that are known to be whole numbers
-    for original in graph.nodes:
-        node = onnx.NodeProto()
-        node.CopyFrom(original)
-        node.input[:] = [_as_float(made, name, floats) for name in original.input]
-        byte = [n for n in node.output if n and made.types[n][0] == TensorProto.UINT8]
-        moves = node.op_type in MOVERS
-        if not moves and node.op_type != "Cast" and (byte or node.input != original.input):
-            raise EngineError(
-                "The model cannot be prepared for this device.",
-                f"It computes in bytes ({node.op_type}).",
-                "Use --device cpu.",
-            )
-        for name in byte:
-            floats[name] = f"{name}/float"
-            made.types[floats[name]] = (TensorProto.FLOAT, made.types[name][1])
-        node.output[:] = [floats.get(name, name) for name in original.output]
-        if node.op_type in ("Round", "Floor", "Ceil") or (moves and node.input[0] in whole):
-            whole.update(node.output)
-        if node.op_type == "Cast":
-            node = _recast(made, node, byte=bool(byte), whole=node.input[0] in whole)
-        made.nodes.append(node)
-        for port in graph.model.graph.output:
-            if port.name in byte:
-                made.cast(floats[port.name], TensorProto.UINT8, port.name)
-    return _without_identities(made)
-
-
-def _as_float(graph: Graph, name: str, floats: dict[str, str]) -> str:
-    """Return the name of the float32 tensor that stands for `name`, if that holds bytes."""
-    if not name or graph.types[name][0] != TensorProto.UINT8:
-        return name
-    if name not in floats:
-        floats[name] = f"{name}/float"
-        graph.types[floats[name]] = (TensorProto.FLOAT, graph.types[name][1])
-        if name in graph.constants:
-            graph.constants[floats[name]] = graph.constants[name].astype(np.float32)
-        else:
-            graph.cast(name, TensorProto.FLOAT, floats[name])
-    return floats[name]
-
-
-def _recast(graph: Graph, node: onnx.NodeProto, *, byte: bool, whole: bool) -> onnx.NodeProto:
-    """Return what becomes of a cast when no tensor holds bytes; `byte`: it was one to bytes."""
-    source, target = node.input[0], node.output[0]
-    was, to = graph.types[source][0], graph.types[target][0]
-    if byte and not whole and was in _FLOATS:
-        # A cast to bytes cuts the fraction off.
-        cut = f"{target}/whole"
-        graph.types[cut] = graph.types[source]
-        source = graph.add("Floor", [source], cut)
-    if was == to:
-        return helper.make_node("Identity", [source], [target])
-    return helper.make_node("Cast", [source], [target], to=to)
-
-
-def with_float_ports(graph: Graph) -> Graph:
-    """Return a graph of `with_float_bytes` that takes and gives float32, too, without its casts."""
-    made = Graph(graph.model, nodes=graph.nodes, constants=graph.constants, types=dict(graph.types))
-    for port in (*graph.model.graph.input, *graph.model.graph.output):
-        if made.types[port.name][0] == TensorProto.UINT8:
-            made.types[port.name] = (TensorProto.FLOAT, made.types[port.name][1])
-    for node in made.nodes:
-        if node.op_type == "Cast" and made.types[node.input[0]] == made.types[node.output[0]]:
-            node.op_type = "Identity"
-            node.ClearField("attribute")
-    return _without_identities(made)
-
-
-def _without_identities(graph: Graph) -> Graph:
-    """Return the graph without the nodes that give what they take, but for those of outputs."""
-    made = Graph(graph.model, constants=graph.constants, types=graph.types)
-    outputs = {port.name for port in graph.model.graph.output}
-    renamed: dict[str, str] = {}
-    for node in graph.nodes:
-        node.input[:] = [renamed.get(name, name) for name in node.input]
-        if node.op_type == "Identity" and node.output[0] not in outputs:
-            renamed[node.output[0]] = node.input[0]
-        else:
-            made.nodes.append(node)
-    return made
