@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from safetensors.torch import save_file
 from training import vgg19_state, write_pictures
 
+from rtstyle import adain
+from rtstyle_export import adain_onnx, adain_parity
 from rtstyle_export.train.adain import AdainTrainer
 from rtstyle_export.train.config import AdainConfig
 from rtstyle_export.train.loop import Machine
+
+
+@pytest.fixture
+def quick_fitting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures where paintings are encoded and fitted, and two steps: 30 times as quick.
+
+    The same files come out, for frames of another size, and all of their parts are used.
+    """
+    monkeypatch.setattr(adain, "STYLE_SIDE", 64)
+    for module in (adain_onnx, adain_parity):
+        monkeypatch.setattr(module, "SIDE", 64)
+    monkeypatch.setattr(adain_onnx, "STEPS", {"fast": 2, "paper": 2})
 
 
 def material(folder: Path) -> Path:

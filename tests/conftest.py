@@ -13,6 +13,10 @@ from models import identity_model, invert_model, network_model, write_pretrained
 
 pytest_plugins = ["watchdog"]
 
+# PyTorch on one thread, here and in child processes: small networks gain nothing by more, and where
+# the machine is busy, threads that wait for each other take 30 times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 DATA = Path(
     os.environ.get("RTSTYLE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
 )
@@ -40,21 +44,13 @@ def pretrained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _own_folders(
     tmp_path_factory: pytest.TempPathFactory, pretrained_folder: Path
 ) -> Iterator[None]:
-    """Keep tests away from the user's cache and from the shipped styles."""
+    """Keep tests away from the user's cache, from the shipped styles, and from the load."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RTSTYLE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("RTSTYLE_STYLES", str(pretrained_folder))
+        # On a busy machine, a thread that lets every other one go first may wait for minutes.
+        patch.setattr("rtstyle.bank.lowest_priority", lambda: None)
         yield
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """PyTorch on one thread: small networks gain nothing by more, and lose on a busy machine."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from adain_runs import make, material  # noqa: E402
+from adain_runs import make, material, quick_fitting  # noqa: E402, F401
 from models import identity_model, write_pretrained  # noqa: E402
 from PIL import Image as Pil  # noqa: E402
 
@@ -147,6 +147,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("size", ["fast", "paper"])
+@pytest.mark.usefixtures("quick_fitting")
 def test_export(
     size: str,
     place: Path,

@@ -146,7 +146,7 @@ class TestEncoding:
 
     def test_a_damaged_cache_is_no_error(self, red: str) -> None:
         first = adain.encode(red, "fast", 1.5)
-        for kept in (cache_folder() / "paintings").glob("*.npy"):
+        for kept in (cache_folder() / "paintings").glob("*.vector"):
             kept.write_bytes(b"nonsense")
         adain._VECTORS.clear()
         np.testing.assert_array_equal(adain.encode(red, "fast", 1.5), first)
@@ -669,17 +669,6 @@ class TestCommands:
         assert Path(red).read_bytes() == before
         assert run("grid", photo, red, green, "mosaic", out)[0] == 2
 
-
-def test_engines_are_compared_on_models_with_a_map_as_input() -> None:
-    from rtstyle.devices import blank_extra, candidates, measure
-    from rtstyle.engines import EngineOptions, open_engine
-
-    model = styles.find_any("content", "paper").path.read_bytes()
-    with open_engine(model, CPU) as engine:
-        shapes = {name: value.shape for name, value in blank_extra(engine, 24, 32).items()}
-    assert shapes == {"statistics": (1, 1, 6), "strength": (1,), "weights": (1, 1, 24, 32)}
-    assert len(measure(model, candidates("cpu"), EngineOptions(threads=1))) == 2
-
     def test_webcam_with_a_mask(
         self, red: str, green: str, tmp_path: Path, run: Callable[..., tuple[int, str]]
     ) -> None:
@@ -707,3 +696,14 @@ def test_engines_are_compared_on_models_with_a_map_as_input() -> None:
             assert code == 2, bad
             assert message in said
             assert said.count("\n") == 1
+
+
+def test_engines_are_compared_on_models_with_a_map_as_input() -> None:
+    from rtstyle.devices import blank_extra, candidates, measure
+    from rtstyle.engines import EngineOptions, open_engine
+
+    model = styles.find_any("content", "paper").path.read_bytes()
+    with open_engine(model, CPU) as engine:
+        shapes = {name: value.shape for name, value in blank_extra(engine, 24, 32).items()}
+    assert shapes == {"statistics": (1, 1, 6), "strength": (1,), "weights": (1, 1, 24, 32)}
+    assert len(measure(model, candidates("cpu"), EngineOptions(threads=1))) == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtstyle import cli, doctor, styles
+from rtstyle import cli, doctor, doctor_jobs, styles
 from rtstyle.devices import Candidate
 from rtstyle.doctor import Check, built_in_styles, works
 from rtstyle.engines import Engine, EngineOptions, open_candidate, open_engine, ov
@@ -29,6 +29,7 @@ def test_it_works_here(checks: dict[tuple[str, str], Check]) -> None:
         "engines",
         "codecs",
         "styles",
+        "jobs",
         "live",
     }
 
@@ -39,6 +40,31 @@ def test_both_cpu_engines_are_tried(checks: dict[tuple[str, str], Check]) -> Non
         assert checks["engines", "openvino:cpu"].detail == "int8"
     assert checks["engines", "onnxruntime:cpu"].ok
     assert checks["codecs", "h264 encoder"].ok
+
+
+def test_jobs_are_done_from_end_to_end(checks: dict[tuple[str, str], Check]) -> None:
+    assert checks["jobs", "video"].detail == "5 frames, 640x360"
+    assert checks["jobs", "picture as style"].ok
+    assert "started in" in checks["live", "web page"].detail
+
+
+@pytest.mark.parametrize("name", ["paint_video", "paint_like_a_picture", "serve_page"])
+def test_a_library_that_does_not_fit_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As PyAV 17.0 imports, and lacks a name that painting videos takes."""
+
+    def broken() -> str:
+        raise ImportError("cannot import name 'Discard' from 'av.stream'")
+
+    for job in ("paint_video", "paint_like_a_picture", "serve_page"):
+        monkeypatch.setattr(doctor_jobs, job, broken if job == name else lambda: "done")
+    for live in ("find_cameras", "find_people", "open_virtual_camera", "open_microphone"):
+        monkeypatch.setattr(doctor, live, lambda: "there")
+    found = [*doctor.jobs(), *doctor.live()]
+    [bad] = [check for check in found if "Discard" in check.detail]
+    assert bad.ok is False
+    assert bad.todo
+    engine = Check("engines", "a", True)
+    assert works([engine, *found]) is (name == "serve_page")
 
 
 def test_what_is_missing_comes_with_a_remedy(checks: dict[tuple[str, str], Check]) -> None:
@@ -84,7 +110,8 @@ def test_trouble_with_live_use_does_not_keep_from_painting_videos(
 
     monkeypatch.setattr(doctor, name, broken)
     monkeypatch.setattr(doctor, "engines", lambda: iter([Check("engines", "a", True)]))
-    for group in ("software", "machine", "codecs", "built_in_styles"):
+    monkeypatch.setattr(doctor_jobs, "serve_page", lambda: "")
+    for group in ("software", "machine", "codecs", "built_in_styles", "jobs"):
         monkeypatch.setattr(doctor, group, tuple)
     found = doctor.examine()
     assert works(found)

@@ -39,6 +39,11 @@ def test_whatever_an_engine_depends_on_is_in_its_key() -> None:
     assert KEY.file_name().startswith("1920x1080-fp16-")
 
 
+def kept_in(folder: Path) -> list[str]:
+    """Return the kinds of files that are kept, in order; the lock is none of them."""
+    return sorted(path.suffix for path in folder.iterdir() if path.suffix != ".lock")
+
+
 def engine_for(folder: Path, library: FakeLibrary, precision: str = "fp32") -> TensorRtEngine:
     options = EngineOptions(device="cuda", streams=2, precision=precision)
     return TensorRtEngine(
@@ -55,8 +60,7 @@ def paint(folder: Path, library: FakeLibrary) -> None:
 def test_a_kept_engine_is_loaded_with_its_kernels(tmp_path: Path) -> None:
     library = FakeLibrary(FakeCard())
     paint(tmp_path, library)
-    names = sorted(path.suffix for path in tmp_path.iterdir())
-    assert names == [".engine", ".kernels"]
+    assert kept_in(tmp_path) == [".engine", ".kernels"]
     given: list[bytes] = []
     load = library.load
 
@@ -182,7 +186,7 @@ def test_a_build_that_fails_keeps_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(EngineError, match="cannot be built"):
         EngineCache(tmp_path).opened(KEY, fails, lambda plan, _: plan)
-    assert not list(tmp_path.iterdir())
+    assert not kept_in(tmp_path)
 
 
 def test_an_engine_that_never_loads_is_not_kept(tmp_path: Path) -> None:
@@ -191,7 +195,7 @@ def test_an_engine_that_never_loads_is_not_kept(tmp_path: Path) -> None:
 
     with pytest.raises(EngineError, match="does not load"):
         EngineCache(tmp_path).opened(KEY, lambda: b"engine", refuses)
-    assert not list(tmp_path.iterdir())
+    assert not kept_in(tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_costs_time_only(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from types import SimpleNamespace
 
 import fake_card
 import numpy as np
+import onnx
 import pytest
 from models import gain_model, identity_model, invert_model, network_model
 from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 
 from rtstyle import devices
-from rtstyle.devices import Candidate
+from rtstyle.devices import Candidate, Trial
 from rtstyle.engines import (
     Engine,
     EngineOptions,
@@ -62,6 +63,15 @@ def test_identity_returns_the_picture(device: str) -> None:
     with open_engine(identity_model(), device) as engine:
         assert f"{engine.name}:{engine.device}" == device
         np.testing.assert_array_equal(engine.run(image), image)
+
+
+def test_text_that_is_not_utf8_is_a_damaged_model(device: str) -> None:
+    model = onnx.load_from_string(invert_model())
+    onnx.helper.set_model_props(model, {"rtstyle.name": "AAAA"})
+    content = model.SerializeToString()
+    assert content.count(b"AAAA") == 1
+    with pytest.raises(EngineError, match="cannot be loaded"):
+        open_engine(content.replace(b"AAAA", b"AA\xe9\xff"), device)
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (1, 17, 31), (2, 40, 24), (1, 45, 16)])
@@ -387,8 +397,18 @@ def test_float32_on_cuda_is_not_ten_bits(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_near_tie_goes_to_the_earlier() -> None:
     first, second = devices.candidates("cpu")
-    assert devices.fastest({first: 1.0, second: 0.95}) == first
-    assert devices.fastest({first: 1.0, second: 0.5}) == second
+    assert devices.fastest({first: Trial(1.0, 2.0), second: Trial(0.95, 1.9)}) == first
+    assert devices.fastest({first: Trial(1.0, 2.0), second: Trial(0.5, 1.0)}) == second
+
+
+def test_a_busy_machine_does_not_change_the_choice() -> None:
+    """The first had to wait for a core, but has less to do."""
+    first, second = devices.candidates("cpu")
+    assert devices.fastest({first: Trial(9.0, 1.0), second: Trial(2.0, 2.0)}) == first
+    # A device of its own leaves the CPU nothing to do.
+    other = Candidate("onnxruntime", "cuda")
+    assert devices.fastest({other: Trial(9.0, 0.1), second: Trial(2.0, 2.0)}) == second
+    assert Trial(1.0, 5.0).least(Trial(2.0, 3.0)) == Trial(1.0, 3.0)
 
 
 def test_ctrl_c_is_safe_after_an_engine_is_closed() -> None:

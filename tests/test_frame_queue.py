@@ -186,3 +186,15 @@ def test_reorder_stop_wakes_and_counts(run: Runner) -> None:
     run.join()
     assert set(results) == {False, None}
     assert queue.drops == {STOPPED: 1}
+
+
+def test_a_result_that_is_not_the_next_is_not_given_out() -> None:
+    queue: ReorderQueue[str] = ReorderQueue(4)
+    queue.put(1, "second")
+    with pytest.raises(TimeoutError):
+        queue.get(timeout=0)
+    queue.put(0, "first")
+    assert [queue.get(timeout=0), queue.get(timeout=0)] == ["first", "second"]
+    queue.put(3, "after a gap")
+    queue.finish()
+    assert queue.get(timeout=0) is None

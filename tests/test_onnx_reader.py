@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from adain_runs import make, material  # noqa: E402
+from adain_runs import make, material, quick_fitting  # noqa: E402, F401
 from models import network_model  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from training import small_config, vgg19_state, write_painting, write_pictures, write_vgg  # noqa: E402
@@ -74,6 +74,7 @@ def test_weights_come_back_to_half_precision(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", ["fast", "paper"])
+@pytest.mark.usefixtures("quick_fitting")
 def test_a_network_for_any_style_comes_back(size: str, tmp_path: Path) -> None:
     place = material(tmp_path)
     run = make(place, "run", size=size, steps=1)

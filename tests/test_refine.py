@@ -202,6 +202,28 @@ class TestLive:
             assert bank.wait_fitted(PATIENCE)
         assert stopped == [True]
 
+    def test_a_picture_that_is_taken_down_meanwhile_stops_no_other(
+        self, folder: Path, mine: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone = Path(mine).with_name("gone.png")
+        Pil.new("RGB", (64, 64), (9, 8, 7)).save(gone)
+        fit = refine.refine
+        fitted: list[str] = []
+
+        def note(*given: Any, name: str, **options: Any) -> Any:
+            gone.unlink(missing_ok=True)
+            fitted.append(name)
+            return fit(*given, name=name, **options)
+
+        monkeypatch.setattr(refine, "refine", note)
+        with StyleBank(device="cpu") as bank:
+            # Begins only once nothing is left to prepare: both are known by then.
+            bank.prepare([(str(gone), "fast"), (mine, "fast")], (32, 32))
+            assert bank.wait_idle(PATIENCE)
+            assert bank.wait_fitted(PATIENCE)
+        assert fitted[-1] == "mine.png"
+        assert not adain.is_rough(mine, "fast")
+
     def test_what_cannot_be_fitted_is_tried_once(
         self, folder: Path, mine: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

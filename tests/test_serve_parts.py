@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from aiortc.exceptions import InvalidStateError
 
 from rtstyle.bank import StyleBank
 from rtstyle.errors import UsageError
 from rtstyle.serve.catalogue import Catalogue
-from rtstyle.serve.guard import allowed_names, host_name, is_loopback
+from rtstyle.serve.guard import allowed_names, host_name, is_loopback, same
 from rtstyle.serve.live import LivePicture, steady_shape
+from rtstyle.serve.lobby import Lobby
 from rtstyle.serve.painter import Painter, Seat
-from rtstyle.serve.peer import PaintedTrack, addresses_and_loopback, check_offer
+from rtstyle.serve.peer import (
+    PaintedTrack,
+    addresses_and_loopback,
+    answer,
+    check_offer,
+    close_peer,
+    open_peer,
+    tell,
+)
 from rtstyle.serve.prompt_buffer import PromptJitterBuffer
 from rtstyle.serve.settings import MAX_MESSAGE, check_settings, read_message, read_query
 
@@ -163,6 +176,38 @@ def test_a_style_that_is_not_ready_holds_nobody_up(tmp_path: Path) -> None:
         assert picture.shown == picture.settings()["style"] == "identity"
 
 
+def test_who_is_let_go() -> None:
+    gone: list[str] = []
+
+    def session(name: str, **state: Any) -> Any:
+        async def close() -> None:
+            gone.append(name)
+
+        return SimpleNamespace(id=name, close=close, **state)
+
+    async def work() -> None:
+        lobby: Any = Lobby(*[None] * 3, silence=10.0)  # type: ignore[arg-type]
+        for name, answered, connected, heard_at in (
+            ("is heard", True, True, 91.0),
+            ("is silent", True, True, 89.0),
+            ("may still connect", True, False, 93.0),
+            ("never connected", True, False, 91.5),
+            ("waits for its answer", False, False, 0.0),
+        ):
+            state = {"answered": answered, "connected": connected, "heard_at": heard_at}
+            lobby.sessions[name] = session(name, **state)
+        lobby.let_go(100.0)
+        await asyncio.gather(*lobby._leaving)
+        assert set(lobby.sessions) == {"is heard", "may still connect", "waits for its answer"}
+
+    run_loop(work())
+    assert set(gone) == {"is silent", "never connected"}
+
+
+def run_loop(work: Any) -> None:
+    asyncio.run(asyncio.wait_for(work, PATIENCE))
+
+
 def test_settings_are_taken() -> None:
     given = {"style": "wave", "strength": 1, "keep_color": True, "mirror": False, "split": True}
     assert check_settings(given, STYLES) == given
@@ -203,6 +248,117 @@ def test_an_offer_is_text_with_a_video() -> None:
             check_offer(sdp)
 
 
+@pytest.mark.parametrize("lost", ["m=application", "a=mid:0", "a=rtpmap"])
+def test_a_connection_that_a_broken_offer_left_half_made_is_closed(lost: str) -> None:
+    """Its sockets go, too: anybody may send such offers, as many as they like."""
+    import psutil
+    from aiortc import VideoStreamTrack
+    from peers import Peer
+
+    def sockets() -> int:
+        return len(psutil.Process().net_connections("udp"))
+
+    async def work() -> None:
+        async with Peer("") as client:
+            offer = await client.offer()
+            before = sockets()
+            peer, track = open_peer(), VideoStreamTrack()
+            with suppress(UsageError):
+                await answer(peer, offer.replace(lost, "x="), track)
+            track.stop()
+            await close_peer(peer)
+            for _ in range(100):
+                if sockets() == before:
+                    break
+                await asyncio.sleep(0.02)
+            assert sockets() == before
+
+    asyncio.run(asyncio.wait_for(work(), PATIENCE))
+
+
+def test_what_aiortc_does_not_close_is_closed_part_by_part() -> None:
+    """Its own `close` stops at the first part that lacks a transport."""
+    from types import SimpleNamespace
+
+    stopped: list[str] = []
+
+    def transport(name: str, inner: object = None, *, fails: bool = False) -> SimpleNamespace:
+        async def stop() -> None:
+            stopped.append(name)
+            if fails:
+                raise ConnectionError(name)
+
+        return SimpleNamespace(stop=stop, transport=inner)
+
+    async def close() -> None:
+        raise AttributeError("'NoneType' object has no attribute 'stop'")
+
+    ends = [None, transport("dtls", transport("ice"), fails=True)]
+    peer: Any = SimpleNamespace(
+        close=close,
+        getTransceivers=lambda: [
+            SimpleNamespace(receiver=SimpleNamespace(transport=e)) for e in ends
+        ],
+        sctp=SimpleNamespace(transport=transport("dtls of data", transport("ice of data"))),
+        remove_all_listeners=lambda: stopped.append("listeners"),
+    )
+    asyncio.run(close_peer(peer))
+    assert stopped == ["dtls", "ice", "dtls of data", "ice of data", "listeners"]
+
+
+@pytest.mark.parametrize("error", [InvalidStateError("RTCIceTransport is closed"), OSError("no")])
+def test_a_connection_that_is_closed_while_it_is_made_is_no_fault(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise error
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(tell)
+        task = loop.create_task(fail())
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+
+    with caplog.at_level("INFO", "rtstyle.serve.peer"):
+        asyncio.run(work())
+    closed = isinstance(error, InvalidStateError)
+    (record,) = caplog.records
+    assert record.name == ("rtstyle.serve.peer" if closed else "asyncio")
+    assert "closed while" in record.message if closed else "never retrieved" in record.message
+
+
+def test_an_offer_that_is_sound_but_for_its_length() -> None:
+    from peers import Peer
+
+    from rtstyle.serve.peer import MAX_SDP
+
+    async def make() -> str:
+        async with Peer("") as client:
+            return await client.offer()
+
+    offer = asyncio.run(asyncio.wait_for(make(), PATIENCE))
+    longest = offer + "x=" + "a" * (MAX_SDP - len(offer) - 2)
+    assert check_offer(longest) == longest
+    with pytest.raises(UsageError, match="at most"):
+        check_offer(longest + "a")
+
+
+def test_secrets_are_the_same_only_as_a_whole() -> None:
+    token = "a-token-that-nobody-guesses"
+    assert same(token, token)
+    near = [token[:-1], token + "a", token[:-1] + "S", token.upper(), "b" + token[1:], "a", ""]
+    assert not any(same(other, token) for other in near)
+
+
+def test_a_message_that_is_sound_but_for_its_length() -> None:
+    longest = '{"strength": 0.5}'.ljust(MAX_MESSAGE)
+    assert read_message(longest, STYLES) == {"strength": 0.5}
+    with pytest.raises(UsageError, match="at most"):
+        read_message(longest + " ", STYLES)
+
+
 def test_the_track_sends_the_newest_and_ends() -> None:
     import av
     from aiortc.mediastreams import MediaStreamError
@@ -222,7 +378,7 @@ def test_the_track_sends_the_newest_and_ends() -> None:
         with pytest.raises(MediaStreamError):
             await waiting
 
-    asyncio.run(asyncio.wait_for(work(), PATIENCE))
+    run_loop(work())
 
 
 def packet(number: int, moment: int, last: bool) -> Any:

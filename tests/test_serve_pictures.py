@@ -92,7 +92,7 @@ def test_pictures_of_all_kinds_are_kept_small(
     [
         (b"no picture at all", "cat.gif is no picture that can be read."),
         (animated(), "cat.gif is animated. Use a still picture"),
-        (picture()[:60], "cat.gif cannot be read."),
+        (picture()[:60], "cat.gif is cut off. Its end is missing."),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "cat.gif is no picture"),
         (picture(size=(9000, MAX_PIXELS // 9000 + 1)), "cat.gif is too large. A style has at most"),
     ],
@@ -425,9 +425,9 @@ def test_few_pictures_at_once(server: Running, monkeypatch: pytest.MonkeyPatch) 
 def test_one_that_never_arrives_gives_its_place_back(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rtstyle.serve import uploads
+    from rtstyle.serve import guard
 
-    monkeypatch.setattr(uploads, "SENT_WITHIN", 0.05)
+    monkeypatch.setattr(guard, "PICTURE_WITHIN", 0.05)
     done = threading.Event()
 
     def endless() -> Iterator[bytes]:

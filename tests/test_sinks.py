@@ -18,6 +18,7 @@ import av.error
 import numpy as np
 import pytest
 from media import decode, exact_rgb, number_of, packets, picture, write_clip
+from numpy.typing import NDArray
 
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
@@ -26,9 +27,11 @@ from rtstyle.sinks.base import Sink, SinkClosedError
 from rtstyle.sinks.gif import GifSink
 from rtstyle.sinks.images import ImageSequenceSink, existing_pictures
 from rtstyle.sinks.null import NullSink
+from rtstyle.sinks.packet_copy import PacketCopy
 from rtstyle.sinks.palette import Palette
 from rtstyle.sinks.pending import writing_to
-from rtstyle.sinks.stream_copy import PacketCopy, StreamCopier
+from rtstyle.sinks.room import NoRoomError, Room
+from rtstyle.sinks.stream_copy import StreamCopier
 from rtstyle.sinks.video_file import VideoFileSink
 from rtstyle.sinks.window import WindowSink
 from rtstyle.testing import FakeSink, FakeSource
@@ -47,6 +50,13 @@ def fill(sink: Sink, count: int = COUNT, complete: bool = True, **size: int) -> 
     for index in range(count):
         sink.write(frame(index, **size))
     sink.close(complete)
+
+
+def noise(width: int, height: int, index: int) -> NDArray[np.uint8]:
+    """A picture that hardly shrinks when it is encoded."""
+    shape = (height // 2, width // 2, 3)
+    small = np.random.default_rng(index).integers(0, 256, shape, np.uint8)
+    return small.repeat(2, axis=0).repeat(2, axis=1)
 
 
 def names(folder: Path) -> list[str]:
@@ -757,5 +767,118 @@ def test_a_file_that_cannot_grow_is_an_error_and_the_old_one_stays(
     )
     assert done.returncode == 7, done.stderr
     assert "cannot be written" in done.stdout
-    assert names(tmp_path) == ([name] if old.suffix else [])
-    assert not old.suffix or old.read_bytes() == b"old"
+    assert "files may have 100 kB here (ulimit -f)" in done.stdout
+    if not old.suffix:
+        # The first picture is larger already.
+        assert names(tmp_path) == []
+        return
+    assert old.read_bytes() == b"old"
+    kept = f"out.partial{old.suffix}"
+    assert names(tmp_path) == sorted([name, kept])
+    assert kept in done.stdout
+    assert (tmp_path / kept).stat().st_size <= 100_000
+    assert len(decode(tmp_path / kept)) >= 1
+
+
+CLIP_TO_LIMIT = """
+import resource, sys
+from rtstyle.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm", "gif"])
+def test_what_was_painted_up_to_a_limit_is_kept_and_can_be_played(
+    tmp_path: Path, suffix: str
+) -> None:
+    sound = None if suffix == "gif" else "aac"
+    source = write_clip(
+        tmp_path / "in.mp4", frames=100, width=160, height=128, sound=sound, image=noise
+    )
+    out, limit = tmp_path / f"out.{suffix}", 600_000
+    words = ("video", source, out, "--style", "identity", "--device", "onnxruntime:cpu")
+    done = subprocess.run(
+        [sys.executable, "-c", CLIP_TO_LIMIT, str(limit), *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "files may have 600 kB here (ulimit -f)" in done.stderr
+    kept = tmp_path / f"out.partial.{suffix}"
+    assert f"kept as {kept}" in done.stderr
+    assert names(tmp_path) == sorted(["in.mp4", kept.name])
+    assert limit / 2 < kept.stat().st_size <= limit
+    frames = decode(kept)
+    assert 3 < len(frames) < 100
+    assert not any(frame.is_corrupt for frame in frames)
+    if sound:
+        ends = packets(kept, "audio")[-1][0]
+        # VP9 holds 25 pictures back, which are lost; their sound is written already.
+        assert abs(float(ends) - len(frames) / 25) < (1.2 if suffix == "webm" else 0.5)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.gif"])
+def test_a_disk_that_is_nearly_full_leaves_what_was_painted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    sink = open_output(tmp_path / name, FakeSource())
+    sink.open()
+    (temporary,) = tmp_path.iterdir()
+
+    def usage(_: Path) -> Any:
+        return SimpleNamespace(free=300_000 - temporary.stat().st_size)
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+
+    def write_many() -> None:
+        for i in range(100):
+            sink.write(Frame(noise(160, 128, i), i, i, Fraction(1, 25), 0.0))
+
+    with pytest.raises(SinkError, match=r"the disk is full.*kept as .*out\.partial"):
+        write_many()
+    sink.abort()
+    (kept,) = tmp_path.iterdir()
+    assert 100_000 < kept.stat().st_size < 300_000
+    assert len(decode(kept)) > 2
+
+
+def test_pictures_before_a_full_disk_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = ImageSequenceSink(tmp_path / "out")
+    write = Path.write_bytes
+
+    def fail(path: Path, data: bytes) -> int:
+        if path.name == "00003.png":
+            write(path, data[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(SinkError, match=r"the disk is full.*kept as .*out\.partial"):
+        fill(sink, 5)
+    sink.abort()
+    assert names(tmp_path) == ["out.partial"]
+    assert names(tmp_path / "out.partial") == ["00001.png", "00002.png"]
+
+
+def test_fat_ends_at_four_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 40))
+    room = Room(tmp_path / "out.mp4")
+    room.take(5 << 30)
+    part = SimpleNamespace(mountpoint=str(tmp_path.anchor), fstype="vfat")
+    monkeypatch.setattr("psutil.disk_partitions", lambda **_: [part])
+    room = Room(tmp_path / "out.mp4")
+    room.take(4_000_000_000)
+    with pytest.raises(NoRoomError, match="FAT"):
+        room.take(300_000_000)
+    room.take(200_000_000)
+
+
+def test_x265_is_not_started_where_it_would_crash() -> None:
+    assert encoders.try_out("libx265", 64, 48) == ""
+    for width in (34, 40, 48):
+        assert "64 columns" in encoders.try_out("libx265", width, 64)

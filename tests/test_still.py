@@ -18,6 +18,7 @@ from training import vgg_state, write_painting  # noqa: E402
 
 from rtstyle import cli  # noqa: E402
 from rtstyle.color import with_chroma_of  # noqa: E402
+from rtstyle.errors import SinkError  # noqa: E402
 from rtstyle_export.offline import job, memory  # noqa: E402
 
 LAYERS = ("--content-layers", "relu2_1", "--style-layers", "conv1_1,relu2_1")
@@ -222,6 +223,43 @@ def test_ctrl_c_keeps_the_best_and_resume_goes_on(run: Run) -> None:
     assert code == 0, text
     assert np.array_equal(pixels("out.png"), whole)
     assert not Path("out.png.state").exists()
+
+
+def test_a_crash_leaves_what_was_saved_last(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "SAVE_EVERY", 0.0)
+    run.still("--style", "a.png")
+    whole = pixels("out.png")
+    assert not Path("out.png.state").exists()
+    Path("out.png").unlink()
+    plain, count = job.Watch.__call__, [0]
+
+    def crash(self: job.Watch, progress: object) -> None:
+        plain(self, progress)  # type: ignore[arg-type]
+        count[0] += 1
+        if count[0] == 2:
+            raise SinkError("a crash")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job.Watch, "__call__", crash)
+        assert run.still("--style", "a.png")[0] == 2
+    assert Path("out.png.state").exists()
+    assert not Path("out.png").exists()
+    code, text = run.still("--style", "a.png", "--resume")
+    assert code == 0, text
+    assert np.array_equal(pixels("out.png"), whole)
+    assert not Path("out.png.state").exists()
+
+
+def test_a_state_that_cannot_be_saved_is_told_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise SinkError("out.png.state cannot be written: the disk is full.")
+
+    monkeypatch.setattr(job, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(job.stored, "save", fail)
+    code, text = run.still("--style", "a.png")
+    assert (code, text.count("the disk is full")) == (0, 1)
 
 
 def test_second_ctrl_c_ends_at_once_and_keeps_the_picture(

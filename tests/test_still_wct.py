@@ -48,6 +48,15 @@ def test_a_still(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "levels 3:0.6,1:0.2" in capsys.readouterr().out
 
 
+def test_what_is_lost_in_writing_is_told(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rtstyle.picture.kept_exif", lambda _: b"Exif\0\0this is no TIFF at all")
+    words = ["still", "photo.png", "out.tif", "--style", "a.png", "--method", "wct"]
+    assert command(*words, "--threads", 1) == 0
+    assert "note: the EXIF was left out" in capsys.readouterr().err
+
+
 def test_mixtures_masks_and_colours(place: Path) -> None:
     pictures = []
     for words in (

@@ -26,8 +26,6 @@ from rtstyle_export.train.config import AdainConfig, WctConfig  # noqa: E402
 from rtstyle_export.train.loop import Machine  # noqa: E402
 from rtstyle_export.train.trainer import Trainer  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
@@ -69,7 +67,7 @@ class TestPictures:
         assert list_pictures(place / "photos") == before
 
     def test_a_painting_that_is_not_there(self, place: Path) -> None:
-        with pytest.raises(TrainingError, match=r"no picture .*Check the path") as caught:
+        with pytest.raises(TrainingError, match=r"no picture .*Check the name") as caught:
             read_picture(place / "none.png")
         assert "Remove" not in str(caught.value)
 

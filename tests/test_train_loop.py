@@ -33,8 +33,6 @@ from rtstyle_export.train.report import Reporter  # noqa: E402
 from rtstyle_export.train.trainer import Trainer  # noqa: E402
 from rtstyle_export.vgg import OXFORD, TORCHVISION, VGG, load_vgg  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:

@@ -29,8 +29,6 @@ from rtstyle_export.vgg import layer_names  # noqa: E402
 from rtstyle_export.wct_export import export_wct, runs_below  # noqa: E402
 from rtstyle_export.wct_onnx import load_run  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,6 +32,7 @@ from typer.testing import CliRunner  # noqa: E402
 
 from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.errors import RtstyleError, TrainingError, UsageError  # noqa: E402
+from rtstyle.training import RunLog, describe  # noqa: E402
 from rtstyle_export.data import (  # noqa: E402
     Crops,
     Stretch,
@@ -466,3 +470,48 @@ def test_two_gloo_processes_train_as_one_with_twice_the_batch(place: Path) -> No
     for key in ("stem.weight", "down.weight", "up.weight", "out.weight"):
         steps = [(run.model[key] - start[key]).flatten() for run in (pair, single)]
         assert float(torch.nn.functional.cosine_similarity(*steps, dim=0)) > 0.98
+
+
+class TestRunLog:
+    def test_a_run_whose_output_is_a_file_tells_where_it_is(
+        self, place: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        result = CliRunner().invoke(build_app(), train_words(place))
+        assert result.exit_code == 0, result.output
+        steps = int(train_words(place)[train_words(place).index("--steps") + 1])
+        assert result.stderr.startswith(f"step 0 of {steps}\n")
+
+    def test_lines_come_while_a_step_takes_its_time(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        told = threading.Event()
+
+        class Slow:
+            machine, config = Machine("cpu"), SimpleNamespace(steps=9)
+            step, seconds = 3, 6.0
+
+            @property
+            def metrics(self) -> dict[str, float]:
+                if next(looks) == 2:
+                    told.set()
+                return {"total": 0.5}
+
+        looks = itertools.count()
+        with RunLog(every=0.01) as log:
+            log.follow(Slow())  # type: ignore[type-var]
+            assert told.wait(30)
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) >= 2
+        assert set(lines) == {"step 3 of 9, loss 0.5000, 2.00 s a step, 0:00:12 left"}
+
+    def test_others_of_a_group_say_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        second = SimpleNamespace(machine=Machine("cpu", rank=1, world=2))
+        with RunLog(every=0.01) as log:
+            log.follow(second)  # type: ignore[type-var]
+        assert capsys.readouterr().err == ""
+
+    def test_a_line(self) -> None:
+        assert describe(0, 4, {}, 0.0) == "step 0 of 4"
+        assert describe(2, 4000, {"total": 1.0}, 3.0) == (
+            "step 2 of 4000, loss 1.0000, 1.50 s a step, 1:39:57 left"
+        )

@@ -230,7 +230,7 @@ class TestFailure:
                 assert released.wait(10)
 
         source = FakeSource(on_frame=hang)
-        monkeypatch.setattr("rtstyle.video.open_video", lambda *_: source)
+        monkeypatch.setattr("rtstyle.video.open_video", lambda *_, **__: source)
         monkeypatch.setattr("rtstyle.pipeline.CAPTURE_PATIENCE", 0.01)
         report = paint(
             tmp_path / "camera", tmp_path / "out.mp4", audio=False,

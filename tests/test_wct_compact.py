@@ -30,8 +30,6 @@ from rtstyle_export.train.wct_compact import CompactTrainer  # noqa: E402
 from rtstyle_export.vgg import load_vgg  # noqa: E402
 from rtstyle_export.wct_export import export_wct  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:

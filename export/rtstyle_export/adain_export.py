@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle import adain, refine
+from rtstyle.beside import replacing, temporary_name
 from rtstyle.engines import EngineOptions
 from rtstyle.engines.base import read_model
 from rtstyle.engines.onnxrt import open_session
@@ -118,7 +119,7 @@ def export_adain(
         if part in files:
             continue
         file = out / f"any-{size}-{part}.onnx"
-        fresh = file.with_name(f".{file.name}.new")
+        fresh = temporary_name(file)
         form = export_form(part, encoder, pair)
         try:
             feeds = content_feeds(files["style"], size, pictures) if part == "content" else []
@@ -213,9 +214,8 @@ def keep_paintings(folder: Path, paintings: Path, size: str, files: Mapping[str,
         fitted = refine.fit(found, picture, files["vgg"], files["refine"])
         known[f"{size}/{name}"] = found if fitted is None else fitted
     halves = {key: vector.astype(np.float16) for key, vector in known.items()}
-    partial = path.with_name(".any-paintings.tmp.npz")
-    np.savez_compressed(partial, **cast(Any, halves))
-    partial.replace(path)
+    with replacing(path) as partial:
+        np.savez_compressed(partial, **cast(Any, halves))
     with edit_manifest(folder) as data:
         data["paintings"] = file_entry(path, {})
 

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset, Sampler
 
 from rtstyle.errors import SourceError, TrainingError
 from rtstyle.picture import read_picture as read_photo
+from rtstyle.picture_file import HEIF_SUFFIXES, JPEG_SUFFIXES
 
 LEAST_SCALE, MOST_SCALE = 0.75, 1.4
 """By how much photos are scaled for crops. Those that are only ever scaled down show finer detail
@@ -30,7 +31,9 @@ KEPT_PHOTOS = 2000
 MOST_BROKEN = 100
 """After so many photos in a row that cannot be read nothing is expected of the folder any more."""
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+PICTURES = {
+    *(*JPEG_SUFFIXES, *HEIF_SUFFIXES, ".avif", ".bmp", ".png", ".tif", ".tiff", ".webp"),
+}
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -72,7 +75,7 @@ def read_picture(path: Path, short_side: int | None = None, part: Part = ()) -> 
     The short side is scaled to `short_side` if given. Raises `TrainingError`.
     """
     try:
-        image = Image.fromarray(read_photo(path, "picture").rgb)
+        image = Image.fromarray(read_photo(path, "picture", whole=True).rgb)
     except SourceError as error:
         todo = "Remove or replace it." if path.exists() else error.todo
         raise TrainingError(error.what, error.why, todo) from error

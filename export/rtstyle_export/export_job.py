@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from rtstyle.beside import temporary_name
 from rtstyle_export.data import list_pictures, read_picture
 from rtstyle_export.manifest_writer import add_to_manifest, credits_for, read_manifest
 from rtstyle_export.networks.canvas import CanvasNet
@@ -117,7 +118,7 @@ def export_checkpoint(
             overrides = {key: value for key, value in asdict(credit).items() if value}
             given = replace(given, **overrides)
         file = out / f"{name}-{config.size}.onnx"
-        fresh = file.with_name(f".{file.name}.new")
+        fresh = temporary_name(file)
         net = checkpoint.network(name)
         taken = feeds_for(net, feeds)
         try:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rtstyle.beside import replacing
 from rtstyle.engines.base import read_model
 from rtstyle.errors import TrainingError
 from rtstyle_export.onnx_writer import Credits
@@ -127,7 +128,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         return {"version": 1, "styles": {}}
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"{path} cannot be read.", str(error), MANIFEST_TODO) from error
     if not isinstance(data, dict) or not isinstance(data.get("styles"), dict):
         raise TrainingError(f"{path} is no manifest of styles.", "", MANIFEST_TODO)
@@ -140,6 +141,6 @@ def edit_manifest(folder: Path) -> Iterator[dict[str, Any]]:
     path = folder / "manifest.json"
     data = read_manifest(path)
     yield data
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        content = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+        temporary.write_text(content, encoding="utf-8")

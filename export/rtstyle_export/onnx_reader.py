@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor
 
+from rtstyle.engines.base import read_model
 from rtstyle.errors import TrainingError
 from rtstyle_export.networks.adain import Encoder, FastPair, PaperDecoder, conv_indexes
 from rtstyle_export.networks.canvas_export import unfold_pairs
@@ -145,7 +146,8 @@ def take_over(encoder: Encoder, donor: Path) -> bool:
 def _load(path: Path) -> tuple[onnx.ModelProto, dict[str, str]]:
     """Read a file and its metadata."""
     try:
-        model = onnx.load(path)
+        # Not `onnx.load`, which would look for weights by its own rules.
+        model = onnx.load_from_string(read_model(path))
     except Exception as error:
         raise TrainingError(f"{path} cannot be read.", str(error).split("\n")[0]) from error
     return model, {entry.key: entry.value for entry in model.metadata_props}

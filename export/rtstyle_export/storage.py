@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from rtstyle.beside import replacing
 from rtstyle_export.networks.canvas import UpConv2d
 from rtstyle_export.networks.realtime import RealTimeNet
 
@@ -200,9 +201,5 @@ def write_model(model: onnx.ModelProto, path: Path) -> str:
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file so that what was there stays until all of it is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ Names are imported on first use, so that `import rtstyle` alone costs nothing.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = ["Stylizer", "__version__", "stylize_image", "stylize_video"]
+
+# Before anything imports ONNX Runtime, and inherited by every process that is started: otherwise it
+# keeps a device id and a database of events in the user's folders.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Stylizer": "rtstyle.stylizer",

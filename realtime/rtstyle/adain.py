@@ -9,9 +9,7 @@ tells at one glance is rough; `rtstyle.refine` fits it to the painting in some s
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -26,9 +24,10 @@ from rtstyle import refine, styles
 from rtstyle.color import Colours, match_colors
 from rtstyle.devices import cache_folder, cpu_count
 from rtstyle.engines import Engine, EngineOptions, open_engines, parts_of
-from rtstyle.engines.base import read_model
+from rtstyle.engines.base import CANVAS_PORTS, read_model
 from rtstyle.errors import EngineError, SourceError, StyleError, UsageError
 from rtstyle.frame import Image
+from rtstyle.kept_files import one_at_a_time, read_vector, write_vector
 from rtstyle.mixture import Mixture, are_networks, as_mixture, parse_style, parse_sweep
 
 Statistics: TypeAlias = NDArray[np.float32]
@@ -67,7 +66,7 @@ class Model:
         engine = open_engines(self.files, device, **options)
         if self.statistics is None:
             for file, part in zip(self.files, parts_of(engine), strict=True):
-                if part.extras:
+                if part.extras and set(part.extras) != CANVAS_PORTS:
                     engine.close()
                     raise StyleError(
                         f"{file.name} is no style.",
@@ -223,10 +222,13 @@ def encode(
     glance = painting.glance(size)
     if rough or not fitted:
         return glance
-    found = refine.refine(
-        glance, painting.pixels(), size, name=Path(name).name, threads=threads, stopped=stopped
-    )
-    return glance if found is None else painting.keep(size, True, found)
+    with one_at_a_time(painting.lock(), stopped):
+        # Another process may have fitted it meanwhile.
+        if (known := painting.vector(size, True)) is not None:
+            return known
+        pixels, title = painting.pixels(), Path(name).name
+        found = refine.refine(glance, pixels, size, name=title, threads=threads, stopped=stopped)
+        return glance if found is None else painting.keep(size, True, found)
 
 
 def is_rough(name: str, size: str, scale: float = 1.0, colours: Colours | None = None) -> bool:
@@ -264,7 +266,7 @@ class _Painting:
     def vector(self, size: str, fitted: bool) -> Statistics | None:
         """Return what was kept of it, in memory or on the disk."""
         key = self._key(size, fitted)
-        if key not in _VECTORS and (known := _load(_place(key))) is not None:
+        if key not in _VECTORS and (known := read_vector(_place(key), key)) is not None:
             _VECTORS[key] = known
         return _VECTORS.get(key)
 
@@ -279,8 +281,13 @@ class _Painting:
         _VECTORS[key] = vector
         for oldest in list(_VECTORS)[:-REMEMBERED]:
             _VECTORS.pop(oldest, None)
-        _save(_place(key), vector)
+        if np.isfinite(vector).all():
+            write_vector(_place(key), key, vector)
         return vector
+
+    def lock(self) -> Path:
+        """Return the lock file of this painting, and of some others: there are 16."""
+        return cache_folder() / "paintings" / f"{self.digest[0]}.lock"
 
     def _key(self, size: str, fitted: bool) -> str:
         network = styles.listed_any(refine.PART if fitted else "style", size)
@@ -309,7 +316,7 @@ def _digest(name: str, _changed: int, _bytes: int) -> str:
 
 
 def _place(key: str) -> Path:
-    return cache_folder() / "paintings" / f"{key}.npy"
+    return cache_folder() / "paintings" / f"{key}.vector"
 
 
 def encode_image(painting: Image, size: str) -> Statistics:
@@ -322,17 +329,18 @@ def run_encoder(model: Path, size: str, painting: Image) -> Statistics:
 
     One file may serve two sizes: it then has an output named after the other.
     """
-    from rtstyle.engines.onnxrt import open_session
+    from rtstyle.engines.onnxrt import open_session, run_session
 
     session = open_session(read_model(model), EngineOptions(threads=cpu_count()))
     try:
         names = {port.name for port in session.get_outputs()}
         output = size if size in names else "statistics"
-        found = session.run([output], {"painting": painting[None]})[0]
+        found = run_session(session, [output], {"painting": painting[None]})[0]
     except Exception as error:
         raise EngineError("The painting cannot be encoded.", str(error)) from error
-    numbers: Statistics = np.asarray(found, np.float32)[0]
-    return numbers
+    if not np.isfinite(found).all():
+        raise EngineError("The painting cannot be encoded.", "Its statistics are not finite.")
+    return np.array(found[0], np.float32)
 
 
 def read_painting(path: Path) -> Image:
@@ -340,7 +348,7 @@ def read_painting(path: Path) -> Image:
     from rtstyle.picture import read_picture
 
     try:
-        return read_picture(path, "picture").rgb
+        return read_picture(path, "picture", whole=True).rgb
     except SourceError as error:
         animated = error.what.endswith("is animated.")
         todo = "Use a still picture as a style." if animated else error.todo
@@ -384,25 +392,3 @@ def _read_paintings(path: Path, sha256: str) -> Mapping[str, Statistics]:
         raise StyleError(f"{path} is refused.", "Its sha256 differs.", "Reinstall rtstyle.")
     with np.load(BytesIO(content)) as found:
         return {key: np.asarray(found[key], np.float32) for key in found.files}
-
-
-def _load(path: Path) -> Statistics | None:
-    """Return a kept vector, or None if there is none that can be read."""
-    try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return found if found.ndim == 1 and found.dtype == np.float32 else None
-
-
-def _save(path: Path, numbers: Statistics) -> None:
-    """Keep a vector. A cache that cannot be written costs time only, so it is no error."""
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.save(file, numbers)
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

@@ -6,11 +6,12 @@ import os
 import sys
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from rtstyle.color import Colours
 from rtstyle.engines import Engine
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
+from rtstyle.heap import give_back
 from rtstyle.mixture import are_networks, as_mixture, is_network, parse_style
 from rtstyle.regions import Weights
 
@@ -33,7 +35,7 @@ Shape: TypeAlias = tuple[int, int]
 CAPACITY = 16
 """Engines kept; the one that was not used for longest goes first."""
 KNOWN = 256
-"""Styles whose model file and statistics are remembered."""
+"""Styles whose model file and statistics are remembered, or what kept them from being made."""
 GAP = 0.3
 """Seconds between two models that nobody waits for yet: making one ready takes every core."""
 
@@ -66,11 +68,11 @@ class StyleBank(Closing):
         # Pictures as styles share one engine: only the statistics that it is fed differ.
         self._engines: OrderedDict[tuple[Path, ...], Engine] = OrderedDict()
         self._known: OrderedDict[Model, adain.Model] = OrderedDict()
-        self._encoded: set[Model] = set()
+        self._encoded: dict[Model, None] = {}
         self._warm: set[tuple[tuple[Path, ...], Shape]] = set()
         self._failed: dict[tuple[Model, Shape], RtstyleError] = {}
         self._rough: deque[Rough] = deque()
-        self._unfit: set[Rough] = set()
+        self._unfit: dict[Rough, None] = {}
         self._fitting: threading.Thread | None = None
         self._wanted: deque[tuple[Model, Shape]] = deque()
         self._later: deque[tuple[Model, Shape]] = deque()
@@ -96,10 +98,13 @@ class StyleBank(Closing):
             engine = model.open(**self._options)  # type: ignore[arg-type]
             with self._changed:
                 self._engines[files] = engine
+                evicted = len(self._engines) > self._capacity
                 while len(self._engines) > self._capacity:
                     # Only let go of: somebody may be painting with it, and then frees it last.
-                    old, _ = self._engines.popitem(last=False)
+                    old = self._engines.popitem(last=False)[0]
                     self._warm = {item for item in self._warm if item[0] != old}
+            if evicted:
+                give_back()
         return engine
 
     def resolve(self, style: adain.Styles, size: str) -> adain.Model:
@@ -120,14 +125,16 @@ class StyleBank(Closing):
         rough = [(name, size, scale, own) for name in parts]
         rough = [painting for painting in rough if adain.is_rough(*painting)]
         model = adain.resolve(style, size, scale, own, rough=True)
+        if rough:
+            give_back()  # of what encoded a picture
         with self._changed:
             if colours != self._colours:
                 return model  # `match` came between: not to be remembered.
             self._fit_later(rough)
             self._known[key] = model
-            self._encoded.update((name, size) for name in parts)
-            if len(self._known) > KNOWN:
-                self._known.popitem(last=False)
+            self._encoded.update(dict.fromkeys((name, size) for name in parts))
+            forget_oldest(self._known)
+            forget_oldest(self._encoded)
         return model
 
     def match(self, image: Image | None) -> None:
@@ -227,6 +234,12 @@ class StyleBank(Closing):
         with self._changed:
             return self._changed.wait_for(lambda: self._thread is None or self._closed, timeout)
 
+    @property
+    def to_fit(self) -> int:
+        """How many pictures are still to be fitted."""
+        with self._changed:
+            return len(self._rough)
+
     def wait_fitted(self, timeout: float | None = None) -> bool:
         """Wait until no picture is to be fitted; False if that took longer than `timeout`."""
         with self._changed:
@@ -272,11 +285,13 @@ class StyleBank(Closing):
                 adain.encode(name, size, scale, colours, threads=1, stopped=stopped)
             except RtstyleError:
                 # What it was at a glance is good enough to go on.
-                self._unfit.add(painting)
+                self._unfit[painting] = None
+                forget_oldest(self._unfit)
+            give_back()
             with self._changed:
                 if painting in self._rough:
                     self._rough.remove(painting)
-                for key in [key for key in self._known if name in paintings_of(key[0])]:
+                for key in [key for key in self._known if is_of(key[0], name)]:
                     del self._known[key]
 
     def _is_let_go(self, painting: Rough) -> bool:
@@ -297,6 +312,7 @@ class StyleBank(Closing):
             except RtstyleError as error:
                 with self._changed:
                     self._failed[key] = error
+                    forget_oldest(self._failed)
             else:
                 with self._changed:
                     self._warm.add((model.files, key[1]))
@@ -316,11 +332,25 @@ class StyleBank(Closing):
             return self._current
 
 
+def forget_oldest(known: MutableMapping[Any, Any]) -> None:
+    """Drop what was put in first until `KNOWN` items are left."""
+    for oldest in list(islice(known, max(0, len(known) - KNOWN))):
+        del known[oldest]
+
+
 def lowest_priority() -> None:
     """Let every other thread go first, where the system knows priorities of threads."""
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
+def is_of(style: adain.Styles, name: str) -> bool:
+    """Return True if a style is mixed of a picture, or of one whose file has gone meanwhile."""
+    try:
+        return name in paintings_of(style)
+    except RtstyleError:
+        return True
 
 
 def paintings_of(style: adain.Styles) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -116,8 +117,19 @@ def unwinding() -> AbstractContextManager[None]:
     return handled(leave, [number for number in ENDING if number != signal.SIGINT])
 
 
+def write_any_text() -> None:
+    """Let both streams take every character; what a terminal does not have becomes `?`.
+
+    Names of files hold emoji, and on Linux bytes that are no text at all.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "replace":
+            stream.reconfigure(errors="replace")
+
+
 def main() -> None:
     """Run the command line; the entry point of the `rtstyle` script."""
+    write_any_text()
     try:
         with unwinding():
             build_app(modules_for(sys.argv[1:]))(standalone_mode=True)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rtstyle.engines import Engine, EngineOptions, open_candidate
 from rtstyle.engines.base import RANGES
 from rtstyle.errors import DeviceError, EngineError, UsageError
+from rtstyle.kept_files import one_at_a_time, read_kept, write_kept
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "webgpu", "coreml", "directml", "gpu")
 """What `--device` takes, besides `engine:device`."""
@@ -52,6 +53,18 @@ class Candidate:
 
     def __str__(self) -> str:
         return f"{self.engine}:{self.device}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How long an engine took for a picture, and the CPU time of this process meanwhile."""
+
+    seconds: float
+    work: float
+
+    def least(self, other: Trial) -> Trial:
+        """Return the less of both trials."""
+        return Trial(min(self.seconds, other.seconds), min(self.work, other.work))
 
 
 # The likelier winner first; it wins where times cannot be taken.
@@ -124,26 +137,36 @@ def open_best(model: bytes, device: str, options: EngineOptions) -> Engine:
     if len(choices) == 1:
         return open_candidate(model, choices[0], options)
     key = _memory_key(device, model, options)
+    if (engine := _open_remembered(key, model, choices, options)) is not None:
+        return engine
+    # Those who measure at once disturb each other, and would not all choose the same.
+    with one_at_a_time(_memory_path().with_suffix(".lock")):
+        if (engine := _open_remembered(key, model, choices, options)) is not None:
+            return engine
+        trials = measure(model, choices, options)
+        best = fastest(trials)
+        # A device that is there and failed (busy, out of memory) may well work the next time.
+        if not any(is_present(one) for one in choices if one not in trials):
+            _remember(key, best, trials)
+    return open_candidate(model, best, options)
+
+
+def _open_remembered(
+    key: str, model: bytes, choices: Sequence[Candidate], options: EngineOptions
+) -> Engine | None:
+    """Open `model` on what was chosen before; None if nothing was, or its device is gone."""
     remembered = _recall(key)
     for one in choices:
         if str(one) == remembered:
-            try:
+            with suppress(DeviceError):
                 return open_candidate(model, one, options)
-            except DeviceError:
-                # The device is gone since; measure again.
-                break
-    times = measure(model, choices, options)
-    best = fastest(times)
-    # A device that is there and failed (busy, out of memory) may well work the next time.
-    if not any(is_present(one) for one in choices if one not in times):
-        _remember(key, best, times)
-    return open_candidate(model, best, options)
+    return None
 
 
 def measure(
     model: bytes, choices: Sequence[Candidate], options: EngineOptions
-) -> dict[Candidate, float]:
-    """Return the seconds that each engine takes for one small picture; those that fail are out.
+) -> dict[Candidate, Trial]:
+    """Return the time that each engine takes for one small picture; those that fail are out.
 
     The engines take turns, so that a passing load on the machine hits them alike.
     Raises the error of the last one if every engine fails.
@@ -151,7 +174,7 @@ def measure(
     # The large networks need seconds for the full trial picture; a third of its sides ranks them.
     height, width = (side // (3 if len(model) > LARGE_MODEL else 1) for side in TRIAL_SIZE)
     noise = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
-    times: dict[Candidate, float] = {}
+    trials: dict[Candidate, Trial] = {}
     failure: EngineError = DeviceError("There is no engine to choose from.")
     with ExitStack() as stack:
         engines: dict[Candidate, Engine] = {}
@@ -165,15 +188,16 @@ def measure(
                 engines[one] = engine
         begun = time.perf_counter()
         for _ in range(TRIAL_ROUNDS if len(engines) > 1 else 1):
-            if times and time.perf_counter() - begun > TRIAL_SECONDS:
+            if trials and time.perf_counter() - begun > TRIAL_SECONDS:
                 break
             for one, engine in engines.items():
-                start = time.perf_counter()
+                start, worked = time.perf_counter(), time.process_time()
                 engine.run(noise, blank_extra(engine, height, width))
-                times[one] = min(times.get(one, np.inf), time.perf_counter() - start)
-    if not times:
+                trial = Trial(time.perf_counter() - start, time.process_time() - worked)
+                trials[one] = trial if one not in trials else trial.least(trials[one])
+    if not trials:
         raise failure
-    return times
+    return trials
 
 
 def is_present(one: Candidate) -> bool:
@@ -192,11 +216,18 @@ def is_present(one: Candidate) -> bool:
     return one.device in available_devices()
 
 
-def fastest(times: Mapping[Candidate, float]) -> Candidate:
-    """Return the quickest; one nearly as quick wins if it comes earlier, so noise decides less."""
-    best, *others = times
+def fastest(trials: Mapping[Candidate, Trial]) -> Candidate:
+    """Return the quickest; one nearly as quick wins if it comes earlier, so noise decides less.
+
+    Of two on the CPU, a later one must also have less to do: that hardly changes with the load,
+    so the choice, and with it every picture, does not either.
+    """
+    best, *others = trials
     for one in others:
-        if times[one] < MARGIN * times[best]:
+        both = one.device == best.device == "cpu"
+        if trials[one].seconds < MARGIN * trials[best].seconds and not (
+            both and trials[one].work > trials[best].work
+        ):
             best = one
     return best
 
@@ -254,8 +285,8 @@ def _memory_path() -> Path:
 
 def _memory() -> dict[str, Any]:
     try:
-        content = json.loads(_memory_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(read_kept(_memory_path()) or b"{}")
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -265,15 +296,8 @@ def _recall(key: str) -> str:
     return str(entry.get("choice", "")) if isinstance(entry, dict) else ""
 
 
-def _remember(key: str, best: Candidate, times: Mapping[Candidate, float]) -> None:
-    """Write the choice down. A cache that cannot be written costs speed only, so it is no error."""
-    entry = {"choice": str(best), "seconds": {str(one): t for one, t in times.items()}}
-    path = _memory_path()
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({**_memory(), key: entry}, indent=1), encoding="utf-8")
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+def _remember(key: str, best: Candidate, trials: Mapping[Candidate, Trial]) -> None:
+    """Write the choice down."""
+    seconds = {str(one): trial.seconds for one, trial in trials.items()}
+    memory = {**_memory(), key: {"choice": str(best), "seconds": seconds}}
+    write_kept(_memory_path(), json.dumps(memory, indent=1).encode())

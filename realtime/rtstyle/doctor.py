@@ -15,10 +15,11 @@ from typing import cast
 
 import numpy as np
 
-from rtstyle import devices, styles
+from rtstyle import devices, doctor_jobs, styles
 from rtstyle.engines import EngineOptions, open_candidate
 from rtstyle.engines.base import RANGES
 from rtstyle.errors import RtstyleError, SourceError
+from rtstyle.scheduling import ordinary_scheduling
 
 LIBRARIES = (
     "rtstyle",
@@ -28,6 +29,7 @@ LIBRARIES = (
     "onnx",
     "onnxruntime",
     "openvino",
+    "pi-heif",
     "pillow",
     "pygame-ce",
 )
@@ -70,6 +72,7 @@ def examine() -> list[Check]:
         "engines": engines,
         "codecs": codecs,
         "styles": built_in_styles,
+        "jobs": jobs,
         "live": live,
     }
     found: list[Check] = []
@@ -263,7 +266,8 @@ def encoder_problem(name: str) -> str:
         for plane in frame.planes:
             plane.update(bytes(plane.buffer_size))
         frame.pts = 0
-        packets = [*context.encode(frame), *context.encode(None)]
+        with ordinary_scheduling():
+            packets = [*context.encode(frame), *context.encode(None)]
     except Exception as error:
         # PyAV puts FFmpeg's own words last, where there are any.
         why = str(error).splitlines()[0].rpartition("last error log: ")[2]
@@ -294,27 +298,37 @@ def style_check(name: str, files: Iterable[styles.StyleFile], detail: str) -> Ch
     return Check("styles", name, not wrong, "; ".join(wrong) or detail, todo, needed=True)
 
 
+def jobs() -> Iterator[Check]:
+    """Small jobs from end to end, as users start them."""
+    yield tried("jobs", "video", doctor_jobs.paint_video, needed=True)
+    yield tried("jobs", "picture as style", doctor_jobs.paint_like_a_picture, needed=True)
+
+
 def live() -> Iterator[Check]:
     """What live use may need: a display, cameras, people, virtual camera, microphone, the page."""
     shown = has_display()
     todo = "" if shown else "Use --no-window, or start from a desktop session."
     yield Check("live", "display", shown, "" if shown else "none found", todo)
-    yield _tried("camera", find_cameras)
-    yield _tried("people", find_people)
-    yield _tried("virtual camera", open_virtual_camera)
-    yield _tried("microphone", open_microphone)
-    yield extra_check("web page", ("starlette", "uvicorn", "aiortc"), "serve")
+    yield tried("live", "camera", find_cameras)
+    yield tried("live", "people", find_people)
+    yield tried("live", "virtual camera", open_virtual_camera)
+    yield tried("live", "microphone", open_microphone)
+    page = extra_check("web page", ("starlette", "uvicorn", "aiortc"), "serve")
+    yield tried("live", "web page", doctor_jobs.serve_page, page.detail) if page.ok else page
 
 
-def _tried(name: str, work: Callable[[], str]) -> Check:
-    """Run `work`, which says what it found or raises an `RtstyleError`."""
+def tried(
+    group: str, name: str, work: Callable[[], str], known: str = "", *, needed: bool = False
+) -> Check:
+    """Run `work`, which says what it found or raises; `known` is told before that."""
     try:
-        return Check("live", name, True, work())
+        detail = ", ".join(part for part in (known, work()) if part)
+        return Check(group, name, True, detail, needed=needed)
     except RtstyleError as error:
-        return Check("live", name, False, error.why or error.what, error.todo)
+        return Check(group, name, False, error.why or error.what, error.todo, needed)
     except Exception as error:
         # Another library's trouble must not keep the user from the rest of the findings.
-        return Check("live", name, False, named(error), "Reinstall rtstyle.")
+        return Check(group, name, False, named(error), "Reinstall rtstyle.", needed)
 
 
 def find_cameras() -> str:

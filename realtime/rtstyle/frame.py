@@ -20,7 +20,8 @@ class Frame:
     `image` is (H, W, 3) uint8 RGB. `index` counts from 0 in source order; a gap means that frames
     were dropped. `pts` is the presentation time stamp in units of `time_base` seconds.
     `captured_at` is `time.monotonic()` at the moment the source produced the frame. `duration` is
-    how long it is shown, in the same units; 0 where that is up to the next frame.
+    how long it is shown, in the same units; 0 where that is up to the next frame. `alpha` is the
+    opacity of the source's picture, (h, w) uint8, or None where all of it is opaque.
     """
 
     image: Image
@@ -29,6 +30,7 @@ class Frame:
     time_base: Fraction
     captured_at: float
     duration: int = 0
+    alpha: NDArray[np.uint8] | None = None
 
     @property
     def time(self) -> float:

@@ -16,6 +16,7 @@ from rtstyle.frame import Image
 
 # FFmpeg's numbers (AVColorTransferCharacteristic, AVColorPrimaries).
 PQ, HLG, BT2020 = 16, 18, 9
+UNSPECIFIED = (0, 2)
 WHITE_NITS = 203.0
 """Luminance of reference white in PQ material, ITU-R BT.2408."""
 KNEE, PEAK = 0.75, 1000 / WHITE_NITS
@@ -34,8 +35,13 @@ Curve = NDArray[np.floating[Any]]
 
 
 def is_wide(trc: int, primaries: int) -> bool:
-    """Say whether material with these tags needs this module at all."""
+    """Return True if material with these tags needs this module at all."""
     return trc in (PQ, HLG) or primaries == BT2020
+
+
+def is_bt2020(trc: int, primaries: int) -> bool:
+    """Return True if the primaries are those of BT.2020: tagged so, or untagged PQ or HLG."""
+    return primaries == BT2020 or (trc in (PQ, HLG) and primaries in UNSPECIFIED)
 
 
 def pq_to_nits(signal: Curve) -> Curve:
@@ -62,9 +68,9 @@ def tone_map(linear: Curve) -> Curve:
 
 
 @lru_cache(maxsize=4)
-def linear_table(trc: int) -> Curve:
-    """Return linear light, reference white 1, for each of the 65536 signal values."""
-    signal = np.linspace(0, 1, 65536, dtype=np.float64)
+def linear_table(trc: int, white: int = 65535) -> Curve:
+    """Return linear light, reference white 1, for 65536 signal values; `white` is the full one."""
+    signal = np.minimum(np.arange(65536, dtype=np.float64) / white, 1)
     if trc == PQ:
         linear = pq_to_nits(signal) / WHITE_NITS
     elif trc == HLG:
@@ -86,13 +92,17 @@ def display_table(high_range: bool) -> Image:
     return levels
 
 
-def to_sdr(rgb48: NDArray[np.uint16], trc: int, primaries: int) -> Image:
-    """Turn (H, W, 3) uint16 RGB with these tags into (H, W, 3) uint8 RGB of BT.709."""
-    linear, display = linear_table(trc), display_table(trc in (PQ, HLG))
+def to_sdr(rgb48: NDArray[np.uint16], trc: int, primaries: int, white: int = 65535) -> Image:
+    """Turn (H, W, 3) uint16 RGB with these tags into (H, W, 3) uint8 RGB of BT.709.
+
+    `white` is the value of a full signal.
+    """
+    linear, display = linear_table(trc, white), display_table(trc in (PQ, HLG))
+    bt2020 = is_bt2020(trc, primaries)
     shown = np.empty(rgb48.shape, np.uint8)
     for top in range(0, len(rgb48), ROWS):
         light = np.take(linear, rgb48[top : top + ROWS])
-        if primaries == BT2020:
+        if bt2020:
             light = np.asarray(cv2.transform(light, GAMUT), np.float32)
         np.divide(light, PEAK, out=light)
         np.clip(light, 0, 1, out=light)

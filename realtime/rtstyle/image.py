@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,8 +81,7 @@ def paint_file(
     output_format(output)
     picture = read_picture(source)
     painted, tiles = paint_picture(stylizer, picture)
-    write_picture(painted, output, quality)
-    notes = painted.notes
+    notes = (*painted.notes, *write_picture(painted, output, quality))
     if painted.alpha is not None and output_format(output) == "JPEG":
         notes = (*notes, "JPEG has no transparency: it was laid over white")
     height, width = painted.rgb.shape[:2]
@@ -111,13 +110,19 @@ def paint_picture(stylizer: Stylizer, picture: Picture) -> tuple[Picture, int]:
 
 
 def plan(
-    inputs: Sequence[Path], output: Path, *, overwrite: bool, read: Sequence[Path] = ()
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    overwrite: bool,
+    read: Sequence[Path] = (),
+    done: Callable[[Path, Path], bool] = lambda *_: False,
 ) -> list[tuple[Path, Path]]:
     """Return the pairs (photo, output file) of a run over photos and folders.
 
     One photo goes to the file `output`, or into it where it is a folder; several go into the
-    folder `output`, which is made. `read` are the other pictures of the run. Raises
-    `SourceError`, `SinkError` or `UsageError` before anything is written.
+    folder `output`, which is made. `read` are the other pictures of the run. Pairs that are `done`
+    already are left out. Raises `SourceError`, `SinkError` or `UsageError` before anything is
+    written.
     """
     sources = [photo for path in inputs for photo in _photos(path)]
     single = len(inputs) == 1 and not inputs[0].is_dir()
@@ -130,6 +135,7 @@ def plan(
             raise UsageError(f"{output} names one file.", "Several photos need a folder.")
         names = output_names(sources)
         pairs = [(source, output / name) for source, name in zip(sources, names, strict=True)]
+        pairs = [pair for pair in pairs if not done(*pair)]
     parent = single or output.is_dir()
     for source, target in pairs:
         check_output(source, target, overwrite=overwrite, parent=parent, read=read)
@@ -146,7 +152,11 @@ def _photos(path: Path) -> Iterator[Path]:
     seen = (p for p in path.iterdir() if not p.name.startswith("."))
     found = sorted(p for p in seen if p.suffix.lower() in INPUT_SUFFIXES and p.is_file())
     if not found:
-        raise SourceError(f"The folder {path} has no photos.", "", "Name a folder with photos.")
+        from rtstyle.folders import left_out
+
+        raise SourceError(
+            f"The folder {path} has no photos.", left_out(path, ()), "Name a folder with photos."
+        )
     yield from found
 
 

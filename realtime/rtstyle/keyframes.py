@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from rtstyle.beside import replacing
 from rtstyle.color import resize
 from rtstyle.errors import SinkError, SourceError, UsageError
 from rtstyle.flow import FlowChain, carry
@@ -127,10 +128,9 @@ class Index:
         content = {
             "version": VERSION, **self._identity, "shots": self.shots, "keyframes": keyframes
         }  # fmt: skip
-        fresh = self.path.with_suffix(".part")
         try:
-            fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            fresh.replace(self.path)
+            with replacing(self.path) as fresh:
+                fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise SinkError(f"{self.path} cannot be written.", str(error.strerror)) from error
 

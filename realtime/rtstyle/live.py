@@ -10,7 +10,7 @@ from pathlib import Path
 from rtstyle.bank import Shape, StyleBank
 from rtstyle.errors import RtstyleError
 from rtstyle.look import ONLY, Look
-from rtstyle.mixture import as_mixture, mixture, parse_style
+from rtstyle.mixture import as_mixture, is_file, mixture, parse_style, split_blend
 from rtstyle.picture import Picture, write_picture
 from rtstyle.pipeline import Progress
 from rtstyle.sinks.recorder import RecorderSink
@@ -46,7 +46,7 @@ class LiveSession:
         self._base, self._mixed = studio.look.style, 0.0
         self._before: str | None = None
         self._times: deque[float] = deque()
-        self._latency, self._drops = 0.0, 0
+        self._latency, self._drops, self._failures = 0.0, 0, 0
         self._prepared: tuple[str, Shape] | None = None
         self._actions: dict[str, Callable[[], object]] = {
             "n": lambda: self.turn(1),
@@ -187,6 +187,9 @@ class LiveSession:
         if self.studio.problem is not None:
             self.say(self.studio.problem.what)
             self.studio.problem = None
+        if len(self._recorder.failures) > self._failures:
+            self._failures = len(self._recorder.failures)
+            self.say(self._recorder.failures[-1].what)
         self.prepare()
 
     def prepare(self) -> None:
@@ -249,13 +252,17 @@ class LiveSession:
 
 def shown_name(style: str) -> str:
     """Return a style as the window shows it: names without folders and endings."""
-    if Path(style).is_file():
+    if is_file(style):
         return Path(style).stem
-    parts = [part.rpartition(":") for part in style.split(",")]
-    return " + ".join(
-        f"{Path(name).stem} {float(weight):.0%}" if colon else Path(weight).stem
-        for name, colon, weight in parts
-    )
+    return " + ".join(map(_shown_part, split_blend(style)))
+
+
+def _shown_part(part: str) -> str:
+    """Return one part of a blend, `monet.jpg:0.5`, as `monet 50%`."""
+    name, colon, weight = part.rpartition(":")
+    if is_file(part) or not colon:
+        return Path(part).stem
+    return f"{Path(name).stem} {float(weight):.0%}"
 
 
 def shown_names(look: Look) -> str:

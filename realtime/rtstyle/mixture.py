@@ -31,9 +31,46 @@ def parse_style(text: str) -> str | Mixture:
     """
     if is_network(text):
         return text
-    if Path(text).is_file():
+    if is_file(text):
         return Mixture(((text, 1.0),))
-    return mixture([_part(part.strip(), text) for part in text.split(",")])
+    return mixture([_part(part, text) for part in split_blend(text)])
+
+
+def split_blend(text: str) -> list[str]:
+    """Return the parts of a blend: at its commas, but for those in the name of a file that exists.
+
+    Of `Monet, Water Lilies.jpg:0.5,mosaic:0.5` these are two. The longest name wins.
+    """
+    pieces, parts = text.split(","), []
+    while pieces:
+        counts = range(len(pieces), 1, -1)
+        longer = (n for n in counts if _names_a_file(",".join(pieces[:n]).strip()))
+        count = next(longer, 1)
+        parts.append(",".join(pieces[:count]).strip())
+        pieces = pieces[count:]
+    return parts
+
+
+def _names_a_file(part: str) -> bool:
+    """Return True for an existing file, with or without a weight."""
+    name, colon, number = part.rpartition(":")
+    return is_file(part) or (bool(colon) and _is_number(number) and is_file(name))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_file(name: str) -> bool:
+    """Return True for an existing file; a blend may be longer than the name of any file."""
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def as_mixture(text: str) -> Mixture:
@@ -90,7 +127,7 @@ def _part(part: str, whole: str) -> tuple[str, float]:
     """Return name and weight of one part of a blend."""
     if not part:
         raise UsageError(f"The blend {whole!r} has an empty part.", "", SYNTAX)
-    if is_network(part) or Path(part).is_file():
+    if is_network(part) or is_file(part):
         _refuse_network(part)
         return part, 1.0
     name, colon, number = part.rpartition(":")
@@ -101,7 +138,7 @@ def _part(part: str, whole: str) -> tuple[str, float]:
     except ValueError:
         raise _unknown(part) from None
     _refuse_network(name)
-    if not is_network(name) and not Path(name).is_file():
+    if not is_network(name) and not is_file(name):
         raise _unknown(name)
     return name, weight
 

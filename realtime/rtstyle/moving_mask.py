@@ -13,6 +13,7 @@ from rtstyle.errors import SourceError
 from rtstyle.frame import Frame, Image
 from rtstyle.picture import INPUT_SUFFIXES
 from rtstyle.sources import open_video
+from rtstyle.sources.animation import is_animation
 from rtstyle.sources.images import is_image_pattern
 
 KEPT = 8
@@ -20,9 +21,11 @@ KEPT = 8
 
 
 def is_video(path: Path) -> bool:
-    """Tell a mask video, or numbered pictures, from a mask picture, by its name."""
+    """Return True for a mask video, an animation or numbered pictures, False for a picture."""
     still = path.suffix.lower() in INPUT_SUFFIXES and path.suffix.lower() != ".gif"
-    return not still or (is_image_pattern(path) and not path.is_file())
+    if not still or (is_image_pattern(path) and not path.is_file()):
+        return True
+    return is_animation(path)
 
 
 class MovingMask(Closing):

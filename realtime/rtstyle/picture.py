@@ -8,38 +8,46 @@ would clip them.
 
 from __future__ import annotations
 
-import os
-import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtstyle.beside import replacing
 from rtstyle.errors import SinkError, SourceError, UsageError
+from rtstyle.feed import is_pipe, read_pipe
 from rtstyle.frame import Image
+from rtstyle.names import not_there
+from rtstyle.picture_file import HEIF_SUFFIXES, JPEG_SUFFIXES, decode, is_transparent, opened
 
 if TYPE_CHECKING:
     from PIL import Image as Pil
 
 INPUT_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".jp2", ".avif")
+    (
+        *(*JPEG_SUFFIXES, *HEIF_SUFFIXES, ".avif", ".bmp", ".gif", ".jp2", ".mpo", ".png"),
+        *(".ppm", ".tif", ".tiff", ".webp"),
+    )
 )
 """What counts as a photo in a folder; single files are judged by their content."""
 
 OUTPUT_FORMATS = {
     ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
     ".webp": "WEBP",
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
 
 DEFAULT_QUALITY = 95
+MOST_BYTES = 1 << 30
+"""Bytes of a photo that comes through a pipe, at most."""
 
 # Descriptive EXIF tags; the others describe the layout of the source file.
 _KEPT_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
@@ -49,15 +57,19 @@ _DROPPED_EXIF = (0xA002, 0xA003)
 
 _ORIENTATION = 274
 _TURNS = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
+    2: (0, True),
+    3: (2, False),
+    4: (2, True),
+    5: (1, True),
+    6: (3, False),
+    7: (3, True),
+    8: (1, False),
 }
-"""EXIF orientation: what makes the photo upright, by its name in Pillow."""
+"""EXIF orientation: the quarter turns to the left, after mirroring, that make it upright."""
+
+STRIP = 256
+"""Rows that are converted at once, so that no second picture lies beside the first."""
+DEPTHS = "its values are not 8 or 16 bits of grey or colour"
 
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 
@@ -77,45 +89,39 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def read_picture(path: Path, kind: str = "photo") -> Picture:
+def read_picture(path: Path, kind: str = "photo", *, whole: bool = False) -> Picture:
     """Read a picture, which messages call a `kind`.
 
-    Raises `SourceError` if it is missing, damaged, animated or too large.
+    A file that is cut off has a note of what is missing. Raises `SourceError` if it is missing,
+    damaged, animated, too large or a raw file, less than half there, or, with `whole`, cut off.
     """
-    from PIL import Image as Pil
-    from PIL import UnidentifiedImageError
-
     if path.is_dir() or not path.exists():
-        raise SourceError(f"There is no {kind} {path}.", "", "Check the path.")
+        raise SourceError(f"There is no {kind} {path}.", "", not_there(path))
     try:
-        with warnings.catch_warnings():
-            # Large photos are welcome here; beyond twice Pillow's mark it raises an error.
-            warnings.simplefilter("ignore", Pil.DecompressionBombWarning)
-            warnings.simplefilter("ignore", UserWarning)
-            with Pil.open(path) as file:
-                _refuse_animation(file, path)
-                notes = _page_notes(file)
-                file.load()
-                return _decode(file, notes)
+        # The decoder's memory is free again before anything is turned.
+        picture, turn = _read(path, kind, whole)
     except SourceError:
         raise
-    except UnidentifiedImageError as error:
-        raise SourceError(
-            f"{path} is no {kind} that can be read.", "", "Use JPEG, PNG, WebP or TIFF."
-        ) from error
-    except Pil.DecompressionBombError as error:
-        raise SourceError(f"{path} is too large.", "It has over 178 million pixels.") from error
     except Exception as error:
         # Pillow's decoders raise whatever a damaged file leads them to, even TypeError.
         why = str(error) or type(error).__name__
         raise SourceError(f"{path} cannot be read.", why, "The file may be damaged.") from error
+    return picture if turn is None else _turned(picture, turn)
+
+
+def _read(path: Path, kind: str, whole: bool) -> tuple[Picture, tuple[int, bool] | None]:
+    """Return a photo as it lies in its file, and what makes it upright."""
+    piped = read_pipe(path, MOST_BYTES, kind) if is_pipe(path) else None
+    with opened(path, kind, piped) as file:
+        _refuse_animation(file, path)
+        notes = _page_notes(file)
+        image, missing = decode(path, file, whole, piped)
+        return _to_picture(image, (*notes, *((missing,) if missing else ()))), _turn_of(image)
 
 
 def _refuse_animation(file: Pil.Image, path: Path) -> None:
     if file.format in _ANIMATED and getattr(file, "is_animated", False):
-        # FFmpeg reads the others, but no animated WebP.
-        first = "Convert it to GIF, APNG or MP4, then use" if file.format == "WEBP" else "Use"
-        raise SourceError(f"{path} is animated.", "", f"{first} `rtstyle video` for it.")
+        raise SourceError(f"{path} is animated.", "", "Use `rtstyle video` for it.")
 
 
 def _page_notes(file: Pil.Image) -> tuple[str, ...]:
@@ -128,64 +134,104 @@ def _page_notes(file: Pil.Image) -> tuple[str, ...]:
     )
 
 
-def _decode(file: Pil.Image, notes: tuple[str, ...]) -> Picture:
-    profile = file.info.get("icc_profile", b"")
-    exif = kept_exif(file)
-    upright = _eight_bit(_turned(file))
-    alpha = None
-    if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
-        upright = upright.convert("RGBA")
-        alpha = np.asarray(upright.getchannel("A"))
-        # A layer that hides nothing is no alpha.
-        alpha = None if bool((alpha == 255).all()) else alpha
-    rgb, note = _to_srgb(upright, profile)
-    pixels = np.array(rgb)
+def _to_picture(image: Pil.Image, notes: tuple[str, ...]) -> Picture:
+    """Return a decoded picture as it lies in its file, converted strip by strip."""
+    profile = image.info.get("icc_profile", b"")
+    check_levels(image)
+    to_srgb, note = _conversion(image, profile)
+    transparent = is_transparent(image)
+    width, height = image.size
+    rgb = np.empty((height, width, 3), np.uint8)
+    alpha = np.empty((height, width), np.uint8) if transparent else None
+    for top in range(0, height, STRIP):
+        strip = _eight_bit(image.crop((0, top, width, min(height, top + STRIP))))
+        # Pillow's crop keeps the colour that is transparent, but not the one of a palette.
+        strip.info.update({k: v for k, v in image.info.items() if k == "transparency"})
+        rows = slice(top, top + strip.height)
+        if alpha is not None:
+            strip = strip.convert("RGBA")
+            alpha[rows] = np.asarray(strip.getchannel("A"))
+        rgb[rows] = np.asarray(to_srgb(strip))
+    # A layer that hides nothing is no alpha.
+    if alpha is not None and bool((alpha == 255).all()):
+        alpha = None
+    if alpha is not None and not alpha.any():
+        # As programs write TGA that have no use for its fourth byte.
+        alpha, notes = None, (*notes, "its alpha hides everything and is left out")
     if alpha is not None:
-        hide_transparent(pixels, alpha)
-    return Picture(pixels, alpha, exif, bool(profile), (*notes, *note))
+        hide_transparent(rgb, alpha)
+    return Picture(rgb, alpha, kept_exif(image), bool(profile), (*notes, *note))
 
 
-def _turned(file: Pil.Image) -> Pil.Image:
-    """Return the photo as its EXIF orientation says, as it is if that cannot be read.
+def _turn_of(file: Pil.Image) -> tuple[int, bool] | None:
+    """Return what makes the photo upright; None if it is, or if that cannot be read.
 
     Pillow's own `exif_transpose` writes the other tags anew, and fails if one of them is broken.
     """
-    from PIL import Image as Pil
-
     try:
-        turn = _TURNS.get(int(file.getexif().get(_ORIENTATION, 1)))
+        return _TURNS.get(int(file.getexif().get(_ORIENTATION, 1)))
     except Exception:
         # Broken EXIF is common, and no reason to lose the photo.
-        return file
-    return file if turn is None else file.transpose(Pil.Transpose[turn])
+        return None
+
+
+def _turned(picture: Picture, turn: tuple[int, bool]) -> Picture:
+    quarters, mirrored = turn
+
+    def upright(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if mirrored:
+            array = array[:, ::-1]
+        return np.ascontiguousarray(np.rot90(array, quarters))
+
+    alpha = None if picture.alpha is None else upright(picture.alpha)
+    return replace(picture, rgb=upright(picture.rgb), alpha=alpha)
+
+
+def check_levels(image: Pil.Image) -> None:
+    """Raise `ValueError` for grey values that are neither 8 nor 16 bits."""
+    if image.mode.startswith("F"):
+        raise ValueError(DEPTHS)
+    if image.mode.startswith("I"):
+        low, high = (float(str(level)) for level in image.getextrema())
+        if low < 0 or high > 65535:
+            raise ValueError(DEPTHS)
 
 
 def _eight_bit(image: Pil.Image) -> Pil.Image:
     """Return deep greyscale as 8 bits; Pillow reads other deep pictures as 8 bits itself."""
     from PIL import Image as Pil
 
-    if not image.mode.startswith(("I", "F")):
+    if not image.mode.startswith("I"):
         return image
     values = np.asarray(image)
-    if image.mode == "F" or int(values.min()) < 0 or int(values.max()) > 65535:
-        raise ValueError("its values are not 8 or 16 bits of grey or colour")
     return Pil.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
-def _to_srgb(image: Pil.Image, profile: bytes) -> tuple[Pil.Image, tuple[str, ...]]:
-    """Return `image` as sRGB in mode RGB, and a note if its profile could not be used."""
+def _conversion(
+    image: Pil.Image, profile: bytes
+) -> tuple[Callable[[Pil.Image], Pil.Image], tuple[str, ...]]:
+    """Return what turns strips of `image` into sRGB, and a note if its profile is no use."""
     from PIL import ImageCms
 
-    if image.mode not in ("RGB", "CMYK", "L", "LAB"):
-        image = image.convert("RGB")
     if not profile:
-        return image.convert("RGB"), ()
+        return _plain, ()
+    grey = image.mode.startswith("I") or image.mode == "L"
+    mode = image.mode if image.mode in ("CMYK", "LAB") else "L" if grey else "RGB"
+    mode = "RGB" if is_transparent(image) else mode
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, _srgb(), outputMode="RGB")
+        transform = ImageCms.buildTransform(source, _srgb(), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        return image.convert("RGB"), (f"the colour profile was ignored: {error}",)
-    return converted if converted is not None else image.convert("RGB"), ()
+        return _plain, (f"the colour profile was ignored: {error}",)
+
+    def convert(strip: Pil.Image) -> Pil.Image:
+        return ImageCms.applyTransform(strip.convert(mode), transform) or _plain(strip)
+
+    return convert, ()
+
+
+def _plain(strip: Pil.Image) -> Pil.Image:
+    return strip.convert("RGB")
 
 
 @lru_cache(maxsize=1)
@@ -195,14 +241,15 @@ def _srgb() -> Any:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def hide_transparent(rgb: Image, alpha: NDArray[np.uint8]) -> None:
-    """Give the wholly transparent pixels of `rgb` the mean visible colour, in place.
+def hide_transparent(rgb: Image, alpha: NDArray[np.uint8], least: int = 1) -> None:
+    """Give pixels of `rgb` whose `alpha` is below `least` the mean visible colour, in place.
 
     They often hold leftovers, which would enter the network's statistics.
     """
-    hidden = alpha == 0
-    if hidden.any() and not hidden.all():
-        rgb[hidden] = np.rint(rgb[~hidden].mean(axis=0)).astype(np.uint8)
+    seen = np.where(alpha >= least, np.uint8(255), np.uint8(0))
+    if seen.any() and not seen.all():
+        mean = cv2.mean(rgb, seen)[:3]
+        rgb[seen == 0] = np.rint(mean).astype(np.uint8)
 
 
 def kept_exif(file: Pil.Image) -> bytes:
@@ -243,28 +290,40 @@ def check_quality(quality: int) -> None:
         raise UsageError(f"A quality of {quality} is out of range.", "", "Use 1 to 100.")
 
 
-def write_picture(picture: Picture, path: Path, quality: int = DEFAULT_QUALITY) -> None:
+def write_picture(picture: Picture, path: Path, quality: int = DEFAULT_QUALITY) -> tuple[str, ...]:
     """Write a photo in the format of the file's extension, by a temporary file beside it.
 
-    `quality` is 1 to 100, for JPEG and WebP. JPEG has no alpha: it is laid over white. Raises
-    `UsageError` for an extension or a quality that does not exist, `SinkError` if writing fails;
-    an existing file is then left as it was.
+    `quality` is 1 to 100, for JPEG and WebP. JPEG has no alpha: it is laid over white. Returns
+    notes on what was lost. Raises `UsageError` for an extension or a quality that does not exist,
+    `SinkError` if writing fails; an existing file is then left as it was.
     """
     kind = output_format(path)
     check_quality(quality)
     image = _to_pil(picture, kind)
     options = _save_options(picture, kind, quality)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        image.save(partial, format=kind, **options)
-        partial.replace(path)
+        with replacing(path) as partial:
+            return _save(image, partial, kind, options)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SinkError(
             f"{path} cannot be written.", why, "Check the folder and its space."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+def _save(image: Pil.Image, path: Path, kind: str, options: dict[str, Any]) -> tuple[str, ...]:
+    """Encode a photo into `path`; return a note if its EXIF had to be left out."""
+    try:
+        image.save(path, format=kind, **options)
+    except OSError:
+        raise
+    except Exception as error:
+        # Pillow reads EXIF again to write TIFF, and raises whatever broken tags lead it to.
+        if "exif" not in options:
+            raise
+        image.save(path, format=kind, **{k: v for k, v in options.items() if k != "exif"})
+        return (f"the EXIF was left out: it is broken ({type(error).__name__}: {error})",)
+    return ()
 
 
 def _to_pil(picture: Picture, kind: str) -> Pil.Image:
@@ -292,6 +351,7 @@ def _save_options(picture: Picture, kind: str, quality: int) -> dict[str, Any]:
     if kind == "JPEG":
         # Painted edges are saturated; halved chroma would smear them.
         options["subsampling"] = 0 if quality >= 90 else 2
-    if kind == "TIFF":
+    if kind == "TIFF" and not picture.exif:
+        # libtiff, which compresses, takes no folders of EXIF: it refuses the whole picture.
         options["compression"] = "tiff_adobe_deflate"
     return options

@@ -19,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from rtstyle import heap
 from rtstyle.ending import HANGUP, handled
 from rtstyle.errors import UsageError
 from rtstyle.frame import Frame, Image
@@ -107,10 +108,27 @@ class FramePainter(Protocol):
         ...
 
 
+@runtime_checkable
+class PreparingPainter(Protocol):
+    """Paints frames of which something must be found first, in order: a stage of its own.
+
+    The pipeline calls `prepare` for one frame while it paints the one before.
+    """
+
+    def prepare(self, frame: Frame) -> object:
+        """Return what `paint_prepared` takes besides the frame."""
+        ...
+
+    def paint_prepared(self, frame: Frame, found: Any) -> Image:
+        """Return the painted picture of a frame."""
+        ...
+
+
 class Pipeline:
     """Runs every frame of `source` through `stylize` into all `sinks`, in order.
 
-    `stylize` is a function of pictures, or a `FramePainter`.
+    `stylize` is a function of pictures, a `FramePainter`, or a `PreparingPainter`, which takes one
+    worker.
 
     `policy` is `WAIT` (nothing is lost) or `LATEST` (the newest frame wins). `workers` threads
     call `stylize` at once. `limit` ends the run after so many frames, `max_rate` lets no more than
@@ -122,7 +140,7 @@ class Pipeline:
     def __init__(
         self,
         source: Source,
-        stylize: Callable[[Image], Image] | FramePainter,
+        stylize: Callable[[Image], Image] | FramePainter | PreparingPainter,
         sinks: Sequence[Sink],
         *,
         policy: Policy = WAIT,
@@ -134,6 +152,9 @@ class Pipeline:
         if workers < 1:
             raise UsageError(f"{workers} workers cannot do anything.", "", "Use 1 or more.")
         self.source, self.sinks = source, list(sinks)
+        self._preparing = stylize if isinstance(stylize, PreparingPainter) else None
+        if self._preparing is not None and workers > 1:
+            raise UsageError("Frames that depend on each other take one worker.")
         self._paint_one = paint_one(stylize)
         self._workers, self._progress = workers, progress
         self._limit, self._live = limit, policy is LATEST
@@ -142,6 +163,8 @@ class Pipeline:
         self._excess = 0
         # Live: a single waiting frame, because each further one is only delay.
         self._todo: FrameQueue[Frame] = FrameQueue(1 if policy is LATEST else 2, policy)
+        # What is prepared is painted: a frame dropped in between would leave a gap.
+        self._ready: FrameQueue[tuple[Frame, Any]] = FrameQueue(1)
         self._done: ReorderQueue[Frame] = ReorderQueue(workers + 1, workers)
         self._report = Report(workers=workers)
         self._errors: list[BaseException] = []
@@ -157,6 +180,7 @@ class Pipeline:
     def _halt(self) -> None:
         self.source.stop()
         self._todo.stop()
+        self._ready.stop()
         self._done.stop()
 
     def run(self) -> Report:
@@ -216,6 +240,10 @@ class Pipeline:
 
     def _stages(self) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "capture", self._capture
+        if self._preparing is not None:
+            yield "prepare", self._prepare
+            yield "stylize-0", self._work_prepared
+            return
         for number in range(self._workers):
             yield f"stylize-{number}", self._work
 
@@ -255,6 +283,32 @@ class Pipeline:
         late = moment - self._due > self._interval
         self._due = (moment if late else self._due) + self._interval
         return False
+
+    def _prepare(self) -> None:
+        assert self._preparing is not None
+        busy = 0.0
+        with self._todo.reader() as items:
+            for _, frame in items:
+                began = time.perf_counter()
+                found = self._preparing.prepare(frame)
+                busy += time.perf_counter() - began
+                if not self._ready.put((frame, found)):
+                    break
+        self._report.busy["prepare"] = busy
+        self._ready.finish()
+
+    def _work_prepared(self) -> None:
+        assert self._preparing is not None
+        busy = 0.0
+        with self._ready.reader() as items:
+            for number, (frame, found) in items:
+                began = time.perf_counter()
+                painted = self._preparing.paint_prepared(frame, found)
+                busy += time.perf_counter() - began
+                if not self._done.put(number, frame.with_image(painted)):
+                    break
+        self._report.busy["stylize"] = busy
+        self._done.finish()
 
     def _work(self) -> None:
         busy = 0.0
@@ -309,6 +363,8 @@ class Pipeline:
                 closed = error
         self._report.busy["sinks"] += time.perf_counter() - began
         self._count(frame)
+        if self._live and self._report.frames_out % heap.EVERY == 0:
+            heap.give_back()
         if closed:
             raise closed
 
@@ -337,7 +393,7 @@ class Pipeline:
 
     def _finish_report(self) -> None:
         report = self._report
-        report.drops = self._todo.drops + self._done.drops
+        report.drops = self._todo.drops + self._ready.drops + self._done.drops
         if self._excess:
             report.drops["excess"] = self._excess
         report.counts = Counter({k: v for k, v in self.source.counts.items() if v})
@@ -363,8 +419,12 @@ class Pipeline:
             yield
 
 
-def paint_one(stylize: Callable[[Image], Image] | FramePainter) -> Callable[[Frame], Image]:
-    """Return a function of frames for either kind of painter."""
+def paint_one(
+    stylize: Callable[[Image], Image] | FramePainter | PreparingPainter,
+) -> Callable[[Frame], Image]:
+    """Return a function of frames for any kind of painter."""
+    if isinstance(stylize, PreparingPainter):
+        return lambda frame: stylize.paint_prepared(frame, stylize.prepare(frame))
     if isinstance(stylize, FramePainter):
         return stylize.paint_frame
     return lambda frame: stylize(frame.image)

@@ -162,11 +162,12 @@ def descend(
 
 
 def _run(session: Any, outputs: list[str], feeds: Feeds) -> list[NDArray[Any]]:
+    from rtstyle.engines.onnxrt import run_session
+
     try:
-        found: list[NDArray[Any]] = session.run(outputs, feeds)
+        return run_session(session, outputs, feeds)
     except Exception as error:
         raise EngineError("The painting cannot be studied.", first_line(error)) from error
-    return found
 
 
 @lru_cache(maxsize=2)

@@ -26,6 +26,8 @@ FEATHER = 0.008
 """Softness of the edges: sigma as a share of the picture's rows."""
 SHAPE = 0.02
 """A mask may differ from the picture in aspect by this share."""
+ROWS = 64
+"""Rows of a mask that are compared with colours at once, for the sake of memory."""
 LOOK = 256
 """Longest side at which a mask's colours are looked for."""
 
@@ -34,7 +36,7 @@ def read_mask(path: Path) -> Image:
     """Read a mask as (H, W, 3) uint8. Raises `SourceError`."""
     from rtstyle.picture import read_picture
 
-    return read_picture(path, "mask").rgb
+    return read_picture(path, "mask", whole=True).rgb
 
 
 def weigh(mask: Image, colours: NDArray[np.float32], height: int, width: int) -> Weights:
@@ -51,8 +53,10 @@ def weigh(mask: Image, colours: NDArray[np.float32], height: int, width: int) ->
     sigma = max(1.0, FEATHER * height)
     layers = np.empty((len(colours), height, width), np.float32)
     for k in range(len(colours)):
-        one = (nearest == k).astype(np.float32)
-        scaled = cv2.resize(one, (width, height), interpolation=_method(mask, height))
+        # Without a name: only one layer of the mask's size is in memory at a time.
+        scaled = cv2.resize(
+            (nearest == k).astype(np.float32), (width, height), interpolation=_method(mask, height)
+        )
         layers[k] = cv2.GaussianBlur(scaled, (0, 0), sigma)
     layers /= np.maximum(layers.sum(axis=0), 1e-6)
     return layers
@@ -80,7 +84,8 @@ def _weigh_even_greys(mask: Image, count: int, height: int, width: int) -> Weigh
 def weigh_grey(mask: Image, height: int, width: int) -> Weights:
     """Return the weights of two styles from the grey levels of a mask: black is the first."""
     check_shape(mask, height, width)
-    grey = cv2.cvtColor(mask, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    grey = cv2.cvtColor(mask, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey /= 255
     second = cv2.resize(grey, (width, height), interpolation=_method(mask, height))
     return np.stack([1 - second, second])
 
@@ -151,10 +156,13 @@ class StillMask:
         return known
 
 
-def nearest_colour(mask: Image, colours: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Return the index of the nearest of (K, 3) colours for each pixel: (H, W)."""
-    distances = [np.square(mask.astype(np.float32) - colour).sum(axis=2) for colour in colours]
-    found: NDArray[np.intp] = np.argmin(np.stack(distances), axis=0)
+def nearest_colour(mask: Image, colours: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the index of the nearest of (K, 3) colours, K to 255, for each pixel: (H, W)."""
+    found = np.empty(mask.shape[:2], np.uint8)
+    for top in range(0, len(mask), ROWS):
+        rows = mask[top : top + ROWS].astype(np.float32)
+        distances = [np.square(rows - colour).sum(axis=2) for colour in colours]
+        found[top : top + ROWS] = np.argmin(np.stack(distances), axis=0)
     return found
 
 

@@ -44,7 +44,7 @@ Preview = Annotated[Path | None, typer.Option(help="File for the picture so far.
 PreviewEvery = Annotated[int, typer.Option(help="Evaluations between previews.", min=1)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on where Ctrl-C stopped the same command.")
+    bool, typer.Option("--resume", help="Go on where Ctrl-C or a crash ended the same command.")
 ]
 Quality = Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")]
 
@@ -76,7 +76,7 @@ def read_paintings(text: str) -> Paintings:
     """
     from rtstyle.picture import read_picture
 
-    return [(read_picture(path).rgb, weight) for path, weight in painting_files(text)]
+    return [(read_picture(path, whole=True).rgb, weight) for path, weight in painting_files(text)]
 
 
 def painting_files(text: str) -> list[tuple[Path, float]]:
@@ -151,6 +151,9 @@ def check_target(
     """
     from rtstyle.image import check_output
 
+    # Not for the preview of the same run.
+    if state.is_file() and not resume and state.name.startswith(output.stem):
+        typer.echo(f"note: {state} is of a run that was cut short; --resume goes on.", err=True)
     mine = overwrite or (resume and state.is_file())
     check_output(source, output, overwrite=mine, read=read)
 

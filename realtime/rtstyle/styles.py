@@ -26,6 +26,10 @@ FOLDER_VARIABLE = "RTSTYLE_STYLES"
 """Environment variable that names another folder with a manifest.json."""
 
 
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a damaged manifest may raise."""
+
+
 @dataclass(frozen=True, slots=True)
 class StyleFile:
     """One model file of a style. `training` holds its training figures, as JSON values.
@@ -139,7 +143,7 @@ def _read_manifest(folder: Path) -> Manifest:
         raise StyleError(
             f"The list of styles {path} cannot be read.", str(error.strerror), "Reinstall rtstyle."
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except DAMAGE as error:
         why = f"{type(error).__name__}: {error}"
         raise StyleError(
             f"The list of styles {path} is damaged.", why, "Reinstall rtstyle."
@@ -168,8 +172,8 @@ def _parse_file(folder: Path, name: str, size: str, entry: Mapping[str, Any]) ->
 
 def _parse_place(folder: Path, entry: Mapping[str, Any]) -> tuple[Path, str]:
     relative = str(entry["path"])
-    # A manifest must not reach out of its own folder.
-    if Path(relative).name != relative:
+    # A manifest must not reach out of its own folder. What is no name at all raises here, too.
+    if Path(relative).name != relative or b"\0" in os.fsencode(relative):
         raise ValueError(f"{relative!r} is no plain file name")
     return folder / relative, str(entry["sha256"]).lower()
 

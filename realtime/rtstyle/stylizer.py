@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,13 @@ from rtstyle.adain import Model, blend_models, resolve, resolve_sweep
 from rtstyle.closing import Closing
 from rtstyle.color import Colours, blend, blend_linear, resize, with_chroma_of
 from rtstyle.engines import Engine
+from rtstyle.engines.base import CANVAS_PORTS
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
+from rtstyle.limits import MAX_PIXELS
+from rtstyle.painting.canvas import NO_MOTION
+from rtstyle.painting.coherence import CoherentPainter, levels
+from rtstyle.painting.coherence import paint as paint_levels
 from rtstyle.regions import StillMask, Weights, even_greys, read_mask, weigh
 
 MIN_SIDE = 16
@@ -25,15 +30,17 @@ MIN_SIDE = 16
 MIN_HEIGHT, MAX_HEIGHT = 16, 8192
 """The range of `height`, in pixels."""
 
-MAX_PIXELS = 178_000_000
-"""How many pixels a picture may be scaled to: as many as one that is read may have."""
+WRAP = 96
+"""Columns of the other edge that a 360-degree picture is painted with: no trained network reaches
+farther (89), and the place of its strides stays the same."""
 
 
 class Stylizer(Closing):
     """Paints pictures in one style. Use as a context manager, or call `close`.
 
     Up to `streams` threads may call it at once. `strength` (0 to 1) and `keep_color` may be
-    changed between pictures. `model` is what is run, `regions` the number of styles in it.
+    changed between pictures. `model` is what is run, `regions` the number of styles in it. With
+    `wrap` the left edge goes on at the right one, as in 360-degree pictures.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class Stylizer(Closing):
         sweep: str | None = None,
         regional: bool = False,
         match_color: bool = False,
+        stroke_size: float = 1.0,
         streams: int = 1,
         threads: int = 0,
         precision: str = "auto",
@@ -63,6 +71,7 @@ class Stylizer(Closing):
         mask comes with each call. `style_scale` enlarges the strokes of pictures; `sweep`, as
         `a.jpg..b.jpg`, takes the place of `style` and is followed by the argument `at` of the
         call. `match_color` gives paintings the colours of the first picture (see `match`).
+        `stroke_size` (0.25 to 4) is how wide the strokes of a network that sees a canvas are.
         `height` scales every picture to that many rows before it is painted, the aspect kept and
         the width even. `device`, `streams`, `threads` and `precision` are those of
         `rtstyle.engines.open_engine`.
@@ -71,6 +80,9 @@ class Stylizer(Closing):
         """
         self.strength = strength
         self.keep_color = keep_color
+        self.wrap = False
+        levels((MIN_SIDE, MIN_SIDE), stroke_size)
+        self.stroke_size = stroke_size
         self.height = check_height(height)
         names = [style] if isinstance(style, str) else list(style)
         self.style, self.size = sweep or " | ".join(names), size
@@ -165,11 +177,44 @@ class Stylizer(Closing):
             image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
         if weights is not None and (below or right):
             weights = np.pad(weights, ((0, 0), (0, below), (0, right)), mode="edge")
+        if self.wrap:
+            image = np.pad(image, ((0, 0), (WRAP, WRAP), (0, 0)), mode="wrap")
+            if weights is not None:
+                weights = np.pad(weights, ((0, 0), (0, 0), (WRAP, WRAP)), mode="wrap")
         model = self.model if self._ends is None else blend_models(*self._ends, at)
         regions = weights if self.regions > 1 else None
         feeds = model.feeds(self.engine, self._strength, image.shape[:2], regions)
-        painted: Image = self.engine.run(image[None], feeds)[0]
-        return painted[:height, :width]
+        if self.sees_canvas:
+            # At first at fewer rows: strokes grow with the picture.
+            painted = paint_levels(
+                partial(self._run, feeds), image, NO_MOTION, (), stroke_size=self.stroke_size
+            )[-1]
+        else:
+            painted = self._run(feeds, image, {})
+        left = WRAP if self.wrap else 0
+        return painted[:height, left : left + width]
+
+    def _run(
+        self, feeds: Mapping[str, Any] | None, image: Image, extra: Mapping[str, Any]
+    ) -> Image:
+        painted: Image = self.engine.run(image[None], {**(feeds or {}), **extra} or None)[0]
+        return painted
+
+    @property
+    def sees_canvas(self) -> bool:
+        """Whether the network sees what it has painted; see `rtstyle.painting.canvas`."""
+        return set(self.engine.extras) >= CANVAS_PORTS
+
+    def coherent(self, coherence: float = 1.0) -> CoherentPainter | None:
+        """Return a painter of frames that follow each other, None where there can be none.
+
+        `coherence` (0 to 1) is the trust in what was painted before. A painter serves one clip.
+        Raises `UsageError` for a value out of range.
+        """
+        if not self.sees_canvas or self.wrap:
+            return None
+        run = partial(self._run, None)
+        return CoherentPainter(run, stroke_size=self.stroke_size, coherence=coherence)
 
     def finish(self, source: Image, painted: Image, weights: Weights | None = None) -> Image:
         """Apply `keep_color`, `strength` and the mask of a single style. May write into `painted`.

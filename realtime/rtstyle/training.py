@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -12,6 +17,9 @@ if TYPE_CHECKING:
     from rtstyle_export.train.loop import Loop
 
 EXTRA = "pip install 'rtstyle[train]'"
+EVERY = 30.0
+"""Seconds between two lines about a run."""
+AnyLoop = TypeVar("AnyLoop", bound="Loop")
 
 
 def check_precision(precision: str) -> None:
@@ -23,6 +31,63 @@ def check_precision(precision: str) -> None:
 def given(**options: object) -> dict[str, object]:
     """Return the options that were given, so that each default lives in the configuration."""
     return {key: value for key, value in options.items() if value is not None}
+
+
+class RunLog:
+    """Prints a line about a run every `EVERY` seconds where no bar can be shown: in a log file.
+
+    A context manager; `follow` gives it the run. It only looks, from a thread of its own, because a
+    step may take minutes.
+    """
+
+    def __init__(self, every: float = EVERY) -> None:
+        self._every = every
+        self._run: Loop | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._tell, name="rtstyle-run-log", daemon=True)
+
+    def follow(self, run: AnyLoop) -> AnyLoop:
+        """Tell of this run from now on, and return it; of a group, one process tells."""
+        if run.machine.rank == 0 and not sys.stderr.isatty():
+            self._run = run
+            self.say()
+            if not self._thread.is_alive():
+                self._thread.start()
+        return run
+
+    def say(self) -> None:
+        """Print where the run is."""
+        run = self._run
+        if run is not None:
+            typer.echo(describe(run.step, run.config.steps, run.metrics, run.seconds), err=True)
+
+    def _tell(self) -> None:
+        while not self._ended.wait(self._every):
+            self.say()
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+
+def describe(step: int, steps: int, metrics: Mapping[str, float], seconds: float) -> str:
+    """Return the state of a run as a line; `seconds` is the time that its steps took so far."""
+    words = [f"step {step} of {steps}"]
+    if "total" in metrics:
+        words.append(f"loss {metrics['total']:.4f}")
+    if step and seconds:
+        left = timedelta(seconds=round(seconds / step * (steps - step)))
+        words += [f"{seconds / step:.2f} s a step", f"{left} left"]
+    return ", ".join(words)
 
 
 def conclude(done: bool, loop: Loop, then: str) -> None:

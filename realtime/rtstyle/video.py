@@ -9,18 +9,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rtstyle.color import resize
 from rtstyle.errors import UsageError
+from rtstyle.media import Media, as_media
 from rtstyle.moving_mask import MovingMask, is_video
+from rtstyle.names import read_name
 from rtstyle.pipeline import Pipeline, Progress, Report
 from rtstyle.sinks import open_output
+from rtstyle.sinks.alpha import keeps_alpha
+from rtstyle.sinks.pipe import check_format
 from rtstyle.sources import open_video
+from rtstyle.sources.video_file import VideoFileSource
+from rtstyle.yuv import BLACK, Colour, over
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
     from rtstyle.frame import Frame, Image
+    from rtstyle.painting.canvas import Motion
+    from rtstyle.painting.coherence import CoherentPainter
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.stream_copy import StreamCopier
+    from rtstyle.spherical import Spherical
     from rtstyle.stylizer import Stylizer
 
 MOST_STREAMS = 4
@@ -65,37 +75,62 @@ def stylize_video(
     end: float | None = None,
     rate: Fraction | None = None,
     side_by_side: bool = False,
+    deinterlace: str = "auto",
+    background: str = "black",
+    stroke_size: float = 1.0,
+    coherence: float = 1.0,
     device: str = "auto",
     precision: str = "auto",
     encoder: str = "auto",
     audio: bool = True,
+    keep_location: bool = False,
     overwrite: bool = False,
+    kind: str | None = None,
     stylizer: Stylizer | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> VideoReport:
     """Paint a video file, or numbered pictures, into `output`.
 
-    `output` is a video (.mp4 .mov .mkv .webm), a .gif, or pictures (`out_%05d.png` or a folder).
+    `source` as a text may be an address (https://...), or `-` for standard input. `output` is a
+    video (.mp4 .mov .mkv .webm), a .gif, pictures (`out_%05d.png` or a folder), or a pipe: `-` or a
+    FIFO, to which `kind` is written (matroska, nut, webm, y4m; default matroska).
     `start` and `end` are seconds, `rate` numbered pictures a second (25; a video has its own),
-    `height` scales to that many rows, `side_by_side` puts the original to the left. `audio=False`
-    leaves sound and subtitles out. `style`, `style_scale`, `match_color` (to the first frame) and
-    `sweep`, which goes from one style to another over the clip, `device` and `precision` are those
-    of `Stylizer`; `mask` is a picture, or a video whose regions are even grey levels from black to
-    white. `stylizer` uses a model that is open already, and all that concerns painting but a mask
-    video is then its own. An existing file is replaced only with `overwrite`, and only once the new
-    one is whole; after Ctrl-C the report is `stopped` and what was done is kept as partial. Raises
-    `RtstyleError`s.
+    `height` scales to that many rows, `side_by_side` puts the original to the left. `deinterlace`
+    is `auto`, `on` or `off`; `background`, a name or #rrggbb, is what transparent pictures are laid
+    over where the output has no transparency. `audio=False` leaves sound and subtitles out, and all
+    tags with them; `keep_location` keeps what tells where a video was taken. A 360-degree video is
+    painted without a seam and keeps its tag. `style`, `style_scale`, `match_color` (to the first
+    frame) and `sweep`, which goes from one style to another over the clip, `device` and `precision`
+    are those of `Stylizer`; `mask` is a picture, or a video whose regions are even grey levels from
+    black to white. `stroke_size` is how wide strokes are, `coherence` (0 to 1) how much of what was
+    painted is kept from frame to frame, both with networks that see a canvas. `stylizer` uses a
+    model that is open already, and all that concerns painting but a mask video and the coherence is
+    then its own. An existing file is replaced only with `overwrite`, and only once the new one is
+    whole; after Ctrl-C the report is `stopped` and what was done is kept as partial.
+    Raises `RtstyleError`s.
     """
-    check_output(Path(source), Path(output), overwrite)
-    keep_what_is_read(Path(output), style, mask, sweep)
+    media, output = as_media(read_name(source) if isinstance(source, str) else source), Path(output)
+    kind = check_format(kind, output)
+    if kind is None:
+        check_output(media.path, output, overwrite)
+        keep_what_is_read(output, style, mask, sweep)
     with ExitStack() as stack:
-        frames = open_video(source, start, end, rate)
+        ground = read_colour(background)
+        frames = open_video(media, start, end, rate, deinterlace=deinterlace, keep_alpha=True)
         # Once the pipeline runs it closes the source, or leaves it to a thread that hangs in it.
         mine = stack.enter_context(ExitStack())
         mine.callback(frames.close)
         frames.open()
-        copier = make_copier(Path(source), output, start, end) if audio else None
-        sink = open_output(output, frames, encoder=encoder, copier=copier)
+        keep = frames.has_alpha and not side_by_side and kind is None
+        keep = keep and keeps_alpha(output, encoder)
+        copier = None
+        if audio and isinstance(frames, VideoFileSource):
+            copier = make_copier(media, output, start, end, kind, keep_location)
+        spherical, lost = kept_sphere(frames.spherical, output, side_by_side, kind)
+        sink = open_output(
+            output, frames, encoder=encoder, copier=copier, alpha=keep, spherical=spherical,
+            kind=kind,
+        )  # fmt: skip
         stack.callback(sink.abort)
         sink.open()
         if stylizer is None:
@@ -103,21 +138,51 @@ def stylize_video(
             opened = open_stylizer(
                 style, size, device, strength, keep_color, height,
                 style_scale=style_scale, mask=still, sweep=sweep, regional=mask is not None,
-                match_color=match_color, precision=precision,
+                match_color=match_color, precision=precision, stroke_size=stroke_size,
+                in_order=coherence > 0,
             )  # fmt: skip
             stylizer = stack.enter_context(opened)
+        sphere = frames.spherical
+        stylizer.wrap = sphere is not None and sphere.wraps
         moving = None
         if mask is not None and is_video(Path(mask)):
             moving = stack.enter_context(MovingMask(Path(mask), start, frames.rate))
-        painter = VideoPainter(stylizer, frames.frames, moving, side_by_side, sweep is not None)
+        painter: VideoPainter | CoherentVideoPainter = VideoPainter(
+            stylizer, frames.frames, moving, side_by_side, sweep is not None,
+            background=None if keep else ground,
+        )  # fmt: skip
+        coherent = stylizer.coherent(coherence) if coherence else None
+        if coherent is not None and stylizer.strength:
+            assert isinstance(painter, VideoPainter)
+            painter = CoherentVideoPainter(painter, coherent)
         if sweep is not None and not frames.frames:
             raise UsageError(
-                f"{source} does not tell its length.", "A sweep needs it.", "Convert it first."
+                f"{media.name} does not tell its length.", "A sweep needs it.", "Convert it first."
             )
-        pipeline = Pipeline(frames, painter, [sink], workers=stylizer.streams, progress=progress)
+        workers = 1 if isinstance(painter, CoherentVideoPainter) else stylizer.streams
+        pipeline = Pipeline(frames, painter, [sink], workers=workers, progress=progress)
         mine.pop_all()
         report = pipeline.run()
-    return summarize(report, sink, painter, copier)
+    done = summarize(report, sink, painter, copier)
+    done.notes += lost
+    if frames.has_alpha and not keep:
+        done.notes.append(f"transparency laid over {background}: this output does not keep it")
+    return done
+
+
+def read_colour(text: str) -> Colour:
+    """Return R, G and B of a colour's name or #rrggbb. Raises `UsageError`."""
+    if text == "black":
+        return BLACK
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        raise UsageError(
+            f"--background {text} is no colour.", "", "Use a name like black, or #rrggbb."
+        ) from None
+    return red, green, blue
 
 
 def open_stylizer(
@@ -127,21 +192,33 @@ def open_stylizer(
     strength: float,
     keep_color: bool,
     height: int | None,
+    *,
+    in_order: bool = False,
     **options: Any,
 ) -> Stylizer:
-    """Open the model with one stream a core: two runs of one thread beat one run of two."""
+    """Open the model with one stream a core: two runs of one thread beat one run of two.
+
+    With `in_order`, a network that sees what it has painted gets one stream of all cores.
+    """
     from rtstyle.stylizer import Stylizer
 
-    return Stylizer(
-        style,
-        size,
-        device=device,
-        strength=strength,
-        keep_color=keep_color,
-        height=height,
-        streams=min(MOST_STREAMS, cores()),
-        **options,
-    )
+    def opened(streams: int) -> Stylizer:
+        return Stylizer(
+            style,
+            size,
+            device=device,
+            strength=strength,
+            keep_color=keep_color,
+            height=height,
+            streams=streams,
+            **options,
+        )
+
+    stylizer = opened(min(MOST_STREAMS, cores()))
+    if in_order and stylizer.sees_canvas and stylizer.streams > 1:
+        stylizer.close()
+        stylizer = opened(1)
+    return stylizer
 
 
 def cores() -> int:
@@ -154,7 +231,8 @@ def cores() -> int:
 class VideoPainter:
     """Paints the frames of a clip of `total` frames, and remembers the size of what came out.
 
-    A sweep advances with the frames; `mask` gives each frame its regions.
+    A sweep advances with the frames; `mask` gives each frame its regions. What is transparent is
+    laid over `background`, or left to the sink where that is None.
     """
 
     def __init__(
@@ -164,7 +242,9 @@ class VideoPainter:
         mask: MovingMask | None = None,
         side_by_side: bool = False,
         sweep: bool = False,
+        background: Colour | None = None,
     ) -> None:
+        self._background = background
         self._stylizer, self._mask, self._beside = stylizer, mask, side_by_side
         self._sweep = sweep
         self._last = max(1, (total or 1) - 1)
@@ -177,37 +257,85 @@ class VideoPainter:
             moment["mask"] = self._mask.at(frame)
         if self._sweep:
             moment["at"] = min(1.0, frame.index / self._last)
-        painted = self._stylizer(frame.image, **moment)
+        return self.completed(frame, self._stylizer(frame.image, **moment))
+
+    def scaled(self, frame: Frame) -> Image:
+        """Return the picture of a frame at the size at which it is painted."""
+        return self._stylizer.scale(frame.image)
+
+    def finished(self, frame: Frame, image: Image, painted: Image) -> Image:
+        """Return a frame whose network's picture is `painted`, with all that is done after it."""
+        mask = None if self._mask is None else self._mask.at(frame)
+        weights = self._stylizer.weights(image, mask)
+        return self.completed(frame, self._stylizer.finish(image, painted.copy(), weights))
+
+    def completed(self, frame: Frame, painted: Image) -> Image:
+        """Lay a painted frame over the background, or beside the original, where that is asked."""
+        original = frame.image
+        if frame.alpha is not None and self._background is not None:
+            painted = over(painted, resize(frame.alpha, *painted.shape[:2]), self._background)
+            original = over(original, frame.alpha, self._background)
         if self._beside:
-            painted = beside(frame.image, painted)
+            painted = beside(original, painted)
         self.height, self.width = painted.shape[:2]
         return painted
+
+
+class CoherentVideoPainter:
+    """Paints the frames of a clip in order, with a network that sees what it has painted."""
+
+    def __init__(self, painter: VideoPainter, coherent: CoherentPainter) -> None:
+        self._painter, self._coherent = painter, coherent
+
+    @property
+    def width(self) -> int:
+        """Columns of the pictures that came out."""
+        return self._painter.width
+
+    @property
+    def height(self) -> int:
+        """Rows of the pictures that came out."""
+        return self._painter.height
+
+    def prepare(self, frame: Frame) -> tuple[Image, Motion]:
+        """Scale a frame, and find what moved in it."""
+        image = self._painter.scaled(frame)
+        return image, self._coherent.prepare(image, frame.index)
+
+    def paint_prepared(self, frame: Frame, found: tuple[Image, Motion]) -> Image:
+        """Paint a frame over what was painted before."""
+        image, motion = found
+        return self._painter.finished(frame, image, self._coherent.paint(image, motion))
 
 
 def beside(image: Image, painted: Image) -> Image:
     """Return the painted picture with the original, at its size, to the left."""
     import numpy as np
 
-    from rtstyle.color import resize
-
     return np.hstack([resize(image, *painted.shape[:2]), painted])
 
 
-def check_output(source: Path, output: Path, overwrite: bool) -> None:
+def check_output(source: Path | None, output: Path, overwrite: bool) -> None:
     """Raise `UsageError` if the output is the input, or exists and may not be replaced.
 
-    The pictures that a folder or a pattern means count one by one.
+    `source` is None for what is no file. The pictures that a folder or a pattern means count one
+    by one.
     """
-    if source.exists() and output.exists() and output.samefile(source):
+    if source is not None and source.exists() and output.exists() and output.samefile(source):
         raise UsageError(
             f"{output} is both input and output.", "It would be lost.", "Choose another name."
         )
-    if output.is_dir() and open_by_pattern(source) and output.resolve() == source.parent.resolve():
+    if source is None:
+        beside = False
+    else:
+        beside = open_by_pattern(source) and output.resolve() == source.parent.resolve()
+    if output.is_dir() and beside:
         raise UsageError(
             f"{output} holds the input pictures.", "", "Choose another folder for the output."
         )
     old = existing_outputs(output)
-    if old and {file_key(file) for file in old} & {file_key(file) for file in input_files(source)}:
+    read = [] if source is None else input_files(source)
+    if old and {file_key(file) for file in old} & {file_key(file) for file in read}:
         raise UsageError(
             f"{output} names input pictures.", "They would be lost.", "Choose another name."
         )
@@ -234,9 +362,9 @@ def keep_what_is_read(
 
 def existing_outputs(output: Path) -> list[Path]:
     """Return the files that writing to `output`, a file, a folder or a pattern, may replace."""
-    from rtstyle.sinks.images import PRINTF, existing_pictures
+    from rtstyle.sinks.images import existing_pictures, is_pattern
 
-    if output.is_dir() or PRINTF.search(output.name):
+    if output.is_dir() or is_pattern(output):
         return existing_pictures(output)
     return [output] if output.exists() else []
 
@@ -252,7 +380,7 @@ def open_by_pattern(source: Path) -> bool:
     """Say whether the source is pictures named by a pattern."""
     from rtstyle.sources.images import is_image_pattern
 
-    return is_image_pattern(source)
+    return is_image_pattern(source) and not source.is_file()
 
 
 def file_key(file: Path) -> tuple[int, int] | Path:
@@ -265,20 +393,49 @@ def file_key(file: Path) -> tuple[int, int] | Path:
     return status.st_dev, status.st_ino
 
 
+def kept_sphere(
+    spherical: Spherical | None, output: Path, side_by_side: bool, kind: str | None = None
+) -> tuple[Spherical | None, list[str]]:
+    """Return the 360-degree tag that an output can have, and what is said if that is none."""
+    from rtstyle.sinks.video_file import CONTAINERS
+    from rtstyle.spherical import EQUIRECTANGULAR
+
+    if spherical is None:
+        return None, []
+    if side_by_side:
+        return None, ["the 360-degree tag is left out: beside the original it is no sphere"]
+    if kind is None and (output.suffix.lower() not in CONTAINERS or output.is_dir()):
+        return None, ["the 360-degree tag is left out: only videos have it"]
+    if kind not in (None, "matroska", "webm"):
+        return None, ["the 360-degree tag is left out: this format cannot hold it"]
+    if spherical.projection != EQUIRECTANGULAR:
+        return None, [f"the 360-degree tag is left out: its projection is {spherical.name}"]
+    return spherical, []
+
+
 def make_copier(
-    source: Path, output: str | Path, start: float | None, end: float | None
+    media: Media,
+    output: Path,
+    start: float | None,
+    end: float | None,
+    kind: str | None = None,
+    keep_location: bool = False,
 ) -> StreamCopier | None:
     """Return what carries sound and subtitles over, or None where there is no place for them."""
     from rtstyle.sinks.stream_copy import StreamCopier
     from rtstyle.sinks.video_file import CONTAINERS
 
-    if not source.is_file() or Path(output).suffix.lower() not in CONTAINERS:
+    holds = output.suffix.lower() in CONTAINERS if kind is None else kind != "yuv4mpegpipe"
+    if not holds or (media.path is not None and not (media.path.is_file() or media.pipe)):
         return None
-    return StreamCopier(source, start=start, end=end)
+    return StreamCopier(media, start=start, end=end, keep_location=keep_location)
 
 
 def summarize(
-    report: Report, sink: Sink, painter: VideoPainter, copier: StreamCopier | None
+    report: Report,
+    sink: Sink,
+    painter: VideoPainter | CoherentVideoPainter,
+    copier: StreamCopier | None,
 ) -> VideoReport:
     """Put together what the user wants to know."""
     path: Path = getattr(sink, "path", Path())
@@ -290,6 +447,8 @@ def summarize(
     if encoder is not None and encoder.even and (painter.width % 2 or painter.height % 2):
         even = f"{painter.width + painter.width % 2}x{painter.height + painter.height % 2}"
         notes.append(f"padded to {even}: {encoder.name} needs even sizes")
+    if getattr(sink, "kind", "") == "yuv4mpegpipe":
+        notes.append("Y4M holds pictures only, all equally long")
     if getattr(sink, "skipped", 0):
         notes.append(
             f"{getattr(sink, 'skipped', 0)} frames left out: GIF shows at most 50 a second"

@@ -2,7 +2,8 @@
 
 OpenCV does the arithmetic for plain 8-bit 4:2:0: swscale's fast path is up to 1.5 levels too dark
 on average, and its accurate path costs three times as much. Every other format goes through
-swscale's accurate path. Buffers are reused where they may be: fresh ones cost page faults.
+swscale's accurate path, to 16-bit planes where curves follow. Buffers are reused where they may
+be: fresh ones cost page faults.
 """
 
 from __future__ import annotations
@@ -37,15 +38,22 @@ LUMA_WEIGHTS = {
 ACCURATE = 0x2 | 0x2000 | 0x40000
 
 Matrix = NDArray[np.float32]
+Alpha = NDArray[np.uint8] | None
+"""Opacity, (H, W), 0 to 255; None where all is opaque."""
+Colour = tuple[int, int, int]
+BLACK: Colour = (0, 0, 0)
 
 
-def guess_matrix(colorspace: int, width: int, height: int) -> int:
+def guess_matrix(colorspace: int, width: int, height: int, wide: bool = False) -> int:
     """Return the matrix of a video: the tagged one, else BT.709 for HD and BT.601 for SD.
 
-    Players decide the same way (1280 pixels wide or 720 high is HD).
+    Players decide the same way (1280 pixels wide or 720 high is HD). `wide` material, HDR or
+    BT.2020, has that of BT.2020.
     """
     if colorspace in LUMA_WEIGHTS:
         return colorspace
+    if wide:
+        return BT2020_NCL
     return BT709 if width >= 1280 or height >= 720 else SMPTE170M
 
 
@@ -69,6 +77,12 @@ def rgb_to_yuv_matrix(colorspace: int, full: bool) -> Matrix:
     return np.column_stack([linear, -linear @ forward[:, 3]]).astype(np.float32)
 
 
+def full_signal(pixel_format: Any, full: bool) -> int:
+    """Return what swscale makes of a full signal in 16 bits: it shifts, and fills no low bits."""
+    depth = max(part.bits for part in pixel_format.components) if full else 8
+    return ((1 << depth) - 1) << (16 - depth)
+
+
 def plane_view(frame: av.VideoFrame, index: int) -> Image:
     """Return plane `index` of an 8-bit planar frame as (H, W) uint8, without a copy."""
     plane = frame.planes[index]
@@ -89,19 +103,24 @@ class RgbConverter:
 
     def __call__(self, frame: av.VideoFrame) -> Image:
         """Return (H, W, 3) uint8 RGB, full range, sRGB primaries; transparent becomes black."""
+        image, alpha = self.split(frame)
+        return image if alpha is None else over(image, alpha)
+
+    def split(self, frame: av.VideoFrame) -> tuple[Image, Alpha]:
+        """Return (H, W, 3) uint8 RGB and the alpha, (H, W) uint8, or None where all is opaque."""
         full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
-        matrix = guess_matrix(frame.colorspace, frame.width, frame.height)
         wide = hdr.is_wide(frame.color_trc, frame.color_primaries)
+        matrix = guess_matrix(frame.colorspace, frame.width, frame.height, wide)
         name = frame.format.name
         even = frame.width % 2 == 0 and frame.height % 2 == 0
         if name in ("yuv420p", "yuvj420p") and even and not wide:
-            return self._from_420(frame, matrix, full)
-        if wide and not frame.format.is_rgb:
-            rgb48 = self._swscaled(frame, "rgb48le", matrix, full)
-            return hdr.to_sdr(rgb48, frame.color_trc, frame.color_primaries)
-        if any(part.is_alpha for part in frame.format.components) or frame.format.has_palette:
-            return over_black(self._swscaled(frame, "rgba", matrix, full))
-        return np.ascontiguousarray(self._swscaled(frame, "rgb24", matrix, full))
+            return self._from_420(frame, matrix, full), None
+        transparent = any(part.is_alpha for part in frame.format.components)
+        if wide and not frame.format.has_palette:
+            return self._from_wide(frame, matrix, full, transparent)
+        if transparent or frame.format.has_palette:
+            return split_rgba(self._swscaled(frame, "rgba", matrix, full))
+        return np.ascontiguousarray(self._swscaled(frame, "rgb24", matrix, full)), None
 
     def _from_420(self, frame: av.VideoFrame, colorspace: int, full: bool) -> Image:
         width, height = frame.width, frame.height
@@ -117,6 +136,17 @@ class RgbConverter:
         cv2.merge([plane_view(frame, 0), *self._chroma], dst=self._yuv)
         return np.asarray(cv2.transform(self._yuv, self._matrix), np.uint8)
 
+    def _from_wide(
+        self, frame: av.VideoFrame, matrix: int, full: bool, transparent: bool
+    ) -> tuple[Image, Alpha]:
+        # Planar: of swscale's packed rgb48 the chroma is wrong wherever its rows are halved.
+        deep = self._swscaled(frame, "gbrap16le" if transparent else "gbrp16le", matrix, full)
+        white = full_signal(frame.format, full or frame.format.is_rgb)
+        rgb = hdr.to_sdr(deep[..., :3], frame.color_trc, frame.color_primaries, white)
+        if not transparent:
+            return rgb, None
+        return rgb, opacity((deep[..., 3] >> 8).astype(np.uint8))
+
     def _swscaled(self, frame: av.VideoFrame, target: str, matrix: int, full: bool) -> Any:
         converted = self._swscale.reformat(
             frame,
@@ -131,10 +161,26 @@ class RgbConverter:
         return converted.to_ndarray()
 
 
-def over_black(rgba: Image) -> Image:
-    """Composite (H, W, 4) straight-alpha RGBA over black; (H, W, 3) uint8."""
-    alpha = cv2.merge([rgba[..., 3]] * 3)
-    return np.asarray(cv2.multiply(rgba[..., :3], alpha, scale=1 / 255), np.uint8)
+def opacity(alpha: NDArray[np.uint8]) -> Alpha:
+    """Return an alpha layer, or None if it hides nothing."""
+    return None if bool((alpha == 255).all()) else alpha
+
+
+def split_rgba(rgba: Image) -> tuple[Image, Alpha]:
+    """Return the colours (H, W, 3) and the alpha (H, W) of (H, W, 4), None where all is opaque."""
+    image, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+    return image, opacity(alpha)
+
+
+def over(image: Image, alpha: NDArray[np.uint8], background: Colour = BLACK) -> Image:
+    """Lay (H, W, 3) uint8 with straight `alpha` (H, W) over one colour; (H, W, 3) uint8."""
+    weight = cv2.merge([alpha] * 3)
+    shown = np.asarray(cv2.multiply(image, weight, scale=1 / 255), np.uint8)
+    if background == BLACK:
+        return shown
+    ground = np.full(image.shape, background, np.uint8)
+    behind = cv2.multiply(ground, cv2.bitwise_not(weight), scale=1 / 255)
+    return np.asarray(cv2.add(shown, behind), np.uint8)
 
 
 def pad(image: Image, rows: int, columns: int) -> Image:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from rtstyle.errors import DeviceError
+from rtstyle.beside import with_addition
+from rtstyle.errors import DeviceError, SinkError
 from rtstyle.frame import Image
 from rtstyle.picture import Picture, write_picture
 from rtstyle_export.offline import stored
@@ -19,6 +23,9 @@ from rtstyle_export.offline.network import load_network
 from rtstyle_export.offline.pyramid import Outcome, Plan, Progress, paint
 from rtstyle_export.offline.subject import Subject
 from rtstyle_export.train.job import catch_interrupts
+
+SAVE_EVERY = 60.0
+"""Seconds between two saves of the state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +91,34 @@ class Watch:
             write_picture(Picture(progress.picture()), self.settings.preview)
 
 
+class Saver:
+    """Callback of a run: writes its state every `SAVE_EVERY` seconds, so that a crash costs little.
+
+    A state that cannot be written is told once, and the run goes on.
+    """
+
+    def __init__(self, identity: dict[str, Any], state: Path) -> None:
+        self._identity, self._state = identity, state
+        self._at = time.monotonic()
+        self.saved = self._told = False
+
+    def __call__(self, progress: Progress) -> None:
+        """Save what going on from here takes, if it is time."""
+        if time.monotonic() - self._at < SAVE_EVERY:
+            return
+        try:
+            stored.save(progress.pause(), self._identity, self._state)
+            self.saved = True
+        except SinkError as error:
+            if not self._told:
+                print(f"note: {error}", file=sys.stderr)
+            self._told = True
+        self._at = time.monotonic()
+
+
 def state_file(output: Path) -> Path:
     """Return where the state of a painting that was stopped is kept: `out.png.state`."""
-    return output.with_name(f"{output.name}.state")
+    return with_addition(output, f"{output.suffix}.state", "")
 
 
 def run(
@@ -94,15 +126,15 @@ def run(
     size: tuple[int, int],
     plan: Plan,
     settings: Settings,
-    write: Callable[[Image], None],
+    write: Callable[[Image], object],
     state: Path,
     *,
     resume: bool = False,
 ) -> Outcome | None:
     """Paint, and hand the picture to `write`; on Ctrl-C the best so far.
 
-    Returns None if a second Ctrl-C cut it short; then there is no state to go on from. `state` is
-    where a pause is kept.
+    Returns None if a second Ctrl-C cut it short; then what was saved last is the state to go on
+    from. `state` is where a pause is kept, and every `SAVE_EVERY` seconds the present state.
     """
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -113,10 +145,16 @@ def run(
         device=choose_device(settings.device), precision=settings.precision,
     )  # fmt: skip
     watch = Watch(settings)
+    saver = Saver(identity, state)
+
+    def report(progress: Progress) -> None:
+        watch(progress)
+        saver(progress)
+
     try:
         with catch_interrupts() as flag, watch.bar:
             outcome = paint(
-                network, subject, size, plan, start=start, report=watch, stop=lambda: flag.raised
+                network, subject, size, plan, start=start, report=report, stop=lambda: flag.raised
             )
     except KeyboardInterrupt:
         if watch.last is None:
@@ -126,6 +164,6 @@ def run(
     write(outcome.image)
     if outcome.pause is not None:
         stored.save(outcome.pause, identity, state)
-    elif resume:
+    elif resume or saver.saved:
         state.unlink(missing_ok=True)
     return outcome

@@ -44,7 +44,8 @@ class Progress:
     """What a callback is told after each iteration.
 
     `closure` counts over all levels, out of `closures`; `value` is the lowest of this level and
-    `terms` are its parts. `picture` makes (H, W, 3) uint8 of it, at the final size.
+    `terms` are its parts. `picture` makes (H, W, 3) uint8 of it, at the final size, `pause` what
+    going on from here takes.
     """
 
     closure: int
@@ -54,6 +55,7 @@ class Progress:
     value: float
     terms: dict[str, float]
     picture: Callable[[], Image]
+    pause: Callable[[], Pause]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ def _descend(
                 sum(counts[:level]) + len(descent.values), sum(counts), level, len(sizes),
                 descent.values[-1], descent.terms,
                 lambda best=best: to_image(enlarge(best, *sizes[-1])),  # type: ignore[misc]
+                lambda: Pause(level, descent.state()),
             )
         )  # fmt: skip
     return False

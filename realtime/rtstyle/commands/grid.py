@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rtstyle.photo_notes import read_photo
 from rtstyle.style_help import SCALE_HELP
 
 
@@ -40,11 +41,11 @@ def grid(
     """Paint a photo in all blends between four styles."""
     from rtstyle.blend_grid import blend_grid
     from rtstyle.image import check_output, pictures_of
-    from rtstyle.picture import Picture, read_picture, write_picture
+    from rtstyle.picture import Picture, write_picture
     from rtstyle.progress import Bar
 
     check_output(photo, output, overwrite=overwrite, read=pictures_of(styles))
-    picture = read_picture(photo).rgb
+    picture = read_photo(photo).rgb
     with Bar():
         painted = blend_grid(
             picture, styles, steps=steps, size=size, strength=strength,

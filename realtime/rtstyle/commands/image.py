@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.photo_notes import tell_left_out
 from rtstyle.style_help import (
     MASK_HELP,
     MATCH_HELP,
@@ -54,19 +55,41 @@ def image(
 ) -> None:
     """Paint photos, or folders of photos.
 
-    A single photo goes to the file OUT; several go into the folder OUT.
+    A single photo goes to the file OUT; several go into the folder OUT. What was cut short goes on
+    when the same command is given again.
     """
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle image IN... OUT")
     *inputs, output = paths
     from rtstyle.image import paint_file, pictures_of, plan
+    from rtstyle.journal import Journal
     from rtstyle.picture import check_quality
     from rtstyle.progress import Bar
     from rtstyle.stylizer import Stylizer
 
     check_quality(quality)
     read = pictures_of(style or [], mask)
-    pairs = plan(inputs, output, overwrite=overwrite, read=read)
+    options = (
+        style, size, strength, keep_color, height, style_scale, match_color, device, precision,
+        quality,
+    )  # fmt: skip
+    several = len(inputs) > 1 or inputs[0].is_dir()
+    # With --overwrite an old painting looks like a new one.
+    journal = Journal(output, {"options": options}, read) if several and not overwrite else None
+    before: list[Path] = []
+
+    def skip(source: Path, target: Path) -> bool:
+        if journal is None or not journal.is_done(source, target):
+            return False
+        before.append(source)
+        return True
+
+    pairs = plan(inputs, output, overwrite=overwrite, read=read, done=skip)
+    tell_left_out(inputs, [*before, *(source for source, _ in pairs)])
+    if before:
+        typer.echo(f"going on: {len(before)} photos were painted before", err=True)
+    if journal:
+        journal.begin(pairs)
     failed = 0
     with Stylizer(
         style or ["mosaic"], size, device=device, strength=strength, keep_color=keep_color,
@@ -88,6 +111,8 @@ def image(
             typer.echo(f"{report.output}  {report.width}x{report.height}{tiles}")
             for note in report.notes:
                 typer.echo(f"  note: {note}", err=True)
+    if journal:
+        journal.end()
     if failed:
         typer.echo(f"{failed} of {len(pairs)} photos were skipped.", err=True)
         raise typer.Exit(2)

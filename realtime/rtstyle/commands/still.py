@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 
 from rtstyle.commands.train import parse_layers
 from rtstyle.errors import UsageError
+from rtstyle.photo_notes import read_photo
 from rtstyle.still import (
     Device,
     Iterations,
@@ -139,7 +141,7 @@ def still(
         raise missing_torch(error) from error
     from rtstyle.color import with_chroma_of
     from rtstyle.image import pictures_of
-    from rtstyle.picture import check_quality, read_picture, write_picture
+    from rtstyle.picture import check_quality, write_picture
 
     check_quality(quality)
     state, read = state_file(output), pictures_of(style, mask)
@@ -156,22 +158,26 @@ def still(
     )  # fmt: skip
     options = given(optimizer=optimizer, learning_rate=learning_rate)
     plan = Plan(spec, Method(closures=iterations, tolerance=tolerance, **options), init, seed)  # type: ignore[arg-type]
-    picture = read_picture(photo)
+    picture = read_photo(photo)
     shape = working_size(picture.rgb, size)
     paintings = [read_paintings(text) for text in style]
     guides = read_guides(mask, len(style), shape)
     content, paintings = suit_colors(picture.rgb, paintings, keep_color)
 
+    notes: tuple[str, ...] = ()
+
     def write(image: Image) -> None:
+        nonlocal notes
         if keep_color == "luminance":
             image = with_chroma_of(scaled(picture, shape).rgb, image)
-        write_picture(replace(scaled(picture, shape), rgb=image), output, quality)
+        notes = write_picture(replace(scaled(picture, shape), rgb=image), output, quality)
 
     outcome = run(
         Subject(content, paintings, guides, style_scale), shape, plan,
         Settings(vgg_weights, device, threads, preview, preview_every, precision), write, state,
         resume=resume,
     )  # fmt: skip
+    tell(notes)
     conclude(outcome, output)
 
 
@@ -194,12 +200,12 @@ def still_by_wct(
     """Paint one photo by WCT, without PyTorch."""
     from rtstyle.color import resize, with_chroma_of
     from rtstyle.image import check_output, pictures_of
-    from rtstyle.picture import check_quality, read_picture, write_picture
+    from rtstyle.picture import check_quality, write_picture
     from rtstyle.wct_job import describe, learn, open_stylizer
 
     check_quality(quality)
     check_output(photo, output, overwrite=overwrite, read=pictures_of(style, mask))
-    picture = read_picture(photo)
+    picture = read_photo(photo)
     shape = working_size(picture.rgb, size)
     guides = read_guides(mask, len(style), shape)
     paintings = [read_paintings(text) for text in style]
@@ -211,8 +217,15 @@ def still_by_wct(
         used = describe(stylizer.alphas, stylizer.levels)
     if keep_color == "luminance":
         painted = with_chroma_of(small.rgb, painted)
-    write_picture(replace(small, rgb=painted), output, quality)
+    notes = write_picture(replace(small, rgb=painted), output, quality)
     typer.echo(f"{output}  {shape[1]}x{shape[0]}  levels {used}")
+    tell(notes)
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Print what was lost in writing."""
+    for note in notes:
+        typer.echo(f"  note: {note}", err=True)
 
 
 def refuse_contradictions(

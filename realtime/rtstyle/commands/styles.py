@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rtstyle.errors import UsageError
+from rtstyle.photo_notes import read_photo
 
 
 def register(app: typer.Typer) -> None:
@@ -61,11 +62,11 @@ def _check_size(size: str) -> None:
 
 def _paint_sheet(photo: Path, output: Path, size: str, device: str, *, overwrite: bool) -> None:
     from rtstyle.image import check_output
-    from rtstyle.picture import Picture, read_picture, write_picture
+    from rtstyle.picture import Picture, write_picture
     from rtstyle.sheet import contact_sheet
 
     check_output(photo, output, overwrite=overwrite)
-    picture = read_picture(photo)
+    picture = read_photo(photo)
     image = contact_sheet(
         picture.rgb, size=size, device=device, progress=lambda name: typer.echo(name, err=True)
     )

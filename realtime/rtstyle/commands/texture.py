@@ -119,7 +119,9 @@ def texture(
 
 def check_area(height: int, width: int) -> None:
     """Raise `UsageError` for a picture that no program would open."""
-    if width * height > 178_000_000:
+    from rtstyle.limits import MAX_PIXELS
+
+    if width * height > MAX_PIXELS:
         raise UsageError(f"{width}x{height} is too large for a picture.")
 
 

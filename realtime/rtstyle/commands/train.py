@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rtstyle.errors import MissingExtraError, UsageError
-from rtstyle.training import EXTRA, check_precision, conclude, given
+from rtstyle.training import EXTRA, RunLog, check_precision, conclude, given
 
 
 def register(app: typer.Typer) -> None:
@@ -214,16 +214,19 @@ def train(
     start = None if init_from is None else find_start(init_from, config.size)
     folder = out or Path("runs") / f"{names[0]}-{config.size}"
     trainer_of: Any = CanvasTrainer if canvas else Trainer
-    done, trainer = run(
-        lambda machine: trainer_of(
-            config, photos, folder, machine, init_from=start, vgg_weights=vgg_weights
-        ),
-        preview or first_readable(list_pictures(photos)),
-        device=device,
-        precision=precision,
-        workers=workers,
-        threads=threads,
-        preview_every=preview_every,
-        save_every=save_every,
-    )
+    with RunLog() as log:
+        done, trainer = run(
+            lambda machine: log.follow(
+                trainer_of(
+                    config, photos, folder, machine, init_from=start, vgg_weights=vgg_weights
+                )
+            ),
+            preview or first_readable(list_pictures(photos)),
+            device=device,
+            precision=precision,
+            workers=workers,
+            threads=threads,
+            preview_every=preview_every,
+            save_every=save_every,
+        )
     conclude(done, trainer, f". Next: rtstyle export {trainer.path}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rtstyle.errors import MissingExtraError
-from rtstyle.training import EXTRA, check_precision, conclude, given
+from rtstyle.training import EXTRA, RunLog, check_precision, conclude, given
 
 
 def register(app: typer.Typer) -> None:
@@ -125,17 +125,18 @@ def train_adain(
     )
     folder = out or Path("runs") / f"adain-{size}"
     start = None if init_from is None else find_start(init_from, size)
-    done, trainer = run(
-        lambda machine: AdainTrainer(
-            config, photos, paintings, folder, machine,
-            init_from=start, vgg_weights=vgg_weights, teacher=teacher,
-        ),
-        preview or first_readable(list_pictures(photos)),
-        device=device,
-        precision=precision,
-        workers=workers,
-        threads=threads,
-        preview_every=preview_every,
-        save_every=save_every,
-    )  # fmt: skip
+    with RunLog() as log:
+        done, trainer = run(
+            lambda machine: log.follow(AdainTrainer(
+                config, photos, paintings, folder, machine,
+                init_from=start, vgg_weights=vgg_weights, teacher=teacher,
+            )),
+            preview or first_readable(list_pictures(photos)),
+            device=device,
+            precision=precision,
+            workers=workers,
+            threads=threads,
+            preview_every=preview_every,
+            save_every=save_every,
+        )  # fmt: skip
     conclude(done, trainer, f": {trainer.path}")

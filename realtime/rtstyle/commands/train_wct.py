@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rtstyle.errors import MissingExtraError, UsageError
-from rtstyle.training import EXTRA, check_precision, conclude, given
+from rtstyle.training import EXTRA, RunLog, check_precision, conclude, given
 
 
 def register(app: typer.Typer) -> None:
@@ -108,23 +108,29 @@ def train_wct(
         before = out / f"{number - 1}" / "checkpoint.pt"
         start = init_from or (before if before.exists() else None)
 
+        log = RunLog()
+
         def make(
             machine: Machine,
+            log: RunLog = log,
             config: WctConfig = config,
             start: Path | None = start,
             kind: type[WctTrainer] = CompactTrainer if config.width else WctTrainer,
         ) -> Loop:
             folder = out / str(config.level)
-            return kind(config, photos, folder, machine, init_from=start, vgg_weights=vgg_weights)
+            return log.follow(
+                kind(config, photos, folder, machine, init_from=start, vgg_weights=vgg_weights)
+            )
 
-        done, trainer = run(
-            make,
-            preview or first_readable(list_pictures(photos)),
-            device=device,
-            precision=precision,
-            workers=workers,
-            threads=threads,
-            preview_every=preview_every,
-            save_every=save_every,
-        )
+        with log:
+            done, trainer = run(
+                make,
+                preview or first_readable(list_pictures(photos)),
+                device=device,
+                precision=precision,
+                workers=workers,
+                threads=threads,
+                preview_every=preview_every,
+                save_every=save_every,
+            )
         conclude(done, trainer, f": {trainer.path}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rtstyle.errors import RtstyleError, SourceError, UsageError
+from rtstyle.names import STDIN, read_name, shown_name
+from rtstyle.photo_notes import tell_left_out
 from rtstyle.style_help import (
     MASK_HELP,
     MATCH_HELP,
@@ -27,9 +31,9 @@ if TYPE_CHECKING:
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
     for name in (
-        *("264", "265", "3gp", "asf", "avi", "flv", "gif", "h264", "hevc", "m2ts", "m4v", "mjpeg"),
-        *("mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv"),
-        "y4m",
+        *("264", "265", "3gp", "apng", "asf", "avi", "flv", "gif", "h264", "hevc", "m2ts", "m4v"),
+        *("mjpeg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "ts", "vob", "webm"),
+        *("wmv", "y4m"),
     )
 )
 """What counts as a video in a folder; single files are judged by their content."""
@@ -46,11 +50,12 @@ def register(app: typer.Typer) -> None:
 
 def video(
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="IN... OUT",
-            help="Videos, folders or pictures (in_%05d.png), then the output: .mp4 .mov .mkv "
-            ".webm .gif, pictures (out_%05d.png), or a folder for several videos.",
+            help="Videos, folders, pictures (in_%05d.png), addresses (https://...) or - (standard "
+            "input), then the output: .mp4 .mov .mkv .webm .gif, pictures (out_%05d.png), a folder "
+            "for several videos, or - (standard output).",
             show_default=False,
         ),
     ],
@@ -70,6 +75,14 @@ def video(
     match_color: Annotated[
         bool, typer.Option("--match-color", help=MATCH_HELP + " (of the first frame)")
     ] = False,
+    stroke_size: Annotated[
+        float,
+        typer.Option(help="How wide strokes are, 0.25 to 4 (networks that see a canvas)."),
+    ] = 1.0,
+    coherence: Annotated[
+        str,
+        typer.Option(help="Keep what is painted from frame to frame: on, off, or 0 to 1."),
+    ] = "on",
     strength: Annotated[float, typer.Option(help="0 (the video) to 1 (the painting).")] = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Keep the colours of the video.")
@@ -88,13 +101,30 @@ def video(
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="Show the original to the left.")
     ] = False,
+    deinterlace: Annotated[
+        str, typer.Option(help="auto (frames that say they are interlaced), on or off.")
+    ] = "auto",
+    background: Annotated[
+        str, typer.Option(help="Under what is transparent, where the output cannot keep it.")
+    ] = "black",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
     precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
     encoder: Annotated[
         str, typer.Option(help="auto (hardware if it works), or FFmpeg's name of one.")
     ] = "auto",
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="Of an output that is a pipe: matroska, nut, webm or y4m.",
+            show_default="matroska",
+        ),
+    ] = None,
     no_audio: Annotated[
         bool, typer.Option("--no-audio", help="Leave sound and subtitles out.")
+    ] = False,
+    keep_location: Annotated[
+        bool, typer.Option("--keep-location", help="Keep the place where it was taken.")
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing outputs.")
@@ -103,15 +133,22 @@ def video(
     """Paint a video, several, or a folder of them, with their sound."""
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle video IN... OUT")
-    *inputs, output = paths
+    from rtstyle.video import input_files
+
+    inputs, output = [read_name(text) for text in paths[:-1]], read_output(paths[-1])
     options: dict[str, Any] = {
         "start": read_time("--start", start),
         "end": read_time("--end", end),
         "rate": read_rate(fps),
         "side_by_side": side_by_side,
+        "deinterlace": deinterlace,
+        "background": background,
         "encoder": encoder,
         "audio": not no_audio,
+        "keep_location": keep_location,
+        "kind": format_,
         "overwrite": overwrite,
+        "coherence": read_coherence(coherence),
     }
     model: dict[str, Any] = {
         "style": style or ["mosaic"],
@@ -125,10 +162,15 @@ def video(
         "sweep": style_sweep,
         "mask": mask,
         "match_color": match_color,
+        "stroke_size": stroke_size,
     }
     if style and style_sweep:
         raise UsageError("--style and --style-sweep exclude each other.", "", "Give one of them.")
     pairs = plan(inputs, output)
+    # Addresses and pipes are no folders.
+    read = [source for source, _ in pairs if isinstance(source, Path)]
+    folders = [path for path in inputs if isinstance(path, Path)]
+    tell_left_out(folders, [file for source in read for file in input_files(source)])
     if len(pairs) == 1:
         if run_one(*pairs[0], {**options, **model}).stopped:
             raise typer.Exit(130)
@@ -137,6 +179,17 @@ def video(
         # These depend on the clip, so that no model serves several.
         options, model = {**options, **model}, {}
     run_many(pairs, options, model)
+
+
+def read_coherence(text: str) -> float:
+    """Return the value of `--coherence`, 0 to 1. Raises `UsageError`."""
+    try:
+        value = {"on": 1.0, "off": 0.0}.get(text) if text in ("on", "off") else float(text)
+    except ValueError:
+        value = None
+    if value is None or not 0 <= value <= 1:
+        raise UsageError(f"--coherence {text} is out of range.", "", "Use on, off, or 0 to 1.")
+    return value
 
 
 def read_time(option: str, text: str | None) -> float | None:
@@ -169,23 +222,45 @@ def read_rate(text: str | None) -> Fraction | None:
         ) from None
 
 
-def plan(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
+def read_output(text: str) -> Path:
+    """Return the path of the output. Raises `UsageError` for an address."""
+    path = read_name(text)
+    if isinstance(path, str) and path != STDIN:
+        raise UsageError(
+            f"{text} cannot be written to.",
+            "Outputs are files, folders or pipes.",
+            "Write: rtstyle video in.mp4 - | ffmpeg -i - -c copy -f flv rtmp://...",
+        )
+    return Path(path)
+
+
+def plan(inputs: Sequence[Path | str], output: Path) -> list[tuple[Path | str, Path]]:
     """Return the pairs (video, output) of a run. Raises `SourceError` for a folder without any.
 
     One video or one folder of pictures goes to `output` itself, several go into the folder; and
     so does one video where the folder is there already.
     """
     several = len(inputs) > 1
-    videos: list[Path] = []
+    videos: list[Path | str] = []
     for path in inputs:
-        found = list_videos(path) if path.is_dir() else [path]
+        folder = isinstance(path, Path) and path.is_dir()
+        found: list[Path | str] = [*list_videos(Path(path))] if folder else [path]
         several = several or found != [path]
         videos += found
-    if not several and not (output.is_dir() and videos[0].is_file()):
-        return [(videos[0], output)]
-    targets = [output / name for name in output_names(videos)]
+    first = videos[0]
+    no_folder = isinstance(first, Path) and not first.is_file()
+    if not several and (not output.is_dir() or no_folder):
+        return [(first, output)]
+    targets = [output / name for name in output_names([named(video) for video in videos])]
     make_folder(output)
     return list(zip(videos, targets, strict=True))
+
+
+def named(video: Path | str) -> Path:
+    """Return a path with the name and the suffix that a painted video gets in a folder."""
+    if isinstance(video, Path):
+        return video
+    return Path("stdin.mkv" if video == STDIN else re.sub(r'[\\/:*?"<>|]', "_", shown_name(video)))
 
 
 def list_videos(folder: Path) -> list[Path]:
@@ -232,20 +307,25 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def run_one(source: Path, target: Path, options: dict[str, Any]) -> VideoReport:
+def run_one(source: Path | str, target: Path, options: dict[str, Any]) -> VideoReport:
     """Paint one video with a progress bar, and print what became of it."""
     from rtstyle.progress import Bar, human_size
+    from rtstyle.sinks.pipe import is_pipe_output
     from rtstyle.video import stylize_video
 
-    with Bar(source.name) as bar:
+    # Standard output may carry the video.
+    piped = is_pipe_output(target)
+    with Bar(shown_name(source)) as bar:
         report = stylize_video(source, target, progress=bar, **options)
     if report.stopped and not report.frames:
         typer.echo("stopped before the first frame; nothing was written", err=True)
         return report
+    shown = "standard output" if target == Path(STDIN) else report.path
     typer.echo(
-        f"{report.path}: {report.frames} frames, {report.fps:.1f} FPS, "
+        f"{shown}: {report.frames} frames, {report.fps:.1f} FPS, "
         f"{report.width}x{report.height}, {human_size(report.bytes)}"
-        + (" (stopped, partial)" if report.stopped else "")
+        + (" (stopped, partial)" if report.stopped else ""),
+        err=piped,
     )
     for note in report.notes:
         typer.echo(f"  note: {note}", err=True)
@@ -253,7 +333,7 @@ def run_one(source: Path, target: Path, options: dict[str, Any]) -> VideoReport:
 
 
 def run_many(
-    pairs: list[tuple[Path, Path]], options: dict[str, Any], model: dict[str, Any]
+    pairs: list[tuple[Path | str, Path]], options: dict[str, Any], model: dict[str, Any]
 ) -> None:
     """Paint several videos with one model; a bad one does not stop the others.
 
@@ -263,7 +343,10 @@ def run_many(
 
     failed = 0
     with ExitStack() as stack:
-        shared = {"stylizer": stack.enter_context(open_stylizer(**model))} if model else {}
+        shared = {}
+        if model:
+            opened = open_stylizer(**model, in_order=options["coherence"] > 0)
+            shared = {"stylizer": stack.enter_context(opened)}
         for source, target in pairs:
             try:
                 report = run_one(source, target, {**options, **shared})

@@ -128,7 +128,10 @@ def webcam(
         if divided:
             divided.weights(source.height, source.width)
         rate = hold_rate(target_fps, source.rate)
-        recorder = RecorderSink(record, rate=rate, sound=open_microphone(stack) if mic else None)
+        recorder = RecorderSink(
+            record, rate=rate, sound=open_microphone(stack) if mic else None,
+            on_failure=lambda error: typer.echo(str(error), err=True),
+        )  # fmt: skip
         # Now, so that a name that cannot be is told before anything takes time.
         stack.callback(recorder.abort)
         recorder.open()
@@ -158,6 +161,9 @@ def webcam(
     typer.echo(summary(report))
     for path in recorder.paths:
         typer.echo(f"recorded {path}")
+    if recorder.failures:
+        # Told when it happened; a script must see it too.
+        raise typer.Exit(2)
 
 
 def warm_up(bank: StyleBank, look: Look, source: Source) -> str:

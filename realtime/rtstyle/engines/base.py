@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.engines.external import embedded
+from rtstyle.engines.external import check_whole, embedded
 from rtstyle.errors import EngineError
 
 Batch: TypeAlias = NDArray[np.uint8]
@@ -23,6 +23,10 @@ RANGES = "rtstyle.ranges"
 
 MOVES = ("Transpose", "Reshape", "Concat", "Squeeze", "Unsqueeze", "Pad")
 """Operators, of ONNX and OpenVINO alike, that move or repeat values: rounding comes before them."""
+
+
+CANVAS_PORTS = frozenset(("canvas", "trust"))
+"""The further inputs of a network that sees what it has painted; see `rtstyle.painting.canvas`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +94,14 @@ class Engine(Protocol):
 def read_model(model: Path | bytes) -> bytes:
     """Return a model file with all its weights. Raises `EngineError` if it cannot be read."""
     if isinstance(model, bytes):
+        check_whole(model)
         return model
     try:
         content = model.read_bytes()
     except OSError as error:
         raise EngineError(f"The model file {model} cannot be read.", str(error.strerror)) from error
     try:
-        return embedded(content, model.parent)
+        return embedded(content, model)
     except EngineError:
         raise
     except Exception as error:
@@ -126,18 +131,26 @@ def check_extra(
 
 def read_ports(model: bytes) -> tuple[dict[str, str], dict[str, Input]]:
     """Return a model's metadata and further inputs. Raises `EngineError` unless it is a style."""
+    check_whole(model)
+    try:
+        return _read_ports(model)
+    except EngineError:
+        raise
+    except Exception as error:
+        # Of names and metadata, too: text that is not UTF-8, types that NumPy does not have.
+        raise damaged(error) from error
+
+
+def _read_ports(model: bytes) -> tuple[dict[str, str], dict[str, Input]]:
     # Not every engine needs the library.
     import onnx
     from onnx import TensorProto, helper
 
-    try:
-        proto = onnx.load_from_string(model)
-    except Exception as error:
-        raise damaged(error) from error
+    proto = onnx.load_from_string(model)
     weights = {tensor.name for tensor in proto.graph.initializer}
-    ports = {port.name: port.type.tensor_type for port in proto.graph.input}
+    ports = {_text(port.name): port.type.tensor_type for port in proto.graph.input}
     image = ports.pop("image", None)
-    outputs = {port.name for port in proto.graph.output}
+    outputs = {_text(port.name) for port in proto.graph.output}
     if not proto.graph.node and not outputs:
         raise damaged(EngineError("It is empty."))
     if image is None or image.elem_type != TensorProto.UINT8 or "stylized" not in outputs:
@@ -150,14 +163,20 @@ def read_ports(model: bytes) -> tuple[dict[str, str], dict[str, Input]]:
         for name, kind in ports.items()
         if name not in weights
     }
-    return {entry.key: entry.value for entry in proto.metadata_props}, extras
+    return {_text(entry.key): _text(entry.value) for entry in proto.metadata_props}, extras
+
+
+def _text(value: str | bytes) -> str:
+    """Return text of a model, which protobuf gives as bytes if it is not UTF-8, and we refuse."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def damaged(error: Exception) -> EngineError:
     """Return the error for a model that no engine can load."""
+    unreadable = isinstance(error, UnicodeDecodeError)
     return EngineError(
         "The model file cannot be loaded.",
-        first_line(error),
+        "It holds text that is not UTF-8." if unreadable else first_line(error),
         "Download or export it again.",
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TypeVar
 
 from rtstyle.engines.static_graph import REWRITE
 from rtstyle.errors import EngineError
+from rtstyle.kept_files import one_at_a_time, read_kept, write_kept
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +23,10 @@ KEPT_ENGINES = 64
 # Ahead of each file's contents, with their sha256: TensorRT may crash on a damaged engine.
 _MAGIC = b"rtstyle engine 1\n"
 
-_Loaded = TypeVar("_Loaded")
+LARGEST = 1 << 30
+"""Bytes of the largest engine that is read; ours have some 10 million."""
 
-_locks: dict[Path, threading.Lock] = {}
-_locks_lock = threading.Lock()
+_Loaded = TypeVar("_Loaded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ class EngineCache:
     ) -> _Loaded:
         """Return `load(engine, kernels)` of the kept engine, or of one that `build` makes.
 
-        It is built again, with a word, if the kept one is damaged or does not load. Threads that
-        want the same one wait for each other. Raises what `build` raises, and what `load` does
+        It is built again, with a word, if the kept one is damaged or does not load. Threads and
+        processes build one at a time. Raises what `build` raises, and what `load` does
         with a new engine.
         """
         path = self.folder / key.file_name()
-        with _lock_of(path):
+        with one_at_a_time(self.folder / "engines.lock"):
             kept = read_sealed(path)
             if kept is not None:
                 try:
@@ -116,15 +116,11 @@ class EngineCache:
 
 
 def read_sealed(path: Path) -> bytes | None:
-    """Return what `write_sealed` wrote; None, with a word where it is damaged, if it cannot be."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    """Return what `write_sealed` wrote; None if it is not there or, with a word, is damaged."""
+    content = read_kept(path, LARGEST)
+    if content is None:
         return None
-    except OSError as error:
-        _tell(path, str(error.strerror))
-        return None
-    start = len(_MAGIC) + 32
+    start = len(_MAGIC) + hashlib.sha256().digest_size
     sealed = content[start:]
     if content[:start] != _MAGIC + hashlib.sha256(sealed).digest():
         _tell(path, "the file is damaged")
@@ -134,14 +130,7 @@ def read_sealed(path: Path) -> bytes | None:
 
 def write_sealed(path: Path, content: bytes) -> None:
     """Write a file with its hash, whole or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(_MAGIC + hashlib.sha256(content).digest() + content)
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    write_kept(path, _MAGIC + hashlib.sha256(content).digest() + content)
 
 
 def _kernels_of(path: Path) -> Path:
@@ -150,8 +139,3 @@ def _kernels_of(path: Path) -> Path:
 
 def _tell(path: Path, why: str) -> None:
     log.warning("%s cannot be used (%s); it is built again.", path, why)
-
-
-def _lock_of(path: Path) -> threading.Lock:
-    with _locks_lock:
-        return _locks.setdefault(path, threading.Lock())

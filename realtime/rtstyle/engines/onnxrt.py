@@ -6,7 +6,7 @@ no style, and has no fixed size, on an NVIDIA card, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from rtstyle.engines.base import (
     first_line,
     not_a_style,
 )
+from rtstyle.engines.external import check_whole
 from rtstyle.errors import DeviceError, EngineError
 
 PROVIDERS = {
@@ -61,8 +62,16 @@ class OnnxRuntimeEngine(Closing):
             )
         self.precision = "fp32"
         self._session: ort.InferenceSession | None = open_session(model, options)
-        self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        self.extras: Mapping[str, Input] = _check_ports(self._session)
+        try:
+            self.metadata: Mapping[str, str] = dict(
+                self._session.get_modelmeta().custom_metadata_map
+            )
+            self.extras: Mapping[str, Input] = _check_ports(self._session)
+        except EngineError:
+            raise
+        except Exception as error:
+            # Text that is not UTF-8, types that NumPy does not have.
+            raise damaged(error) from error
 
     def run(self, image: Batch, extra: Mapping[str, NDArray[Any]] | None = None) -> Batch:
         """Run the model on (N, H, W, 3) uint8 RGB; see `Engine.run`."""
@@ -71,7 +80,7 @@ class OnnxRuntimeEngine(Closing):
             raise EngineError("The engine is closed.")
         feeds = {"image": check_batch(image), **check_extra(self.extras, extra)}
         try:
-            result: Batch = session.run(["stylized"], feeds)[0]
+            result: Batch = run_session(session, ["stylized"], feeds)[0]
         except Exception as error:
             raise EngineError("ONNX Runtime failed to run the model.", first_line(error)) from error
         return result
@@ -97,6 +106,7 @@ def open_session(model: bytes, options: EngineOptions) -> ort.InferenceSession:
             f"This build of ONNX Runtime {ort.__version__} has no provider for it.",
             todo,
         )
+    check_whole(model)
     if options.device == "cuda" and hasattr(ort, "preload_dlls"):
         ort.preload_dlls()  # finds CUDA and cuDNN in the nvidia-* wheels
     # By default float32 is multiplied to ten bits on NVIDIA cards.
@@ -119,6 +129,17 @@ def open_session(model: bytes, options: EngineOptions) -> ort.InferenceSession:
         why = f"ONNX Runtime could not load its {provider}."
         raise DeviceError(f"The device {options.device!r} is not available.", why, todo)
     return session
+
+
+def run_session(
+    session: ort.InferenceSession, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]]
+) -> list[NDArray[Any]]:
+    """Return the named outputs, copied out of the session. Raises what ONNX Runtime raises.
+
+    Its own arrays are views of the session's memory: one number that is kept would keep all of
+    it, some 90 MB for each painting, long after the session has gone.
+    """
+    return [np.array(value) for value in session.run(list(outputs), dict(feeds))]
 
 
 def session_options(options: EngineOptions) -> ort.SessionOptions:

@@ -29,6 +29,7 @@ from rtstyle.engines.base import (
     first_line,
     not_a_style,
 )
+from rtstyle.engines.external import check_whole
 from rtstyle.engines.int8 import quantize, read_ranges
 from rtstyle.engines.ov_quick import ov
 from rtstyle.errors import DeviceError, EngineError
@@ -66,12 +67,16 @@ class OpenVinoEngine(Closing):
         self._core: ov.Core | None = shared_core()
         self._target = _target(self._core, options.device)
         self._threads = options.threads
+        check_whole(model)
         try:
             self._model = self._core.read_model(model)
+            self.extras: Mapping[str, Input] = _check_ports(self._model)
+            self.metadata: Mapping[str, str] = _metadata(self._model)
+        except EngineError:
+            raise
         except Exception as error:
+            # Of names and metadata, too: text that is not UTF-8, types that NumPy does not have.
             raise damaged(error) from error
-        self.extras: Mapping[str, Input] = _check_ports(self._model)
-        self.metadata: Mapping[str, str] = _metadata(self._model)
         self.precision = self._chosen(options.precision)
         self._lock = threading.Lock()
         self._compiled: OrderedDict[_Shapes, _Requests] = OrderedDict()

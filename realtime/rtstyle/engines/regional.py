@@ -43,12 +43,22 @@ class RegionalEngine(Closing):
         wanted = (1, len(self.engines), *batch.shape[1:3])
         if len(batch) != 1 or weights.shape != wanted:
             raise EngineError(f"Pictures of {batch.shape} take no weights of {weights.shape}.")
-        return mix([engine.run(batch)[0] for engine in self.engines], weights[0])[None]
+        painted = [engine.run(batch, blank_canvas(engine, batch))[0] for engine in self.engines]
+        return mix(painted, weights[0])[None]
 
     def close(self) -> None:
         """Close the engines."""
         for engine in self.engines:
             engine.close()
+
+
+def blank_canvas(engine: Engine, batch: Batch) -> dict[str, NDArray[np.uint8]] | None:
+    """Return an empty canvas for pictures (N, H, W, 3) if the engine takes one."""
+    if "canvas" not in engine.extras:
+        return None
+    from rtstyle.painting.canvas import empty
+
+    return empty((batch.shape[1], batch.shape[2])).feeds()
 
 
 def mix(pictures: Sequence[Image], weights: NDArray[np.float32]) -> Image:

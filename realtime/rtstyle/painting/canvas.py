@@ -56,6 +56,10 @@ class Motion:
     trust: NDArray[np.uint8]
 
 
+NO_MOTION = Motion(None, np.zeros((0, 0), np.uint8))
+"""Of a picture before which nothing was painted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Canvas:
     """What a network takes besides a frame: `picture` (H, W, 3), `trust` (H / 2, W / 2) uint8."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -23,12 +24,11 @@ from rtstyle.serve.guard import PICTURES, Guard, RefusedError
 from rtstyle.serve.lobby import FullError, Lobby
 from rtstyle.serve.metrics import CONTENT_TYPE, Metrics
 from rtstyle.serve.mjpeg import MjpegResponse
-from rtstyle.serve.peer import check_offer
+from rtstyle.serve.peer import check_offer, tell
 from rtstyle.serve.settings import as_json, check_settings, parse_object, read_query
 from rtstyle.serve.uploads import Uploads
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -111,6 +111,7 @@ class Site:
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Free everything when the server ends."""
+        asyncio.get_running_loop().set_exception_handler(tell)
         try:
             yield
         finally:
@@ -161,10 +162,19 @@ def handler_for(status: int) -> Callable[[Request, Exception], Awaitable[Respons
 async def refused(_: Request, error: Exception) -> Response:
     """Answer what the guard or a route turned down."""
     if isinstance(error, RefusedError):
-        return failure(error.status, error.message)
+        response = failure(error.status, error.message)
+        # The rest of its body, if any, is not waited for.
+        response.headers["connection"] = "close"
+        return response
     if isinstance(error, HTTPException):
         return failure(error.status_code, error.detail)
     raise error
+
+
+async def left(request: Request, _: Exception) -> Response:
+    """Note that a client left before its request was there; nobody reads the response."""
+    log.warning("a client left in the middle of a request to %s", request.url.path)
+    return failure(400, "The request is not whole.")
 
 
 async def unforeseen(_: Request, error: Exception) -> Response:
@@ -204,6 +214,7 @@ def build_app(
     handlers: dict[Any, Any] = {
         RefusedError: refused,
         HTTPException: refused,
+        ClientDisconnect: left,
         FullError: handler_for(503),
         UsageError: handler_for(400),
         StyleError: handler_for(404),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
@@ -17,11 +18,17 @@ if TYPE_CHECKING:
 
 MAX_BODY = 65_536
 """Bytes of the largest request body, but for a picture."""
+BODY_WITHIN = 15.0
+"""Seconds for it to arrive."""
 MAX_PICTURE = 20_000_000
 """Bytes of the largest picture that is sent as a style."""
+PICTURE_WITHIN = 60.0
+"""Seconds for one to arrive."""
 PICTURES = "/api/pictures"
 """The one path that takes so much."""
 COOKIE = "rtstyle"
+PAGE = "/"
+"""The one path to which another site may lead a visitor: nothing starts there by itself."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 HEADERS = {
@@ -88,12 +95,14 @@ class Guard:
         try:
             headers = single_headers(scope["headers"])
             self._check_host(headers)
-            self._check_origin(headers)
+            check_origin(headers, scope["path"])
             if await self._check_token(scope, headers, send):
                 return
-            limit = MAX_PICTURE if scope["path"] == PICTURES else MAX_BODY
+            picture = scope["path"] == PICTURES
+            limit = MAX_PICTURE if picture else MAX_BODY
             check_length(headers, limit)
-            await self._app(scope, bounded(receive, limit), send)
+            within = PICTURE_WITHIN if picture else BODY_WITHIN
+            await self._app(scope, bounded(receive, limit, within), send)
         except RefusedError as refusal:
             person = "text/html" in headers.get("accept", "")
             await reply(send, refusal.status, refusal.message, plain=person)
@@ -103,16 +112,6 @@ class Guard:
         if name in self._names or (self._any_address and is_address(name)):
             return
         raise RefusedError(403, "This server does not go by that name.")
-
-    def _check_origin(self, headers: dict[str, str]) -> None:
-        """Refuse what another site's page asks for; programs send no origin."""
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
-            raise RefusedError(403, "This page may not use this server.")
-        site = headers.get("sec-fetch-site", "none")
-        navigation = headers.get("sec-fetch-mode") == "navigate"
-        if site not in ("none", "same-origin") and not navigation:
-            raise RefusedError(403, "This page may not use this server.")
 
     async def _check_token(self, scope: Scope, headers: dict[str, str], send: Send) -> bool:
         """Raise unless the request has the token. True: the link was answered by a cookie."""
@@ -144,6 +143,32 @@ class Guard:
         headers = [(b"location", location), (b"set-cookie", cookie.encode())]
         await send({"type": "http.response.start", "status": 303, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
+
+
+def check_origin(headers: dict[str, str], path: str) -> None:
+    """Raise `RefusedError` for what another site's page asks for; programs send no origin.
+
+    Such a page may lead a visitor to `PAGE` alone: `/obs` would open the camera.
+    """
+    origin = headers.get("origin")
+    if origin is not None and place_of(origin) != headers["host"].lower():
+        raise RefusedError(403, "This page may not use this server.")
+    if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return
+    if headers.get("sec-fetch-mode") != "navigate":
+        raise RefusedError(403, "This page may not use this server.")
+    if path != PAGE:
+        raise RefusedError(
+            403, "Another site led here. If this is what you want, paste the address yourself."
+        )
+
+
+def place_of(origin: str) -> str:
+    """Return name and port of an origin, lower case; an empty string for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def allowed_names(host: str) -> set[str]:
@@ -178,7 +203,12 @@ def is_address(name: str) -> bool:
 
 
 def host_name(header: str) -> str:
-    """Return the name in a Host header, lower case, without port and brackets."""
+    """Return the name in a Host header, lower case, without port and brackets.
+
+    An empty string for what is no name and port, as `evil.example@localhost`.
+    """
+    if any(char in "@/\\?#" or char.isspace() for char in header):
+        return ""
     try:
         return urlsplit(f"//{header}").hostname or ""
     except ValueError:
@@ -222,16 +252,27 @@ def check_length(headers: dict[str, str], limit: int) -> None:
         raise too_long(limit)
 
 
-def bounded(receive: Receive, limit: int) -> Receive:
-    """Return a `receive` that raises `RefusedError` once the body is longer than `limit`."""
-    total = 0
+def bounded(receive: Receive, limit: int, within: float) -> Receive:
+    """Return a `receive` that raises `RefusedError` for a body that is too long or too slow.
+
+    It has `limit` bytes at most and is there `within` seconds from now.
+    """
+    total, whole = 0, False
+    clock = asyncio.get_running_loop().time
+    end = clock() + within
 
     async def limited() -> Message:
-        nonlocal total
-        message = await receive()
+        nonlocal total, whole
+        if whole:
+            return await receive()  # Waits for the client to leave.
+        try:
+            message = await asyncio.wait_for(receive(), max(0.0, end - clock()))
+        except asyncio.TimeoutError as error:
+            raise RefusedError(408, "The request did not arrive in time.") from error
         total += len(message.get("body", b""))
         if total > limit:
             raise too_long(limit)
+        whole = not message.get("more_body", False)
         return message
 
     return limited

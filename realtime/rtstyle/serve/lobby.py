@@ -118,11 +118,17 @@ class Lobby:
         """Let those go who say nothing any more, or never connected."""
         while True:
             await asyncio.sleep(min(WATCH_EVERY, self.silence / 2))
-            now = time.monotonic()
-            for session in list(self.sessions.values()):
-                patience = self.silence if session.connected else CONNECT_WITHIN
-                if now - session.heard_at > patience:
-                    self.leave(session)
+            self.let_go(time.monotonic())
+
+    def let_go(self, now: float) -> None:
+        """Let those go who are silent at `now` (monotonic) for too long; see `_watch_over`.
+
+        Who has no answer yet waits for us; `enter` sees to that.
+        """
+        for session in list(self.sessions.values()):
+            patience = self.silence if session.connected else CONNECT_WITHIN
+            if session.answered and now - session.heard_at > patience:
+                self.leave(session)
 
     async def close(self) -> None:
         """Let everybody go and wait until all is freed."""

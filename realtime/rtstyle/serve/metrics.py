@@ -37,6 +37,7 @@ class Metrics:
             "scale": painter.rung.scale,
             "size": lobby.catalogue.size,
             "styles": len(lobby.catalogue),
+            "pictures_to_fit": lobby.bank.to_fit,
             "camera_open": self._hub.is_open,
             "camera_viewers": self._hub.viewers,
         }

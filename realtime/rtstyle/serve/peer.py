@@ -7,8 +7,10 @@ address, and it holds every frame back until the next one comes.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import aioice.ice
@@ -21,11 +23,14 @@ from aiortc import (
     rtcrtpreceiver,
 )
 from aiortc.codecs import h264, vpx
+from aiortc.exceptions import InvalidStateError
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription
 
 from rtstyle.errors import UsageError
 from rtstyle.serve.prompt_buffer import PromptJitterBuffer
+
+log = logging.getLogger(__name__)
 
 MAX_SDP = 32_768
 """Characters of the longest offer; those of browsers have some 6,000."""
@@ -76,7 +81,10 @@ def check_offer(sdp: object) -> str:
     if sdp.count("a=candidate") > MAX_CANDIDATES:
         raise UsageError(f"An offer has at most {MAX_CANDIDATES} candidates.")
     try:
-        media = SessionDescription.parse(sdp).media
+        offered = SessionDescription.parse(sdp)
+        media = offered.media
+        names = sorted(part.rtp.muxId for part in media)
+        bundles = [sorted(map(str, x.items)) for x in offered.group if x.semantic == "BUNDLE"]
     # The parser asserts, indexes and converts without checks of its own.
     except Exception as error:
         raise UsageError("The SDP of the offer is malformed.") from error
@@ -89,6 +97,9 @@ def check_offer(sdp: object) -> str:
         part.dtls and part.dtls.fingerprints and part.ice and part.ice.password for part in media
     ):
         raise UsageError("The offer lacks a fingerprint, or the password of its connection.")
+    # aiortc takes away the transport of a part that a bundle names and that is not its first one.
+    if len({*names, ""}) != len(names) + 1 or any(bundle != names for bundle in bundles):
+        raise UsageError("The parts of the offer are not named, or not bundled, as they should be.")
     return sdp
 
 
@@ -106,6 +117,39 @@ async def answer(peer: RTCPeerConnection, sdp: str, out: MediaStreamTrack) -> st
     except Exception as error:
         raise UsageError("The offer cannot be met: no common codec, or a broken SDP.") from error
     return str(peer.localDescription.sdp)
+
+
+async def close_peer(peer: RTCPeerConnection) -> None:
+    """Close a connection, in whatever state an offer has left it; raises nothing.
+
+    aiortc stops in the middle at a part that a broken offer kept from coming about: what comes
+    after it, with its sockets, is then closed here.
+    """
+    try:
+        await peer.close()
+        return
+    except Exception as error:
+        log.info("a broken connection is closed part by part: %s", error)
+    ends: list[Any] = [part.receiver.transport for part in peer.getTransceivers()]
+    ends.append(peer.sctp and peer.sctp.transport)
+    for dtls in ends:
+        if dtls is not None:
+            with suppress(Exception):
+                await dtls.stop()
+            with suppress(Exception):
+                await dtls.transport.stop()
+    peer.remove_all_listeners()
+
+
+def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle what fails in tasks that nobody waits for.
+
+    aiortc connects in such a task; a connection that is closed meanwhile is no fault of anybody.
+    """
+    if isinstance(context.get("exception"), InvalidStateError):
+        log.info("a connection was closed while it was being made")
+    else:
+        loop.default_exception_handler(context)
 
 
 class PaintedTrack(MediaStreamTrack):

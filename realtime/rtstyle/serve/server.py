@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import tempfile
@@ -11,8 +12,10 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import uvicorn
@@ -29,6 +32,7 @@ from rtstyle.serve.certificate import own_address, self_signed
 from rtstyle.serve.guard import is_loopback, is_unspecified
 from rtstyle.serve.lobby import MAX_CLIENTS, MIN_FPS, SILENCE, Lobby
 from rtstyle.serve.painter import TARGET_FPS, USUAL, Painter
+from rtstyle.serve.patience import CONNECTIONS, HANDSHAKE_WITHIN, KEEP_ALIVE, PatientProtocol
 from rtstyle.styles import DEFAULT_STYLE
 
 PORT = 8765
@@ -90,6 +94,19 @@ class Server(uvicorn.Server):
         """Close the streams, which would not end by themselves, and then the server."""
         await self.site.close()
         await super().shutdown(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; who only opens a connection to HTTPS is soon let go."""
+        if not self.config.is_ssl:
+            await super().startup(sockets)
+            return
+        # uvicorn has no option for this.
+        loop: Any = asyncio.get_running_loop()
+        loop.create_server = partial(loop.create_server, ssl_handshake_timeout=HANDSHAKE_WITHIN)
+        try:
+            await super().startup(sockets)
+        finally:
+            del loop.create_server
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -181,12 +198,12 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
             # It would write tokens into the log.
             access_log=False,
             loop="asyncio",
-            http="h11",
+            http=PatientProtocol,
             ws="none",
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=256,
-            timeout_keep_alive=10,
+            limit_concurrency=CONNECTIONS,
+            timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=GRACE,
             h11_max_incomplete_event_size=32_768,
             ssl_certfile=certificate,

@@ -18,7 +18,7 @@ from aiortc.mediastreams import MediaStreamError
 from rtstyle.errors import RtstyleError
 from rtstyle.serve.live import LivePicture, steady_shape
 from rtstyle.serve.painter import Painter, Seat
-from rtstyle.serve.peer import PaintedTrack, answer, open_peer
+from rtstyle.serve.peer import PaintedTrack, answer, close_peer, open_peer
 from rtstyle.serve.settings import read_message
 from rtstyle.yuv import RgbConverter, YuvConverter
 
@@ -45,6 +45,7 @@ class Session:
         self.id = secrets.token_urlsafe(16)
         self.picture = picture
         self.heard_at = time.monotonic()
+        self.answered = False
         self._painter, self._ended = painter, ended
         self._loop = asyncio.get_running_loop()
         self._seat: Seat[Arrived] = painter.join(self._paint, self._failed)
@@ -63,7 +64,10 @@ class Session:
 
     async def answer(self, sdp: str) -> str:
         """Accept a checked offer and return the answer's SDP. Raises `UsageError`."""
-        return await answer(self._peer, sdp, self.track)
+        reply = await answer(self._peer, sdp, self.track)
+        # From here on it is the client's turn to connect.
+        self.heard_at, self.answered = time.monotonic(), True
+        return reply
 
     @property
     def connected(self) -> bool:
@@ -88,8 +92,7 @@ class Session:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with suppress(ConnectionError):
-            await self._peer.close()
+        await close_peer(self._peer)
 
     def _end(self) -> None:
         if not self._gone:

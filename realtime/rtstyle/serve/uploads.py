@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from rtstyle.errors import UsageError
+from rtstyle.serve.apart import keep_apart
 from rtstyle.serve.catalogue import Entry
 from rtstyle.serve.lobby import FullError, Lobby
-from rtstyle.serve.pictures import keep_upload, name_of
+from rtstyle.serve.pictures import name_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 AT_ONCE = 4
 """Pictures on their way; each may hold as many bytes as a request may have."""
-SENT_WITHIN = 60.0
-"""Seconds that a page has to send one."""
 TYPES = ("image/", "application/octet-stream")
 """What a picture may come as: nothing that a form of another site can send."""
 
@@ -64,10 +63,7 @@ class Uploads:
             self._on_the_way -= 1
 
     async def _receive(self, request: Request) -> bytes:
-        try:
-            content = await asyncio.wait_for(request.body(), SENT_WITHIN)
-        except asyncio.TimeoutError as error:
-            raise HTTPException(408, "The picture did not arrive in time.") from error
+        content = await request.body()
         if not content:
             raise UsageError("The file is empty.")
         return content
@@ -75,5 +71,5 @@ class Uploads:
     async def _keep(self, content: bytes, file_name: str) -> Entry:
         catalogue = self._lobby.catalogue
         async with self._decoding:
-            kept = await asyncio.to_thread(keep_upload, content, file_name, catalogue.folder)
+            kept = await asyncio.to_thread(keep_apart, content, file_name, catalogue.folder)
         return catalogue.hang(kept)

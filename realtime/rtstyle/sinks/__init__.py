@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.stream_copy import StreamCopier
     from rtstyle.sources.base import Source
+    from rtstyle.spherical import Spherical
 
 
 def open_output(
@@ -17,27 +18,39 @@ def open_output(
     *,
     encoder: str = "auto",
     copier: StreamCopier | None = None,
+    alpha: bool = False,
+    spherical: Spherical | None = None,
+    kind: str | None = None,
 ) -> Sink:
     """Return the sink for an output name, not opened yet: video, GIF, or pictures.
 
-    A name without a suffix, one that ends in `/`, or an existing folder means pictures in it.
+    With `alpha` it keeps the transparency of frames, where `keeps_alpha` says so of its name.
+    `spherical` is the 360-degree tag of a video. `kind` is FFmpeg's name of a format, for a pipe. A
+    name without a suffix, one that ends in `/`, or an existing folder means pictures in it.
     """
     target = Path(path)
-    from rtstyle.sinks.images import PRINTF, ImageSequenceSink
+    from rtstyle.sinks.images import ImageSequenceSink, is_pattern
 
-    if PRINTF.search(target.name) or target.is_dir() or not target.suffix:
-        return ImageSequenceSink(target, sample_aspect_ratio=source.sample_aspect_ratio)
+    video: dict[str, Any] = {
+        "rate": source.rate,
+        "encoder": encoder,
+        "origin": source.origin,
+        "sample_aspect_ratio": source.sample_aspect_ratio,
+        "copier": copier,
+        "spherical": spherical,
+    }
+    if kind is not None:
+        from rtstyle.sinks.pipe import PipeSink
+
+        return PipeSink(target, kind, **video)
+    if is_pattern(target) or target.is_dir() or not target.suffix:
+        return ImageSequenceSink(
+            target, sample_aspect_ratio=source.sample_aspect_ratio, alpha=alpha
+        )
     if target.suffix.lower() == ".gif":
         from rtstyle.sinks.gif import GifSink
 
         return GifSink(target, origin=source.origin, sample_aspect_ratio=source.sample_aspect_ratio)
     from rtstyle.sinks.video_file import VideoFileSink
 
-    return VideoFileSink(
-        target,
-        rate=source.rate,
-        encoder=encoder,
-        origin=source.origin,
-        sample_aspect_ratio=source.sample_aspect_ratio,
-        copier=copier,
-    )
+    return VideoFileSink(target, alpha=alpha, **video)

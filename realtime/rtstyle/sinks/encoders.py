@@ -13,6 +13,7 @@ import av.error
 import numpy as np
 
 from rtstyle.errors import SinkError
+from rtstyle.scheduling import ordinary_scheduling
 from rtstyle.yuv import YuvConverter
 
 HARDWARE = (
@@ -42,8 +43,12 @@ OPTIONS: dict[str, dict[str, str]] = {
 }
 BITS_PER_PIXEL = 0.15
 """Bit rate for encoders that have no constant-quality setting in OPTIONS."""
-ANY_SIZE = frozenset(("libvpx-vp9", "libvpx", "libaom-av1", "mpeg4"))
+ANY_SIZE = frozenset(("libvpx-vp9", "libvpx", "libaom-av1", "mpeg4", "prores_ks"))
 """Encoders that take odd widths and heights in yuv420p; H.264 and most others do not."""
+
+NARROWEST = {"libx265": 64}
+"""Columns below which an encoder is not started: x265 4.2 writes beyond its memory at 34 to 48,
+and that ends the process."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +117,15 @@ def why_not(choice: EncoderChoice, allowed: set[str]) -> str:
 @lru_cache(maxsize=64)
 def try_out(name: str, width: int, height: int) -> str:
     """Open the encoder and encode one picture of this size; return what went wrong, or ''."""
+    if width < NARROWEST.get(name, 0):
+        return f"It takes pictures of {NARROWEST[name]} columns or more, not {width}."
     choice = configure(name, width, height, Fraction(25))
     try:
-        context = open_encoder(choice, width, height)
-        frame = YuvConverter(choice.even)(np.full((height, width, 3), 128, np.uint8))
-        frame.pts, frame.time_base = 0, Fraction(1, 25)
-        packets = context.encode(frame) + context.encode(None)
+        with ordinary_scheduling():
+            context = open_encoder(choice, width, height)
+            frame = YuvConverter(choice.even)(np.full((height, width, 3), 128, np.uint8))
+            frame.pts, frame.time_base = 0, Fraction(1, 25)
+            packets = context.encode(frame) + context.encode(None)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         return f"It does not work on this machine ({getattr(error, 'strerror', None) or error})."
     return "" if packets else "It opens on this machine but gives no output."

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.error
 import numpy as np
 
 from rtstyle.color import with_square_pixels
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame, Image
+from rtstyle.names import as_file
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.palette import Palette
 from rtstyle.sinks.pending import PendingFile, close_anyway, writing_to
+from rtstyle.sinks.room import Room, keeping
 
 CENTISECOND = Fraction(1, 100)
 FASTEST = 2
@@ -43,6 +46,8 @@ class GifSink(Sink):
         self.skipped = 0
         self._origin, self._ratio = origin, sample_aspect_ratio
         self._pending: PendingFile | None = None
+        self._room: Room | None = None
+        self._muxed = 0
         self._output: Any = None
         self._last: int | None = None
         self._shown_for = FASTEST
@@ -54,11 +59,12 @@ class GifSink(Sink):
         """Check the folder and make the temporary file."""
         if self._pending is None:
             self._pending = PendingFile(self.path)
+            self._room = Room(self._pending.temporary)
 
     def write(self, frame: Frame) -> None:
         """Reduce one frame to its palette and encode it."""
         self.open()
-        with writing_to(self.path):
+        with writing_to(self.path), keeping(self.path, self._keep):
             if self._output is None:
                 self._start(frame, self._pending or PendingFile(self.path))
             if frame.image.shape[:2] != self._shape:
@@ -82,9 +88,23 @@ class GifSink(Sink):
     def _mux_held(self) -> None:
         """Write the picture before, now that it is known for how long it is shown."""
         if self._held is not None:
-            self._held.duration = max(FASTEST, self._shown_for)
-            self._output.mux(self._held)
-            self._held = None
+            held, self._held = self._held, None
+            held.duration = max(FASTEST, self._shown_for)
+            if self._room is not None:
+                self._room.take(held.size)
+            self._output.mux(held)
+            self._muxed += 1
+
+    def _keep(self) -> Path | None:
+        """Close the file, which can be played up to where it ends; None if it has no picture."""
+        output, self._output = self._output, None
+        close_anyway(output)
+        pending, self._pending = self._pending, None
+        if pending is None or not self._muxed:
+            if pending is not None:
+                pending.discard()
+            return None
+        return pending.commit(complete=False)
 
     def close(self, complete: bool = True) -> None:
         """Write what is left and give the file its name; nothing if no frame came."""
@@ -92,7 +112,7 @@ class GifSink(Sink):
             self.abort()
             return
         try:
-            with writing_to(self.path):
+            with writing_to(self.path), keeping(self.path, self._keep):
                 self._mux_held()
                 for packet in self._stream.encode(None):
                     self._output.mux(packet)
@@ -124,7 +144,7 @@ class GifSink(Sink):
         self._pending = pending
         self._shape = frame.image.shape[:2]
         height, width = with_square_pixels(frame.image, self._ratio).shape[:2]
-        self._output = av.open(str(pending.temporary), "w", format="gif")
+        self._output = av.open(as_file(pending.temporary), "w", format="gif")
         self._stream = self._output.add_stream("gif", rate=Fraction(100, FASTEST))
         self._stream.width, self._stream.height = width, height
         self._stream.pix_fmt = "pal8"

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
+import numpy as np
 
-from rtstyle.color import with_square_pixels
+from rtstyle.beside import sweep, temporary_name, with_addition
+from rtstyle.color import resize, with_square_pixels
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
+from rtstyle.sinks.alpha import with_alpha
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.pending import check_folder, keep_aside, rename, writing_to
+from rtstyle.sinks.room import cut_short, why_full
+from rtstyle.sources.images import PRINTF
 
-PRINTF = re.compile(r"%0?\d*d")
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 # PNG at 1 is three times as fast as at OpenCV's 3, and a tenth larger.
 QUALITY = {
@@ -27,6 +31,11 @@ QUALITY = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
     ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
 }
+
+
+def is_pattern(path: Path) -> bool:
+    """Return True if a name numbers pictures: `out_%05d.png`, but not `100%done.mp4`."""
+    return path.suffix.lower() in SUFFIXES and bool(PRINTF.search(path.name))
 
 
 def split_target(path: Path) -> tuple[Path, str]:
@@ -65,10 +74,18 @@ class ImageSequenceSink(Sink):
     They are collected in a temporary folder and moved into place on `close`, where they replace an
     older sequence as a whole: what it has more is removed. What is cut short goes to a folder
     whose name ends in `.partial`, and `path` then names that. Pictures of other than square
-    pixels are made wider or narrower by `sample_aspect_ratio`.
+    pixels are made wider or narrower by `sample_aspect_ratio`. With `alpha` the transparency of
+    the frames is kept, where `keeps_alpha` says so of `path`.
     """
 
-    def __init__(self, path: str | Path, *, sample_aspect_ratio: Fraction | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        sample_aspect_ratio: Fraction | None = None,
+        alpha: bool = False,
+    ) -> None:
+        self._alpha = alpha
         self.path = Path(path)
         self._ratio = sample_aspect_ratio
         self.name = str(path)
@@ -98,7 +115,8 @@ class ImageSequenceSink(Sink):
         named = self.path == self._folder and not self._folder.exists()
         beside = self._folder.parent if named else self._folder
         check_folder(beside)
-        temporary = beside / f".rtstyle.{secrets.token_hex(4)}.tmp"
+        sweep(beside)
+        temporary = temporary_name(beside / "pictures")
         with writing_to(self.path):
             temporary.mkdir()
         self._temporary = temporary
@@ -112,12 +130,30 @@ class ImageSequenceSink(Sink):
         with writing_to(self.path):
             suffix = Path(self._pattern).suffix
             image = with_square_pixels(frame.image, self._ratio)
-            bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+            bgr = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
+            if frame.alpha is not None and self._alpha:
+                bgr = with_alpha(bgr, resize(frame.alpha, *image.shape[:2]))
             good, data = cv2.imencode(suffix, bgr, QUALITY.get(suffix.lower(), []))
             if not good:
                 raise SinkError(f"{self.path} cannot be written.", f"{suffix} cannot be encoded.")
-            (self._temporary / (self._pattern % self._count)).write_bytes(data.tobytes())
+            self._write_picture(self._temporary / (self._pattern % self._count), data.tobytes())
             self._bytes += data.size
+
+    def _write_picture(self, picture: Path, data: bytes) -> None:
+        """Write a picture. Raises `SinkError` on a full disk, and keeps the pictures before it."""
+        try:
+            picture.write_bytes(data)
+        except OSError as error:
+            why = why_full(error)
+            if not why:
+                raise
+            with suppress(OSError):
+                picture.unlink(missing_ok=True)
+            kept = None
+            if self._count > 1 and self._temporary is not None:
+                kept = keep_aside(self._temporary, self._partial_folder())
+                self._temporary = None
+            raise cut_short(self.path, why, kept) from error
 
     def close(self, complete: bool = True) -> None:
         """Move the pictures into place; nothing if no frame came."""
@@ -171,6 +207,6 @@ class ImageSequenceSink(Sink):
 
     def _partial_folder(self) -> Path:
         if self.path == self._folder:
-            return self._folder.with_name(f"{self._folder.name}.partial")
+            return with_addition(self._folder, f"{self._folder.suffix}.partial", "")
         stem = PRINTF.sub("", Path(self._pattern).stem).strip("_-. ") or "frames"
-        return self._folder / f"{stem}.partial"
+        return with_addition(self._folder / stem, ".partial", "")

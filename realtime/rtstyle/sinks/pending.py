@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from typing import Any
 
 import av.error
 
+from rtstyle.beside import sweep, temporary_name, with_addition
 from rtstyle.errors import RtstyleError, SinkError
 
 RENAME_PATIENCE = 2.0
@@ -23,12 +23,12 @@ RENAME_PAUSE = 0.1
 
 def partial_name(path: Path) -> Path:
     """Return the name for an interrupted output: `clip.mp4` becomes `clip.partial.mp4`."""
-    return path.with_name(f"{path.stem}.partial{path.suffix}")
+    return with_addition(path, ".partial")
 
 
 def free_name(path: Path) -> Path:
     """Return `path`, or where that exists the first free of `clip-2.mp4`, `clip-3.mp4`, ..."""
-    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    numbered = (with_addition(path, f"-{number}") for number in count(2))
     return next(name for name in chain((path,), numbered) if not os.path.lexists(name))
 
 
@@ -67,10 +67,11 @@ class PendingFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+        self.temporary = temporary_name(path)
         if path.is_dir():
             raise SinkError(f"{path} is a folder.", "", "Name a file, like out.mp4.")
         check_folder(path.parent)
+        sweep(path.parent)
         with writing_to(path):
             self.temporary.touch(exist_ok=False)
 

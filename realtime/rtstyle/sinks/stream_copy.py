@@ -5,72 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import av
 import av.error
-from av.format import Flags
 from av.stream import Discard
 
+from rtstyle.media import Media, as_media
+from rtstyle.sinks import keepsakes
+from rtstyle.sinks.packet_copy import Carrier, PacketCopy, PcmCopy, VideoCopy
 from rtstyle.sinks.time_line import TimeLine
-from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder, copy_labels
+from rtstyle.sinks.transcode import AudioTranscoder, SubtitleTranscoder, changes_midway
 from rtstyle.sources.base import exact_seconds
 from rtstyle.sources.video_file import pick_video_stream
 
-AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
-TEXT_ENCODERS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "nut": "aac", "webm": "libopus"}
+TEXT_ENCODERS = {
+    "mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "nut": "subrip", "webm": "webvtt",
+}  # fmt: skip
 # FFmpeg writes these into MP4, but hardly any player reads them there.
 UNPLAYABLE = {"mp4": ("pcm_", "vorbis"), "mov": ("vorbis", "opus", "flac")}
 WHOLE = ("mov", "matroska")
 """Containers with an index: their time stamps do not break."""
-PRIVATE_METADATA = frozenset(
-    ("encoder", "major_brand", "minor_version", "compatible_brands", "duration")
-)
-
-
-class Carrier(Protocol):
-    """Moves the packets of one stream into the output."""
-
-    def carry(self, packet: Any) -> bool:
-        """Take one packet of the source, with time stamps already on the output's scale.
-
-        Returns False for one that had to be left out.
-        """
-        ...
-
-    def finish(self) -> None:
-        """Write what is still held back."""
-        ...
-
-
-class PacketCopy:
-    """Muxes packets as they are."""
-
-    def __init__(self, output: Any, stream: Any) -> None:
-        self._output = output
-        self._stream = output.add_stream_from_template(stream, opaque=True)
-        copy_labels(stream, self._stream)
-        self._last: int | None = None
-        # Two signs of subtitles often start at once; short pieces of sound in coarse ticks, too.
-        equal = stream.type == "subtitle" or output.format.flags & Flags.ts_nonstrict.value
-        self._step = 0 if equal else 1
-
-    def carry(self, packet: Any) -> bool:
-        """Mux the packet, unless it would fall back behind the last one."""
-        if packet.dts is None:
-            packet.dts = packet.pts
-        if self._last is not None:
-            if packet.dts < self._last:
-                return False
-            packet.dts = max(packet.dts, self._last + self._step)
-            packet.pts = max(packet.pts, packet.dts)
-        self._last = packet.dts
-        packet.stream = self._stream
-        self._output.mux(packet)
-        return True
-
-    def finish(self) -> None:
-        """Nothing is held back."""
 
 
 class StreamCopier:
@@ -78,12 +34,26 @@ class StreamCopier:
 
     `start` and `end` are seconds as in the source; the output begins at 0. Only what is needed
     next is in memory. `notes` says what was re-encoded or left out, and why; `damaged` counts
-    packets that could not be carried over.
+    packets that could not be carried over. What tells where the video was taken is only carried
+    over with `keep_location`.
     """
 
-    def __init__(self, path: Path, *, start: float | None = None, end: float | None = None) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: str | Path | Media,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        keep_location: bool = False,
+    ) -> None:
+        self._media = as_media(path)
+        # A pipe is read from its beginning on, while the picture has hardly begun.
+        self._reserved = self._media.reserve()
+        self._keep_location = keep_location
+        self._painted: int | None = None
+        self._lost_data: list[str] = []
         self.notes: list[str] = []
+        self._carried = 0
         self._lost = 0
         self._start, self._end = start, end
         self._input: Any = None
@@ -97,10 +67,24 @@ class StreamCopier:
         """How many packets could not be carried over."""
         return self._lost + self._line.dropped
 
+    @property
+    def carried(self) -> int:
+        """Bytes that were carried over so far, with the silence in gaps of PCM."""
+        silence = [c.filled for c in self._carriers.values() if isinstance(c, PcmCopy)]
+        return self._carried + sum(silence)
+
+    def options(self, kind: str) -> dict[str, str]:
+        """Open the source; return the options with which a container of a `kind` keeps its tags."""
+        if self._input is None:
+            self._input = self._reserved.open()
+        keys = keepsakes.needs_keys(self._input.metadata, kind)
+        return {"movflags": "+use_metadata_tags"} if keys else {}
+
     def open(self, output: Any, kind: str) -> None:
-        """Open the source and add its streams to `output`, before its header is written."""
-        self._input = av.open(str(self.path), metadata_errors="replace")
+        """Add the streams of the source to `output`, before its header is written."""
+        self.options(kind)
         self._kind = kind
+        self._painted = painted_stream(self._input, self._media.name)
         zero = max(Fraction(self._input.start_time or 0, av.time_base), Fraction(0))
         self._origin = zero + exact_seconds(self._start)
         self._limit = None if self._end is None else zero + exact_seconds(self._end) - self._origin
@@ -123,12 +107,14 @@ class StreamCopier:
             self._line = TimeLine(self._demux(read), master)
             self._packets = filter(self._place, self._line)
             self._held = next(self._packets, None)
+        else:
+            self._reserved.close()
 
     def _master(self) -> int | None:
         """Return the picture's stream where time lines break, and all must break in step."""
         if any(name in self._input.format.name for name in WHOLE):
             return None
-        return int(pick_video_stream(self._input, self.path).index)
+        return int(pick_video_stream(self._input, self._media.name).index)
 
     def advance(self, seconds: Fraction) -> None:
         """Mux everything that belongs up to `seconds` on the output's scale."""
@@ -139,7 +125,9 @@ class StreamCopier:
     def _carry(self, packet: Any) -> None:
         """Hand a packet to its carrier; one that it cannot take is counted, not the end."""
         try:
+            size = packet.size
             if self._carriers[packet.stream.index].carry(packet):
+                self._carried += size
                 return
         except (av.error.InvalidDataError, av.error.ArgumentError, OverflowError):
             pass
@@ -159,12 +147,18 @@ class StreamCopier:
         if self._input is not None:
             self._input.close()
             self._input = None
+        self._reserved.close()
 
     def _carrier(self, output: Any, stream: Any) -> Carrier | None:
         """Return what moves this stream into the output; None leaves it out."""
-        if stream.type not in ("audio", "subtitle"):
+        if stream.type == "data":
+            return self._data_carrier(output, stream)
+        if stream.type not in ("audio", "subtitle", "video") or stream.index == self._painted:
             return None
         label = f"{stream.type} stream {stream.index}"
+        if stream.type == "video" and keepsakes.is_cover(stream):
+            self.notes.append(f"the cover picture (stream {stream.index}) is left out")
+            return None
         if stream.codec_context is None:
             self.notes.append(f"{label} left out: unknown codec")
             return None
@@ -174,20 +168,56 @@ class StreamCopier:
             return None
         codec = stream.codec_context.codec.canonical_name
         refused = UNPLAYABLE.get(self._kind, ())
+        if codec == "aac" and not context.extradata and self._changes_midway(stream.index):
+            # One description of the sound serves the whole file.
+            refused = (*refused, "aac")
         if codec in output.supported_codecs and not codec.startswith(refused or ("\0",)):
-            return PacketCopy(output, stream)
+            counted = self._kind == "mov" and codec.startswith("pcm_")
+            if stream.type == "video":
+                self.notes.append(f"{label} ({codec}) is kept as it is, not painted")
+                return VideoCopy(output, stream)
+            return (PcmCopy if counted else PacketCopy)(output, stream)
+        if stream.type == "video":
+            self.notes.append(f"{label} ({codec}) left out: {self._kind} cannot hold it")
+            return None
+        carrier: AudioTranscoder | SubtitleTranscoder
         try:
             if stream.type == "audio":
                 name = AUDIO_ENCODERS[self._kind]
-                carrier: Carrier = AudioTranscoder(output, stream, name)
+                carrier = AudioTranscoder(output, stream, name)
             else:
                 name = TEXT_ENCODERS[self._kind]
                 carrier = SubtitleTranscoder(output, stream, name)
         except (av.error.FFmpegError, ValueError, RuntimeError) as error:
             self.notes.append(f"{label} ({codec}) left out: {self._kind} cannot hold it ({error})")
             return None
-        self.notes.append(f"{label} re-encoded from {codec} to {name}: {self._kind} needs it")
+        told = f"{label} re-encoded from {codec} to {name}{carrier.note}: {self._kind} needs it"
+        self.notes.append(told)
         return carrier
+
+    def _changes_midway(self, index: int) -> bool:
+        """Return True if AAC changes midway; what is no file is not read through for that."""
+        path = self._media.path
+        return path is not None and not self._media.pipe and changes_midway(path, index)
+
+    def _data_carrier(self, output: Any, stream: Any) -> Carrier | None:
+        """Return what keeps a stream of data: what sensors of a camera noted, the place too."""
+        if "timecode" in stream.metadata:
+            # Kept as a tag of the picture, of which the container makes a track.
+            return None
+        if self._keep_location and keepsakes.holds_data(stream, self._kind):
+            return PacketCopy(output, stream)
+        self._lost_data.append(str(stream.index))
+        return None
+
+    def _note_data(self) -> None:
+        if not self._lost_data:
+            return
+        streams = f"data of sensors (stream {', '.join(self._lost_data)})"
+        why = f"{self._kind} cannot hold it"
+        if not self._keep_location:
+            why = "it may tell the place; --keep-location keeps it where the container can"
+        self.notes.append(f"{streams} left out: {why}")
 
     def _seek(self, wanted: list[Any]) -> None:
         try:
@@ -240,13 +270,33 @@ class StreamCopier:
         return True
 
     def _copy_global(self, output: Any) -> None:
-        """Copy titles and chapters."""
-        for key, value in self._input.metadata.items():
-            if key.lower() not in PRIVATE_METADATA:
-                output.metadata[key] = value
+        """Copy titles, dates, time code, attached files and chapters."""
+        tags, keep = dict(self._input.metadata), self._keep_location
+        output.metadata.update(keepsakes.kept_tags(tags, self._kind, keep))
+        self.notes += keepsakes.tag_notes(tags, self._kind, keep)
+        attached = [s for s in self._input.streams if s.type == "attachment"]
+        self.notes += keepsakes.attach(output, self._kind, attached)
+        self._note_data()
+        self._copy_time_code(output)
         chapters = [c for c in map(self._move_chapter, self._input.chapters()) if c is not None]
         if chapters:
             output.set_chapters(chapters)
+
+    def _copy_time_code(self, output: Any) -> None:
+        """Give the painted picture the time code of the first frame that is kept."""
+        if self._painted is None:
+            return
+        video = self._input.streams[self._painted]
+        code = keepsakes.time_code_of(self._input, video)
+        if code is None or not output.streams.video:
+            return
+        rate = Fraction(video.average_rate or video.guessed_rate or 0)
+        moved = keepsakes.later(code, exact_seconds(self._start), rate)
+        output.metadata.pop("timecode", None)
+        if moved is None:
+            self.notes.append(f"the time code {code} is left out: it cannot be read")
+            return
+        output.streams.video[0].metadata["timecode"] = moved
 
     def _move_chapter(self, chapter: Any) -> Any:
         base = chapter["time_base"] or Fraction(1, av.time_base)
@@ -255,3 +305,10 @@ class StreamCopier:
         if self._limit is not None:
             ends = min(ends, round(self._limit / base))
         return {**chapter, "start": begins, "end": ends} if ends > begins else None
+
+
+def painted_stream(container: Any, name: str) -> int | None:
+    """Return the index of the stream that is painted, None where there is no video."""
+    if not container.streams.video:
+        return None
+    return int(pick_video_stream(container, name).index)

@@ -57,8 +57,8 @@ class TimeLine:
     def _place(self, packet: Packet) -> Fraction | None:
         """Return by how much a packet moves, None if it belongs nowhere."""
         index = packet.stream.index
-        if packet.stream.type == "subtitle":
-            # Lines are far apart: their distances tell nothing.
+        if packet.stream.type in ("subtitle", "data"):
+            # Lines and notes of sensors are far apart: their distances tell nothing.
             return self._shift
         last = self._last.get(index)
         shift: Fraction | None = self._shift

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
 import av.error
-from av.audio.resampler import AudioResampler
+
+from rtstyle.av_versions import LENIENT_TEXT
+from rtstyle.names import as_file
+from rtstyle.sinks.mixdown import MixDown, loss
 
 BEST_RATE = 48000
 """Samples a second; more are not heard, and Opus has no other."""
 OUT_OF_STEP = Fraction(1, 20)
 """Seconds of difference from which sound is brought back into step."""
+USUAL_FRAME = 1024
 BIT_RATES = {"aac": 96_000, "libopus": 80_000}
 """Bits a second for each channel, at which the loss is not heard."""
 
 
 class AudioTranscoder:
-    """Decodes the packets of an audio stream and encodes them with the encoder `name`."""
+    """Decodes the packets of an audio stream and encodes them with the encoder `name`.
+
+    `note` tells what is lost, for the user. Raises `ValueError` for sound that cannot be mixed.
+    """
 
     def __init__(self, output: Any, stream: Any, name: str) -> None:
         source = stream.codec_context
         rate = fitting_rate(name, source.sample_rate)
         self._input, self._output = stream, output
         channels = min(source.channels, 2)
+        self.note = loss(source.layout, channels)
 
         def set_up(encoder: Any) -> Any:
             # More than two channels are mixed down: surround layouts differ from codec to codec.
@@ -37,15 +46,17 @@ class AudioTranscoder:
         trial: Any = av.CodecContext.create(name, "w")
         trial.sample_rate, trial.format = rate, trial.codec.audio_formats[0]
         set_up(trial)
+        try_to_mix(source)
         self._stream = output.add_stream(name, rate=rate)
         copy_labels(stream, self._stream)
         encoder = set_up(self._stream.codec_context)
-        self._resampler = AudioResampler(
-            encoder.format, encoder.layout, encoder.sample_rate, encoder.frame_size or None
-        )
+        self._mix = MixDown(encoder.format.name, encoder.layout.name, encoder.sample_rate)
+        self._waiting: Any = av.AudioFifo()
+        self._size = encoder.frame_size or USUAL_FRAME
         self._next: int | None = None
-        self._tick = Fraction(1, encoder.sample_rate)
-        # Seconds up to which the resampler has been fed.
+        self._rate = encoder.sample_rate
+        self._tick = Fraction(1, self._rate)
+        # Seconds up to which sound or silence has come.
         self._fed = Fraction(0)
 
     def carry(self, packet: Any) -> bool:
@@ -67,28 +78,48 @@ class AudioTranscoder:
             self._fed = begins
         if begins < self._fed - OUT_OF_STEP:
             return
-        while begins > self._fed + OUT_OF_STEP:
-            missing = round((begins - self._fed) * frame.sample_rate)
-            self._resample(silence(frame, min(missing, frame.sample_rate)))
-        self._resample(frame)
-
-    def _resample(self, frame: Any) -> None:
+        if begins > self._fed + OUT_OF_STEP:
+            self._encode(self._mix.flush())
+            self._fill(round((begins - self._fed) * self._rate))
+            self._fed = begins
         self._fed += Fraction(frame.samples, frame.sample_rate)
-        frame.pts = None
-        self._encode(self._resampler.resample(frame))
+        self._encode(self._mix(frame))
+
+    def _fill(self, samples: int) -> None:
+        """Encode silence, a second at a time."""
+        while samples > 0:
+            part = min(samples, self._rate)
+            self._encode([self._mix.silence(part)])
+            samples -= part
 
     def finish(self) -> None:
         """Encode and mux what decoder, resampler and encoder still hold."""
         if self._next is None:
             return
-        self._encode(self._resampler.resample(None))
+        self._encode(self._mix.flush(), last=True)
         self._output.mux(self._stream.encode(None))
 
-    def _encode(self, frames: list[Any]) -> None:
+    def _encode(self, frames: list[Any], last: bool = False) -> None:
+        """Encode in pieces of the size that the encoder takes; only the last may be shorter."""
         for frame in frames:
-            frame.pts, frame.time_base = self._next, self._tick
-            self._next = (self._next or 0) + frame.samples
-            self._output.mux(self._stream.encode(frame))
+            # The queue takes frames of one time base only.
+            frame.pts, frame.time_base = None, self._tick
+            self._waiting.write(frame)
+        for piece in self._waiting.read_many(self._size, partial=last):
+            piece.pts, piece.time_base = self._next, self._tick
+            self._next = (self._next or 0) + piece.samples
+            self._output.mux(self._stream.encode(piece))
+
+
+def try_to_mix(source: Any) -> None:
+    """Raise `ValueError` if sound laid out like that of this codec context cannot be mixed."""
+    layout = source.layout
+    silent: Any = av.AudioFrame("flt", layout.name, USUAL_FRAME)
+    silent.sample_rate = source.sample_rate
+    try:
+        MixDown("flt", "stereo", BEST_RATE)(silent)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise ValueError(f"its sound is {layout.name}") from error
 
 
 def fitting_rate(name: str, rate: int) -> int:
@@ -99,14 +130,27 @@ def fitting_rate(name: str, rate: int) -> int:
     return min((r for r in known if rate <= r <= BEST_RATE), default=BEST_RATE)
 
 
-def silence(like: Any, samples: int) -> Any:
-    """Return a silent frame of the same format."""
-    frame: Any = av.AudioFrame(like.format.name, like.layout, samples)
-    frame.sample_rate = like.sample_rate
-    level = b"\x80" if like.format.name.startswith("u8") else b"\x00"
-    for plane in frame.planes:
-        plane.update(level * plane.buffer_size)
-    return frame
+def changes_midway(path: Path, index: int) -> bool:
+    """Return True if AAC with a header in each packet (ADTS, in MPEG-TS) changes rate or layout.
+
+    Reads the file through, without decoding anything.
+    """
+    first: tuple[int, int] | None = None
+    try:
+        with av.open(as_file(path), **LENIENT_TEXT) as container:
+            for packet in container.demux(container.streams[index]):
+                head = bytes(memoryview(packet)[:4]) if packet.size >= 4 else b""
+                if len(head) < 4 or head[0] != 0xFF or head[1] & 0xF0 != 0xF0:
+                    continue
+                # Profile, rate and layout: ISO/IEC 13818-7, section 6.2.
+                now = head[2] & 0xFD, head[3] & 0xC0
+                if first is not None and now != first:
+                    return True
+                first = now
+    except (av.error.FFmpegError, IndexError):
+        # Damage in the middle is told where the packets are carried over.
+        return False
+    return False
 
 
 class SubtitleTranscoder:
@@ -114,6 +158,8 @@ class SubtitleTranscoder:
 
     Raises `ValueError` for pictures as subtitles (DVD, Blu-ray), which are no text.
     """
+
+    note = ""
 
     def __init__(self, output: Any, stream: Any, name: str) -> None:
         if stream.codec_context.codec.properties & av.codec.codec.Properties.BITMAP_SUB.value:

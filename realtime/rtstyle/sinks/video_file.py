@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
 import av
+import av.error
 
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
+from rtstyle.names import as_file
+from rtstyle.scheduling import ordinary_scheduling
+from rtstyle.sinks.alpha import PIXELS, VIDEO, AlphaConverter, alpha_of
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.encoders import EncoderChoice, choose_encoder
 from rtstyle.sinks.pending import GrowingFile, PendingFile, close_anyway, writing_to
+from rtstyle.sinks.room import Room, keeping
 from rtstyle.sinks.sound_track import SoundTrack
 from rtstyle.sinks.stream_copy import StreamCopier
 from rtstyle.sound import Sound
+from rtstyle.spherical import MATROSKA_TAG, Spherical, tag_mp4
 from rtstyle.yuv import BT709, LIMITED, YuvConverter
 
 CONTAINERS = {
@@ -58,7 +65,9 @@ class VideoFileSink(Sink):
     Pictures become yuv420p, BT.709, limited range, and are tagged so. Time stamps are those of
     the frames minus `origin` seconds. `copier` brings sound and subtitles of a source along. An
     odd width or height is padded by one repeated column or row where the codec (H.264) needs it.
-    The file appears under its name on `close`; `path` then tells where it is.
+    With `alpha` the transparency of the frames is kept, where `keeps_alpha` says so of `path`.
+    `spherical` is the 360-degree tag that the file gets. The file appears under its name on
+    `close`; `path` then tells where it is.
 
     With `live` the first frame's time becomes 0, and the file has its name from the first frame
     on and can be played at any moment up to the last second, whatever happens to this process.
@@ -77,6 +86,8 @@ class VideoFileSink(Sink):
         threads: int = 0,
         live: bool = False,
         sound: SoundInput | None = None,
+        alpha: bool = False,
+        spherical: Spherical | None = None,
     ) -> None:
         self.path = Path(path)
         self.name = self.path.name
@@ -86,9 +97,12 @@ class VideoFileSink(Sink):
         self._asked, self._origin, self._ratio = encoder, origin, sample_aspect_ratio
         self._copier = copier
         self._threads = threads or max(1, min(4, (os.cpu_count() or 1) // 2))
-        self._live, self._sound = live, sound
+        self._live, self._sound, self._spherical = live, sound, spherical
+        self._alpha = AlphaConverter(self.kind) if alpha else None
         self._track: SoundTrack | None = None
         self._pending: PendingFile | None = None
+        self._room: Room | None = None
+        self._muxed = 0
         self._output: Any = None
         self._stream: Any = None
         self._shift = 0
@@ -107,25 +121,36 @@ class VideoFileSink(Sink):
             )
         if self._pending is None:
             self._pending = GrowingFile(self.path) if self._live else PendingFile(self.path)
+            self._room = None if self._live else Room(self._pending.temporary)
 
     def write(self, frame: Frame) -> None:
         """Encode one frame, and copy what else belongs before it."""
         self.open()
-        with writing_to(self.path):
+        with writing_to(self.path), self._keeping():
             if self._output is None:
                 self._start(frame)
             if frame.image.shape[:2] != self._shape:
                 raise SinkError(
                     f"{self.path} cannot be written.", "The size of the pictures changed midway."
                 )
-            picture = self._to_yuv(frame.image)
+            if self._alpha is not None:
+                picture = self._alpha(frame.image, alpha_of(frame))
+            else:
+                picture = self._to_yuv(frame.image)
             picture.pts, picture.time_base = self._place(frame), frame.time_base
             self._shown_for = frame.duration
             if self._copier:
                 self._copier.advance(picture.pts * frame.time_base)
-            for packet in self._stream.encode(picture):
-                self._output.mux(packet)
+            for packet in self._encode(picture):
+                self._mux(packet)
             self._take_sound()
+
+    def _encode(self, picture: Any) -> list[Any]:
+        if self._stream.codec_context.is_open:
+            return list(self._stream.encode(picture))
+        # The first picture opens the encoder, and its threads.
+        with ordinary_scheduling():
+            return list(self._stream.encode(picture))
 
     def close(self, complete: bool = True) -> None:
         """Write what is left and give the file its name; nothing if no frame came."""
@@ -133,9 +158,9 @@ class VideoFileSink(Sink):
             self.abort()
             return
         try:
-            with writing_to(self.path):
+            with writing_to(self.path), self._keeping():
                 for packet in self._last_packets():
-                    self._output.mux(packet)
+                    self._mux(packet)
                 if self._copier:
                     self._copier.finish(complete)
                 self._take_sound()
@@ -143,12 +168,51 @@ class VideoFileSink(Sink):
                     self._track.finish()
                 output, self._output = self._output, None
                 output.close()
+                self._tag()
         except BaseException:
             self.abort()
             raise
         if self._pending:
             self.path = self._pending.commit(complete)
             self._pending = None
+
+    def _tag(self) -> None:
+        """Write the 360-degree tag into a closed file where FFmpeg does not write it."""
+        if self._spherical and self._pending and self.kind in ("mp4", "mov"):
+            tag_mp4(self._pending.temporary, self._spherical)
+
+    def _mux(self, packet: Any) -> None:
+        """Write a packet of pictures. Raises `NoRoomError` where no index would fit behind it."""
+        if self._room is not None:
+            self._room.take(packet.size, self._copier.carried if self._copier else 0)
+        self._output.mux(packet)
+        self._muxed += 1
+
+    def _keeping(self) -> AbstractContextManager[None]:
+        """Keep what was painted when there is no room for more; a recording looks after itself."""
+        return nullcontext() if self._room is None else keeping(self.path, self._keep)
+
+    def _keep(self) -> Path | None:
+        """Finish the file with what it has, and return its name; None if nothing can be played."""
+        output, self._output = self._output, None
+        whole = True
+        try:
+            if self._copier and output is not None:
+                self._copier.finish(complete=False)
+            if output is not None:
+                output.close()
+                with suppress(OSError, ValueError):
+                    self._tag()
+        except (av.error.FFmpegError, OSError, ValueError, RuntimeError):
+            # MP4 cannot be played without the index at its end, the others up to where they end.
+            whole = self.kind in ("matroska", "webm")
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return None
+        if not whole or not self._muxed:
+            pending.discard()
+            return None
+        return pending.commit(complete=False)
 
     def _last_packets(self) -> list[Any]:
         """Return what the encoder held back, with the time for which the last picture is shown."""
@@ -180,16 +244,16 @@ class VideoFileSink(Sink):
         assert self._pending is not None
         self._shape = frame.image.shape[:2]
         height, width = self._shape
-        options = (LIVE_OPTIONS if self._live else FILE_OPTIONS).get(self.kind, {})
-        target = str(self._pending.temporary)
-        self._output = av.open(target, "w", format=self.kind, options=options)
-        chosen = choose_encoder(self._asked, self._output, width, height, self._rate)
+        self._output = av.open(self._target(), "w", format=self.kind, options=self._options())
+        chosen = self._choose(width, height)
         self.encoder = chosen
         self._to_yuv = YuvConverter(chosen.even)
         self._stream = self._output.add_stream(
             chosen.name, rate=self._rate, options={**chosen.options, **self._tuning(chosen)}
         )
         self._configure(chosen, width, height, frame.time_base)
+        if self._spherical and self.kind in ("matroska", "webm"):
+            self._stream.metadata[MATROSKA_TAG] = self._spherical.xml()
         self._shift = frame.pts if self._live else round(self._origin / frame.time_base)
         if self._copier:
             self._copier.open(self._output, self.kind)
@@ -198,6 +262,24 @@ class VideoFileSink(Sink):
             self._zero = frame.captured_at
             # What waited since an earlier recording does not belong into this one.
             self._sound.take()
+
+    def _target(self) -> Any:
+        """Return what PyAV writes to."""
+        assert self._pending is not None
+        return as_file(self._pending.temporary)
+
+    def _options(self) -> dict[str, str]:
+        """Return the options of the container."""
+        options = dict((LIVE_OPTIONS if self._live else FILE_OPTIONS).get(self.kind, {}))
+        for name, value in (self._copier.options(self.kind) if self._copier else {}).items():
+            options[name] = options.get(name, "") + value
+        return options
+
+    def _choose(self, width: int, height: int) -> EncoderChoice:
+        """Return the encoder for the open container. Raises `SinkError`."""
+        if self._alpha is not None:
+            return VIDEO[self.kind]
+        return choose_encoder(self._asked, self._output, width, height, self._rate)
 
     def _take_sound(self) -> None:
         if self._track is not None and self._sound is not None:
@@ -217,7 +299,7 @@ class VideoFileSink(Sink):
         stream, context = self._stream, self._stream.codec_context
         even = int(chosen.even)
         stream.width, stream.height = width + (width & even), height + (height & even)
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = PIXELS[self.kind] if self._alpha is not None else "yuv420p"
         # The source's own time base, so that variable rates keep their exact time stamps.
         stream.time_base = context.time_base = time_base
         stream.thread_count = self._threads

@@ -8,34 +8,55 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from rtstyle.media import Media
     from rtstyle.sources.base import Source
 
 
 def open_video(
-    path: str | Path,
+    path: str | Path | Media,
     start: float | None = None,
     end: float | None = None,
     rate: Fraction | None = None,
+    *,
+    deinterlace: str = "auto",
+    keep_alpha: bool = False,
 ) -> Source:
-    """Return the source for a video file, or for pictures named by folder, glob or `%05d`.
+    """Return the source for a video, an animation, or pictures named by folder, glob or `%05d`.
 
-    It is not opened yet. `start` and `end` are seconds, `rate` the pictures a second (25). Raises
-    `UsageError` for times that are none, and for the rate of a video file, which has time stamps.
+    A video is a file, an address, or `-` for standard input.
+
+    It is not opened yet. `start` and `end` are seconds, `rate` the pictures a second (25),
+    `deinterlace` one of `DEINTERLACE`. With `keep_alpha` frames keep their transparency, else they
+    are laid over black. Raises `UsageError` for times that are none, and for the rate of a video
+    file, which has time stamps.
     """
     from rtstyle.errors import UsageError
+    from rtstyle.media import as_media
+    from rtstyle.names import read_name
     from rtstyle.sources.images import DEFAULT_RATE, ImageSequenceSource, is_image_pattern
     from rtstyle.sources.video_file import VideoFileSource, check_times
 
     check_times(start, end)
-    if Path(path).is_dir() or is_image_pattern(path):
-        return ImageSequenceSource(path, rate=rate or DEFAULT_RATE, start=start, end=end)
+    media = as_media(read_name(path) if isinstance(path, str) else path)
+    file = media.path
+    # The name of a file that exists wins over a pattern.
+    if file is not None and (file.is_dir() or (is_image_pattern(file) and not file.is_file())):
+        return ImageSequenceSource(
+            file, rate=rate or DEFAULT_RATE, start=start, end=end, keep_alpha=keep_alpha
+        )
     if rate is not None:
         raise UsageError(
-            f"--fps is for numbered pictures; {path} has time stamps of its own.",
+            f"--fps is for numbered pictures; {media.name} has time stamps of its own.",
             "",
             "Leave it out.",
         )
-    return VideoFileSource(path, start=start, end=end)
+    from rtstyle.sources.animation import AnimationSource, is_animation
+
+    if file is not None and not media.pipe and is_animation(file):
+        return AnimationSource(file, start=start, end=end, keep_alpha=keep_alpha)
+    return VideoFileSource(
+        media, start=start, end=end, deinterlace=deinterlace, keep_alpha=keep_alpha
+    )
 
 
 def open_camera(
@@ -63,7 +84,7 @@ def open_camera(
 
 def local_file(camera: str) -> Path | None:
     """Return the file that is meant, or None for an index, a name, a device or a network URL."""
-    if camera[:5].lower() == "file:":
+    if camera[:7].lower() == "file://":
         # Kept out of the start-up: only needed here.
         from urllib.parse import urlsplit
         from urllib.request import url2pathname

@@ -13,6 +13,8 @@ from rtstyle.frame import Frame
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from rtstyle.spherical import Spherical
+
 
 def exact_seconds(seconds: float | None) -> Fraction:
     """Return a time that a person wrote in decimals as the fraction that was meant; None is 0."""
@@ -37,6 +39,10 @@ class Source(Closing):
     frames: int | None = None
     sample_aspect_ratio: Fraction | None = None
     """Width over height of one pixel, None for square."""
+    has_alpha: bool = False
+    """Whether pictures are transparent in places; known once the source is open."""
+    spherical: Spherical | None = None
+    """The tag of a 360-degree video."""
     origin: Fraction = Fraction(0)
     """The moment, in seconds on the scale of `pts`, that becomes 0 in an output."""
 

@@ -72,7 +72,7 @@ class CameraSource(ResilientSource):
     def _title(self) -> str:
         if not self.is_url:
             return f"camera {self.camera}"
-        from rtstyle.sources.stream import without_password
+        from rtstyle.names import without_password
 
         return without_password(str(self.camera))
 

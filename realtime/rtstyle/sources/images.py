@@ -5,18 +5,25 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from rtstyle.color import resize
 from rtstyle.errors import SourceError
 from rtstyle.frame import Frame, Image
+from rtstyle.limits import MAX_FRAME_PIXELS, check_pixels
+from rtstyle.picture import read_picture
+from rtstyle.picture_file import JPEG_SUFFIXES, is_transparent, opened
 from rtstyle.sources.base import Source, exact_seconds
+from rtstyle.yuv import Alpha, over
 
-IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
-PRINTF = re.compile(r"%0?\d*d")
+IMAGE_SUFFIXES = frozenset((*JPEG_SUFFIXES, ".bmp", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+PRINTF = re.compile(r"%0?\d*d(?![A-Za-z])")
+"""A place for a number; in `100%done.png` there is none."""
 DEFAULT_RATE = 25
 """Pictures a second, which their files do not tell."""
 
@@ -52,8 +59,27 @@ def list_images(path: str | Path) -> list[Path]:
     return sorted((p for p in found if p.is_file()), key=natural_key)
 
 
-def read_image(path: Path) -> Image | None:
-    """Read a picture upright as (H, W, 3) uint8 RGB, or None if it cannot be read."""
+def read_image(path: Path) -> tuple[Image, Alpha] | None:
+    """Read a picture upright as (H, W, 3) uint8 RGB with its alpha, (H, W) uint8 or None.
+
+    Returns None if it cannot be read. Raises `SourceError` if it is too large for a frame.
+    """
+    try:
+        with opened(path, "picture") as file:
+            size, transparent = file.size, is_transparent(file)
+    except SourceError as error:
+        if "too large" in error.what:
+            raise
+        return None
+    except Exception:
+        # Pillow raises whatever a damaged file leads it to.
+        return None
+    check_pixels(path, *size, most=MAX_FRAME_PIXELS)
+    if transparent:
+        with suppress(SourceError):
+            picture = read_picture(path)
+            return picture.rgb, picture.alpha
+        return None
     try:
         # Through memory, because OpenCV cannot open every file name on Windows.
         data = np.fromfile(path, np.uint8)
@@ -62,14 +88,15 @@ def read_image(path: Path) -> Image | None:
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if decoded is None:
         return None
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8), None
 
 
 class ImageSequenceSource(Source):
     """The pictures of a folder, a glob or a printf pattern as a video of `rate` frames a second.
 
     The first readable picture sets the size; others are scaled to it. Unreadable ones are skipped
-    and counted. `start` and `end` are seconds.
+    and counted. `start` and `end` are seconds. With `keep_alpha` frames keep their transparency,
+    else they are laid over black.
     """
 
     def __init__(
@@ -79,6 +106,7 @@ class ImageSequenceSource(Source):
         rate: Fraction | int = DEFAULT_RATE,
         start: float | None = None,
         end: float | None = None,
+        keep_alpha: bool = False,
     ) -> None:
         super().__init__()
         self.path = Path(path)
@@ -87,6 +115,7 @@ class ImageSequenceSource(Source):
         self.origin = exact_seconds(start)
         self._end = None if end is None else exact_seconds(end)
         self._files: list[tuple[int, Path]] = []
+        self._keep_alpha = keep_alpha
         self._stopped = False
 
     def open(self) -> None:
@@ -112,7 +141,8 @@ class ImageSequenceSource(Source):
                 f"No picture of {self.path} can be read.",
                 "They are damaged, or none lies between --start and --end.",
             )
-        self.height, self.width = first.shape[:2]
+        self.height, self.width = first[0].shape[:2]
+        self.has_alpha = first[1] is not None
         self.frames = len(self._files)
 
     def stop(self) -> None:
@@ -125,13 +155,17 @@ class ImageSequenceSource(Source):
         for number, file in self._files:
             if self._stopped:
                 return
-            image = read_image(file)
-            if image is None:
+            picture = read_image(file)
+            if picture is None:
                 self.counts["unreadable pictures"] += 1
                 continue
+            image, alpha = picture
+            if alpha is not None and not self._keep_alpha:
+                image, alpha = over(image, alpha), None
             if image.shape[:2] != (self.height, self.width):
                 self.counts["frames of another size"] += 1
                 size = (self.width, self.height)
                 image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-            yield Frame(image, index, number, time_base, time.monotonic())
+                alpha = None if alpha is None else resize(alpha, self.height, self.width)
+            yield Frame(image, index, number, time_base, time.monotonic(), alpha=alpha)
             index += 1

@@ -6,18 +6,25 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
-from rtstyle.color import square_width, with_square_pixels
-from rtstyle.frame import Frame
+from rtstyle.color import resize, square_width, with_square_pixels
+from rtstyle.errors import SourceError
+from rtstyle.frame import Frame, Image
+from rtstyle.sources import open_video
 from rtstyle.sources.base import Source
-from rtstyle.sources.video_file import VideoFileSource
+from rtstyle.sources.placard import draw_placard
+from rtstyle.sources.resilient import PLACARD_RATE
+from rtstyle.sources.video_file import DEFAULT_RATE
 
 
 class RealTimeFileSource(Source):
     """Plays a video file by the clock; with `loop`, again and again with rising time stamps.
 
-    `captured_at` is the moment at which the frame was due, or was ready if decoding is late.
+    A file in a loop that is gone or cannot be read when its next round begins gives placards until
+    it is back. `captured_at` is the moment at which the frame was due, or was ready if decoding is
+    late.
     """
 
     live = True
@@ -25,7 +32,7 @@ class RealTimeFileSource(Source):
     def __init__(self, path: str | Path, *, loop: bool = False) -> None:
         super().__init__()
         self.path, self.loop = Path(path), loop
-        self._file = VideoFileSource(path)
+        self._file = open_video(path)
         self.name = self._file.name
         self._stop = threading.Event()
 
@@ -53,33 +60,73 @@ class RealTimeFileSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         self.open()
         began = time.monotonic()
-        for frame in self._endless() if self.loop else self._file:
+        for frame in self._endless() if self.loop else map(self._squared, self._file):
             due = began + frame.time - float(self.origin)
             if self._stop.wait(max(0.0, due - time.monotonic())):
                 return
-            image = with_square_pixels(frame.image, self._ratio)
-            yield replace(frame, image=image, captured_at=max(due, time.monotonic()))
+            yield replace(frame, captured_at=max(due, time.monotonic()))
+
+    def _squared(self, frame: Frame) -> Frame:
+        return frame.with_image(with_square_pixels(frame.image, self._ratio))
 
     def _endless(self) -> Iterator[Frame]:
-        index = offset = 0
-        while True:
-            step = last = 0
-            for frame in self._file:
-                pts = frame.pts + offset
-                step, last = pts - last if last else step, pts
-                yield replace(frame, index=index, pts=pts)
-                index += 1
-            if self._stop.is_set():
-                return
+        """Yield round after round on the scale of the first; placards while there is no file."""
+        tick = Fraction(0)
+        index, begins, last = 0, Fraction(self.origin), Fraction(0)
+        image: Image | None = None
+        while not self._stop.is_set():
+            step = 1 / (self.rate or DEFAULT_RATE)
+            try:
+                for frame in self._file:
+                    tick = tick or frame.time_base
+                    now = begins + frame.pts * frame.time_base - self._file.origin
+                    step = now - last if index and now > last else step
+                    image, last = self._fitted(self._squared(frame).image), now
+                    yield replace(
+                        frame, image=image, index=index, pts=round(now / tick), time_base=tick
+                    )
+                    index += 1
+                found = self._reopen()
+            except SourceError:
+                found = False
+            tick = tick or Fraction(1, 90000)
+            while not found:
+                # As a camera that was pulled out: the run goes on, and so does the file once it is
+                # back, whatever it is then.
+                for _ in range(PLACARD_RATE):
+                    if self._stop.is_set():
+                        return
+                    last += Fraction(1, PLACARD_RATE)
+                    placard = self._placard(image)
+                    yield Frame(placard, index, round(last / tick), tick, time.monotonic())
+                    index += 1
+                found = self._reopen()
+                if found:
+                    self.counts["reconnects"] += 1
             # The next round starts one frame after the last of this one.
-            usual = round(1 / (self.rate or 25) / frame.time_base)
-            offset = last + (step or usual) - round(self.origin / frame.time_base)
-            self._reopen()
+            begins = last + step
 
-    def _reopen(self) -> None:
+    def _fitted(self, image: Image) -> Image:
+        """Return the picture at the size of the first: another file may have come in its place."""
+        if image.shape[:2] == (self.height, self.width):
+            return image
+        return resize(image, self.height, self.width)
+
+    def _placard(self, backdrop: Image | None) -> Image:
+        title = f"No picture from {self.name}"
+        return draw_placard(self.width, self.height, title, "waiting for the file", backdrop)
+
+    def _reopen(self) -> bool:
+        """Open the file anew; return False if it cannot be read at present."""
         self._file.close()
-        counts = self._file.counts
-        self._file = VideoFileSource(self.path)
-        self._file.open()
-        self._file.counts.update(counts)
+        file = open_video(self.path)
+        try:
+            file.open()
+        except SourceError:
+            return False
+        self._file, self._ratio = file, file.sample_aspect_ratio
+        if self._stop.is_set():
+            file.stop()
+        self._file.counts.update(self.counts)
         self.counts = self._file.counts
+        return True

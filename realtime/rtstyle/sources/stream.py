@@ -6,8 +6,8 @@ opened, converts colours by the stream's own matrix, and can read RTSP through T
 
 from __future__ import annotations
 
-import contextlib
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -17,6 +17,9 @@ import av
 import av.error
 
 from rtstyle.errors import SourceError
+from rtstyle.names import without_password
+from rtstyle.sources.decoder import open_decoder
+from rtstyle.sources.deinterlace import deinterlaced
 from rtstyle.sources.resilient import Shot, StreamEndedError
 from rtstyle.yuv import RgbConverter
 
@@ -54,6 +57,7 @@ class StreamCapture:
             stream: Any = video[0]
             # Frame threads would hold back one picture each.
             stream.thread_type = "SLICE"
+            self._decoder = open_decoder(stream, without_password(url))
             rate = stream.average_rate or stream.guessed_rate
             self.rate = Fraction(rate) if rate and 1 <= rate <= 1000 else None
             self.note = str(stream.codec_context.name)
@@ -88,11 +92,18 @@ class StreamCapture:
         self._container.close()
 
     def _decode(self, stream: Any) -> Iterator[tuple[av.VideoFrame, float]]:
+        """Yield each frame with the moment at which it arrived; interlaced ones come one later."""
+        arrivals: deque[float] = deque()
+        frames = self._decode_packets(stream, arrivals)
+        for frame in deinterlaced(frames, "auto", stream.time_base, Counter()):
+            yield frame, arrivals.popleft()
+
+    def _decode_packets(self, stream: Any, arrivals: deque[float]) -> Iterator[av.VideoFrame]:
         bad = 0
         for packet in self._container.demux(stream):
             arrived = self._clock()
             try:
-                frames = stream.decode(packet)
+                frames = self._decoder.decode(packet)
                 bad = 0
             except av.error.InvalidDataError:
                 bad += 1
@@ -100,7 +111,8 @@ class StreamCapture:
                     raise
                 continue
             for frame in frames:
-                yield frame, arrived
+                arrivals.append(arrived)
+                yield frame
 
 
 class Pacer:
@@ -155,13 +167,3 @@ def no_stream(url: str, why: str) -> SourceError:
         why,
         "Check the address, its user and password, and whether a player like VLC shows it.",
     )
-
-
-def without_password(url: str) -> str:
-    """Return the URL as it may be shown and logged."""
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(url)
-        if parts.password:
-            host = parts.netloc.rpartition("@")[2]
-            return parts._replace(netloc=f"{parts.username}:***@{host}").geturl()
-    return url

@@ -18,11 +18,18 @@ import cv2
 import numpy as np
 from av.stream import Disposition
 
+from rtstyle.color import resize
 from rtstyle.errors import SourceError, UsageError
+from rtstyle.feed import PATIENCE
 from rtstyle.frame import Frame, Image
+from rtstyle.media import MOST_BYTES, READ_TIMEOUT, Media, as_media
+from rtstyle.picture import hide_transparent
 from rtstyle.sources.base import Source, exact_seconds
+from rtstyle.sources.decoder import open_decoder
+from rtstyle.sources.deinterlace import check_deinterlace, deinterlaced
 from rtstyle.sources.timestamps import TimestampMender
-from rtstyle.yuv import RgbConverter
+from rtstyle.spherical import read_spherical
+from rtstyle.yuv import Alpha, RgbConverter, over
 
 DEFAULT_RATE = Fraction(25)
 Item = TypeVar("Item")
@@ -31,6 +38,8 @@ MISSING = Fraction(1, 2)
 """Seconds that a file may be shorter than its header says without being called cut off."""
 MAX_RESTARTS = 50
 """How often reading goes on after damage before the rest of the file is given up."""
+FAINT = 8
+"""Alpha below which a pixel counts as hidden: codecs do not keep 0 exactly."""
 HELD = Fraction(1, 10)
 """Seconds from the start to the next picture, above which the one still shown comes first."""
 SEEK_BACK = (0, 2, 8, 32)
@@ -41,23 +50,28 @@ class VideoFileSource(Source):
     """Every frame of a video file between `start` and `end` (seconds), with its own time stamp.
 
     A picture that is still shown at `start`, as in slides, counts from there on.
-    Rotation is applied, colours become full-range RGB, transparency becomes black, HDR becomes
-    plain. Damaged packets are skipped and counted in `counts`; a size that changes midway is
-    scaled to the first. Raises `SourceError` for what is no readable video.
+    Rotation is applied, colours become full-range RGB, HDR becomes plain, interlaced frames are
+    made whole by `deinterlace`, one of `DEINTERLACE`. Transparency is laid over black, or kept in
+    the frames with `keep_alpha`. Damaged packets are skipped and counted in `counts`; a size that
+    changes midway is scaled to the first. Raises `SourceError` for what is no readable video.
     """
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Media,
         *,
         start: float | None = None,
         end: float | None = None,
         threads: int = 0,
+        deinterlace: str = "auto",
+        keep_alpha: bool = False,
     ) -> None:
         super().__init__()
         check_times(start, end)
-        self.path = Path(path)
-        self.name = self.path.name
+        self._deinterlace = check_deinterlace(deinterlace)
+        self._keep_alpha = keep_alpha
+        self.media = as_media(path)
+        self.name = self.media.name
         self.start, self.end = start, end
         self.threads = threads or min(4, os.cpu_count() or 1)
         self.duration: float | None = None
@@ -72,7 +86,7 @@ class VideoFileSource(Source):
         """Open the file and read its header."""
         if self._container is not None:
             return
-        self._container = open_container(self.path)
+        self._container = self.media.open()
         try:
             self._read_header()
         except BaseException:
@@ -84,18 +98,21 @@ class VideoFileSource(Source):
         if self._container is not None:
             self._container.close()
             self._container = None
+            self.media.close()
             # The frames that were asked for side data, see `__iter__`.
             gc.collect(1)
 
     def stop(self) -> None:
         """End the iteration after the present frame."""
         self._stopped = True
+        self.media.stop()
 
     def __iter__(self) -> Iterator[Frame]:
         self.open()
-        to_rgb, time_base = RgbConverter(), self._time_base
+        self._to_rgb, time_base = RgbConverter(), self._time_base
         mend = TimestampMender(time_base, round(1 / (self.rate or DEFAULT_RATE) / time_base))
         first = self._seek()
+        self.media.settle()
         last = None if self.end is None else self._zero + exact_seconds(self.end)
         index, matrix, shown, longest = 0, self._matrix, 0, 0
         before: av.VideoFrame | None = None
@@ -117,15 +134,15 @@ class VideoFileSource(Source):
             cut = last is not None and moment >= last
             if before is not None and (cut or moment - self.origin > HELD):
                 until = last if last is not None and cut else moment
-                held = self._held(upright(to_rgb(before), matrix), until)
+                held = self._held(before, matrix, until)
                 yield held
                 index, shown = 1, held.pts
             before = None
             if cut:
                 break
-            image = self._fit(upright(to_rgb(decoded), matrix))
+            image, alpha = self._picture(decoded, matrix)
             duration = self._duration(decoded, following, pts, last)
-            yield Frame(image, index, pts, time_base, time.monotonic(), duration)
+            yield Frame(image, index, pts, time_base, time.monotonic(), duration, alpha)
             index += 1
             longest = max(longest, decoded.duration or 0, pts - shown if index > 1 else 0)
             shown = pts
@@ -134,15 +151,27 @@ class VideoFileSource(Source):
                 self._note_missing(shown + longest, longest)
         if before is not None and not self._stopped and ends > self.origin:
             until = ends if last is None else min(ends, last)
-            yield self._held(upright(to_rgb(before), matrix), until)
+            yield self._held(before, matrix, until)
         elif index == 0 and not self._stopped:
             raise self._nothing_found()
 
-    def _held(self, image: Image, until: Fraction) -> Frame:
+    def _picture(self, decoded: av.VideoFrame, matrix: Matrix | None) -> tuple[Image, Alpha]:
+        """Return a decoded frame upright and of the common size, and its alpha if that is kept."""
+        image, alpha = self._to_rgb.split(decoded)
+        if alpha is not None and not self._keep_alpha:
+            image, alpha = over(image, alpha), None
+        if alpha is None:
+            return self._fit(upright(image, matrix)), None
+        hide_transparent(image, alpha, FAINT)
+        image = self._fit(upright(image, matrix))
+        return image, resize(upright(alpha, matrix), self.height, self.width)
+
+    def _held(self, decoded: av.VideoFrame, matrix: Matrix | None, until: Fraction) -> Frame:
         """Return a picture that was shown before the start as shown from there `until` a moment."""
         pts = math.floor(self.origin / self._time_base)
         duration = max(1, round(until / self._time_base) - pts)
-        return Frame(self._fit(image), 0, pts, self._time_base, time.monotonic(), duration)
+        image, alpha = self._picture(decoded, matrix)
+        return Frame(image, 0, pts, self._time_base, time.monotonic(), duration, alpha)
 
     def _duration(
         self,
@@ -173,10 +202,9 @@ class VideoFileSource(Source):
             self.counts["seconds missing at the end"] = max(1, round(missing))
 
     def _read_header(self) -> None:
-        self._stream = pick_video_stream(self._container, self.path)
+        self._stream = pick_video_stream(self._container, self.name)
         stream = self._stream
-        stream.thread_type = "AUTO"
-        stream.thread_count = self.threads
+        self._decoder = open_decoder(stream, self.name, self.threads)
         self._time_base = stream.time_base or Fraction(1, 90000)
         self.rate = stream.average_rate or stream.guessed_rate or None
         self._zero = Fraction(self._container.start_time or 0, av.time_base)
@@ -204,6 +232,8 @@ class VideoFileSource(Source):
         if self._container.format.name == "avi" and frame.dts is not None:
             self._late = frame.dts - (self._stream.start_time or 0)
         self._matrix = display_matrix(frame)
+        self.has_alpha = RgbConverter().split(frame)[1] is not None
+        self.spherical = read_spherical(frame, dict(self._stream.metadata))
         if turns(self._matrix):
             self.width, self.height = frame.height, frame.width
             if self.sample_aspect_ratio:
@@ -217,10 +247,9 @@ class VideoFileSource(Source):
     def _rewind(self) -> None:
         """Go to the beginning, in a fresh container."""
         self._container.close()
-        self._container = open_container(self.path)
-        self._stream = pick_video_stream(self._container, self.path)
-        self._stream.thread_type = "AUTO"
-        self._stream.thread_count = self.threads
+        self._container = self.media.open()
+        self._stream = pick_video_stream(self._container, self.name)
+        self._decoder = open_decoder(self._stream, self.name, self.threads)
 
     def _find_duration(self) -> float | None:
         stream = self._stream
@@ -246,8 +275,10 @@ class VideoFileSource(Source):
         if not self.start:
             return Fraction(-(2**62))
         first = self.origin
-        # Raw streams have no times to seek by: decoding from the beginning comes to the same.
-        if self._timed and not any(self._lands(first, back) for back in SEEK_BACK):
+        # A pipe cannot seek, and raw streams have no times to seek by: decoding from the beginning
+        # comes to the same.
+        seekable = self._timed and not self.media.pipe
+        if seekable and not any(self._lands(first, back) for back in SEEK_BACK):
             self._rewind()
         # A time given with three decimals must not miss the frame it was read from.
         return first - Fraction(1, 2000)
@@ -265,9 +296,9 @@ class VideoFileSource(Source):
         target = int((first - back) / self._time_base)
         before = self.counts.copy()
         try:
-            self._container.seek(target, stream=self._stream)
+            self._go_to(target)
             frame = next(self._decode(self._stream), None)
-            self._container.seek(target, stream=self._stream)
+            self._go_to(target)
         except av.error.FFmpegError:
             return False
         finally:
@@ -276,6 +307,11 @@ class VideoFileSource(Source):
             self.counts.update(before)
         found = self._stamp(frame)
         return found is not None and found * self._time_base <= first
+
+    def _go_to(self, target: int) -> None:
+        self._container.seek(target, stream=self._stream)
+        # PyAV does so for the streams' own decoders only.
+        self._decoder.flush_buffers()
 
     def _stamp(self, frame: av.VideoFrame | None) -> int | None:
         """Return the presentation time of a frame in ticks, else what its packet had, else None."""
@@ -286,9 +322,13 @@ class VideoFileSource(Source):
         return frame.dts if frame.pts is None else frame.pts
 
     def _decode(self, stream: Any) -> Iterator[av.VideoFrame]:
+        frames = self._decode_packets(stream)
+        return deinterlaced(frames, self._deinterlace, self._time_base, self.counts)
+
+    def _decode_packets(self, stream: Any) -> Iterator[av.VideoFrame]:
         for packet in self._packets(stream):
             try:
-                frames = stream.decode(packet)
+                frames = self._decoder.decode(packet)
             except av.error.FFmpegError:
                 self.counts["damaged packets"] += 1
                 continue
@@ -298,9 +338,20 @@ class VideoFileSource(Source):
                 yield frame
 
     def _packets(self, stream: Any) -> Iterator[Any]:
+        read = 0
         for _ in range(MAX_RESTARTS):
             try:
-                yield from self._container.demux(stream)
+                for packet in self._container.demux(stream):
+                    read += packet.size
+                    if self.media.address and read > MOST_BYTES:
+                        self.counts[f"time given up: over {MOST_BYTES >> 30} GiB were sent"] += 1
+                        return
+                    yield packet
+                if self.media.silent:
+                    self.counts[f"time given up: nothing came for {PATIENCE:g} s"] += 1
+                return
+            except av.error.ExitError:
+                self.counts[f"time given up: no answer for {READ_TIMEOUT:g} s"] += 1
                 return
             except (av.error.EOFError, IndexError):
                 # PyAV stumbles over streams that a file announces midway, but only at its end, once
@@ -324,6 +375,13 @@ class VideoFileSource(Source):
                 f"It is {self.duration:.2f} s long." if self.duration else "",
                 "Choose other times.",
             )
+        if self.media.pipe:
+            return SourceError(
+                f"No frame of {self.name} can be decoded.",
+                "It is damaged, or of a kind that cannot be read from a pipe: MP4 with its index "
+                "at the end, for example.",
+                "Use Matroska, NUT, Y4M or MPEG-TS, or a file.",
+            )
         return SourceError(
             f"No frame of {self.name} can be decoded.",
             "The file is empty, damaged or cut off.",
@@ -341,27 +399,7 @@ def check_times(start: float | None, end: float | None) -> None:
         )
 
 
-def open_container(path: Path) -> Any:
-    """Open a media file for reading, or raise `SourceError` with the reason in plain words."""
-    if path.is_dir():
-        raise SourceError(f"{path} is a folder, not a video.", "", "Name a file in it.")
-    if not path.exists():
-        raise SourceError(f"{path} does not exist.", "", "Check the name and the folder.")
-    try:
-        if path.is_file() and path.stat().st_size == 0:
-            raise SourceError(f"{path} is empty.", "It has 0 bytes.", "Fetch it again.")
-        return av.open(str(path), metadata_errors="replace")
-    except av.error.PermissionError as error:
-        raise SourceError(f"{path} cannot be read.", "You have no right to.", "") from error
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(
-            f"{path} is not a video that can be read.",
-            str(getattr(error, "strerror", None) or error),
-            "Check that it plays, or fetch it again.",
-        ) from error
-
-
-def pick_video_stream(container: Any, path: Path) -> Any:
+def pick_video_stream(container: Any, name: object) -> Any:
     """Return the best moving picture of a container; a cover picture does not count."""
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     best = container.streams.best("video")
@@ -372,7 +410,7 @@ def pick_video_stream(container: Any, path: Path) -> Any:
             return stream
     has = "only sound" if container.streams.audio else "no picture and no sound"
     container.close()
-    raise SourceError(f"{path} holds no video.", f"It has {has}.", "Choose a file with pictures.")
+    raise SourceError(f"{name} holds no video.", f"It has {has}.", "Choose a file with pictures.")
 
 
 Matrix = tuple[int, int, int, int]

@@ -1,0 +1,71 @@
+"""Small jobs that `rtstyle doctor` really does: libraries that are there may still not fit.
+
+Each function does one job from end to end and says what came of it, or raises what went wrong.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from rtstyle import styles
+from rtstyle.errors import RtstyleError, StyleError
+
+SECONDS = 0.2
+"""How much of the sample clip is painted."""
+
+
+def paint_video() -> str:
+    """Paint the beginning of the sample clip, with its sound, into a file."""
+    from rtstyle.samples import sample_clip
+    from rtstyle.video import stylize_video
+
+    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+        report = stylize_video(
+            sample_clip(), Path(folder) / "painted.mp4", _style(), size="fast", end=SECONDS
+        )
+    return f"{report.frames} frames, {report.width}x{report.height}"
+
+
+def paint_like_a_picture() -> str:
+    """Read a style off a picture, and paint another with it."""
+    from rtstyle import adain, devices
+    from rtstyle.engines import open_engine
+
+    size = styles.any_size("fast")
+    if size not in styles.load_manifest().any:
+        raise StyleError("The folder of styles has no network for pictures.")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    # Not as a file: what a file gives is remembered, and would not be tried again.
+    numbers = adain.encode_image(noise, size)
+    with open_engine(styles.find_any("content", size).path) as engine:
+        extra = devices.blank_extra(engine, 64, 64)
+        painted = engine.run(noise[None], extra)
+    if not np.isfinite(numbers).all() or painted.shape != (1, 64, 64, 3):
+        raise RtstyleError(f"It gave {painted.shape} and {int(np.isnan(numbers).sum())} NaN.")
+    return f"{numbers.size} numbers of a picture"
+
+
+def serve_page() -> str:
+    """Start the server for a moment, and ask it how it is."""
+    from urllib.request import ProxyHandler, build_opener
+
+    from rtstyle.serve.server import Options, serving
+
+    began = time.perf_counter()
+    with serving(Options(port=0, style=_style(), camera="test")) as running:
+        # A proxy that the user has set must not be asked for this machine.
+        opener = build_opener(ProxyHandler({}))
+        with opener.open(f"{running.address}/health", timeout=30) as answer:
+            answer.read()
+    return f"started in {time.perf_counter() - began:.1f} s"
+
+
+def _style() -> str:
+    names = styles.style_names()
+    if not names:
+        raise StyleError("The folder of styles is empty.")
+    return styles.DEFAULT_STYLE if styles.DEFAULT_STYLE in names else names[0]

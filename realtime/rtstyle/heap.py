@@ -1,0 +1,35 @@
+"""Free memory that the C library keeps, handed back to the system.
+
+In a live run pictures are made by one thread and let go of by another, hours long. The C library of
+Linux (glibc) keeps what is freed in several arenas, and their free parts grow slowly without
+anything being in use: some 10 % in the first ten minutes. What a model that is closed again leaves
+behind there is some 10 MB.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+
+EVERY = 600
+"""Frames of a live run after which memory is handed back: 20 s at 30 FPS; it takes 2 ms or so."""
+
+
+@lru_cache(maxsize=1)
+def _trim() -> Callable[[int], int] | None:
+    """Return `malloc_trim`, or None where there is none."""
+    if sys.platform != "linux":
+        return None
+    try:
+        function: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return None  # Another C library, such as musl.
+    return function
+
+
+def give_back() -> bool:
+    """Hand free memory back to the system; return True if any was."""
+    trim = _trim()
+    return bool(trim(0)) if trim is not None else False

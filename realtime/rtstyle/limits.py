@@ -1,0 +1,32 @@
+"""How large pictures may be, asked before anything is decoded: a small file can hold a huge one."""
+
+from __future__ import annotations
+
+from rtstyle.errors import SourceError
+
+MAX_PIXELS = 120_000_000
+"""Pixels of the largest photo, painting or mask: the largest cameras take 102 million."""
+MAX_HUNGRY_PIXELS = 64_000_000
+"""The same for decoders that take four times the memory of the picture, as of progressive JPEG."""
+HUNGRY = frozenset(("AVIF", "HEIF", "JPEG2000", "WEBP"))
+MAX_FRAME_PIXELS = 36_000_000
+"""Pixels of the largest frame of a video or animation: 8K, of which a dozen are in memory."""
+MAX_ANIMATION_PIXELS = 4_200_000
+"""The same for animated pictures, which a kilobyte can give any size: 2048x2048."""
+
+
+def check_pixels(
+    name: object, width: int, height: int, most: int = MAX_PIXELS, todo: str = ""
+) -> None:
+    """Raise `SourceError` if a picture of this size, called `name`, has over `most` pixels.
+
+    `todo` is what to do then; by default, to scale it down.
+    """
+    if width * height > most:
+        raise too_large(name, f"It is {width}x{height} pixels", most, todo)
+
+
+def too_large(name: object, what: str, most: int = MAX_PIXELS, todo: str = "") -> SourceError:
+    """Return the error for a picture of which `what` is more than `most` pixels allow."""
+    limit = f"the most is {most / 1e6:g} million"
+    return SourceError(f"{name} is too large.", f"{what}; {limit}", todo or "Scale it down first.")

@@ -1,0 +1,226 @@
+"""One media input, opened by FFmpeg: a file, an address or a pipe.
+
+Names are read in `rtstyle.names`. Every container is opened here: FFmpeg by itself would take
+`take:2.mp4` for an address of the protocol `take`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import av
+import av.error
+
+from rtstyle.av_versions import LENIENT_TEXT
+from rtstyle.errors import SourceError
+from rtstyle.feed import Feed, Tap, is_pipe, nothing_came
+from rtstyle.names import STDIN, as_file, is_address, not_there, shown_name, without_password
+
+OPEN_TIMEOUT, READ_TIMEOUT = 15.0, 30.0
+"""Seconds that a server may take to answer, and to send the next bytes."""
+MOST_BYTES = 64 << 30
+"""Bytes of an address that are read at most: a server may send without end."""
+RECONNECT = {"reconnect": "1", "reconnect_delay_max": "5"}
+PIPE_BUFFER = 1 << 18
+
+
+class Media:
+    """One input that can be opened, more than once where it is no pipe.
+
+    `name` is for messages, `path` the file, or None. `open` is for the picture and begins anew
+    each time, `reserve` for those who read beside it.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        self.place = place
+        self.address = is_address(place)
+        self.path = None if self.address or place == STDIN else Path(place)
+        self.name = shown_name(place)
+        self._feed: Feed | None = None
+        self._tap: Tap | None = None
+
+    @property
+    def pipe(self) -> bool:
+        """Whether it can be read only once, from its beginning to its end."""
+        return self._pipe() is not None
+
+    @property
+    def silent(self) -> bool:
+        """Whether it is a pipe that was given up because nothing came any more."""
+        return self._feed is not None and self._feed.silent
+
+    def open(self) -> Any:
+        """Return the container from its beginning. Raises `SourceError`, after a time-out at most.
+
+        A pipe begins anew as long as `settle` was not called; its last container ends.
+        """
+        tap, self._tap = self._tap, None
+        if self._pipe() is None:
+            return self._open(None)
+        self._tap = self._feeding().tap()
+        if tap is not None:
+            tap.close()
+        return self._open(self._tap)
+
+    def reserve(self) -> Reserved:
+        """Return what opens a second container later, from the beginning on."""
+        return Reserved(self, None if self._pipe() is None else self._feeding().tap())
+
+    def settle(self) -> None:
+        """Tell that `open` is not called any more."""
+        if self._feed is not None:
+            self._feed.settle()
+
+    def stop(self) -> None:
+        """Wake who waits for the bytes of a pipe; may be called from any thread."""
+        if self._feed is not None:
+            self._feed.stop()
+            if self._tap is not None:
+                self._tap.close()
+
+    def close(self) -> None:
+        """Let go of a pipe."""
+        if self._feed is not None:
+            self._feed.close()
+
+    def _pipe(self) -> int | Path | None:
+        """Return the pipe that is meant, None for a file or an address."""
+        if self.place == STDIN:
+            return None if stdin_is_a_file() else sys.__stdin__.fileno() if sys.__stdin__ else 0
+        return self.path if self.path is not None and is_pipe(self.path) else None
+
+    def _feeding(self) -> Feed:
+        if self._feed is None:
+            pipe = self._pipe()
+            assert pipe is not None
+            self._feed = Feed(pipe, self.name if self.path is None else str(self.path))
+        return self._feed
+
+    def _open(self, tap: Tap | None) -> Any:
+        if self.address:
+            return open_address(str(self.place))
+        if tap is not None:
+            return self._open_pipe(tap)
+        if self.place == STDIN:
+            return av.open("pipe:0" if sys.platform == "win32" else "file:/dev/stdin")
+        assert self.path is not None
+        return open_file(self.path)
+
+    def _open_pipe(self, tap: Tap) -> Any:
+        try:
+            return av.open(tap, buffer_size=PIPE_BUFFER, **LENIENT_TEXT)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            if tap.interrupted is not None:
+                raise tap.interrupted from None
+            if tap.position == 0:
+                raise nothing_came(self._feeding()) from error
+            raise SourceError(
+                f"{self.name} gives no video that can be read from a pipe.",
+                getattr(error, "strerror", None) or str(error),
+                "Use Matroska, NUT, Y4M or MPEG-TS; most MP4 files can only be read as files.",
+            ) from error
+
+
+class Reserved:
+    """A container beside the picture's, which is opened later or never; see `Media.reserve`."""
+
+    def __init__(self, media: Media, tap: Tap | None) -> None:
+        self._media, self._tap = media, tap
+
+    def open(self) -> Any:
+        """Return the container."""
+        return self._media._open(self._tap)
+
+    def close(self) -> None:
+        """Need no more of it."""
+        if self._tap is not None:
+            self._tap.close()
+
+
+def as_media(place: str | Path | Media) -> Media:
+    """Return an input that was not opened so far, or one as it is."""
+    return place if isinstance(place, Media) else Media(place)
+
+
+def stdin_is_a_file() -> bool:
+    """Return True if standard input is a regular file, as after `< clip.mp4`."""
+    try:
+        return stat.S_ISREG(os.fstat(0).st_mode)
+    except OSError:
+        return False
+
+
+def open_file(path: Path) -> Any:
+    """Open a media file for reading, or raise `SourceError` with the reason in plain words."""
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder, not a video.", "", "Name a file in it.")
+    if not path.exists():
+        raise SourceError(f"{path} does not exist.", "", not_there(path))
+    try:
+        if path.is_file() and path.stat().st_size == 0:
+            raise SourceError(f"{path} is empty.", "It has 0 bytes.", "Fetch it again.")
+        return av.open(as_file(path), **LENIENT_TEXT)
+    except av.error.PermissionError as error:
+        raise SourceError(f"{path} cannot be read.", "You have no right to.", "") from error
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(
+            f"{path} is not a video that can be read.",
+            str(getattr(error, "strerror", None) or error),
+            "Check that it plays, or fetch it again.",
+        ) from error
+
+
+def trusted_certificates() -> str | None:
+    """Return the file of those who may sign certificates, None if there is none.
+
+    The variable SSL_CERT_FILE names another one than that of the system.
+    """
+    # Only needed for addresses.
+    import ssl
+
+    return ssl.get_default_verify_paths().cafile
+
+
+def open_address(address: str) -> Any:
+    """Open what FFmpeg reads over a network, with time-outs. Raises `SourceError`."""
+    scheme = urlsplit(address).scheme.lower()
+    options = dict(RECONNECT) if scheme in ("http", "https") else {}
+    trusted = trusted_certificates() if scheme == "https" else None
+    if trusted is not None:
+        # FFmpeg by itself trusts everybody.
+        options |= {"tls_verify": "1", "ca_file": trusted}
+    if scheme in ("rtsp", "rtsps"):
+        # Over UDP lost packets smear the picture.
+        options["rtsp_transport"] = "tcp"
+    shown = without_password(address)
+    try:
+        container: Any = av.open(
+            address,
+            options=options,
+            timeout=(OPEN_TIMEOUT, READ_TIMEOUT),
+            **LENIENT_TEXT,
+        )
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, av.error.ExitError):
+            why = f"It did not answer within {OPEN_TIMEOUT:g} s."
+        elif trusted is not None and getattr(error, "errno", 0) == errno.EIO:
+            why = f"The connection failed, or its certificate is by none of those in {trusted}."
+        raise SourceError(
+            f"There is no video at {shown} that can be read.",
+            why,
+            "Check the address, or download the file first.",
+        ) from error
+    if container.size > MOST_BYTES:
+        size = container.size
+        container.close()
+        raise SourceError(
+            f"{shown} is too large.", f"It has {size >> 30} GiB, {MOST_BYTES >> 30} may be read."
+        )
+    return container

@@ -1,0 +1,36 @@
+"""Keeps libraries from taking the machine for themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_TASKS = Path("/proc/self/task")
+
+
+@contextmanager
+def ordinary_scheduling() -> Iterator[None]:
+    """Give this thread and those begun meanwhile the scheduling that it has now.
+
+    SVT-AV1 gives itself and its caller the highest real-time priority where it may, as root may in
+    a container: nothing else then runs on the cores it uses, and all that is started later
+    inherits it. Does nothing where there are no such priorities.
+    """
+    if not (hasattr(os, "sched_setscheduler") and _TASKS.is_dir()):
+        yield
+        return
+    before, policy, priority = _threads(), os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        for thread in (0, *(_threads() - before)):
+            # A thread may have ended by now.
+            with suppress(OSError):
+                if os.sched_getscheduler(thread) != policy:
+                    os.sched_setscheduler(thread, policy, priority)
+
+
+def _threads() -> set[int]:
+    return {int(task.name) for task in _TASKS.iterdir()}

@@ -1,0 +1,62 @@
+"""Freed memory is handed back to the system, and what long live runs hold stays flat."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from rtstyle import heap
+from rtstyle.frame_queue import Policy
+from rtstyle.pipeline import LATEST, WAIT, Pipeline
+from rtstyle.testing import FakeSink, FakeSource
+
+SCATTERED = """
+from rtstyle import heap
+import numpy as np
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+blocks = [np.ones(60_000, np.uint8) for _ in range(3000)]
+keep = blocks[::10]
+full = resident()
+del blocks
+before = resident()
+assert heap.give_back()
+after = resident()
+print(full, before, after)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what glibc keeps")
+def test_what_is_free_between_what_is_used_goes_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCATTERED], capture_output=True, text=True, check=True, timeout=60
+    )
+    full, before, after = map(int, done.stdout.split())
+    freed = 0.9 * 3000 * 60_000
+    # What is free at the end of the heap is given back by itself; between what is in use, nothing.
+    assert full - before < 0.2 * freed
+    assert full - after > 0.8 * freed
+
+
+@pytest.mark.parametrize(("policy", "times"), [(LATEST, 2), (WAIT, 0)])
+def test_a_live_run_gives_memory_back_now_and_then(
+    policy: Policy, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[bool] = []
+    monkeypatch.setattr(heap, "EVERY", 10)
+    monkeypatch.setattr(heap, "give_back", lambda: calls.append(True))
+    # Each frame waits for the one before to be shown, so that a live run drops none.
+    turn = threading.Semaphore()
+    source = FakeSource(25, width=8, height=8, on_frame=lambda _: turn.acquire() and None)
+    sink = FakeSink(on_frame=lambda _: turn.release())
+    pipeline = Pipeline(source, np.copy, [sink], policy=policy)
+    report = pipeline.run()
+    assert report.frames_out == 25
+    assert len(calls) == times
