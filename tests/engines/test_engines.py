@@ -6,8 +6,11 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import fake_card
 import numpy as np
 import onnx
 import pytest
@@ -17,13 +20,24 @@ from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 from rtstyle.engines import Engine, EngineOptions, devices, onnxrt, open_candidate, open_engine, ov
 from rtstyle.engines.base import Batch
 from rtstyle.engines.devices import Candidate, Trial
+from rtstyle.engines.gpu import onnxrt_gpu
+from rtstyle.engines.gpu.onnxrt_gpu import OnnxRuntimeGpuEngine, Provider
 from rtstyle.errors import DeviceError, EngineError, UsageError
 
 ENGINES = ("onnxruntime:cpu", "openvino:cpu")
 
 
-@pytest.fixture(params=ENGINES)
-def device(request: pytest.FixtureRequest) -> str:
+GPUS = ("tensorrt:cuda", "onnxruntime:cuda", "onnxruntime:webgpu")
+
+
+@pytest.fixture(params=[*ENGINES, *GPUS], ids=[*ENGINES, *(f"{gpu}-FAKE" for gpu in GPUS)])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every engine; those of GPUs on stand-ins that compute on the CPU."""
+    cpu = Provider("CPUExecutionProvider", {}, "")
+    monkeypatch.setattr(onnxrt_gpu, "find_cuda", lambda: replace(cpu, memory="cpu"))
+    without_bytes = replace(cpu, has_bytes=False, half=False)
+    monkeypatch.setattr(onnxrt_gpu, "find_webgpu", lambda: without_bytes)
+    fake_card.install(monkeypatch)
     return str(request.param)
 
 
@@ -198,11 +212,10 @@ def test_a_model_that_is_no_style(device: str) -> None:
         open_engine(content, device)
 
 
-@pytest.mark.parametrize("device", ["cuda", "tensorrt", "coreml", "directml", "gpu"])
+@pytest.mark.parametrize("device", ["cuda", "tensorrt", "webgpu", "coreml", "directml", "gpu"])
 def test_a_device_that_cannot_be_had_says_so(device: str) -> None:
     [candidate] = devices.candidates(device)
-    home = {"openvino": ov.available_devices, "onnxruntime": onnxrt.available_devices}
-    if device in home[candidate.engine]():
+    if devices.is_present(candidate):
         pytest.skip(f"this machine may have {device}")
     with pytest.raises(DeviceError) as caught:
         open_engine(identity_model(), device)
@@ -300,6 +313,78 @@ def test_onnxruntime_does_not_go_on_with_the_cpu_in_silence(
         with pytest.raises(EngineError, match="the device was lost"):
             engine.run(noise(1, 4, 4))
     assert capfd.readouterr() == ("", "")
+
+
+def test_nodes_that_a_provider_does_not_take_do_not_go_to_the_cpu() -> None:
+    """This provider takes none of them, as a card may not take some."""
+    name = "AzureExecutionProvider"
+    if name not in onnxrt.ort.get_available_providers():
+        pytest.skip(f"this build has no {name}")
+    options = EngineOptions(device="cuda")
+    with (
+        OnnxRuntimeGpuEngine(identity_model(), options, Provider(name, {}, "Mend it.")) as engine,
+        pytest.raises(DeviceError, match="'cuda' is not available") as caught,
+    ):
+        engine.run(noise(1, 8, 8))
+    assert caught.value.todo == "Mend it."
+    assert "CPU" in caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("names", "why", "todo"),
+    [
+        ((), "not installed", "rtstyle[webgpu]"),
+        (("failing",), "libvulkan", "libvulkan1"),
+        (("empty",), "finds no GPU", "--device cpu"),
+    ],
+)
+def test_a_missing_webgpu_is_told_with_its_remedy(
+    names: tuple[str, ...], why: str, todo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def register(*_: object) -> None:
+        if "failing" in names:
+            raise RuntimeError("libvulkan.so.1: no such file")
+
+    plugin = SimpleNamespace(get_ep_name=lambda: "None", get_library_path=lambda: "none.so")
+    monkeypatch.setitem(sys.modules, "onnxruntime_ep_webgpu", plugin if names else None)
+    monkeypatch.setattr(
+        onnxrt_gpu.ort, "register_execution_provider_library", register, raising=False
+    )
+    with pytest.raises(DeviceError, match="'webgpu' is not available") as caught:
+        onnxrt_gpu.find_webgpu()
+    assert why in caught.value.why
+    assert todo in caught.value.todo
+
+
+def test_the_real_webgpu_plugin_is_found_or_says_why() -> None:
+    pytest.importorskip("onnxruntime_ep_webgpu")
+    if onnxrt_gpu.is_available("webgpu"):
+        assert onnxrt_gpu.find_webgpu().plugin
+    else:
+        with pytest.raises(DeviceError, match="finds no GPU"):
+            onnxrt_gpu.find_webgpu()
+
+
+@pytest.mark.parametrize(("both", "why"), [(True, "both installed"), (False, "no provider")])
+def test_a_missing_cuda_is_told_with_its_remedy(
+    both: bool, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxrt_gpu.ort, "get_available_providers", list)
+    monkeypatch.setattr(onnxrt_gpu, "find_distribution", lambda _: both)
+    with pytest.raises(DeviceError, match="'cuda' is not available") as caught:
+        onnxrt_gpu.find_cuda()
+    assert why in caught.value.why
+    assert "pip uninstall onnxruntime" in caught.value.todo
+    assert "onnxruntime-gpu[cuda,cudnn]" in caught.value.todo
+
+
+def test_float32_on_cuda_is_not_ten_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "CUDAExecutionProvider"
+    monkeypatch.setattr(onnxrt_gpu.ort, "get_available_providers", lambda: [name])
+    monkeypatch.setattr(onnxrt_gpu.ort, "preload_dlls", lambda: None, raising=False)
+    provider = onnxrt_gpu.find_cuda()
+    assert provider.options["use_tf32"] == "0"
+    assert provider.memory == "cuda"
 
 
 def test_a_near_tie_goes_to_the_earlier() -> None:

@@ -124,7 +124,7 @@ def test_a_texture(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--style-weight", "9"], "--style-weight belongs to --method gatys"),
         (["--iterations", "9"], "--iterations belongs to --method gatys"),
         (["--style", "b.png"], "no --mask"),
-        (["--device", "nowhere"], "cannot be had"),
+        (["--device", "nowhere"], "is not available"),
     ],
 )
 def test_bad_options_are_one_line(

@@ -35,4 +35,6 @@ MASK_HELP = "Picture of flat colours: a region for each --style, dark to light."
 MATCH_HELP = "Give the style picture the colours of the content first."
 
 
-PRECISION_HELP = "auto (the quickest that style and machine allow), fp32, int8 or bf16."
+PRECISION_HELP = (
+    "auto (the quickest that style and machine allow), fp32, fp16 (GPUs), int8 or bf16."
+)

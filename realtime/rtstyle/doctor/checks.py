@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -60,7 +61,8 @@ def named(error: Exception) -> str:
 def engines() -> Iterator[Check]:
     """Every engine on every device: opened and run on a small picture."""
     content = trial_model()
-    tried = devices.candidates("auto") + devices.candidates("tensorrt")
+    untried = devices.candidates("tensorrt") + devices.candidates("webgpu")  # by `auto`
+    tried = devices.candidates("auto") + untried
     for one in tried:
         try:
             with open_candidate(content, one, EngineOptions(threads=1, precision="auto")) as engine:
@@ -74,6 +76,16 @@ def engines() -> Iterator[Check]:
         except Exception as error:
             # A broken driver or library must not keep the user from the other engines.
             yield Check("engines", str(one), False, named(error), "Reinstall rtstyle.")
+    yield built_engines(devices.cache_folder() / "tensorrt")
+
+
+def built_engines(folder: Path) -> Check:
+    """Tell how many engines of TensorRT are kept, and how much room they take."""
+    files = [file for file in folder.glob("*") if file.suffix in (".engine", ".kernels")]
+    count = sum(file.suffix == ".engine" for file in files)
+    size = sum(file.stat().st_size for file in files) / (1 << 20)
+    detail = f"{count} built, {size:.0f} MiB in {folder}" if count else "none built"
+    return Check("engines", "kept engines", None, detail)
 
 
 def trial_model() -> bytes:

@@ -28,6 +28,8 @@ LIBRARIES = (
 OPTIONAL = {
     "torch": "pip install 'rtstyle[train]'",
     "matplotlib": "pip install 'rtstyle[plot]'",
+    "tensorrt-rtx-cu13-bindings": "pip install 'rtstyle[tensorrt]'",
+    "onnxruntime-ep-webgpu": "pip install 'rtstyle[webgpu]'",
 }
 
 

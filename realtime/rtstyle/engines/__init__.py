@@ -27,7 +27,7 @@ __all__ = [
     "parts_of",
 ]
 
-PRECISIONS = ("auto", "fp32", "bf16", "int8")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 
 
 def open_engine(
@@ -90,6 +90,14 @@ def open_candidate(model: bytes, candidate: Candidate, options: EngineOptions) -
         from rtstyle.engines.ov import OpenVinoEngine
 
         return OpenVinoEngine(model, options)
+    if candidate.engine == "tensorrt":
+        from rtstyle.engines.gpu.trt import TensorRtEngine
+
+        return TensorRtEngine(model, options)
+    if candidate.device in ("cuda", "webgpu"):
+        from rtstyle.engines.gpu.onnxrt_gpu import OnnxRuntimeGpuEngine
+
+        return OnnxRuntimeGpuEngine(model, options)
     from rtstyle.engines.onnxrt import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(model, options)

@@ -33,12 +33,13 @@ CANVAS_PORTS = frozenset(("canvas", "trust"))
 class EngineOptions:
     """How an engine runs a model.
 
-    `device` is a concrete device (`cpu`, `cuda`, `tensorrt`, `coreml`, `directml`, `gpu`), never
+    `device` is a concrete device (`cpu`, `cuda`, `coreml`, `directml`, `webgpu`, `gpu`), never
     `auto`. `threads` is the number of CPU threads in all (0: every core the process may use).
     `streams` is how many `run` calls may be under way at once; the threads are shared out over
     them, so more streams give more frames a second at a longer latency for each.
-    `precision` is `fp32`, `bf16`, `int8` (of files that hold their ranges, see
-    `rtstyle.engines.int8`) or `auto`, the quickest of these that file and device can do.
+    `precision` is `fp32`, `fp16` (convolutions, on GPUs), `bf16`, `int8` (of files that hold their
+    ranges, see `rtstyle.engines.int8`) or `auto`, the quickest of these that file and device can
+    do.
     """
 
     device: str = "cpu"
@@ -126,6 +127,48 @@ def check_extra(
         names, found = sorted(wanted) or "none", sorted(given) or "none"
         raise EngineError(f"The model takes the further inputs {names}, not {found}.")
     return given
+
+
+def read_ports(model: bytes) -> tuple[dict[str, str], dict[str, Input]]:
+    """Return a model's metadata and further inputs. Raises `EngineError` unless it is a style."""
+    check_whole(model)
+    try:
+        return _read_ports(model)
+    except EngineError:
+        raise
+    except Exception as error:
+        # Of names and metadata, too: text that is not UTF-8, types that NumPy does not have.
+        raise damaged(error) from error
+
+
+def _read_ports(model: bytes) -> tuple[dict[str, str], dict[str, Input]]:
+    # Not every engine needs the library.
+    import onnx
+    from onnx import TensorProto, helper
+
+    proto = onnx.load_from_string(model)
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    ports = {_text(port.name): port.type.tensor_type for port in proto.graph.input}
+    image = ports.pop("image", None)
+    outputs = {_text(port.name) for port in proto.graph.output}
+    if not proto.graph.node and not outputs:
+        raise damaged(EngineError("It is empty."))
+    if image is None or image.elem_type != TensorProto.UINT8 or "stylized" not in outputs:
+        raise not_a_style()
+    extras = {
+        name: Input(
+            tuple(axis.dim_value or -1 for axis in kind.shape.dim),
+            np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)).name,
+        )
+        for name, kind in ports.items()
+        if name not in weights
+    }
+    return {_text(entry.key): _text(entry.value) for entry in proto.metadata_props}, extras
+
+
+def _text(value: str | bytes) -> str:
+    """Return text of a model, which protobuf gives as bytes if it is not UTF-8, and we refuse."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def damaged(error: Exception) -> EngineError:

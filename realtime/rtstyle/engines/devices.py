@@ -23,7 +23,7 @@ from rtstyle.engines.base import RANGES
 from rtstyle.errors import DeviceError, EngineError, UsageError
 from rtstyle.files.cache import one_at_a_time, read_kept, write_kept
 
-DEVICES = ("auto", "cpu", "cuda", "tensorrt", "coreml", "directml", "gpu")
+DEVICES = ("auto", "cpu", "cuda", "tensorrt", "webgpu", "coreml", "directml", "gpu")
 """What `--device` takes, besides `engine:device`."""
 
 CACHE_VARIABLE = "RTSTYLE_CACHE"
@@ -46,7 +46,7 @@ MARGIN = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An engine (`openvino`, `onnxruntime`) on a concrete device."""
+    """An engine (`openvino`, `onnxruntime`, `tensorrt`) on a concrete device."""
 
     engine: str
     device: str
@@ -71,13 +71,14 @@ class Trial:
 _BY_DEVICE: Mapping[str, tuple[Candidate, ...]] = {
     "cpu": (Candidate("openvino", "cpu"), Candidate("onnxruntime", "cpu")),
     "cuda": (Candidate("onnxruntime", "cuda"),),
-    "tensorrt": (Candidate("onnxruntime", "tensorrt"),),
+    "tensorrt": (Candidate("tensorrt", "cuda"),),
+    "webgpu": (Candidate("onnxruntime", "webgpu"),),
     "coreml": (Candidate("onnxruntime", "coreml"),),
     "directml": (Candidate("onnxruntime", "directml"),),
     "gpu": (Candidate("openvino", "gpu"),),
 }
 
-# TensorRT takes minutes to build an engine for each picture size, so `auto` does not try it.
+# TensorRT and WebGPU have not run on a card yet, so they are left to who asks for them.
 _AUTO = ("cuda", "coreml", "directml", "gpu", "cpu")
 
 _DISTRIBUTIONS = ("openvino", "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")
@@ -202,7 +203,13 @@ def measure(
 def is_present(one: Candidate) -> bool:
     """Tell whether the engine knows the device here, whether or not it works."""
     # Each engine's library is only imported where it is tried.
-    if one.engine == "openvino":
+    if one.engine == "onnxruntime" and one.device in ("cuda", "webgpu"):
+        from rtstyle.engines.gpu.onnxrt_gpu import is_available
+
+        return is_available(one.device)
+    if one.engine == "tensorrt":
+        from rtstyle.engines.gpu.trt_library import available_devices
+    elif one.engine == "openvino":
         from rtstyle.engines.ov import available_devices
     else:
         from rtstyle.engines.onnxrt import available_devices

@@ -1,4 +1,8 @@
-"""ONNX Runtime: the CPU everywhere, and NVIDIA, Apple and DirectX devices through its providers."""
+"""ONNX Runtime: the CPU everywhere, and Apple and DirectX devices through its providers.
+
+Styles on NVIDIA cards and WebGPU are in `rtstyle.engines.gpu`; `open_session` opens what is no
+style, and has no fixed size, on an NVIDIA card, too.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +30,17 @@ from rtstyle.errors import DeviceError, EngineError
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
 
 # What gives the device, said when it is missing.
+GET_CUDA = (
+    "Install NVIDIA's driver, 580 or newer, then `pip uninstall onnxruntime` and "
+    "`pip install 'onnxruntime-gpu[cuda,cudnn]'`: in one environment both break each other."
+)
 _REMEDIES = {
-    "cuda": "Install an NVIDIA driver and `pip install onnxruntime-gpu` in place of onnxruntime.",
-    "tensorrt": "Install an NVIDIA driver, `pip install onnxruntime-gpu tensorrt`.",
+    "cuda": GET_CUDA,
     "coreml": "CoreML comes with onnxruntime on macOS only.",
     "directml": "`pip install onnxruntime-directml` on Windows, in place of onnxruntime.",
 }
@@ -48,7 +54,7 @@ class OnnxRuntimeEngine(Closing):
     def __init__(self, model: bytes, options: EngineOptions) -> None:
         """Load `model`. Raises `DeviceError` or `EngineError`."""
         self.device, self.streams = options.device, options.streams
-        if options.precision in ("bf16", "int8"):
+        if options.precision in ("fp16", "bf16", "int8"):
             raise DeviceError(
                 f"ONNX Runtime does not run these models in {options.precision}.",
                 "",
@@ -96,15 +102,18 @@ def open_session(model: bytes, options: EngineOptions) -> ort.InferenceSession:
     todo = _REMEDIES.get(options.device, f"Use one of {', '.join(PROVIDERS)}.")
     if provider not in ort.get_available_providers():
         raise DeviceError(
-            f"The device {options.device!r} cannot be had.",
+            f"The device {options.device!r} is not available.",
             f"This build of ONNX Runtime {ort.__version__} has no provider for it.",
             todo,
         )
     check_whole(model)
     if options.device == "cuda" and hasattr(ort, "preload_dlls"):
-        # Finds CUDA and cuDNN in the nvidia-* wheels.
-        ort.preload_dlls()
-    chain = [provider] if options.device == "cpu" else [provider, PROVIDERS["cpu"]]
+        ort.preload_dlls()  # finds CUDA and cuDNN in the nvidia-* wheels
+    # By default float32 is multiplied to ten bits on NVIDIA cards.
+    settings = {"use_tf32": "0"} if options.device == "cuda" else {}
+    chain: list[Any] = [(provider, settings)]
+    if options.device != "cpu":
+        chain.append(PROVIDERS["cpu"])
     try:
         # Without its own fall-back, which goes on with the CPU when a device fails in a run.
         session = ort.InferenceSession(
@@ -118,7 +127,7 @@ def open_session(model: bytes, options: EngineOptions) -> ort.InferenceSession:
     # ONNX Runtime falls back to the CPU in silence when a provider does not load.
     if provider not in session.get_providers():
         why = f"ONNX Runtime could not load its {provider}."
-        raise DeviceError(f"The device {options.device!r} cannot be had.", why, todo)
+        raise DeviceError(f"The device {options.device!r} is not available.", why, todo)
     return session
 
 

@@ -206,6 +206,10 @@ def _precision(core: ov.Core, target: str, wanted: str) -> str:
             "A CPU needs AVX512-BF16 or AMX for it.",
             "Use the precision fp32 or auto.",
         )
+    if wanted == "fp16":
+        raise DeviceError(
+            "OpenVINO does not run these models in fp16.", "", "Use the precision fp32 or auto."
+        )
     if wanted == "auto":
         return "bf16" if able and target == "CPU" else "fp32"
     return wanted

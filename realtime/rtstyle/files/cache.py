@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rtstyle.files.temporary import replacing
 
 LARGEST = 1 << 20
-"""Bytes of the largest file that is read; vectors have some 20,000."""
+"""Bytes of the largest file that is read, by default; vectors have some 20,000."""
 WAIT = 120.0
 """Seconds to wait for another process that makes the same; then it is made here as well."""
 LOOK_EVERY = 0.2
@@ -31,8 +31,8 @@ _MAGIC = b"rtstyle vector 1\n"
 _DIGEST = hashlib.sha256().digest_size
 
 
-def read_kept(path: Path) -> bytes | None:
-    """Return the content of a regular file of at most `LARGEST` bytes, or None."""
+def read_kept(path: Path, largest: int = LARGEST) -> bytes | None:
+    """Return the content of a regular file of at most `largest` bytes, or None."""
     try:
         file = os.open(path, _READ)
     except (OSError, ValueError):
@@ -40,9 +40,9 @@ def read_kept(path: Path) -> bytes | None:
     try:
         with os.fdopen(file, "rb") as stream:
             state = os.fstat(file)
-            if not stat.S_ISREG(state.st_mode) or state.st_size > LARGEST:
+            if not stat.S_ISREG(state.st_mode) or state.st_size > largest:
                 return None
-            return stream.read(LARGEST)
+            return stream.read(largest)
     except OSError:
         return None
 

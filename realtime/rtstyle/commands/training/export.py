@@ -1,4 +1,4 @@
-"""`rtstyle export`: turn a checkpoint into ONNX files, with a parity report."""
+"""`rtstyle export`: turn a checkpoint into ONNX files, or a style into an engine of TensorRT."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def export(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            help="What `rtstyle train` or `train-adain` wrote, or the folder of train-wct."
+            help="What `rtstyle train` or `train-adain` wrote, or the folder of train-wct; "
+            "with --tensorrt a style, or its .onnx file."
         ),
     ],
     out: Annotated[
@@ -53,8 +54,23 @@ def export(
     manifest: Annotated[
         bool, typer.Option("--manifest", help="Enter the files into manifest.json of the folder.")
     ] = False,
+    tensorrt: Annotated[
+        bool, typer.Option("--tensorrt", help="Build an engine for this machine's NVIDIA card.")
+    ] = False,
+    size: Annotated[str, typer.Option(help="With --tensorrt: network of the style.")] = "balanced",
+    resolution: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="With --tensorrt: size of the pictures, once or more."),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="With --tensorrt: auto, fp16 or fp32.")] = "auto",
 ) -> None:
-    """Write one ONNX file per style: uint8 RGB pictures of any size in and out."""
+    """Write one ONNX file per style: uint8 RGB pictures of any size in and out.
+
+    With --tensorrt it builds what the first picture of `--device tensorrt` would wait for.
+    """
+    if tensorrt:
+        build_ahead(str(checkpoint), size, resolution or ["1920x1080"], precision)
+        return
     if (checkpoint / "checkpoint.pt").is_file():
         checkpoint /= "checkpoint.pt"
     if checkpoint.is_dir():
@@ -90,6 +106,23 @@ def export(
         on_file=show,
     )
     typer.echo("Use it: rtstyle video in.mp4 out.mp4 --style FILE.onnx")
+
+
+def build_ahead(style: str, size: str, resolutions: list[str], precision: str) -> None:
+    """Build the engines of a style, one for each picture size, unless they are kept already."""
+    from rtstyle.commands.bench import parse_resolution
+    from rtstyle.engines import open_engine
+    from rtstyle.engines.gpu.trt import TensorRtEngine
+    from rtstyle.styles.manifest import find_model
+
+    sizes = [parse_resolution(text) for text in resolutions]
+    with open_engine(find_model(style, size), "tensorrt", precision=precision) as engine:
+        if not isinstance(engine, TensorRtEngine):
+            raise TypeError(f"the device tensorrt gave {type(engine)}")
+        for width, height in sizes:
+            done = "kept already" if engine.prepare(height, width) else "built"
+            typer.echo(f"{style}, {width}x{height}, {engine.precision}: {done}")
+    typer.echo("Use it: rtstyle video in.mp4 out.mp4 --style NAME --device tensorrt")
 
 
 def tell(path: Path, parity: Parity, rounding: Rounding | None = None) -> None:
