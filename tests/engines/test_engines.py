@@ -336,6 +336,7 @@ def test_nodes_that_a_provider_does_not_take_do_not_go_to_the_cpu() -> None:
         ((), "not installed", "rtstyle[webgpu]"),
         (("failing",), "libvulkan", "libvulkan1"),
         (("empty",), "finds no GPU", "--device cpu"),
+        (("old",), "takes no plugins", "onnxruntime>=1.24.4"),
     ],
 )
 def test_a_missing_webgpu_is_told_with_its_remedy(
@@ -350,6 +351,9 @@ def test_a_missing_webgpu_is_told_with_its_remedy(
     monkeypatch.setattr(
         onnxrt_gpu.ort, "register_execution_provider_library", register, raising=False
     )
+    monkeypatch.setattr(onnxrt_gpu.ort, "get_ep_devices", list, raising=False)
+    if "old" in names:
+        monkeypatch.delattr(onnxrt_gpu.ort, "get_ep_devices")
     with pytest.raises(DeviceError, match="'webgpu' is not available") as caught:
         onnxrt_gpu.find_webgpu()
     assert why in caught.value.why

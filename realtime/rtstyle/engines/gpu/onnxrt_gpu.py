@@ -100,7 +100,7 @@ def find_webgpu() -> Provider:
             "The library onnxruntime-ep-webgpu is not installed.",
             "pip install 'rtstyle[webgpu]', with Python 3.11 or newer.",
         ) from error
-    if not hasattr(ort, "register_execution_provider_library"):
+    if not hasattr(ort, "get_ep_devices"):
         why = f"ONNX Runtime {ort.__version__} takes no plugins."
         raise unavailable("webgpu", why, "pip install 'onnxruntime>=1.24.4'")
     name = str(plugin.get_ep_name())
