@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.engines.canvas import Canvas, empty, half
+from rtstyle.engines.canvas import UNKNOWN, Canvas, empty, half
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.painting.canvas import UNDERPAINTING, FlowEstimator, Motion, Sight, lay, look, sight
@@ -96,25 +96,29 @@ def faded(canvas: Canvas, coherence: float) -> Canvas:
     trust = canvas.trust
     if trust.shape != (rows, columns):
         trust = np.asarray(cv2.resize(trust, (columns, rows), interpolation=cv2.INTER_NEAREST))
-    picture = np.where(full_size(trust, canvas.picture) > 0, canvas.picture, np.uint8(128))
+    unknown = np.full_like(canvas.picture, UNKNOWN)
+    known = full_size(trust, canvas.picture)
+    picture = np.asarray(cv2.copyTo(canvas.picture, known, unknown), np.uint8)
     if coherence < 1:
         trust = np.rint(trust * np.float32(coherence)).astype(np.uint8)
-    return Canvas(np.ascontiguousarray(picture), trust)
+    return Canvas(picture, trust)
 
 
 def over(canvas: Canvas, coarse: Image) -> Canvas:
     """Lay an enlarged coarse painting where nothing better is known."""
     height, width = canvas.picture.shape[:2]
     under = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    known = full_size(canvas.trust, canvas.picture) > 0
     trust = np.where(canvas.trust > 0, canvas.trust, np.uint8(UNDERPAINTING))
-    return Canvas(np.where(known, canvas.picture, under), trust)
+    known = full_size(canvas.trust, canvas.picture)
+    return Canvas(np.asarray(cv2.copyTo(canvas.picture, known, under), np.uint8), trust)
 
 
 def full_size(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
-    """Return the trust of every pixel of a picture (H, W, 3): (H, W, 1)."""
+    """Return the trust of every pixel of a picture (H, W, 3): (H, W)."""
     height, width = picture.shape[:2]
-    return trust.repeat(2, axis=0).repeat(2, axis=1)[:height, :width, None]
+    rows, columns = trust.shape
+    whole = cv2.resize(trust, (2 * columns, 2 * rows), interpolation=cv2.INTER_NEAREST)
+    return np.ascontiguousarray(whole[:height, :width], np.uint8)
 
 
 class CoherentPainter:
