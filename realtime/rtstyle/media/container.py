@@ -29,6 +29,8 @@ OPEN_TIMEOUT, READ_TIMEOUT = 15.0, 30.0
 """Seconds that a server may take to answer, and to send the next bytes."""
 MOST_BYTES = 64 << 30
 """Bytes of an address that are read at most: a server may send without end."""
+LONGEST_TICK = 86_400
+"""Seconds of the coarsest clock: a picture a day. Damaged files have told of years."""
 RECONNECT = {"reconnect": "1", "reconnect_delay_max": "5"}
 PIPE_BUFFER = 1 << 18
 
@@ -230,13 +232,23 @@ def open_address(address: str) -> Any:
 
 
 def pick_video_stream(container: Any, name: object) -> Any:
-    """Return the best moving picture of a container; a cover picture does not count."""
+    """Return the best moving picture of a container; a cover picture does not count.
+
+    Raises `SourceError`, and closes the container, if there is none or its clock cannot be right.
+    """
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     best = container.streams.best("video")
     if best in streams:
         streams.insert(0, best)
     for stream in streams:
         if stream.codec_context is not None:
+            if stream.time_base and stream.time_base > LONGEST_TICK:
+                container.close()
+                raise SourceError(
+                    f"{name} has no clock that can be right.",
+                    f"It says that a picture lasts {float(stream.time_base):.3g} s at least.",
+                    "It is damaged: fetch it again.",
+                )
             return stream
     has = "only sound" if container.streams.audio else "no picture and no sound"
     container.close()
