@@ -309,7 +309,8 @@ def test_a_peer_gets_its_picture_painted_and_may_change_it(server: Running) -> N
             await until(
                 lambda: (peer.status().get("settings") or {}).get("style") == "identity", "a report"
             )
-            await until(lambda: (peer.status().get("latency_ms") or 0) > 0, "a measured delay")
+            # None until one was measured; a quick machine needs less than half a millisecond.
+            await until(lambda: peer.status().get("latency_ms") is not None, "a measured delay")
             assert not peer.errors()
         await until(lambda: not server.lobby.sessions, "a freed session")
 
