@@ -20,7 +20,9 @@ import pytest
 from rtstyle.errors import SinkError, StyleError, UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.live.bank import StyleBank
-from rtstyle.live.keys import KEYS
+from rtstyle.live.controls.board import Board
+from rtstyle.live.controls.change import read_words
+from rtstyle.live.keys import BINDINGS, KEYS
 from rtstyle.live.look import Look
 from rtstyle.live.painter import Studio
 from rtstyle.live.rate import RateController, Rung
@@ -226,11 +228,24 @@ def session(bank: StyleBank, tmp_path: Path) -> LiveSession:
 
 class TestKeys:
     def test_every_listed_key_is_answered(self, session: LiveSession) -> None:
-        of_the_window = {"f", "h", "?", "/", "q", "escape"}
-        for entry in KEYS:
-            for key in entry.keys:
-                assert session.key(key) or key in of_the_window, key
+        for key in BINDINGS:
+            if BINDINGS[key] != "quit":
+                assert session.key(key), key
         assert not session.key("x")
+        for key in ("q", "escape"):
+            with pytest.raises(SinkClosedError):
+                session.key(key)
+
+    def test_every_key_asks_for_a_control_that_there_is(self) -> None:
+        assert len(BINDINGS) == sum(len(entry.keys) for entry in KEYS)
+        for words in BINDINGS.values():
+            Board().ask(dict([read_words(words)]))
+
+    def test_keys_reach_twelve_styles(self, session: LiveSession) -> None:
+        session.names = [f"style {number}" for number in range(1, 13)]
+        for key, name in zip([*"1234567890", "f11", "f12"], session.names, strict=True):
+            session.key(key)
+            assert session.studio.look.style == name
 
     def test_styles_go_round(self, session: LiveSession) -> None:
         seen = []

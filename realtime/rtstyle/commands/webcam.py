@@ -144,12 +144,14 @@ def webcam(
             bank, look, segmenter=stack.enter_context(PersonSegmenter()), controller=controller,
             mask=divided, match_color=match_color,
         )  # fmt: skip
-        from rtstyle.live.session import LiveSession, shown_names
+        from rtstyle.live.controls.desk import DeskSink
+        from rtstyle.live.naming import shown_names
+        from rtstyle.live.session import LiveSession
         from rtstyle.pipeline import LATEST, Pipeline
 
         session = LiveSession(studio, bank, names_with(*names), recorder, folder=folder)
         virtual = (source.width, source.height, rate) if virtual_camera else None
-        sinks = [recorder, *open_shown(window, virtual, session, stack)]
+        sinks = [DeskSink(session.desk), recorder, *open_shown(window, virtual, session, stack)]
         engine = warm_up(bank, look, source)
         what = f"{shown_names(look)} on {engine}, {float(rate):g} FPS"
         typer.echo(f"{source.describe()}  |  {what}", err=True)

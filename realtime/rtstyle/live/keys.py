@@ -7,30 +7,47 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key (or several, written as the window reports them) and what it does."""
+    """A key (or several, written as the window reports them) and what it does.
+
+    `asks` says it in words of the controls, for all of `keys` or for each of them.
+    """
 
     keys: tuple[str, ...]
     shown: str
     does: str
+    asks: tuple[str, ...]
+
+    @property
+    def bindings(self) -> dict[str, str]:
+        """What each of the keys asks for."""
+        return dict(zip(self.keys, self.asks * (len(self.keys) // len(self.asks)), strict=True))
+
+
+def _numbered(form: str, count: int) -> tuple[str, ...]:
+    return tuple(form.format(number) for number in range(1, count + 1))
 
 
 KEYS = (
-    Key(("n",), "n", "next style"),
-    Key(("p",), "p", "previous style"),
-    Key(tuple("123456789"), "1-9", "style by number"),
-    Key(("+", "="), "+", "stronger"),
-    Key(("-", "_"), "-", "weaker"),
-    Key(("[", "]"), "[ ]", "less, more of the style before"),
-    Key(("c",), "c", "keep the camera's colours"),
-    Key(("k",), "k", "pictures in the camera's colours"),
-    Key(("b",), "b", "paint all, background, person"),
-    Key(("m",), "m", "mirror"),
-    Key(("o",), "o", "split with the original"),
-    Key(("space",), "space", "freeze"),
-    Key(("s",), "s", "snapshot"),
-    Key(("r",), "r", "record, stop"),
-    Key(("f",), "f", "full screen"),
-    Key(("h",), "h", "show or hide figures"),
-    Key(("?", "/"), "?", "this list"),
-    Key(("q", "escape"), "q", "quit"),
+    Key(("n",), "n", "next style", ("next",)),
+    Key(("p",), "p", "previous style", ("previous",)),
+    Key((*"1234567890",), "1-9 0", "style 1 to 10", _numbered("style {}", 10)),
+    Key(_numbered("f{}", 12), "F1-F12", "style 1 to 12", _numbered("style {}", 12)),
+    Key(("+", "="), "+", "stronger", ("strength +0.1",)),
+    Key(("-", "_"), "-", "weaker", ("strength -0.1",)),
+    Key(("[", "]"), "[ ]", "less, more of the style before", ("mix -0.1", "mix +0.1")),
+    Key(("c",), "c", "keep the camera's colours", ("keep_color",)),
+    Key(("k",), "k", "pictures in the camera's colours", ("match_color",)),
+    Key(("b",), "b", "paint all, background, person", ("only +1",)),
+    Key(("a",), "a", "paint by the mask, or all", ("mask",)),
+    Key(("m",), "m", "mirror", ("mirror",)),
+    Key(("o",), "o", "split with the original", ("split",)),
+    Key(("space",), "space", "freeze", ("freeze",)),
+    Key(("s",), "s", "snapshot", ("snapshot",)),
+    Key(("r",), "r", "record, stop", ("record",)),
+    Key(("f",), "f", "full screen", ("full_screen",)),
+    Key(("h",), "h", "show or hide figures", ("figures",)),
+    Key(("?", "/"), "?", "this list", ("help",)),
+    Key(("q", "escape"), "q", "quit", ("quit",)),
 )
+BINDINGS = {key: words for entry in KEYS for key, words in entry.bindings.items()}
+"""What each key asks for, in words of the controls."""

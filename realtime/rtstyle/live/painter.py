@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rtstyle.errors import RtstyleError
+from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.frame import Image
 from rtstyle.live.bank import StyleBank
 from rtstyle.live.look import Look
@@ -50,6 +50,7 @@ class Studio:
         self._begun = False
         self._regions = mask if self._wanted.regions else None
         self._part = None if self._wanted.regions else mask
+        self._unmasked = False
         self.matched = False
         self._match: bool | None = match_color or None
         self.problem: RtstyleError | None = None
@@ -74,6 +75,26 @@ class Studio:
         with self._lock:
             self._wanted = replace(self._wanted, **settings)
             return self._wanted
+
+    @property
+    def matching(self) -> bool:
+        """Whether pictures as styles have the camera's colours, or will with the next frame."""
+        return self.matched if self._match is None else self._match
+
+    @property
+    def masked(self) -> bool:
+        """Whether a mask lies over the picture."""
+        if self._regions is not None:
+            return bool(self._wanted.regions)
+        return self._part is not None and not self._unmasked
+
+    def use_mask(self, on: bool) -> None:
+        """Paint by the mask, or everything. Raises `UsageError` where that cannot be."""
+        if self._part is None and on != self.masked:
+            if self._regions is not None and not on:
+                raise UsageError("The mask divides styles: choose one style for all of it.")
+            raise UsageError("There is no mask to paint by.", "", "Start with --mask.")
+        self._unmasked = not on
 
     def match(self, on: bool) -> None:
         """Give pictures as styles the colours of the next frame, or their own again.
@@ -118,7 +139,7 @@ class Studio:
         if look.only != "all" and self._segmenter is not None:
             person = self._segmenter(source)
             where = person if look.only == "person" else 255 - person
-        if self._part is not None:
+        if self._part is not None and not self._unmasked:
             part = self._part.weights(source.shape[0], source.shape[1])[1]
             where = np.rint(part * np.float32(255) if where is None else part * where)
             where = where.astype(np.uint8)

@@ -6,19 +6,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from rtstyle.errors import RtstyleError
+from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.live.bank import Shape, StyleBank
-from rtstyle.live.keys import KEYS
-from rtstyle.live.look import ONLY, Look
+from rtstyle.live.controls.desk import Desk, Knob
+from rtstyle.live.controls.table import Value
+from rtstyle.live.keys import BINDINGS, KEYS
+from rtstyle.live.naming import shown_names, style_among
 from rtstyle.live.painter import Studio
 from rtstyle.media.picture import Picture, write_picture
 from rtstyle.report import Progress
+from rtstyle.sinks.base import SinkClosedError
 from rtstyle.sinks.recorder import RecorderSink
-from rtstyle.styles.spec import as_mixture, is_file, mixture, parse_style, split_blend
+from rtstyle.sinks.window import WindowSink
+from rtstyle.styles.spec import as_mixture, mixture, parse_style
 
-STRENGTH_STEP = 0.1
-BLEND_STEP = 0.1
 NOTE_SECONDS = 4.0
 """How long a message stays in the picture."""
 RATE_SECONDS = 2.0
@@ -26,9 +29,10 @@ RATE_SECONDS = 2.0
 
 
 class LiveSession:
-    """Answers keys (see `rtstyle.live.keys`) and says what to show; all calls come from one thread.
+    """Does what is asked of the controls, and says what to show; all calls come from one thread.
 
-    `names` are the styles to go through. Snapshots and recordings go to `folder`.
+    Whatever asks, a key or a program, asks at `desk.board`; see `rtstyle.live.controls`. `names`
+    are the styles to go through. Snapshots and recordings go to `folder`.
     """
 
     def __init__(
@@ -49,39 +53,76 @@ class LiveSession:
         self._times: deque[float] = deque()
         self._latency, self._drops, self._failures = 0.0, 0, 0
         self._prepared: tuple[str, Shape] | None = None
-        self._actions: dict[str, Callable[[], object]] = {
-            "n": lambda: self.turn(1),
-            "p": lambda: self.turn(-1),
-            "+": lambda: self.strengthen(STRENGTH_STEP),
-            "=": lambda: self.strengthen(STRENGTH_STEP),
-            "-": lambda: self.strengthen(-STRENGTH_STEP),
-            "_": lambda: self.strengthen(-STRENGTH_STEP),
-            "c": lambda: self.toggle("keep_color", "colours of the camera", "colours of the style"),
-            "]": lambda: self.mix(BLEND_STEP),
-            "[": lambda: self.mix(-BLEND_STEP),
-            "k": self.match,
-            "m": lambda: self.toggle("mirror", "mirrored", "not mirrored"),
-            "o": lambda: self.toggle("split", "split with the original", "no split"),
-            "b": self.next_region,
-            "space": self.freeze,
-            "s": self.snapshot,
-            "r": self.record,
+        self.bindings: dict[str, str] = dict(BINDINGS)
+        self.desk = Desk(self.say)
+        self.desk.board.check_texts(self._check_text)
+        self.desk.add(self._knobs(), self._actions())
+
+    def _knobs(self) -> dict[str, Knob]:
+        studio, look = self.studio, self._of_look
+        return {
+            "style": Knob(lambda: self.style, self.choose_named),
+            "mix": Knob(lambda: self._mixed, self.mix),
+            "strength": look("strength", "strength {:.0%}".format),
+            "keep_color": look(
+                "keep_color", lambda on: f"colours of the {'camera' if on else 'style'}"
+            ),
+            "match_color": Knob(lambda: studio.matching, self.match),
+            "only": look("only", "painting {}".format),
+            "mask": Knob(lambda: studio.masked, self.use_mask),
+            "mirror": look("mirror", lambda on: "mirrored" if on else "not mirrored"),
+            "split": look("split", lambda on: "split with the original" if on else "no split"),
+            "freeze": Knob(lambda: studio.frozen, self.freeze),
+            "record": Knob(lambda: self._recorder.recording is not None, self.record),
         }
 
+    def _actions(self) -> dict[str, Callable[[], object]]:
+        return {
+            "next": lambda: self.turn(1),
+            "previous": lambda: self.turn(-1),
+            "snapshot": self.snapshot,
+            "quit": self.quit,
+        }
+
+    def _of_look(self, name: str, said: Callable[[Any], str]) -> Knob:
+        """Return the knob of a setting of the look."""
+
+        def change(value: Value) -> None:
+            self.studio.change(**{name: value})
+            self.say(said(value))
+
+        return Knob(lambda: getattr(self.studio.look, name), change)
+
+    def _check_text(self, control: str, value: Value) -> None:
+        """Raise `UsageError` for a style that nobody listed; called in any thread."""
+        if control == "style":
+            style_among(self.names, str(value))
+
+    def meet(self, window: WindowSink) -> None:
+        """Take in the controls of a window."""
+        self.desk.add(
+            {
+                "full_screen": Knob(lambda: window.full_screen, window.fill_screen),
+                "figures": Knob(
+                    lambda: window.show_hud, lambda on: setattr(window, "show_hud", on)
+                ),
+                "help": Knob(lambda: window.show_help, lambda on: setattr(window, "show_help", on)),
+            }
+        )
+
     def key(self, key: str) -> bool:
-        """Do what `key` stands for; False if it is none of the session's."""
-        if len(key) == 1 and key in "123456789":
-            if int(key) <= len(self.names):
-                self.choose(self.names[int(key) - 1])
-            return True
-        action = self._actions.get(key)
-        if action is None:
-            return False
-        try:
-            action()
-        except RtstyleError as error:
-            self.say(error.what)
-        return True
+        """Do what `key` stands for; return False if that is nothing.
+
+        Raises `SinkClosedError` where it ends the program.
+        """
+        words = self.bindings.get(key)
+        if words is not None:
+            self.desk.do(words)
+        return words is not None
+
+    def quit(self) -> None:
+        """End the program."""
+        raise SinkClosedError
 
     def drop(self, path: str) -> None:
         """Paint like a picture that was dropped on the window, and keep it among the styles."""
@@ -96,18 +137,26 @@ class LiveSession:
         self.choose(path)
         self.say(Path(path).name)
 
-    def mix(self, step: float) -> None:
-        """Mix `step` more of the style before this one in; both then paint as pictures.
+    @property
+    def style(self) -> str:
+        """The style, or the blend, that was last asked for."""
+        return self.studio.look.style if self._mixed else self._base
+
+    def choose_named(self, text: str) -> None:
+        """Change to one of `names`, or to a blend of some. Raises `UsageError` for others."""
+        self.choose(style_among(self.names, text))
+
+    def mix(self, share: float) -> None:
+        """Mix `share` of the style before this one in, 0 to 1; both then paint as pictures.
 
         Raises `UsageError` for an .onnx style, `StyleError` for a picture that is gone.
         """
         if self._before is None:
-            self.say("choose a second style to mix with")
-            return
-        self._mixed = min(1.0, max(0.0, round(self._mixed + step, 2)))
-        ends = ((self._base, 1 - self._mixed), (self._before, self._mixed))
-        parts = [(n, w * share) for name, w in ends for n, share in as_mixture(name).parts]
-        self.studio.change(style=str(mixture(parts)) if self._mixed else self._base, regions=())
+            raise UsageError("choose a second style to mix with")
+        ends = ((self._base, 1 - share), (self._before, share))
+        parts = [(n, w * part) for name, w in ends for n, part in as_mixture(name).parts]
+        self.studio.change(style=str(mixture(parts)) if share else self._base, regions=())
+        self._mixed = share
         names = [f"{Path(name).stem} {weight:.0%}" for name, weight in ends]
         self.say(" + ".join(names))
 
@@ -127,34 +176,20 @@ class LiveSession:
         at = self.names.index(self._base) if self._base in self.names else -step
         self.choose(self.names[(at + step) % len(self.names)])
 
-    def strengthen(self, step: float) -> None:
-        """Change the strength by `step`, within 0 to 1."""
-        strength = min(1.0, max(0.0, round(self.studio.look.strength + step, 2)))
-        self.studio.change(strength=strength)
-        self.say(f"strength {strength:.0%}")
-
-    def toggle(self, name: str, on: str, off: str) -> None:
-        """Switch a setting of the look."""
-        value = not getattr(self.studio.look, name)
-        self.studio.change(**{name: value})
-        self.say(on if value else off)
-
-    def match(self) -> None:
+    def match(self, on: bool) -> None:
         """Give pictures the colours of the camera as it is now, or their own again."""
-        on = not self.studio.matched
         self.studio.match(on)
         self.say("pictures in the camera's colours" if on else "pictures in their own colours")
 
-    def next_region(self) -> None:
-        """Paint everything, the background or the person, in turn."""
-        only = ONLY[(ONLY.index(self.studio.look.only) + 1) % len(ONLY)]
-        self.studio.change(only=only)
-        self.say(f"painting {only}")
+    def use_mask(self, on: bool) -> None:
+        """Paint by the mask, or everything. Raises `UsageError` where there is none."""
+        self.studio.use_mask(on)
+        self.say("painting by the mask" if on else "no mask")
 
-    def freeze(self) -> None:
+    def freeze(self, on: bool) -> None:
         """Hold the picture, or let it go."""
-        self.studio.frozen = not self.studio.frozen
-        self.say("frozen" if self.studio.frozen else "live")
+        self.studio.frozen = on
+        self.say("frozen" if on else "live")
 
     def snapshot(self) -> Path | None:
         """Save the last picture as PNG; None if there is none yet."""
@@ -166,16 +201,16 @@ class LiveSession:
         self.say(f"saved {path.name}")
         return path
 
-    def record(self) -> None:
-        """Start a recording, or end the one that runs."""
-        if self._recorder.recording is None:
+    def record(self, on: bool) -> None:
+        """Start a recording, or end the one that runs. Raises `SinkError`."""
+        running = self._recorder.recording
+        if on and running is None:
             path = self._new_file(".mp4")
             self._recorder.start(path)
             self.say(f"recording {path.name}")
-        else:
-            path = self._recorder.recording
+        elif running is not None and not on:
             saved = self._recorder.stop()
-            self.say(f"saved {path.name}" if saved else "nothing recorded")
+            self.say(f"saved {running.name}" if saved else "nothing recorded")
 
     def progress(self, progress: Progress) -> None:
         """Take in where the pipeline stands, after each frame."""
@@ -192,6 +227,18 @@ class LiveSession:
             self._failures = len(self._recorder.failures)
             self.say(self._recorder.failures[-1].what)
         self.prepare()
+        self.desk.publish(self.figures())
+
+    def figures(self) -> dict[str, Any]:
+        """Return what can be read only, for programs: rate, delay, drops, style shown, message."""
+        return {
+            "fps": round(self.fps, 1),
+            "latency_ms": round(1000 * self._latency, 1),
+            "dropped": self._drops,
+            "shown": shown_names(self.studio.shown),
+            "size": self.studio.shown.size,
+            "note": self.note(),
+        }
 
     def prepare(self) -> None:
         """Have every style ready for the present working size, the neighbours first."""
@@ -253,23 +300,3 @@ class LiveSession:
             number += 1
             path = self._folder / f"{stamp}-{number}{suffix}"
         return path
-
-
-def shown_name(style: str) -> str:
-    """Return a style as the window shows it: names without folders and endings."""
-    if is_file(style):
-        return Path(style).stem
-    return " + ".join(map(_shown_part, split_blend(style)))
-
-
-def _shown_part(part: str) -> str:
-    """Return one part of a blend, `monet.jpg:0.5`, as `monet 50%`."""
-    name, colon, weight = part.rpartition(":")
-    if is_file(part) or not colon:
-        return Path(part).stem
-    return f"{Path(name).stem} {float(weight):.0%}"
-
-
-def shown_names(look: Look) -> str:
-    """Return the style of a look, or those of its regions, as the window shows them."""
-    return " | ".join(map(shown_name, look.regions or (look.style,)))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 from rtstyle.errors import UsageError
+from rtstyle.live.controls.table import BY_NAME, is_number
 
 MAX_MESSAGE = 4096
 """Characters of the longest message that a page may send over its data channel."""
@@ -16,6 +17,8 @@ HEAVIEST = 1_000_000.0
 """Largest weight; only what weights are to each other counts."""
 
 SWITCHES = ("keep_color", "mirror", "split")
+PLAIN = ("strength", *SWITCHES)
+"""Controls that a page changes as the table has them; styles are by the names of the gallery."""
 
 Blend: TypeAlias = tuple[tuple[str, float], ...]
 """Names of styles, in order, with shares that sum to 1."""
@@ -63,14 +66,10 @@ def check_settings(
     for name, value in settings.items():
         if name == "style":
             checked[name] = check_style(value, styles, mixable)
-        elif name == "strength":
-            checked[name] = check_strength(value)
-        elif name in SWITCHES:
-            if not isinstance(value, bool):
-                raise UsageError(f"{name} is true or false.")
-            checked[name] = value
+        elif name in PLAIN:
+            checked[name] = BY_NAME[name].check(value)
         else:
-            known = ", ".join(("style", "strength", *SWITCHES))
+            known = ", ".join(("style", *PLAIN))
             raise UsageError("There is no such setting.", "", f"There are {known}.")
     return checked
 
@@ -133,19 +132,6 @@ def check_weight(value: object) -> float:
     if not is_number(value) or not 0.0 <= value <= HEAVIEST:  # type: ignore[operator]
         raise UsageError(f"A weight is a number from 0 to {HEAVIEST:.0f}.")
     return float(value)  # type: ignore[arg-type]
-
-
-def check_strength(value: object) -> float:
-    """Return a number from 0 to 1."""
-    # The comparison is false for NaN as well.
-    if not is_number(value) or not 0.0 <= value <= 1.0:  # type: ignore[operator]
-        raise UsageError("strength is a number from 0 to 1.")
-    return float(value)  # type: ignore[arg-type]
-
-
-def is_number(value: object) -> bool:
-    """Tell whether this is a number of JSON, which true and false are not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def names_in(style: Style) -> tuple[str, ...]:

@@ -24,8 +24,12 @@ INK, ACCENT, SHADE = (240, 240, 240), (255, 196, 87), (12, 12, 16, 170)
 class Overlay(Protocol):
     """What a window shows over the picture, and whom it tells of keys."""
 
+    def meet(self, window: WindowSink) -> None:
+        """Take in that this window shows it."""
+        ...
+
     def key(self, key: str) -> bool:
-        """Answer a key: one character, or `space`."""
+        """Answer a key: one character, `space`, `escape`, `f1` and the like."""
         ...
 
     def drop(self, path: str) -> None:
@@ -46,11 +50,11 @@ class Overlay(Protocol):
 
 
 class WindowSink(Sink):
-    """Shows frames in a window that can be resized; `q`, Esc or closing it ends the run.
+    """Shows frames in a window that can be resized; closing it ends the run.
 
-    `f` is full screen; with an `overlay`, `h` shows its figures, `?` the keys, and all other keys
-    and dropped files go to it. `open`, `write` and `idle` must be called from the main thread.
-    Without a display `open` raises `SinkError`.
+    With an `overlay`, keys and dropped files go to it; `show_hud` shows its figures, `show_help`
+    its keys. Without one `f` is full screen, and `q` and Esc end the run. `open`, `write` and
+    `idle` must be called from the main thread. Without a display `open` raises `SinkError`.
     """
 
     def __init__(self, title: str = "rtstyle", overlay: Overlay | None = None) -> None:
@@ -63,6 +67,8 @@ class WindowSink(Sink):
         self._last: Frame | None = None
         self._font: Any = None
         self._texts: dict[tuple[str, tuple[int, int, int]], Any] = {}
+        if overlay is not None:
+            overlay.meet(self)
 
     def open(self) -> None:
         """Connect to the display; the window itself comes with the first frame."""
@@ -124,18 +130,12 @@ class WindowSink(Sink):
         return named.get(event.key) or event.unicode or self._pygame.key.name(event.key)
 
     def _key(self, key: str) -> None:
-        if key in ("q", "escape"):
-            raise SinkClosedError
-        if key == "f":
-            self._toggle_full_screen()
-        elif self.overlay is None:
-            return
-        elif key == "h":
-            self.show_hud = not self.show_hud
-        elif key in ("?", "/"):
-            self.show_help = not self.show_help
-        else:
+        if self.overlay is not None:
             self.overlay.key(key)
+        elif key in ("q", "escape"):
+            raise SinkClosedError
+        elif key == "f":
+            self.fill_screen(not self.full_screen)
 
     def _draw(self, frame: Frame) -> None:
         height, width = frame.image.shape[:2]
@@ -192,7 +192,15 @@ class WindowSink(Sink):
             self._texts[key] = self._font.render(text, True, color)
         return self._texts[key]
 
-    def _toggle_full_screen(self) -> None:
+    @property
+    def full_screen(self) -> bool:
+        """Whether the window fills the screen."""
+        return self._windowed is not None
+
+    def fill_screen(self, on: bool) -> None:
+        """Fill the screen, or go back to the window; nothing happens before the first frame."""
+        if self._screen is None or on == self.full_screen:
+            return
         pygame = self._pygame
         if self._windowed is None:
             self._windowed = self._screen.get_size()

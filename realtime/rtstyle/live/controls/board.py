@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 from rtstyle.errors import UsageError
@@ -22,12 +22,11 @@ class Board:
     Any thread may `ask`, read the `state` and `subscribe`. The owner of the picture calls `drain`
     before each frame and `publish` after it. However much is asked for between two frames, one
     change a control is what waits: the last value counts, steps add up. `names` are the controls
-    that this picture has; without any, all of the table.
+    that this picture has; at first all of the table.
     """
 
-    def __init__(self, names: tuple[str, ...] = ()) -> None:
-        self.controls = tuple(BY_NAME[name] for name in names or BY_NAME)
-        self._own = frozenset(control.name for control in self.controls)
+    def __init__(self, names: Collection[str] = tuple(BY_NAME)) -> None:
+        self.offer(names)
         self._waiting: dict[str, Change] = {}
         self._state: dict[str, Any] = {}
         self._figures: dict[str, Any] = {}
@@ -35,6 +34,11 @@ class Board:
         self._lock = threading.Lock()
         self._check: Check | None = None
         self.revision = 0
+
+    def offer(self, names: Collection[str]) -> None:
+        """Have these controls and no others."""
+        self._own = frozenset(names)
+        self.controls = tuple(c for name, c in BY_NAME.items() if name in self._own)
 
     def check_texts(self, check: Check) -> None:
         """Have every text looked at by `check` before it is taken."""
