@@ -69,7 +69,7 @@ class Pipeline:
         self._paint_one = paint_one(stylize)
         self._workers, self._progress = workers, progress
         self._limit, self._live = limit, policy is LATEST
-        self._interval = 1 / max_rate if max_rate else 0.0
+        self.limit_rate(max_rate)
         self._due = float("-inf")
         self._excess = 0
         # Live: a single waiting frame, because each further one is only delay.
@@ -82,6 +82,10 @@ class Pipeline:
         self._busy_lock, self._first = threading.Lock(), threading.Lock()
         self._warm = False
         self._interrupted = self._stuck = False
+
+    def limit_rate(self, max_rate: float | None) -> None:
+        """Let no more than so many frames a second in from now on; may be called at any time."""
+        self._interval = 1 / max_rate if max_rate else 0.0
 
     def stop(self) -> None:
         """End the run soon and keep what was done; may be called from any thread."""

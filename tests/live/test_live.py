@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -272,6 +273,37 @@ class TestKeys:
         session.studio(photo())
         assert "mirror, split, camera colours" in session.hud()
 
+    def test_a_cycle_goes_on_by_itself_and_waits_after_a_choice(self, session: LiveSession) -> None:
+        seen = []
+        session.key(">")
+        for number in range(1, 23):
+            session._clock.now = float(number)  # type: ignore[attr-defined]
+            if number == 7:
+                session.key("1")
+            session.progress(Progress(number, number, None, 1.0, 25.0, 3, 0))
+            seen.append(session.studio.look.style)
+        changes = [n + 2 for n, (a, b) in enumerate(pairwise(seen)) if a != b]
+        assert changes == [5, 7, 12, 17, 22]
+        session.key("<")
+        assert session.desk.board.state["cycle"] == 5.0
+        session.progress(Progress(23, 23, None, 1.0, 25.0, 3, 0))
+        assert session.desk.board.state["cycle"] == 0.0
+
+    def test_a_rate_is_held_by_the_controller_and_the_pipeline(self, bank: StyleBank) -> None:
+        controller = RateController(30.0)
+        session = LiveSession(
+            Studio(bank, Look("identity"), controller=controller), bank, [], RecorderSink()
+        )
+        limits: list[float] = []
+        session.limit_rate = limits.append
+        session.desk.do("target_fps 20")
+        assert (controller.target, limits) == (20.0, [20.0])
+
+    def test_how_styles_give_way(self, session: LiveSession) -> None:
+        for key in "t}}{":
+            session.key(key)
+        assert (session.studio.transition, session.studio.fade) == ("cut", 0.2)
+
     def test_a_message_goes_away(self, session: LiveSession) -> None:
         session.key("m")
         assert session.note() == "mirrored"
@@ -451,6 +483,7 @@ class TestRecorder:
 RECORD_FOR_EVER = """
 import sys
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 import numpy as np
 from rtstyle.frame import Frame

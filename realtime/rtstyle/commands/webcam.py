@@ -76,6 +76,16 @@ def webcam(
     precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
     resolution: Annotated[str, typer.Option(help="Asked of the camera.")] = "640x480",
     fps: Annotated[float, typer.Option(help="Asked of the camera.")] = DEFAULT_RATE,
+    transition: Annotated[
+        str, typer.Option(help="How styles give way to each other: fade, cut or wipe.")
+    ] = "fade",
+    fade: Annotated[float, typer.Option(help="Seconds that it takes.", min=0, max=10)] = 0.6,
+    cycle: Annotated[
+        float,
+        typer.Option(
+            help="Go on to the next style every so many seconds; 0: never.", min=0, max=3600
+        ),
+    ] = 0.0,
     mirror: Annotated[bool, typer.Option("--mirror", help="Swap left and right.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Repeat a video file without end.")] = False,
     window: Annotated[bool, typer.Option("--window/--no-window", help="Show a window.")] = True,
@@ -93,8 +103,11 @@ def webcam(
     ] = None,
 ) -> None:
     """Paint a camera live. In the window `?` lists the keys; `q` or Ctrl-C ends it."""
+    from rtstyle.live.controls.table import find_control
+
     width, rows = read_resolution(resolution)
     check_rate("--fps", fps)
+    find_control("transition").check(transition)
     from rtstyle.files.pending import check_folder
     from rtstyle.live.bank import StyleBank
     from rtstyle.live.look import Look
@@ -142,14 +155,17 @@ def webcam(
         controller = RateController(float(rate), ladder, start) if height is None else None
         studio = Studio(
             bank, look, segmenter=stack.enter_context(PersonSegmenter()), controller=controller,
-            mask=divided, match_color=match_color,
+            mask=divided, match_color=match_color, fade=fade,
         )  # fmt: skip
+        studio.transition = transition
         from rtstyle.live.controls.desk import DeskSink
         from rtstyle.live.naming import shown_names
         from rtstyle.live.session import LiveSession
         from rtstyle.pipeline import LATEST, Pipeline
 
-        session = LiveSession(studio, bank, names_with(*names), recorder, folder=folder)
+        session = LiveSession(
+            studio, bank, names_with(*names), recorder, folder=folder, rate=float(rate), cycle=cycle
+        )
         virtual = (source.width, source.height, rate) if virtual_camera else None
         sinks = [DeskSink(session.desk), recorder, *open_shown(window, virtual, session, stack)]
         engine = warm_up(bank, look, source)
@@ -159,6 +175,7 @@ def webcam(
             source, studio, sinks, policy=LATEST, limit=frames,
             max_rate=float(rate) if target_fps else None, progress=session.progress,
         )  # fmt: skip
+        session.limit_rate = pipeline.limit_rate
         mine.pop_all()
         report = pipeline.run()
     typer.echo(summary(report))

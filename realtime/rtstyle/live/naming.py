@@ -30,6 +30,13 @@ def shown_names(look: Look) -> str:
     return " | ".join(map(shown_name, look.regions or (look.style,)))
 
 
+def split_names(style: str) -> list[str]:
+    """Return the names in a style or blend, without their weights."""
+    if is_file(style):
+        return [style]
+    return [part.rpartition(":")[0] or part for part in split_blend(style)]
+
+
 def style_among(names: Sequence[str], text: str) -> str:
     """Return the style of `names` that is meant: by name, stem of a file, number or as a blend.
 

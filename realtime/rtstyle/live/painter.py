@@ -14,7 +14,9 @@ from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.frame import Image
 from rtstyle.live.bank import StyleBank
 from rtstyle.live.look import Look
+from rtstyle.live.naming import split_names
 from rtstyle.live.rate import RateController
+from rtstyle.live.transition import Layer, Transition
 from rtstyle.media.color import resize
 from rtstyle.painting.masks import StillMask
 
@@ -32,6 +34,9 @@ class Studio:
     `mask` lies over the picture as it is shown: it divides a look with `regions`, or, where the
     first look has none, tells what is painted. With `match_color` pictures as styles take on the
     colours of the first frame.
+
+    Styles give way to each other by `transition` (`fade`, `wipe` or `cut`) in `fade` seconds; 0 is
+    a cut.
     """
 
     def __init__(
@@ -43,11 +48,16 @@ class Studio:
         controller: RateController | None = None,
         mask: StillMask | None = None,
         match_color: bool = False,
+        fade: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bank, self._segmenter, self._controller = bank, segmenter, controller
         self._lock = threading.Lock()
         self._wanted = self._shown = look or Look()
         self._begun = False
+        self.transition, self.fade, self._clock = "fade", fade, clock
+        self._crossing: Transition | None = None
+        self._latest, self._now = Layer(model_of(self._wanted)), clock()
         self._regions = mask if self._wanted.regions else None
         self._part = None if self._wanted.regions else mask
         self._unmasked = False
@@ -96,6 +106,11 @@ class Studio:
             raise UsageError("There is no mask to paint by.", "", "Start with --mask.")
         self._unmasked = not on
 
+    def hold_rate(self, rate: float) -> None:
+        """Have the controller hold `rate` frames a second, where there is one."""
+        if self._controller is not None:
+            self._controller.target = rate
+
     def match(self, on: bool) -> None:
         """Give pictures as styles the colours of the next frame, or their own again.
 
@@ -112,26 +127,70 @@ class Studio:
         if match is not None:
             self._bank.match(image if match else None)
             self.matched = match
+        before, self._now = self._now, self._clock()
         began = time.perf_counter()
         look = self._settle(image.shape[0], image.shape[1])
+        crossing = self._cross(look, before)
         self.last = self._paint(image, look)
-        if look.strength > 0.0:
+        # What two models take says nothing of either.
+        if look.strength > 0.0 and not crossing:
             self._adapt(time.perf_counter() - began, look, image.shape[0])
         return self.last
+
+    def _cross(self, look: Look, before: float) -> bool:
+        """Begin a transition where the style is a new one, or end one; return True within one.
+
+        It begins at the moment of the frame `before`, so that this one shows some of it already.
+        """
+        old, new = self._latest, Layer(model_of(look))
+        if self._crossing is not None and self._crossing.done(self._now):
+            self._crossing = None
+        if _style_of(new) == _style_of(old):
+            old.model = new.model
+            return self._crossing is not None
+        self._latest = new
+        if self.fade <= 0.0 or self.transition == "cut" or _continuous(old, new):
+            self._crossing = None
+        elif old.painted is not None:
+            old.share = 1.0
+            layers = [old] if self._crossing is None else self._crossing.interrupted(before)
+            kind = self.transition
+            self._crossing = Transition(layers, new, kind, self.fade, before)
+        return self._crossing is not None
 
     def _paint(self, image: Image, look: Look) -> Image:
         source = np.ascontiguousarray(image[:, ::-1]) if look.mirror else image
         if look.strength == 0.0:
             return source.copy()
-        rows, columns = look.working_size(image.shape[0], image.shape[1])
+        mask = self._mask(source, look)
+        if self._crossing is None:
+            return self._finish(source, self._network(source, look, self._latest), look, mask)
+        budget = self._controller.budget if self._controller is not None else 0.0
+        due = self._crossing.due(self._now, budget)
+        pictures = []
+        for layer in self._crossing.layers:
+            own = replace(look, **layer.model)
+            stale = layer.painted if layer not in due else None
+            painted = self._network(source, own, layer) if stale is None else stale
+            pictures.append(self._finish(source, painted, own, mask))
+        return self._crossing.compose(pictures, self._now)
+
+    def _network(self, source: Image, look: Look, layer: Layer) -> Image:
+        """Return what the network makes of a picture, and keep it in `layer`."""
+        began = time.perf_counter()
+        rows, columns = look.working_size(source.shape[0], source.shape[1])
         divided = look.regions and self._regions
         weights = divided.weights(rows, columns) if divided else None
         small = resize(source, rows, columns)
-        painted = self._bank.paint(small, *look.model, look.strength, weights)
-        mask = self._mask(source, look)
+        layer.painted = self._bank.paint(small, *look.model, look.strength, weights)
+        layer.seconds = time.perf_counter() - began
+        return layer.painted
+
+    def _finish(self, source: Image, painted: Image, look: Look, mask: Image | None) -> Image:
         if self._bank.mixes(*look.model):
             look = replace(look, strength=1.0)
-        return look.finish(source, painted, mask)
+        # A copy where it is kept: what is finished is written into.
+        return look.finish(source, painted.copy() if self.fade > 0.0 else painted, mask)
 
     def _mask(self, source: Image, look: Look) -> Image | None:
         """Return where to paint, None for everywhere."""
@@ -178,3 +237,16 @@ class Studio:
 def model_of(look: Look) -> dict[str, Any]:
     """Return the settings of a look that choose its model and the pictures it works on."""
     return {name: getattr(look, name) for name in ("style", "regions", "size", "height")}
+
+
+def _style_of(layer: Layer) -> object:
+    """Return what of a layer is seen to change: not the size at which it is painted."""
+    return layer.model["style"], layer.model["regions"]
+
+
+def _continuous(old: Layer, new: Layer) -> bool:
+    """Return True for blends of the same pictures: a slider that is dragged is no new style."""
+    if old.model["regions"] or new.model["regions"]:
+        return False
+    parts = [set(split_names(layer.model["style"])) for layer in (old, new)]
+    return parts[0] == parts[1] and len(parts[0]) > 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from rtstyle.live.bank import Shape, StyleBank
 from rtstyle.live.controls.desk import Desk, Knob
 from rtstyle.live.controls.table import Value
 from rtstyle.live.keys import BINDINGS, KEYS
-from rtstyle.live.naming import shown_names, style_among
+from rtstyle.live.meter import Meter
+from rtstyle.live.naming import style_among
 from rtstyle.live.painter import Studio
 from rtstyle.media.picture import Picture, write_picture
 from rtstyle.report import Progress
@@ -24,15 +24,15 @@ from rtstyle.styles.spec import as_mixture, mixture, parse_style
 
 NOTE_SECONDS = 4.0
 """How long a message stays in the picture."""
-RATE_SECONDS = 2.0
-"""Span of the frame rate that is shown."""
 
 
 class LiveSession:
     """Does what is asked of the controls, and says what to show; all calls come from one thread.
 
     Whatever asks, a key or a program, asks at `desk.board`; see `rtstyle.live.controls`. `names`
-    are the styles to go through. Snapshots and recordings go to `folder`.
+    are the styles to go through, by themselves every `cycle` seconds (0: never). Snapshots and
+    recordings go to `folder`. `rate` is the frames a second that are held; `limit_rate` is called
+    with a new one.
     """
 
     def __init__(
@@ -43,6 +43,8 @@ class LiveSession:
         recorder: RecorderSink,
         *,
         folder: Path = Path(),
+        rate: float = 30.0,
+        cycle: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.studio, self._bank, self.names, self._recorder = studio, bank, list(names), recorder
@@ -50,9 +52,10 @@ class LiveSession:
         self._note, self._note_until = "", 0.0
         self._base, self._mixed = studio.look.style, 0.0
         self._before: str | None = None
-        self._times: deque[float] = deque()
-        self._latency, self._drops, self._failures = 0.0, 0, 0
+        self.meter, self._failures = Meter(), 0
         self._prepared: tuple[str, Shape] | None = None
+        self._rate, self._cycle, self._since = rate, cycle, clock()
+        self.limit_rate: Callable[[float], None] = lambda _: None
         self.bindings: dict[str, str] = dict(BINDINGS)
         self.desk = Desk(self.say)
         self.desk.board.check_texts(self._check_text)
@@ -74,6 +77,10 @@ class LiveSession:
             "split": look("split", lambda on: "split with the original" if on else "no split"),
             "freeze": Knob(lambda: studio.frozen, self.freeze),
             "record": Knob(lambda: self._recorder.recording is not None, self.record),
+            "target_fps": Knob(lambda: self._rate, self.hold_rate),
+            "transition": Knob(lambda: studio.transition, self.use_transition),
+            "fade": Knob(lambda: studio.fade, self.use_fade),
+            "cycle": Knob(lambda: self._cycle, self.use_cycle),
         }
 
     def _actions(self) -> dict[str, Callable[[], object]]:
@@ -168,7 +175,7 @@ class LiveSession:
         """Change to `style` as soon as its model is ready."""
         if style != self._base:
             self._before = self._base
-        self._base, self._mixed = style, 0.0
+        self._base, self._mixed, self._since = style, 0.0, self._clock()
         self.studio.change(style=style, regions=())
 
     def turn(self, step: int) -> None:
@@ -190,6 +197,33 @@ class LiveSession:
         """Hold the picture, or let it go."""
         self.studio.frozen = on
         self.say("frozen" if on else "live")
+
+    def hold_rate(self, rate: float) -> None:
+        """Hold another rate than the one of the start, in frames a second."""
+        self.studio.hold_rate(rate)
+        self.limit_rate(rate)
+        self._rate = rate
+        self.say(f"holding {rate:g} FPS")
+
+    def use_transition(self, kind: str) -> None:
+        """Have styles give way to each other by `kind` from now on."""
+        self.studio.transition = kind
+        self.say(kind)
+
+    def use_fade(self, seconds: float) -> None:
+        """Have a transition take so long from now on."""
+        self.studio.fade = seconds
+        self.say(f"transitions of {seconds:g} s")
+
+    def use_cycle(self, seconds: float) -> None:
+        """Go on to the next style after so long, from now on; 0: never."""
+        self._cycle, self._since = seconds, self._clock()
+        self.say(f"next style every {seconds:g} s" if seconds else "no cycle")
+
+    def _go_on(self, now: float) -> None:
+        """Go on to the next style where its time has come."""
+        if self._cycle and now - self._since >= self._cycle:
+            self.turn(1)
 
     def snapshot(self) -> Path | None:
         """Save the last picture as PNG; None if there is none yet."""
@@ -215,30 +249,16 @@ class LiveSession:
     def progress(self, progress: Progress) -> None:
         """Take in where the pipeline stands, after each frame."""
         now = self._clock()
-        self._times.append(now)
-        while self._times[0] < now - RATE_SECONDS:
-            self._times.popleft()
-        self._latency += (progress.latency - self._latency) / min(20, progress.frames_out)
-        self._drops = progress.drops
+        self.meter.note(progress, now)
         if self.studio.problem is not None:
             self.say(self.studio.problem.what)
             self.studio.problem = None
         if len(self._recorder.failures) > self._failures:
             self._failures = len(self._recorder.failures)
             self.say(self._recorder.failures[-1].what)
+        self._go_on(now)
         self.prepare()
-        self.desk.publish(self.figures())
-
-    def figures(self) -> dict[str, Any]:
-        """Return what can be read only, for programs: rate, delay, drops, style shown, message."""
-        return {
-            "fps": round(self.fps, 1),
-            "latency_ms": round(1000 * self._latency, 1),
-            "dropped": self._drops,
-            "shown": shown_names(self.studio.shown),
-            "size": self.studio.shown.size,
-            "note": self.note(),
-        }
+        self.desk.publish({**self.meter.figures(self.studio), "note": self.note()})
 
     def prepare(self) -> None:
         """Have every style ready for the present working size, the neighbours first."""
@@ -256,33 +276,9 @@ class LiveSession:
         )
         self._bank.prepare([(self.names[i], look.size) for i in order], shape, urgent=False)
 
-    @property
-    def fps(self) -> float:
-        """Frames a second over the last moments."""
-        span = self._times[-1] - self._times[0] if len(self._times) > 1 else 0.0
-        return (len(self._times) - 1) / span if span else 0.0
-
     def hud(self) -> list[str]:
         """Return the lines that the window shows over the picture."""
-        shown, wanted = self.studio.shown, self.studio.look
-        style = shown_names(shown)
-        if wanted.model[0] != shown.model[0]:
-            style += f" > {shown_names(wanted)}"
-        rows = f", {shown.height} rows" if shown.height else ""
-        flags = [f"{shown.strength:.0%}"] if shown.strength < 1 else []
-        flags += [name for name in ("mirror", "split") if getattr(shown, name)]
-        flags += ["camera colours"] if shown.keep_color else []
-        flags += [f"{shown.only} only"] if shown.only != "all" else []
-        flags += ["frozen"] if self.studio.frozen else []
-        lines = [
-            f"{style}  ({shown.size}{rows})",
-            f"{self.fps:.0f} FPS   {1000 * self._latency:.0f} ms   {self._drops} dropped",
-        ]
-        if flags:
-            lines.append(", ".join(flags))
-        if self._recorder.recording is not None:
-            lines.append(f"REC {self._recorder.recording.name}")
-        return lines
+        return self.meter.lines(self.studio, self._recorder.recording)
 
     def help(self) -> list[tuple[str, str]]:
         """Return each key of the window and what it does."""
