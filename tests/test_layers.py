@@ -16,7 +16,7 @@ ROOT = next(p for p in Path(__file__).resolve().parents if (p / "pyproject.toml"
 LAYERS = {
     "rtstyle": (
         "__main__ : cli : commands",
-        "serve : bench : doctor",
+        "serve : remote : bench : doctor",
         "jobs | live",
         "pipeline | painting | testing",
         "report | frame_painter | sources | sinks | styles",
@@ -45,6 +45,7 @@ THREADS = {
     "rtstyle.serve.camera": "the server's own camera",
     "rtstyle.serve.painter": "the one engine that all clients share",
     "rtstyle.serve.server": "the server beside its owner, and a browser that is opened",
+    "rtstyle.remote.server": "the controls beside a running picture",
     "rtstyle.commands.training.outcome": "a line now and then where there is no terminal",
     "rtstyle.bench.child": "streams of an engine, timed together",
     "rtstyle_export.train.pool": "photos read by every core",

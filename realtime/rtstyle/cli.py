@@ -28,6 +28,7 @@ COMMAND_MODULES = (
     "offline.reconstruct",
     "offline.keyframes",
     "webcam",
+    "live.control",
     "cameras",
     "serve",
     "styles",

@@ -62,6 +62,37 @@ def is_clear_error(response: Any, status: int) -> bool:
     return "Traceback" not in error and 'File "' not in error
 
 
+# The controls
+
+
+def test_controls_are_those_of_a_plain_obs_page(server: Running) -> None:
+    before = get(server, "/api/state").json()["state"]
+    assert before["style"] == "invert"
+    url = f"{server.address}/api/state"
+    changes = {"style": "identity", "mirror": True, "fade": 0}
+    assert httpx.patch(url, json=changes, timeout=PATIENCE).status_code == 204
+    assert get(server, "/api/state").json()["state"] == before | changes
+    stage = server.hub.stage
+    key = tuple(sorted({}))
+    with stream(server, "") as response:
+        next(response.iter_bytes())
+        (channel,) = (c for k, c in server.hub._channels.items() if k == key)
+        assert channel.picture.settings()["style"] == "identity"
+        assert channel.picture.settings()["mirror"] is True
+        httpx.post(f"{server.address}/api/do/next", timeout=PATIENCE)
+        assert channel.picture.settings()["style"] == "invert"
+    assert stage.settings["style"] == "invert"
+    httpx.patch(url, json=before, timeout=PATIENCE)
+
+
+def test_controls_take_no_style_that_is_not_listed(server: Running) -> None:
+    for style in ("/etc/passwd", "wave.onnx", "invert:0.5,/etc/passwd:0.5", "99"):
+        reply = httpx.put(f"{server.address}/api/controls/style", json=style, timeout=PATIENCE)
+        assert is_clear_error(reply, 400)
+    reply = httpx.post(f"{server.address}/api/do/quit", timeout=PATIENCE)
+    assert is_clear_error(reply, 400)
+
+
 # The page
 
 

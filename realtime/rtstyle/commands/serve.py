@@ -112,7 +112,11 @@ def serve(
 
 def require_extra() -> None:
     """Raise `MissingExtraError` unless the libraries of the extra `serve` are there."""
-    missing = [n for n in ("aiortc", "starlette", "uvicorn") if not importlib.util.find_spec(n)]
+    missing = [
+        n
+        for n in ("aiortc", "starlette", "uvicorn", "websockets")
+        if not importlib.util.find_spec(n)
+    ]
     if missing:
         raise MissingExtraError(
             "`rtstyle serve` needs the extra `serve`.",

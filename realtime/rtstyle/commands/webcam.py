@@ -97,6 +97,19 @@ def webcam(
     virtual_camera: Annotated[
         bool, typer.Option("--virtual-camera", help="Show it to Zoom, Meet, Teams, OBS.")
     ] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="Take control by HTTP; see `rtstyle control`.")
+    ] = False,
+    control_host: Annotated[
+        str, typer.Option(help="Address for it; other than loopback needs a token.")
+    ] = "127.0.0.1",
+    control_port: Annotated[int, typer.Option(help="0: any free one.", min=0, max=65535)] = 8766,
+    control_token: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask for this token (default: a new one off loopback).", show_default=False
+        ),
+    ] = None,
     folder: Annotated[Path, typer.Option(help="For snapshots and recordings by key.")] = Path(),
     frames: Annotated[
         int | None, typer.Option(help="Stop after so many frames.", min=1, show_default=False)
@@ -166,6 +179,10 @@ def webcam(
         session = LiveSession(
             studio, bank, names_with(*names), recorder, folder=folder, rate=float(rate), cycle=cycle
         )
+        if control:
+            from rtstyle.commands.live.faces import open_control
+
+            open_control(session, control_host, control_port, control_token, stack)
         virtual = (source.width, source.height, rate) if virtual_camera else None
         sinks = [DeskSink(session.desk), recorder, *open_shown(window, virtual, session, stack)]
         engine = warm_up(bank, look, source)

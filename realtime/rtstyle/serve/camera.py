@@ -22,6 +22,7 @@ from rtstyle.frame import Frame, Image
 from rtstyle.serve.clients.lobby import FullError, Lobby
 from rtstyle.serve.live_picture import LivePicture, describe
 from rtstyle.serve.painter import Seat
+from rtstyle.serve.stage import Stage
 from rtstyle.sources import open_camera
 from rtstyle.sources.base import Source
 
@@ -84,7 +85,9 @@ class CameraHub:
         camera: str,
         lobby: Lobby,
         opener: Callable[[str], Source] = lambda camera: open_camera(camera, loop=True),
+        stage: Stage | None = None,
     ) -> None:
+        self.stage = stage or Stage(lobby.catalogue)
         self.camera, self._lobby, self._opener = camera, lobby, opener
         self._channels: dict[tuple[Any, ...], Channel] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -107,7 +110,7 @@ class CameraHub:
 
     @asynccontextmanager
     async def watch(self, settings: dict[str, Any]) -> AsyncIterator[Viewer]:
-        """Watch the camera painted with checked `settings`.
+        """Watch the camera painted with checked `settings`; without any, as the stage has it.
 
         Raises `FullError`, or `SourceError` if the camera gives no picture.
         """
@@ -133,7 +136,10 @@ class CameraHub:
     def _open_channel(self, key: tuple[Any, ...], settings: dict[str, Any]) -> None:
         lobby = self._lobby
         picture = LivePicture(lobby.bank, lobby.painter, lobby.catalogue)
-        picture.change(settings)
+        if settings:
+            picture.change(settings)
+        else:
+            self.stage.follow(picture)
         viewers: set[Viewer] = set()
 
         def work(frame: Frame) -> bool:

@@ -60,6 +60,10 @@ class LivePicture:
             self.problem = ""
         self._studio.change(**settings)
 
+    def cross(self, transition: str, fade: float) -> None:
+        """Have styles give way to each other like this; see `Studio`."""
+        self._studio.transition, self._studio.fade = transition, fade
+
     def _model_of(self, style: Style) -> str:
         """Return the bank's name of a style, and remember that of the page."""
         model, studio = self._catalogue.model_of(style), self._studio

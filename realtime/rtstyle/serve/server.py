@@ -23,13 +23,15 @@ import uvicorn
 from rtstyle.errors import UsageError
 from rtstyle.live.bank import StyleBank
 from rtstyle.pipeline import one_opencv_thread
+from rtstyle.remote.api import LONGEST_MESSAGE
 from rtstyle.serve.camera import CameraHub
 from rtstyle.serve.clients.lobby import MAX_CLIENTS, MIN_FPS, SILENCE, Lobby
 from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.painter import TARGET_FPS, USUAL, Painter
 from rtstyle.serve.web.app import Site, build_app
-from rtstyle.serve.web.certificate import own_address, self_signed
-from rtstyle.serve.web.guard import is_loopback, is_unspecified
+from rtstyle.serve.web.certificate import self_signed
+from rtstyle.serve.web.guard import is_loopback
+from rtstyle.serve.web.listener import MIN_TOKEN, address_of, bind
 from rtstyle.serve.web.patience import CONNECTIONS, HANDSHAKE_WITHIN, KEEP_ALIVE, PatientProtocol
 from rtstyle.signals import handled
 from rtstyle.styles.manifest import DEFAULT_STYLE
@@ -38,8 +40,6 @@ from rtstyle.styles.paintings import check_scale
 PORT = 8765
 WARM_UP = 8
 """Paintings at the start, which also measure the machine."""
-MIN_TOKEN = 16
-"""Characters of the shortest token, below which it could be guessed."""
 GRACE = 2
 """Seconds that open requests have to end."""
 
@@ -166,7 +166,9 @@ def serving(options: Options) -> Iterator[Running]:
 def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]:
     """Bind, open the models and measure the machine; `stack` frees all of it."""
     # First of all, as it takes no time and fails most often.
-    listener = stack.enter_context(contextlib.closing(bind(options.host, options.port)))
+    listener = stack.enter_context(
+        contextlib.closing(bind(options.host, options.port, "--host", "--port"))
+    )
     pictures = tempfile.TemporaryDirectory(prefix="rtstyle-", ignore_cleanup_errors=True)
     catalogue = Catalogue(options.style, options.size, Path(stack.enter_context(pictures)))
     stack.enter_context(one_opencv_thread())
@@ -199,7 +201,8 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
             access_log=False,
             loop="asyncio",
             http=PatientProtocol,
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=LONGEST_MESSAGE,
             server_header=False,
             proxy_headers=False,
             limit_concurrency=CONNECTIONS,
@@ -211,40 +214,9 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
         )
     )
     server.site = site
-    address = address_of(listener, options)
+    address = address_of(listener, options.host, secure=options.secure)
     url = address + (f"/?token={options.token}" if options.token else "/")
     return Running(url, address, server, lobby, hub), listener
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises `UsageError` with the reason."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:
-        raise UsageError(f"There is no host {host}.", "", "Check --host.") from error
-    family, kind, protocol, _, address = found[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(128)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(
-            f"Port {port} of {host} cannot be had.", f"{why}.", "Choose another --port, or 0."
-        ) from error
-    return listener
-
-
-def address_of(listener: socket.socket, options: Options) -> str:
-    """Return the address of the server as a browser takes it."""
-    host = own_address() if is_unspecified(options.host) else options.host
-    host = f"[{host}]" if ":" in host else host
-    return f"{'https' if options.secure else 'http'}://{host}:{listener.getsockname()[1]}"
 
 
 def certificates(options: Options, stack: ExitStack) -> tuple[Path | None, Path | None]:

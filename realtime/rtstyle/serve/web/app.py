@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from rtstyle import __version__
 from rtstyle.errors import RtstyleError, SourceError, StyleError, UsageError
+from rtstyle.remote.api import ControlApi
 from rtstyle.serve.camera import CameraHub
 from rtstyle.serve.clients.lobby import FullError, Lobby
 from rtstyle.serve.clients.peer import check_offer, tell
@@ -26,6 +27,7 @@ from rtstyle.serve.settings import as_json, check_settings, parse_object, read_q
 from rtstyle.serve.web.guard import PICTURES, Guard, RefusedError
 from rtstyle.serve.web.metrics import CONTENT_TYPE, Metrics
 from rtstyle.serve.web.mjpeg import MjpegResponse
+from rtstyle.serve.web.replies import failure, handler_for, left, refused, unforeseen
 from rtstyle.serve.web.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class Site:
     def __init__(self, lobby: Lobby, hub: CameraHub) -> None:
         self.lobby, self.hub, self.metrics = lobby, hub, Metrics(lobby, hub)
         self.uploads = Uploads(lobby)
+        self.controls = ControlApi(hub.stage.desk.board, hub.stage.turn)
 
     async def config(self, _: Request) -> Response:
         """Tell the page what there is to choose from."""
@@ -119,6 +122,7 @@ class Site:
 
     async def close(self) -> None:
         """End all streams and sessions."""
+        await self.controls.close()
         await self.hub.close()
         await self.lobby.close()
 
@@ -142,44 +146,6 @@ class Streamed:
                 await MjpegResponse(viewer)(scope, receive, send)
         except (FullError, SourceError) as error:
             await failure(503, str(error))(scope, receive, send)
-
-
-def failure(status: int, message: str) -> Response:
-    """Return one error as JSON."""
-    headers = {"retry-after": "5"} if status == 503 else {}
-    return JSONResponse({"error": message}, status, headers)
-
-
-def handler_for(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """Return what turns an exception into a response of `status`."""
-
-    async def handle(_: Request, error: Exception) -> Response:
-        return failure(status, str(error))
-
-    return handle
-
-
-async def refused(_: Request, error: Exception) -> Response:
-    """Answer what the guard or a route turned down."""
-    if isinstance(error, RefusedError):
-        response = failure(error.status, error.message)
-        # The rest of its body, if any, is not waited for.
-        response.headers["connection"] = "close"
-        return response
-    if isinstance(error, HTTPException):
-        return failure(error.status_code, error.detail)
-    raise error
-
-
-async def left(request: Request, _: Exception) -> Response:
-    """Note that a client left before its request was there; nobody reads the response."""
-    log.warning("a client left in the middle of a request to %s", request.url.path)
-    return failure(400, "The request is not whole.")
-
-
-async def unforeseen(_: Request, error: Exception) -> Response:
-    """Answer what should not happen, without its details."""
-    return failure(500, f"The server failed ({type(error).__name__}).")
 
 
 def page(name: str) -> Callable[[Request], Awaitable[Response]]:
@@ -209,6 +175,7 @@ def build_app(
         Route("/thumbs/{name}.webp", site.thumbnail),
         Route("/health", site.health),
         Route("/metrics", site.prometheus),
+        *site.controls.routes(),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     handlers: dict[Any, Any] = {

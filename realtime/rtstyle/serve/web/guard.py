@@ -87,8 +87,8 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":
-            # Nothing here speaks WebSocket.
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
             return
         send = with_headers(send)
         headers: dict[str, str] = {}
@@ -107,6 +107,19 @@ class Guard:
             person = "text/html" in headers.get("accept", "")
             await reply(send, refusal.status, refusal.message, plain=person)
 
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a WebSocket through by the same rules; a refused one is answered by 403."""
+        try:
+            headers = single_headers(scope["headers"])
+            self._check_host(headers)
+            check_origin(headers, scope["path"])
+            await self._check_token(scope, headers, send)
+        except RefusedError:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await self._app(scope, receive, send)
+
     def _check_host(self, headers: dict[str, str]) -> None:
         name = host_name(headers.get("host", ""))
         if name in self._names or (self._any_address and is_address(name)):
@@ -119,7 +132,9 @@ class Guard:
             return False
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         in_link = [value for name, value in query if name == "token"]
-        if in_link and scope["method"] == "GET":
+        if in_link and scope["type"] == "websocket" and same(in_link[0], self._token):
+            return False  # Not every program can send headers along with these.
+        if in_link and scope.get("method") == "GET":
             if not same(in_link[0], self._token):
                 raise RefusedError(401, "The token in this link is wrong.")
             # The token leaves the address bar, the history and what is sent on.
@@ -133,7 +148,7 @@ class Guard:
             return False
         if same(read_cookie(headers.get("cookie", "")), pass_for(self._token)):
             return False
-        raise RefusedError(401, "Open the link that `rtstyle serve` printed: it carries the token.")
+        raise RefusedError(401, "Open the link that rtstyle printed: it carries the token.")
 
     async def _welcome(self, where: str, send: Send) -> None:
         cookie = f"{COOKIE}={pass_for(self._token or '')}; Path=/; HttpOnly; SameSite=Lax"

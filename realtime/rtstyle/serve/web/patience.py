@@ -53,6 +53,7 @@ class PatientProtocol(H11Protocol):
     since = 0.0
     address = ""
     _timer: asyncio.TimerHandle | None = None
+    _upgraded = False
 
     def connection_made(self, transport: Any) -> None:
         """Take a new connection, and let another one go if there are too many."""
@@ -73,6 +74,12 @@ class PatientProtocol(H11Protocol):
         """Wait for the next request."""
         super().on_response_complete()
         self._look("idle")
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Leave the connection to the protocol of WebSockets, which has its own patience."""
+        self._upgraded = True
+        self._wait_for(None)
+        super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -95,6 +102,8 @@ class PatientProtocol(H11Protocol):
 
     def _look(self, between: Wait) -> None:
         """See what the client owes now; `between` is what it does while no request has begun."""
+        if self._upgraded:
+            return
         state = self.conn.their_state
         answered = self.cycle is None or self.cycle.response_complete
         if state is h11.IDLE:

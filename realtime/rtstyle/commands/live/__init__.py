@@ -1,0 +1,1 @@
+"""Commands around a running picture, and what `rtstyle webcam` shows of itself to others."""

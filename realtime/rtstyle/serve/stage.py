@@ -1,0 +1,89 @@
+"""The look of a bare `/obs`, which programs control: every viewer without settings sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakSet
+
+from rtstyle.live.controls.desk import Desk, Knob
+from rtstyle.live.controls.table import Value
+from rtstyle.live.look import Look
+from rtstyle.serve.gallery.catalogue import Catalogue
+from rtstyle.serve.live_picture import LivePicture
+from rtstyle.serve.settings import PLAIN, as_query, read_query
+
+FADE = 0.6
+"""Seconds of a transition, at the start."""
+
+
+class Stage:
+    """Controls for the live pictures that follow it. Lives on the event loop."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        look = Look()
+        self.settings: dict[str, Any] = {"style": catalogue.first}
+        self.settings |= {name: getattr(look, name) for name in PLAIN}
+        self._crossing: dict[str, Any] = {"transition": "fade", "fade": FADE}
+        self._pictures: WeakSet[LivePicture] = WeakSet()
+        self.problem = ""
+        self.desk = Desk(self._say)
+        self.desk.board.check_texts(self._check)
+        knobs = {name: self._plain(name) for name in PLAIN}
+        knobs |= {name: self._of_crossing(name) for name in self._crossing}
+        style = Knob(lambda: as_query(self.settings["style"]), self._choose)
+        turns = {
+            "next": lambda: self._turn(1),
+            "previous": lambda: self._turn(-1),
+        }
+        self.desk.add({"style": style, **knobs}, turns)
+        self.turn()
+
+    def turn(self) -> None:
+        """Do what was asked for at the board."""
+        self.problem = ""
+        self.desk.turn()
+        self.desk.publish({"note": self.problem})
+
+    def follow(self, picture: LivePicture) -> None:
+        """Have a picture look like this from now on, for as long as there is one."""
+        picture.cross(**self._crossing)
+        picture.change(self.settings)
+        self._pictures.add(picture)
+
+    def _check(self, _: str, value: Value) -> None:
+        self._style(str(value))
+
+    def _say(self, text: str) -> None:
+        self.problem = text
+
+    def _plain(self, name: str) -> Knob:
+        return Knob(lambda: self.settings[name], lambda value: self._change({name: value}))
+
+    def _of_crossing(self, name: str) -> Knob:
+        def change(value: Value) -> None:
+            self._crossing[name] = value
+            for picture in self._pictures:
+                picture.cross(**self._crossing)
+
+        return Knob(lambda: self._crossing[name], change)
+
+    def _choose(self, text: str) -> None:
+        self._change(self._style(text))
+
+    def _style(self, text: str) -> dict[str, Any]:
+        """Return the setting that a text means. Raises `UsageError` for what is not listed."""
+        names = list(self._catalogue)
+        if text.isdecimal() and 1 <= int(text) <= len(names):
+            text = names[int(text) - 1]
+        return read_query({"style": text}, self._catalogue, self._catalogue.mixable)
+
+    def _turn(self, step: int) -> None:
+        names, now = list(self._catalogue), self.settings["style"]
+        at = names.index(now) if now in names else -step
+        self._change({"style": names[(at + step) % len(names)]})
+
+    def _change(self, settings: dict[str, Any]) -> None:
+        self.settings |= settings
+        for picture in self._pictures:
+            picture.change(settings)
