@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
+from numpy.typing import NDArray
+
 from rtstyle.frame import Frame, Image
 
 
@@ -12,8 +14,8 @@ from rtstyle.frame import Frame, Image
 class FramePainter(Protocol):
     """Paints frames where the moment counts, as in a sweep or under a mask video."""
 
-    def paint_frame(self, frame: Frame) -> Image:
-        """Return the painted picture of a frame."""
+    def paint_frame(self, frame: Frame) -> NDArray[Any]:
+        """Return the painted picture of a frame: (H, W, 3), uint8, or uint16 of 256 a level."""
         ...
 
 
@@ -28,14 +30,14 @@ class PreparingPainter(Protocol):
         """Return what `paint_prepared` takes besides the frame."""
         ...
 
-    def paint_prepared(self, frame: Frame, found: Any) -> Image:
+    def paint_prepared(self, frame: Frame, found: Any) -> NDArray[Any]:
         """Return the painted picture of a frame."""
         ...
 
 
 def paint_one(
     stylize: Callable[[Image], Image] | FramePainter | PreparingPainter,
-) -> Callable[[Frame], Image]:
+) -> Callable[[Frame], NDArray[Any]]:
     """Return a function of frames for any kind of painter."""
     if isinstance(stylize, PreparingPainter):
         return lambda frame: stylize.paint_prepared(frame, stylize.prepare(frame))

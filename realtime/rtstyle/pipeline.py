@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtstyle.errors import UsageError
 from rtstyle.frame import Frame, Image
@@ -237,7 +238,7 @@ class Pipeline:
             self._report.busy["stylize"] = self._report.busy.get("stylize", 0.0) + busy
         self._done.finish()
 
-    def _paint(self, frame: Frame) -> tuple[Image, float]:
+    def _paint(self, frame: Frame) -> tuple[NDArray[Any], float]:
         """Call `stylize`; return its result and the seconds it took.
 
         The first call has no company: two first calls of OpenVINO 2026.4 at once can dead-lock

@@ -21,6 +21,7 @@ from rtstyle.jobs.video import VideoReport
 from rtstyle.painting.stylizer import Stylizer
 from rtstyle.report import Progress
 from rtstyle.signals import ENDING
+from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.testing import FakeSource
 
 
@@ -251,7 +252,7 @@ class TestFailure:
             (SourceError, {"start": 9.0}),
             (SinkError, {"output": "no/out.mp4"}),
             (SinkError, {"output": "out.xyz"}),
-            (SinkError, {"encoder": "nonsense"}),
+            (SinkError, {"encoding": Encoding(encoder="nonsense")}),
             (StyleError, {"style": "mosiac"}),
             (UsageError, {"strength": 2.0}),
             (UsageError, {"start": 2.0, "end": 1.0}),

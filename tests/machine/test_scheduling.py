@@ -13,6 +13,7 @@ from rtstyle.doctor import checks
 from rtstyle.machine.scheduling import ordinary_scheduling
 from rtstyle.sinks import open_output
 from rtstyle.sinks.encoding import encoders
+from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.testing import FakeSource
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="priorities of Linux")
@@ -75,8 +76,8 @@ def test_the_av1_encoder_leaves_all_as_it_was(tmp_path: Path) -> None:
     assert policies() == {os.SCHED_OTHER}
     assert encoders.try_out("libsvtav1", 64, 64) == ""
     assert policies() == {os.SCHED_OTHER}
-    source = FakeSource(4, width=64, height=64)
-    with source, open_output(tmp_path / "a.mkv", source, encoder="libsvtav1") as sink:
+    source, asked = FakeSource(4, width=64, height=64), Encoding(codec="av1")
+    with source, open_output(tmp_path / "a.mkv", source, encoding=asked) as sink:
         for frame in source:
             sink.write(frame)
             assert policies() == {os.SCHED_OTHER}

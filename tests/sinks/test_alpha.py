@@ -15,6 +15,7 @@ from PIL import Image as Pil
 
 from rtstyle.errors import UsageError
 from rtstyle.jobs.video import stylize_video
+from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sources import open_camera, open_video
 
 WIDTH, HEIGHT, COUNT = 96, 64, 4
@@ -149,7 +150,9 @@ def test_it_is_laid_over_a_colour_elsewhere(
 
 def test_an_encoder_without_alpha_lays_it_over(tmp_path: Path) -> None:
     source, out = write_source(tmp_path, "png"), tmp_path / "out.webm"
-    report = stylize_video(source, out, "identity", device="cpu", encoder="libvpx")
+    report = stylize_video(
+        source, out, "identity", encoding=Encoding(encoder="libvpx"), device="cpu"
+    )
     assert any("laid over black" in note for note in report.notes)
     with open_video(out) as painted:
         assert not painted.has_alpha

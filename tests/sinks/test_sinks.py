@@ -27,8 +27,9 @@ from rtstyle.files.space import NoRoomError, Room
 from rtstyle.frame import Frame
 from rtstyle.sinks import open_output
 from rtstyle.sinks.base import Sink, SinkClosedError
-from rtstyle.sinks.encoding import encoders
+from rtstyle.sinks.encoding import codecs, encoders
 from rtstyle.sinks.encoding.palette import Palette
+from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.gif import GifSink
 from rtstyle.sinks.images import ImageSequenceSink, existing_pictures
 from rtstyle.sinks.null import NullSink
@@ -256,7 +257,7 @@ class TestVideoFile:
     def test_encoders_that_cannot_be_had(
         self, tmp_path: Path, name: str, encoder: str, reason: str
     ) -> None:
-        sink = VideoFileSink(tmp_path / name, encoder=encoder)
+        sink = VideoFileSink(tmp_path / name, encoding=Encoding(encoder=encoder))
         sink.open()
         with pytest.raises(SinkError, match=reason):
             sink.write(frame(0))
@@ -264,21 +265,18 @@ class TestVideoFile:
         assert names(tmp_path) == []
 
     @pytest.mark.parametrize("encoder", ["mpeg4", "libx265", "libsvtav1"])
-    def test_a_named_encoder_is_used(
-        self, tmp_path: Path, encoder: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        if encoders.why_not(encoders.EncoderChoice(encoder), av.codecs_available):
+    def test_a_named_encoder_is_used(self, tmp_path: Path, encoder: str) -> None:
+        if encoders.why_not(encoder, av.codecs_available):
             pytest.skip(f"no {encoder} in this build")
-        monkeypatch.setenv("SVT_LOG", "0")
-        fill(VideoFileSink(tmp_path / "a.mp4", encoder=encoder))
+        fill(VideoFileSink(tmp_path / "a.mp4", encoding=Encoding(encoder=encoder)))
         with av.open(str(tmp_path / "a.mp4")) as container:
             codec = container.streams.video[0].codec_context.codec.canonical_name
         assert codec == {"mpeg4": "mpeg4", "libx265": "hevc", "libsvtav1": "av1"}[encoder]
 
     def test_auto_takes_the_first_that_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(encoders, "HARDWARE", ("nonsense", "mpeg4"))
+        monkeypatch.setitem(codecs.CODECS, "h264", ("nonsense", "mpeg4"))
         with av.open(os.devnull, "w", format="mp4") as container:
-            choice = encoders.choose_encoder("auto", container, 64, 48, Fraction(25))
+            choice = encoders.choose_encoder(Encoding(), container, 64, 48, Fraction(25))
         assert choice.name == "mpeg4"
 
 

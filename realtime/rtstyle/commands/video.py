@@ -123,6 +123,7 @@ def video(
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle video IN... OUT")
     from rtstyle.jobs.outputs import input_files
+    from rtstyle.sinks.encoding.settings import Encoding
 
     inputs, output = [read_name(text) for text in paths[:-1]], read_output(paths[-1])
     options: dict[str, Any] = {
@@ -132,7 +133,7 @@ def video(
         "side_by_side": side_by_side,
         "deinterlace": deinterlace,
         "background": background,
-        "encoder": encoder,
+        "encoding": Encoding(encoder=encoder),
         "audio": not no_audio,
         "keep_location": keep_location,
         "kind": format_,

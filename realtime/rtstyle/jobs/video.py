@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from rtstyle.pipeline import Pipeline
 from rtstyle.report import Progress, Report
 from rtstyle.sinks import open_output
 from rtstyle.sinks.encoding.alpha import keeps_alpha
+from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.pipe import check_format
 from rtstyle.sources import open_video
 from rtstyle.sources.video_file import VideoFileSource
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rtstyle.painting.stylizer import Stylizer
     from rtstyle.sinks.base import Sink
     from rtstyle.sinks.tracks.stream_copy import StreamCopier
+    from rtstyle.sources.base import Source
 
 MOST_STREAMS = 4
 
@@ -80,7 +82,7 @@ def stylize_video(
     coherence: float = 1.0,
     device: str = "auto",
     precision: str = "auto",
-    encoder: str = "auto",
+    encoding: Encoding | None = None,
     audio: bool = True,
     keep_location: bool = False,
     overwrite: bool = False,
@@ -95,7 +97,8 @@ def stylize_video(
     FIFO, to which `kind` is written (matroska, nut, webm, y4m; default matroska).
     `start` and `end` are seconds, `rate` numbered pictures a second (25; a video has its own),
     `height` scales to that many rows, `side_by_side` puts the original to the left. `deinterlace`
-    is `auto`, `on` or `off`; `background`, a name or #rrggbb, is what transparent pictures are laid
+    is `auto`, `on` or `off`; `encoding` says how
+    videos are encoded. `background`, a name or #rrggbb, is what transparent pictures are laid
     over where the output has no transparency. `audio=False` leaves sound and subtitles out, and all
     tags with them; `keep_location` keeps what tells where a video was taken. A 360-degree video is
     painted without a seam and keeps its tag. `style`, `style_scale`, `match_color` (to the first
@@ -120,14 +123,16 @@ def stylize_video(
         mine = stack.enter_context(ExitStack())
         mine.callback(frames.close)
         frames.open()
+        encoding = of_source(encoding or Encoding(), frames)
+        frames.deep = frames.depth > 8 and encoding.wants_depth and kind != "yuv4mpegpipe"
         keep = frames.has_alpha and not side_by_side and kind is None
-        keep = keep and keeps_alpha(output, encoder)
+        keep = keep and keeps_alpha(output, encoding)
         copier = None
         if audio and isinstance(frames, VideoFileSource):
             copier = make_copier(media, output, start, end, kind, keep_location)
         spherical, lost = kept_sphere(frames.spherical, output, side_by_side, kind)
         sink = open_output(
-            output, frames, encoder=encoder, copier=copier, alpha=keep, spherical=spherical,
+            output, frames, encoding=encoding, copier=copier, alpha=keep, spherical=spherical,
             kind=kind,
         )  # fmt: skip
         stack.callback(sink.abort)
@@ -167,6 +172,12 @@ def stylize_video(
     if frames.has_alpha and not keep:
         done.notes.append(f"transparency laid over {background}: this output does not keep it")
     return done
+
+
+def of_source(encoding: Encoding, frames: Source) -> Encoding:
+    """Return `encoding` with what it must know of a source that is open."""
+    pixels = frames.width * frames.height
+    return replace(encoding, depth=frames.depth, source_rate=frames.bit_rate, source_pixels=pixels)
 
 
 def read_colour(text: str) -> Colour:

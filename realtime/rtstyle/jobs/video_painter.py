@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
+
 from rtstyle.jobs.mask_video import MovingMask
 from rtstyle.media.color import resize
+from rtstyle.media.deep import WHITE, DeepImage, as_deep, with_rest
 from rtstyle.media.yuv import Colour, over
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from rtstyle.frame import Frame, Image
     from rtstyle.painting.canvas import Motion
     from rtstyle.painting.coherence import CoherentPainter
@@ -37,7 +43,7 @@ class VideoPainter:
         self._last = max(1, (total or 1) - 1)
         self.width = self.height = 0
 
-    def paint_frame(self, frame: Frame) -> Image:
+    def paint_frame(self, frame: Frame) -> NDArray[Any]:
         """Paint one frame."""
         moment: dict[str, Any] = {}
         if self._mask is not None:
@@ -50,15 +56,20 @@ class VideoPainter:
         """Return the picture of a frame at the size at which it is painted."""
         return self._stylizer.scale(frame.image)
 
-    def finished(self, frame: Frame, image: Image, painted: Image) -> Image:
+    def finished(self, frame: Frame, image: Image, painted: Image) -> NDArray[Any]:
         """Return a frame whose network's picture is `painted`, with all that is done after it."""
         mask = None if self._mask is None else self._mask.at(frame)
         weights = self._stylizer.weights(image, mask)
         return self.completed(frame, self._stylizer.finish(image, painted.copy(), weights))
 
-    def completed(self, frame: Frame, painted: Image) -> Image:
-        """Lay a painted frame over the background, or beside the original, where that is asked."""
-        original = frame.image
+    def completed(self, frame: Frame, painted: Image) -> NDArray[Any]:
+        """Lay a painted frame over the background, or beside the original, where that is asked.
+
+        The result is uint16 where more than 8 bits of the source are wanted and show through.
+        """
+        original: NDArray[Any] = frame.image
+        if frame.deep is not None:
+            return self._deep(frame, painted, frame.deep)
         if frame.alpha is not None and self._background is not None:
             painted = over(painted, resize(frame.alpha, *painted.shape[:2]), self._background)
             original = over(original, frame.alpha, self._background)
@@ -66,6 +77,40 @@ class VideoPainter:
             painted = beside(original, painted)
         self.height, self.width = painted.shape[:2]
         return painted
+
+    def _deep(self, frame: Frame, painted: Image, deep: DeepImage) -> NDArray[Any]:
+        """Return a painted frame with what 8 bits left off the source where that shows through."""
+        self._show_size(painted)
+        height, width = painted.shape[:2]
+        if deep.shape[:2] != (height, width):
+            scaled = cv2.resize(deep, (width, height), interpolation=cv2.INTER_AREA)
+            deep = np.asarray(np.minimum(scaled, WHITE), np.uint16)
+        share = self._share(frame, painted)
+        whole: NDArray[Any] = painted
+        if share is not None:
+            image = resize(frame.image, height, width)
+            whole = with_rest(painted, image, deep, share)
+        if self._beside:
+            whole = np.hstack([deep, as_deep(whole)])
+        self._show_size(whole)
+        return whole
+
+    def _share(self, frame: Frame, painted: Image) -> Any:
+        """Return how much of the source shows in a painted frame, None where nothing does."""
+        stylizer = self._stylizer
+        if stylizer.strength == 0.0:
+            return 1.0
+        mixed = stylizer.model.statistics is None
+        share: Any = 1 - stylizer.strength if mixed and stylizer.strength < 1 else None
+        if stylizer.regions == 1:
+            mask = None if self._mask is None else self._mask.at(frame)
+            weights = stylizer.weights(painted, mask)
+            if weights is not None:
+                share = 1 - weights[1] * (1 - (share or 0.0))
+        return share
+
+    def _show_size(self, painted: NDArray[Any]) -> None:
+        self.height, self.width = painted.shape[:2]
 
 
 class CoherentVideoPainter:
@@ -89,7 +134,7 @@ class CoherentVideoPainter:
         image = self._painter.scaled(frame)
         return image, self._coherent.prepare(image, frame.index)
 
-    def paint_prepared(self, frame: Frame, found: tuple[Image, Motion]) -> Image:
+    def paint_prepared(self, frame: Frame, found: tuple[Image, Motion]) -> NDArray[Any]:
         """Paint a frame over what was painted before."""
         image, motion = found
         return self._painter.finished(frame, image, self._coherent.paint(image, motion))
@@ -97,6 +142,4 @@ class CoherentVideoPainter:
 
 def beside(image: Image, painted: Image) -> Image:
     """Return the painted picture with the original, at its size, to the left."""
-    import numpy as np
-
     return np.hstack([resize(image, *painted.shape[:2]), painted])

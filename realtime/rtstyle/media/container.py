@@ -22,7 +22,6 @@ from av.stream import Disposition
 
 from rtstyle.errors import SourceError
 from rtstyle.files.names import STDIN, as_file, is_address, not_there, shown_name, without_password
-from rtstyle.media.av_versions import LENIENT_TEXT
 from rtstyle.media.feed import Feed, Tap, is_pipe, nothing_came
 
 OPEN_TIMEOUT, READ_TIMEOUT = 15.0, 30.0
@@ -33,6 +32,24 @@ LONGEST_TICK = 86_400
 """Seconds of the coarsest clock: a picture a day. Damaged files have told of years."""
 RECONNECT = {"reconnect": "1", "reconnect_delay_max": "5"}
 PIPE_BUFFER = 1 << 18
+# From 19 on PyAV keeps text that is not UTF-8 as it stands in the file (as lone surrogates, which
+# it writes back unchanged) and has no such option; before, it raises unless told to replace it.
+LENIENT_TEXT: dict[str, Any] = (
+    {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+)
+"""Options of `av.open` that let tags be in any encoding."""
+
+
+def picture_rate(container: Any, stream: Any) -> int | None:
+    """Return the bits a second of a picture's stream, None where the file does not tell.
+
+    Where only the file has a rate, that of the other streams is taken off.
+    """
+    if stream.bit_rate:
+        return int(stream.bit_rate)
+    others = sum(s.bit_rate or 0 for s in container.streams if hasattr(s, "bit_rate"))
+    rate = (container.bit_rate or 0) - others
+    return rate if rate > 0 else None
 
 
 class Media:

@@ -7,8 +7,7 @@ from typing import Any
 import av.error
 import cv2
 import numpy as np
-
-from rtstyle.frame import Image
+from numpy.typing import NDArray
 
 Matrix = tuple[int, int, int, int]
 
@@ -33,16 +32,19 @@ def turns(matrix: Matrix | None) -> bool:
     return abs(b) + abs(c) > abs(a) + abs(d)
 
 
-def upright(image: Image, matrix: Matrix | None) -> Image:
-    """Turn and mirror (H, W, 3) as the display matrix says, to the nearest right angle."""
+def upright(image: NDArray[Any], matrix: Matrix | None) -> NDArray[Any]:
+    """Turn and mirror (H, W, 3), of any type, as the display matrix says.
+
+    To the nearest right angle.
+    """
     if matrix is None:
         return image
     a, b, c, d = matrix
     if turns(matrix):
-        image, across, down = np.asarray(cv2.transpose(image), np.uint8), c < 0, b < 0
+        image, across, down = np.asarray(cv2.transpose(image), image.dtype), c < 0, b < 0
     else:
         across, down = a < 0, d < 0
     if not (across or down):
         return image
     code = -1 if across and down else int(across)
-    return np.asarray(cv2.flip(image, code), np.uint8)
+    return np.asarray(cv2.flip(image, code), image.dtype)

@@ -122,6 +122,28 @@ class RgbConverter:
             return split_rgba(self._swscaled(frame, "rgba", matrix, full))
         return np.ascontiguousarray(self._swscaled(frame, "rgb24", matrix, full)), None
 
+    def deep(self, frame: av.VideoFrame) -> NDArray[np.uint16] | None:
+        """Return (H, W, 3) uint16 RGB with 256 steps to a level of 8 bits (`rtstyle.media.deep`).
+
+        None for a frame that has no more than 8 bits a sample, or transparency.
+        """
+        parts = frame.format.components
+        if max(part.bits for part in parts) <= 8 or any(part.is_alpha for part in parts):
+            return None
+        full = frame.color_range == FULL or frame.format.is_rgb
+        wide = hdr.is_wide(frame.color_trc, frame.color_primaries)
+        matrix = guess_matrix(frame.colorspace, frame.width, frame.height, wide)
+        planes = self._swscaled(frame, "gbrp16le", matrix, full)
+        white = full_signal(frame.format, full)
+        if wide:
+            return np.asarray(
+                hdr.to_sdr(planes, frame.color_trc, frame.color_primaries, white, steps=256)
+            )
+        most = 255 * 256
+        if white != most:
+            planes = np.rint(planes.astype(np.float32) * np.float32(most / white))
+        return np.asarray(np.minimum(planes, most), np.uint16)
+
     def _from_420(self, frame: av.VideoFrame, colorspace: int, full: bool) -> Image:
         width, height = frame.width, frame.height
         key = (width, height, colorspace, full)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rtstyle.media.spherical import Spherical
     from rtstyle.sinks.base import Footage, Sink
+    from rtstyle.sinks.encoding.settings import Encoding
     from rtstyle.sinks.tracks.stream_copy import StreamCopier
 
 
@@ -18,7 +19,7 @@ def open_output(
     path: str | Path,
     source: Footage,
     *,
-    encoder: str = "auto",
+    encoding: Encoding | None = None,
     copier: StreamCopier | None = None,
     alpha: bool = False,
     spherical: Spherical | None = None,
@@ -26,16 +27,17 @@ def open_output(
 ) -> Sink:
     """Return the sink for an output name, not opened yet: video, GIF, or pictures.
 
-    With `alpha` it keeps the transparency of frames, where `keeps_alpha` says so of its name.
-    `spherical` is the 360-degree tag of a video. `kind` is FFmpeg's name of a format, for a pipe. A
-    name without a suffix, one that ends in `/`, or an existing folder means pictures in it.
+    `encoding` is what a video's encoder is asked for. With `alpha` the output keeps the
+    transparency of frames, where `keeps_alpha` says so of its name. `spherical` is the 360-degree
+    tag of a video. `kind` is FFmpeg's name of a format, for a pipe. A name without a suffix, one
+    that ends in `/`, or an existing folder means pictures in it.
     """
     target = Path(path)
     from rtstyle.sinks.images import ImageSequenceSink, is_pattern
 
     video: dict[str, Any] = {
         "rate": source.rate,
-        "encoder": encoder,
+        "encoding": encoding,
         "origin": source.origin,
         "sample_aspect_ratio": source.sample_aspect_ratio,
         "copier": copier,

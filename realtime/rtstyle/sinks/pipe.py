@@ -15,6 +15,7 @@ from rtstyle.frame import Frame
 from rtstyle.media.feed import is_pipe
 from rtstyle.media.spherical import Spherical
 from rtstyle.sinks.encoding.encoders import EncoderChoice
+from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.tracks.stream_copy import StreamCopier
 from rtstyle.sinks.video_file import VideoFileSink
 
@@ -109,14 +110,14 @@ class PipeSink(VideoFileSink):
         kind: str,
         *,
         rate: Fraction | None = None,
-        encoder: str = "auto",
+        encoding: Encoding | None = None,
         origin: Fraction = Fraction(0),
         sample_aspect_ratio: Fraction | None = None,
         copier: StreamCopier | None = None,
         spherical: Spherical | None = None,
     ) -> None:
         super().__init__(
-            path, rate=rate, encoder=encoder, origin=origin,
+            path, rate=rate, encoding=encoding, origin=origin,
             sample_aspect_ratio=sample_aspect_ratio, copier=copier, spherical=spherical,
         )  # fmt: skip
         self.kind = kind

@@ -10,6 +10,7 @@ from pathlib import Path
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
 from rtstyle.sinks.base import Sink
+from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.video_file import SoundInput, VideoFileSink
 from rtstyle.sinks.whole_fragments import cut_to_whole
 
@@ -35,7 +36,8 @@ class RecorderSink(Sink):
         self.name = "recording"
         self.failures: list[SinkError] = []
         self._on_failure = on_failure
-        self._first, self._rate, self._encoder, self._sound = path, rate, encoder, sound
+        self._first, self._rate, self._sound = path, rate, sound
+        self._encoding = Encoding(encoder=encoder)
         self._file: VideoFileSink | None = None
         self.paths: list[Path] = []
 
@@ -54,7 +56,7 @@ class RecorderSink(Sink):
         """Start a recording, and end one that runs. Raises `SinkError`, if `path` exists too."""
         self.stop()
         file = VideoFileSink(
-            path, rate=self._rate, encoder=self._encoder, live=True, sound=self._sound
+            path, rate=self._rate, encoding=self._encoding, live=True, sound=self._sound
         )
         file.open()
         self._file = file

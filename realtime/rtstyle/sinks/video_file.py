@@ -17,11 +17,14 @@ from rtstyle.files.pending import GrowingFile, PendingFile, close_anyway, writin
 from rtstyle.files.space import Room, keeping
 from rtstyle.frame import Frame
 from rtstyle.machine.scheduling import ordinary_scheduling
+from rtstyle.media.deep import Converter, picture_converter, shallow
+from rtstyle.media.hdr import BT2020, HLG
 from rtstyle.media.spherical import MATROSKA_TAG, Spherical, tag_mp4
-from rtstyle.media.yuv import BT709, LIMITED, YuvConverter
+from rtstyle.media.yuv import BT709, BT2020_NCL, LIMITED
 from rtstyle.sinks.base import Sink
-from rtstyle.sinks.encoding.alpha import PIXELS, VIDEO, AlphaConverter, alpha_of
-from rtstyle.sinks.encoding.encoders import EncoderChoice, choose_encoder
+from rtstyle.sinks.encoding.alpha import AlphaConverter, alpha_encoder, alpha_of
+from rtstyle.sinks.encoding.encoders import EncoderChoice, choose_encoder, silence
+from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.tracks.sound_track import SoundTrack
 from rtstyle.sinks.tracks.stream_copy import StreamCopier
 from rtstyle.sound import Sound
@@ -62,7 +65,8 @@ class SoundInput(Protocol):
 class VideoFileSink(Sink):
     """Writes an MP4, MOV, MKV or WebM file, chosen by the suffix of `path`.
 
-    Pictures become yuv420p, BT.709, limited range, and are tagged so. Time stamps are those of
+    Pictures become BT.709, limited range, and are tagged so, in the pixel format that `encoding`
+    asks for; yuv420p without. Time stamps are those of
     the frames minus `origin` seconds. `copier` brings sound and subtitles of a source along. An
     odd width or height is padded by one repeated column or row where the codec (H.264) needs it.
     With `alpha` the transparency of the frames is kept, where `keeps_alpha` says so of `path`.
@@ -79,7 +83,7 @@ class VideoFileSink(Sink):
         path: str | Path,
         *,
         rate: Fraction | None = None,
-        encoder: str = "auto",
+        encoding: Encoding | None = None,
         origin: Fraction = Fraction(0),
         sample_aspect_ratio: Fraction | None = None,
         copier: StreamCopier | None = None,
@@ -94,7 +98,8 @@ class VideoFileSink(Sink):
         self.kind = CONTAINERS.get(self.path.suffix.lower(), "")
         self.encoder: EncoderChoice | None = None
         self._rate = rate or DEFAULT_RATE
-        self._asked, self._origin, self._ratio = encoder, origin, sample_aspect_ratio
+        self._asked = encoding or Encoding()
+        self._origin, self._ratio = origin, sample_aspect_ratio
         self._copier = copier
         self._threads = threads or max(1, min(4, (os.cpu_count() or 1) // 2))
         self._live, self._sound, self._spherical = live, sound, spherical
@@ -134,7 +139,7 @@ class VideoFileSink(Sink):
                     f"{self.path} cannot be written.", "The size of the pictures changed midway."
                 )
             if self._alpha is not None:
-                picture = self._alpha(frame.image, alpha_of(frame))
+                picture = self._alpha(shallow(frame.image), alpha_of(frame))
             else:
                 picture = self._to_yuv(frame.image)
             picture.pts, picture.time_base = self._place(frame), frame.time_base
@@ -149,6 +154,7 @@ class VideoFileSink(Sink):
         if self._stream.codec_context.is_open:
             return list(self._stream.encode(picture))
         # The first picture opens the encoder, and its threads.
+        silence()
         with ordinary_scheduling():
             return list(self._stream.encode(picture))
 
@@ -247,7 +253,7 @@ class VideoFileSink(Sink):
         self._output = av.open(self._target(), "w", format=self.kind, options=self._options())
         chosen = self._choose(width, height)
         self.encoder = chosen
-        self._to_yuv = YuvConverter(chosen.even)
+        self._to_yuv: Converter = picture_converter(chosen.pixel_format, chosen.even, chosen.hlg)
         self._stream = self._output.add_stream(
             chosen.name, rate=self._rate, options={**chosen.options, **self._tuning(chosen)}
         )
@@ -278,8 +284,8 @@ class VideoFileSink(Sink):
     def _choose(self, width: int, height: int) -> EncoderChoice:
         """Return the encoder for the open container. Raises `SinkError`."""
         if self._alpha is not None:
-            return VIDEO[self.kind]
-        return choose_encoder(self._asked, self._output, width, height, self._rate)
+            return alpha_encoder(self.kind, self._asked, width, height, self._rate)
+        return choose_encoder(self._asked, self._output, width, height, self._rate, live=self._live)
 
     def _take_sound(self) -> None:
         if self._track is not None and self._sound is not None:
@@ -299,12 +305,16 @@ class VideoFileSink(Sink):
         stream, context = self._stream, self._stream.codec_context
         even = int(chosen.even)
         stream.width, stream.height = width + (width & even), height + (height & even)
-        stream.pix_fmt = PIXELS[self.kind] if self._alpha is not None else "yuv420p"
+        stream.pix_fmt = chosen.pixel_format
+        if context.codec.canonical_name == "hevc" and self.kind in ("mp4", "mov"):
+            # The name under which Apple's players know it.
+            context.codec_tag = "hvc1"
         # The source's own time base, so that variable rates keep their exact time stamps.
         stream.time_base = context.time_base = time_base
         stream.thread_count = self._threads
         context.color_range = LIMITED
-        context.colorspace = context.color_primaries = context.color_trc = BT709
+        tags = (BT2020_NCL, BT2020, HLG) if chosen.hlg else (BT709, BT709, BT709)
+        context.colorspace, context.color_primaries, context.color_trc = tags
         if self._ratio:
             context.sample_aspect_ratio = self._ratio
         if chosen.bit_rate:

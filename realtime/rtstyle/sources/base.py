@@ -34,6 +34,12 @@ class Source(Closing):
     frames: int | None = None
     sample_aspect_ratio: Fraction | None = None
     """Width over height of one pixel, None for square."""
+    depth: int = 8
+    """Bits a sample of the pictures as they are stored."""
+    bit_rate: int | None = None
+    """Bits a second of the stored pictures, None if unknown."""
+    deep: bool = False
+    """Whether frames of more than 8 bits a sample are wanted as such, too; set it once open."""
     has_alpha: bool = False
     """Whether pictures are transparent in places; known once the source is open."""
     spherical: Spherical | None = None

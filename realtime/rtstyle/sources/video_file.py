@@ -25,8 +25,10 @@ from rtstyle.media.container import (
     Media,
     as_media,
     pick_video_stream,
+    picture_rate,
     promised_end,
 )
+from rtstyle.media.deep import DeepImage, dithered
 from rtstyle.media.feed import PATIENCE
 from rtstyle.media.orientation import Matrix, display_matrix, turns, upright
 from rtstyle.media.picture_file import hide_transparent
@@ -145,9 +147,10 @@ class VideoFileSource(Source):
             before = None
             if cut:
                 break
-            image, alpha = self._picture(decoded, matrix)
+            picture = self._picture(decoded, matrix)
             duration = self._duration(decoded, following, pts, last)
-            yield Frame(image, index, pts, time_base, time.monotonic(), duration, alpha)
+            image, alpha, deep = picture
+            yield Frame(image, index, pts, time_base, time.monotonic(), duration, alpha, deep)
             index += 1
             longest = max(longest, decoded.duration or 0, pts - shown if index > 1 else 0)
             shown = pts
@@ -160,23 +163,30 @@ class VideoFileSource(Source):
         elif index == 0 and not self._stopped:
             raise self._nothing_found()
 
-    def _picture(self, decoded: av.VideoFrame, matrix: Matrix | None) -> tuple[Image, Alpha]:
-        """Return a decoded frame upright and of the common size, and its alpha if that is kept."""
+    def _picture(
+        self, decoded: av.VideoFrame, matrix: Matrix | None
+    ) -> tuple[Image, Alpha, DeepImage | None]:
+        """Return a frame upright and of the common size, its alpha and its depth if kept."""
+        if self.deep:
+            found = self._to_rgb.deep(decoded)
+            whole = None if found is None else self._fit(upright(found, matrix))
+            if whole is not None:
+                return dithered(whole), None, whole
         image, alpha = self._to_rgb.split(decoded)
         if alpha is not None and not self._keep_alpha:
             image, alpha = over(image, alpha), None
         if alpha is None:
-            return self._fit(upright(image, matrix)), None
+            return self._fit(upright(image, matrix)), None, None
         hide_transparent(image, alpha, FAINT)
         image = self._fit(upright(image, matrix))
-        return image, resize(upright(alpha, matrix), self.height, self.width)
+        return image, resize(upright(alpha, matrix), self.height, self.width), None
 
     def _held(self, decoded: av.VideoFrame, matrix: Matrix | None, until: Fraction) -> Frame:
         """Return a picture that was shown before the start as shown from there `until` a moment."""
         pts = math.floor(self.origin / self._time_base)
         duration = max(1, round(until / self._time_base) - pts)
-        image, alpha = self._picture(decoded, matrix)
-        return Frame(image, 0, pts, self._time_base, time.monotonic(), duration, alpha)
+        image, alpha, deep = self._picture(decoded, matrix)
+        return Frame(image, 0, pts, self._time_base, time.monotonic(), duration, alpha, deep)
 
     def _duration(
         self,
@@ -217,6 +227,7 @@ class VideoFileSource(Source):
         ratio = stream.sample_aspect_ratio
         self.sample_aspect_ratio = ratio if ratio and ratio != 1 else None
         self.duration = self._find_duration()
+        self.bit_rate = picture_rate(self._container, stream)
         self.frames = self._estimate_frames()
         self.width, self.height = stream.width, stream.height
         self._learn_from_first_frame()
@@ -233,6 +244,7 @@ class VideoFileSource(Source):
         if frame is None:
             raise self._nothing_found()
         self.width, self.height = frame.width, frame.height
+        self.depth = max(part.bits for part in frame.format.components)
         self._timed = frame.pts is not None
         if self._container.format.name == "avi" and frame.dts is not None:
             self._late = frame.dts - (self._stream.start_time or 0)
@@ -366,12 +378,12 @@ class VideoFileSource(Source):
                 self.counts["damaged packets"] += 1
         self.counts["given up"] += 1
 
-    def _fit(self, image: Image) -> Image:
+    def _fit(self, image: Any) -> Any:
         if image.shape[:2] == (self.height, self.width):
             return image
         self.counts["frames of another size"] += 1
         size = (self.width, self.height)
-        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), image.dtype)
 
     def _nothing_found(self) -> SourceError:
         if self.start or self.end:

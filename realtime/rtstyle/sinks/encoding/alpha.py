@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +15,44 @@ import numpy as np
 from rtstyle.frame import Frame, Image
 from rtstyle.media.color import resize
 from rtstyle.media.yuv import ACCURATE, BT709, FULL, LIMITED, Alpha, YuvConverter, plane_view
-from rtstyle.sinks.encoding.encoders import OPTIONS, EncoderChoice
+from rtstyle.sinks.encoding.codecs import row
+from rtstyle.sinks.encoding.encoders import EncoderChoice, configure
+from rtstyle.sinks.encoding.settings import Encoding
 
-VIDEO = {
-    "webm": EncoderChoice("libvpx-vp9", OPTIONS["libvpx-vp9"]),
-    "mov": EncoderChoice("prores_ks", {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}),
-}
+VIDEO = {"webm": "libvpx-vp9", "mov": "prores_ks"}
+_PRORES = {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}
 PIXELS = {"webm": "yuva420p", "mov": "yuva444p10le"}
 PICTURES = frozenset((".png", ".tif", ".tiff", ".webp"))
 
 
-def keeps_alpha(output: Path, encoder: str = "auto") -> bool:
+def alpha_encoder(
+    kind: str, encoding: Encoding, width: int, height: int, rate: Fraction
+) -> EncoderChoice:
+    """Return the encoder of pictures with alpha for a container, a key of `VIDEO`."""
+    name = VIDEO[kind]
+    if name == "prores_ks":
+        return EncoderChoice(name, dict(_PRORES), pixel_format=PIXELS[kind])
+    chosen = configure(name, width, height, rate, replace(encoding, pixel_format="auto", depth=8))
+    return replace(chosen, pixel_format=PIXELS[kind])
+
+
+def keeps_alpha(output: Path, encoding: Encoding | None = None) -> bool:
     """Return True if an output name, a video or pictures, can hold transparency.
 
-    `encoder` is the one that was asked for.
+    `encoding` is what was asked for: of another codec, or of a named pixel format, there is none.
     """
     from rtstyle.sinks.images import is_pattern, split_target
     from rtstyle.sinks.video_file import CONTAINERS
 
     if is_pattern(output) or output.is_dir() or not output.suffix:
         return Path(split_target(output)[1]).suffix.lower() in PICTURES
-    choice = VIDEO.get(CONTAINERS.get(output.suffix.lower(), ""))
-    if choice is None or encoder not in ("auto", choice.name):
+    name = VIDEO.get(CONTAINERS.get(output.suffix.lower(), ""))
+    asked = encoding or Encoding()
+    if name is None or asked.encoder not in ("auto", name) or asked.hlg:
         return False
-    return choice.name in av.codecs_available
+    if asked.codec not in ("auto", row(name).codec) or asked.pixel_format != "auto":
+        return False
+    return name in av.codecs_available
 
 
 def alpha_of(frame: Frame) -> Alpha:

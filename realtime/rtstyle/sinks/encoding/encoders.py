@@ -1,8 +1,8 @@
-"""Which video encoder to use, and proof that it works here."""
+"""Which video encoder to use, with which settings, and proof that it works here."""
 
 from __future__ import annotations
 
-import sys
+import os
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -12,39 +12,16 @@ import av
 import av.error
 import numpy as np
 
-from rtstyle.errors import SinkError
+from rtstyle.errors import SinkError, UsageError
 from rtstyle.machine.scheduling import ordinary_scheduling
-from rtstyle.media.yuv import YuvConverter
+from rtstyle.media.deep import is_writable, picture_converter
+from rtstyle.sinks.encoding.codecs import AUTO, CODECS, ENCODERS, automatic, row
+from rtstyle.sinks.encoding.settings import DEFAULT_QUALITY, Encoding, wanted_depth
 
-HARDWARE = (
-    ("h264_videotoolbox",)
-    if sys.platform == "darwin"
-    else ("h264_nvenc", "h264_qsv", "h264_amf", "h264_vaapi")
-)
-SOFTWARE = {
-    "mp4": ("libx264", "libopenh264", "mpeg4"),
-    "mov": ("libx264", "libopenh264", "mpeg4"),
-    "matroska": ("libx264", "libopenh264", "mpeg4"),
-    "webm": ("libvpx-vp9", "libvpx"),
-}
-
-# Measured at 640x480 on painted frames, crf 20: superfast 4.0 core-ms a frame, 12 kB, 35.3 dB;
-# veryfast 8.1, 12 kB, 35.8 dB; ultrafast 4.1, 41 kB, 36.9 dB. B-frames in a fixed pattern take 2 to
-# 8 % less time than chosen ones here, at the same or a smaller size.
-OPTIONS: dict[str, dict[str, str]] = {
-    "libx264": {"preset": "superfast", "crf": "20", "x264-params": "b-adapt=0"},
-    "libx265": {"preset": "ultrafast", "crf": "22", "x265-params": "log-level=error"},
-    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "28", "b": "0", "row-mt": "1"},
-    "libvpx": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "8M"},
-    "libsvtav1": {"preset": "11", "crf": "32"},
-    "h264_nvenc": {"preset": "p4", "rc": "vbr", "cq": "21", "b": "0"},
-    "h264_qsv": {"preset": "faster", "global_quality": "21"},
-    "h264_amf": {"rc": "cqp", "qp_i": "20", "qp_p": "22"},
-}
-BITS_PER_PIXEL = 0.15
-"""Bit rate for encoders that have no constant-quality setting in OPTIONS."""
-ANY_SIZE = frozenset(("libvpx-vp9", "libvpx", "libaom-av1", "mpeg4", "prores_ks"))
-"""Encoders that take odd widths and heights in yuv420p; H.264 and most others do not."""
+BITS_PER_PIXEL = 0.3
+"""Bit rate of encoders that have no constant quality, where the source does not tell its own."""
+BUFFER = 1
+"""Seconds within which a bounded bit rate is held."""
 
 NARROWEST = {"libx265": 64}
 """Columns below which an encoder is not started: x265 4.2 writes beyond its memory at 34 to 48,
@@ -53,58 +30,200 @@ and that ends the process."""
 
 @dataclass(frozen=True)
 class EncoderChoice:
-    """An encoder with its options. `even`: pictures must be padded to even sizes."""
+    """An encoder with its options and pixel format. `even`: sizes must be padded to even ones."""
 
     name: str
     options: dict[str, str] = field(default_factory=dict)
     bit_rate: int | None = None
+    pixel_format: str = "yuv420p"
+    hlg: bool = False
 
     @property
     def even(self) -> bool:
         """Whether odd sizes have to be padded."""
-        return self.name not in ANY_SIZE
+        return row(self.name).even
 
 
-def configure(name: str, width: int, height: int, rate: Fraction) -> EncoderChoice:
-    """Return the encoder `name` with the options for pictures of this size and rate."""
-    if name in OPTIONS:
-        return EncoderChoice(name, OPTIONS[name])
-    return EncoderChoice(name, bit_rate=int(width * height * float(rate) * BITS_PER_PIXEL))
-
-
-def choose_encoder(
-    asked: str, container: Any, width: int, height: int, rate: Fraction
+def configure(
+    name: str,
+    width: int,
+    height: int,
+    rate: Fraction,
+    encoding: Encoding | None = None,
+    live: bool = False,
 ) -> EncoderChoice:
-    """Pick the encoder for an output container that PyAV has opened.
+    """Return the encoder `name`, set for pictures of this size and rate.
 
-    `auto` takes the first hardware encoder that really encodes here, else a software one. A
-    name takes just that one. Raises `SinkError` if it does not exist, fails, or does not fit.
+    Raises `UsageError` for what this encoder cannot be asked.
     """
-    kind = container.format.name.split(",")[0]
-    names = (asked,) if asked != "auto" else automatic(kind)
-    reason = ""
-    for name in names:
-        choice = configure(name, width, height, rate)
-        reason = why_not(choice, container.supported_codecs) or try_out(name, width, height)
-        if not reason:
-            return choice
-    raise SinkError(
-        f"The video encoder {asked} cannot be used for {kind}.",
-        reason,
-        "Leave out --encoder, or see `rtstyle doctor` for those that work.",
+    encoding = encoding or Encoding()
+    known = row(name)
+    options = dict(known.options)
+    bit_rate = None
+    if encoding.bitrate is not None:
+        if not known.has_bitrate:
+            raise refusal(name, "--bitrate")
+        bit_rate = encoding.bitrate
+        options.pop("b", None)
+    elif known.quality:
+        options[known.quality] = quality_of(name, encoding)
+        cap = None if live else encoding.cap(width * height, float(rate))
+        if cap and known.cap == "b":
+            options["b"] = str(cap)
+        elif cap and known.cap:
+            options |= {known.cap: str(cap), "bufsize": str(BUFFER * cap)}
+    elif encoding.crf is not None:
+        raise refusal(name, "--crf")
+    elif known.has_bitrate:
+        bit_rate = guessed_rate(width, height, rate, encoding)
+    preset = preset_of(name, encoding, live)
+    if preset:
+        options[known.preset] = preset
+    pixels = pixel_format_of(name, encoding)
+    return EncoderChoice(name, options, bit_rate, pixels, encoding.hlg)
+
+
+def refusal(name: str, option: str) -> UsageError:
+    """Return the error for an option that an encoder does not have."""
+    return UsageError(
+        f"{option} is not for the encoder {name}.",
+        "It has no such setting.",
+        f"Leave out {option}.",
     )
 
 
-def automatic(kind: str) -> tuple[str, ...]:
-    """Return the encoders to try for a container, best first."""
-    software = SOFTWARE.get(kind, SOFTWARE["mp4"])
-    return software if kind == "webm" else HARDWARE + software
+def quality_of(name: str, encoding: Encoding) -> str:
+    """Return the value of an encoder's option of constant quality."""
+    if encoding.crf is not None:
+        return f"{encoding.crf:g}"
+    worst, best = row(name).scale
+    quality = DEFAULT_QUALITY if encoding.quality is None else encoding.quality
+    return f"{worst + (best - worst) * quality / 100:.0f}"
 
 
-def why_not(choice: EncoderChoice, allowed: set[str]) -> str:
-    """Say why this encoder cannot be had for a container that allows these codecs, or ''."""
+def guessed_rate(width: int, height: int, rate: Fraction, encoding: Encoding) -> int:
+    """Return the bits a second of an encoder without constant quality."""
+    pixels = width * height
+    quality = DEFAULT_QUALITY if encoding.quality is None else encoding.quality
+    # Six points of quality are about 2.0 of the CRF scale here, and 6 of those twice the bits.
+    bits = BITS_PER_PIXEL * 2 ** ((quality - DEFAULT_QUALITY) / 20)
+    wanted = int(pixels * float(rate) * bits)
+    return min(wanted, encoding.cap(pixels, float(rate)) or wanted)
+
+
+def preset_of(name: str, encoding: Encoding, live: bool) -> str:
+    """Return the value of an encoder's preset, "" for none. Raises `UsageError`."""
+    known = row(name)
+    if encoding.preset is None:
+        if name == "prores_ks" and encoding.quality is not None:
+            return known.presets[min(3, int(encoding.quality // 25))]
+        return known.live_speed if live else known.speed
+    if not known.preset:
+        raise refusal(name, "--preset")
+    if known.presets and encoding.preset not in known.presets:
+        raise UsageError(
+            f"{encoding.preset} is not a preset of {name}.", "", f"Use {', '.join(known.presets)}."
+        )
+    return encoding.preset
+
+
+def pixel_format_of(name: str, encoding: Encoding) -> str:
+    """Return the pixel format for an encoder. Raises `UsageError` for one it does not take."""
+    known, asked = row(name), encoding.pixel_format
+    depth = wanted_depth(encoding, known.codec)
+    takes = taken_formats(name)
+    if asked in (AUTO, "8bit", "10bit"):
+        usual = known.formats.get(depth)
+        if usual is None and asked == AUTO and not encoding.hlg:
+            usual = next(iter(known.formats.values()))
+        if usual is not None and (not takes or usual in takes):
+            return usual
+        if asked == AUTO and not encoding.hlg:
+            return next((form for form in takes if is_writable(form)), "yuv420p")
+        what = (
+            f"HDR needs 10 bits, which {name}" if encoding.hlg else f"{depth} bits a sample: {name}"
+        )
+        raise UsageError(
+            f"{what} does not write here.", "", "Use --codec hevc, av1 or prores for 10 bits."
+        )
+    if encoding.hlg and depth < 10:
+        raise UsageError(f"HDR needs 10 bits, not {asked}.", "", "Leave out --pixel-format.")
+    if not is_writable(asked) or (takes and asked not in takes):
+        can = [form for form in takes if is_writable(form)]
+        raise UsageError(f"{name} does not take {asked}.", "", f"Use {', '.join(can)}.")
+    return asked
+
+
+@lru_cache(maxsize=64)
+def taken_formats(name: str) -> tuple[str, ...]:
+    """Return the pixel formats that an encoder takes, () where it does not tell."""
     try:
-        codec = av.Codec(choice.name, "w")
+        return tuple(form.name for form in av.Codec(name, "w").video_formats or ())
+    except ValueError:
+        return ()
+
+
+def choose_encoder(
+    encoding: Encoding,
+    container: Any,
+    width: int,
+    height: int,
+    rate: Fraction,
+    live: bool = False,
+) -> EncoderChoice:
+    """Pick the encoder for an output container that PyAV has opened.
+
+    A codec, or nothing asked, takes the first hardware encoder that really encodes here, else a
+    software one. A named encoder is taken or refused. Raises `SinkError` if none exists, works and
+    fits, and `UsageError` for settings that it does not have.
+    """
+    kind = container.format.name.split(",")[0]
+    reason, asked = "", named(encoding)
+    for name in candidates(encoding, kind):
+        reason = why_not(name, container.supported_codecs)
+        if reason:
+            continue
+        try:
+            choice = configure(name, width, height, rate, encoding, live)
+        except UsageError as error:
+            # Another encoder of the codec may have the setting.
+            if name == candidates(encoding, kind)[-1]:
+                raise
+            reason = str(error)
+            continue
+        reason = try_out(name, width, height, choice)
+        if not reason:
+            return choice
+    raise SinkError(
+        f"{asked} cannot be used for {kind}.",
+        reason,
+        "Leave out --codec and --encoder, or see `rtstyle doctor` for those that work.",
+    )
+
+
+def named(encoding: Encoding) -> str:
+    """Return what was asked for, in words."""
+    return (
+        f"The codec {encoding.codec}"
+        if encoding.codec != AUTO
+        else (f"The video encoder {encoding.encoder}")
+    )
+
+
+def candidates(encoding: Encoding, kind: str) -> tuple[str, ...]:
+    """Return the encoders to try, best first; FFmpeg's second names become the first ones."""
+    if encoding.encoder != AUTO:
+        try:
+            return (av.Codec(encoding.encoder, "w").name,)
+        except ValueError:
+            return (encoding.encoder,)
+    return automatic(kind) if encoding.codec == AUTO else CODECS[encoding.codec]
+
+
+def why_not(name: str, allowed: set[str]) -> str:
+    """Say why this encoder cannot serve a container that allows these codecs, or ''."""
+    try:
+        codec = av.Codec(name, "w")
     except ValueError:
         return "This build of FFmpeg does not have it."
     if codec.type != "video":
@@ -114,16 +233,30 @@ def why_not(choice: EncoderChoice, allowed: set[str]) -> str:
     return ""
 
 
-@lru_cache(maxsize=64)
-def try_out(name: str, width: int, height: int) -> str:
+_tried: dict[Any, str] = {}
+
+
+def try_out(name: str, width: int, height: int, choice: EncoderChoice | None = None) -> str:
     """Open the encoder and encode one picture of this size; return what went wrong, or ''."""
-    if width < NARROWEST.get(name, 0):
-        return f"It takes pictures of {NARROWEST[name]} columns or more, not {width}."
-    choice = configure(name, width, height, Fraction(25))
+    choice = choice or configure(name, width, height, Fraction(25))
+    key = (choice.name, width, height, choice.pixel_format, *sorted(choice.options.items()))
+    if key not in _tried:
+        if len(_tried) > 64:
+            _tried.clear()
+        _tried[key] = _encode_one(choice, width, height)
+    return _tried[key]
+
+
+def _encode_one(choice: EncoderChoice, width: int, height: int) -> str:
+    least = NARROWEST.get(choice.name, 0)
+    if width < least:
+        return f"It takes pictures of {least} columns or more, not {width}."
     try:
+        silence()
         with ordinary_scheduling():
             context = open_encoder(choice, width, height)
-            frame = YuvConverter(choice.even)(np.full((height, width, 3), 128, np.uint8))
+            convert = picture_converter(choice.pixel_format, choice.even, choice.hlg)
+            frame = convert(np.full((height, width, 3), 128, np.uint8))
             frame.pts, frame.time_base = 0, Fraction(1, 25)
             packets = context.encode(frame) + context.encode(None)
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -136,7 +269,7 @@ def open_encoder(choice: EncoderChoice, width: int, height: int) -> Any:
     context: Any = av.CodecContext.create(choice.name, "w")
     even = int(choice.even)
     context.width, context.height = width + (width & even), height + (height & even)
-    context.pix_fmt = "yuv420p"
+    context.pix_fmt = choice.pixel_format
     context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
     context.options = dict(choice.options)
     if choice.bit_rate:
@@ -147,10 +280,14 @@ def open_encoder(choice: EncoderChoice, width: int, height: int) -> Any:
     return context
 
 
+def silence() -> None:
+    """Keep SVT-AV1 from printing, by its variable of the environment; errors are raised anyway."""
+    os.environ.setdefault("SVT_LOG", "1")
+
+
 def working_encoders(width: int = 640, height: int = 480) -> dict[str, str]:
     """Return every encoder known here with '' or the reason why it does not work (for doctor)."""
-    names = dict.fromkeys((*HARDWARE, *(name for names in SOFTWARE.values() for name in names)))
     return {
-        name: why_not(EncoderChoice(name), av.codecs_available) or try_out(name, width, height)
-        for name in names
+        name: why_not(name, av.codecs_available) or try_out(name, width, height)
+        for name in ENCODERS
     }

@@ -10,7 +10,7 @@ import av
 import av.error
 
 from rtstyle.files.names import as_file
-from rtstyle.media.av_versions import LENIENT_TEXT
+from rtstyle.media.container import LENIENT_TEXT
 from rtstyle.sinks.tracks.mixdown import MixDown, loss
 
 BEST_RATE = 48000
