@@ -45,6 +45,7 @@ THREADS = {
     "rtstyle.serve.camera": "the server's own camera",
     "rtstyle.serve.painter": "the one engine that all clients share",
     "rtstyle.serve.server": "the server beside its owner, and a browser that is opened",
+    "rtstyle.remote.osc": "OSC, which comes at any moment",
     "rtstyle.remote.server": "the controls beside a running picture",
     "rtstyle.commands.training.outcome": "a line now and then where there is no terminal",
     "rtstyle.bench.child": "streams of an engine, timed together",

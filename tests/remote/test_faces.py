@@ -12,6 +12,7 @@ from helpers import console
 from helpers.desks import NotingDesk, another_value, first_value
 from websockets.sync.client import connect
 
+from rtstyle.live.controls.bindings import Bindings
 from rtstyle.live.controls.change import read_words
 from rtstyle.live.controls.table import CONTROLS, Control, Kind
 from rtstyle.live.keys import BINDINGS
@@ -209,6 +210,30 @@ class TestReading:
         assert console.command("control", "--address", server.address, "load") == 0
         desk.turn()
         assert desk.values == before
+
+
+class TestLearning:
+    def test_the_command_waits_for_what_is_touched(
+        self,
+        desk: NotingDesk,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        bindings, pauses = Bindings(), []
+
+        def touch(seconds: float) -> None:
+            pauses.append(seconds)
+            assert bindings.heard("midi", f"cc {len(pauses)} ch 1") is None
+
+        monkeypatch.setattr("rtstyle.commands.live.control.time.sleep", touch)
+        with ControlServer(desk.board, Address(port=0), bindings) as server:
+            words = ("control", "--address", server.address, "learn")
+            assert console.command(*words, "strength", "+0.1") == 0
+            assert console.command(*words, "strenght") == 2
+        said = capsys.readouterr()
+        assert said.out == '[midi] "cc 1 ch 1" = "strength +0.1"\n'
+        assert "is not a control" in said.err
+        assert bindings.of("midi") == {"cc 1 ch 1": "strength +0.1"}
 
 
 class TestSafety:

@@ -110,6 +110,27 @@ def webcam(
             help="Ask for this token (default: a new one off loopback).", show_default=False
         ),
     ] = None,
+    osc: Annotated[
+        int | None,
+        typer.Option(
+            help="Take control by OSC at this UDP port; 0: any free one.",
+            min=0,
+            max=65535,
+            show_default=False,
+        ),
+    ] = None,
+    osc_host: Annotated[str, typer.Option(help="Address for it.")] = "127.0.0.1",
+    osc_out: Annotated[
+        str | None, typer.Option(help="Send what changes to HOST:PORT.", show_default=False)
+    ] = None,
+    midi: Annotated[
+        str | None,
+        typer.Option(
+            help="Take control by the MIDI input with this in its name, or `any`; see "
+            "`rtstyle control ports`.",
+            show_default=False,
+        ),
+    ] = None,
     folder: Annotated[Path, typer.Option(help="For snapshots and recordings by key.")] = Path(),
     frames: Annotated[
         int | None, typer.Option(help="Stop after so many frames.", min=1, show_default=False)
@@ -179,10 +200,14 @@ def webcam(
         session = LiveSession(
             studio, bank, names_with(*names), recorder, folder=folder, rate=float(rate), cycle=cycle
         )
-        if control:
-            from rtstyle.commands.live.faces import open_control
+        from rtstyle.commands.live import faces
 
-            open_control(session, control_host, control_port, control_token, stack)
+        if control:
+            faces.open_control(session, control_host, control_port, control_token, stack)
+        if osc is not None:
+            faces.open_osc(session, osc, osc_host, osc_out, stack)
+        if midi is not None:
+            faces.open_midi(session, midi, stack)
         virtual = (source.width, source.height, rate) if virtual_camera else None
         sinks = [DeskSink(session.desk), recorder, *open_shown(window, virtual, session, stack)]
         engine = warm_up(bank, look, source)

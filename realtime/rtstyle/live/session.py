@@ -9,6 +9,7 @@ from typing import Any
 
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.live.bank import Shape, StyleBank
+from rtstyle.live.controls.bindings import Bindings
 from rtstyle.live.controls.desk import Desk, Knob
 from rtstyle.live.controls.table import Value
 from rtstyle.live.keys import BINDINGS, KEYS
@@ -56,7 +57,8 @@ class LiveSession:
         self._prepared: tuple[str, Shape] | None = None
         self._rate, self._cycle, self._since = rate, cycle, clock()
         self.limit_rate: Callable[[float], None] = lambda _: None
-        self.bindings: dict[str, str] = dict(BINDINGS)
+        self.bindings = Bindings()
+        self.bindings.use("keys", BINDINGS)
         self.desk = Desk(self.say)
         self.desk.board.check_texts(self._check_text)
         self.desk.add(self._knobs(), self._actions())
@@ -122,10 +124,10 @@ class LiveSession:
 
         Raises `SinkClosedError` where it ends the program.
         """
-        words = self.bindings.get(key)
-        if words is not None:
-            self.desk.do(words)
-        return words is not None
+        binding = self.bindings.find("keys", key)
+        if binding is not None:
+            self.desk.press(binding)
+        return binding is not None
 
     def quit(self) -> None:
         """End the program."""

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from rtstyle.errors import UsageError
+from rtstyle.live.controls.bindings import DEVICES, Bindings
 from rtstyle.live.controls.board import Board
 from rtstyle.live.controls.change import from_text
 from rtstyle.live.controls.table import find_control
@@ -41,8 +42,13 @@ class ControlApi:
     Lives on one event loop; `close` ends the WebSockets, from that loop.
     """
 
-    def __init__(self, board: Board, asked: Callable[[], None] = lambda: None) -> None:
-        self.board, self._asked = board, asked
+    def __init__(
+        self,
+        board: Board,
+        asked: Callable[[], None] = lambda: None,
+        bindings: Bindings | None = None,
+    ) -> None:
+        self.board, self._asked, self._bindings = board, asked, bindings or Bindings()
         self._watchers: set[Watcher] = set()
 
     def routes(self) -> list[BaseRoute]:
@@ -56,6 +62,8 @@ class ControlApi:
             Route("/api/do/{name}", self.do, methods=["POST"]),
             Route("/api/do/{name}/{value:path}", self.do, methods=["POST"]),
             Route("/api/openapi.json", self.openapi, methods=["GET"]),
+            Route("/api/bindings", self.bindings, methods=["GET"]),
+            Route("/api/learn", self.learn, methods=["PUT"]),
             WebSocketRoute("/api/live", self.live),
             Route("/control", self.page, methods=["GET"]),
             Mount("/control", StaticFiles(directory=STATIC)),
@@ -106,6 +114,20 @@ class ControlApi:
     async def openapi(self, _: Request) -> Response:
         """Send the description of all this."""
         return JSONResponse(describe(self.board.controls))
+
+    async def bindings(self, _: Request) -> Response:
+        """Send what devices are bound to, what is to be learnt, and what was learnt last."""
+        found: dict[str, Any] = {device: self._bindings.of(device) for device in DEVICES}
+        last = self._bindings.last
+        return JSONResponse(found | {"learning": self._bindings.waiting, "learnt": last})
+
+    async def learn(self, request: Request) -> Response:
+        """Bind the knob or address that is touched next to the words in the body; null: nothing."""
+        words = parse(await request.body())
+        if words is not None and not isinstance(words, str):
+            raise UsageError('What is to be learnt are words, such as "strength".')
+        self._bindings.learn(words)
+        return Response(status_code=204)
 
     async def page(self, _: Request) -> Response:
         """Send the page with a knob for every control."""

@@ -42,6 +42,15 @@ class ControlClient:
         """Change controls, all of them or none."""
         self._call("PATCH", "/api/state", changes)
 
+    def bindings(self) -> dict[str, Any]:
+        """Return what devices are bound to, and what is learnt."""
+        found: dict[str, Any] = self._call("GET", "/api/bindings")
+        return found
+
+    def learn(self, words: str | None) -> None:
+        """Bind what is touched next to `words`; None: nothing."""
+        self._call("PUT", "/api/learn", words, always=True)
+
     def watch(self) -> Iterator[dict[str, Any]]:
         """Yield messages with `state` and `figures` as they change, the first with all of it.
 
@@ -73,8 +82,8 @@ class ControlClient:
     def _headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self._token}"} if self._token else {}
 
-    def _call(self, method: str, path: str, body: object = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
+    def _call(self, method: str, path: str, body: object = None, *, always: bool = False) -> Any:
+        data = json.dumps(body).encode() if always or body is not None else None
         headers = {**self._headers(), "content-type": "application/json"}
         request = Request(self.address + path, data, headers, method=method)
         try:

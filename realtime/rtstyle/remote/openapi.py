@@ -47,6 +47,13 @@ def describe(controls: Sequence[Control]) -> dict[str, Any]:
             "get": _operation("Read all values and figures."),
             "patch": _operation("Change several controls; all of them or none.", state),
         },
+        "/api/bindings": {"get": _operation("Read what keys, MIDI and OSC are bound to.")},
+        "/api/learn": {
+            "put": _operation(
+                "Bind what is touched next to these words; null: nothing.",
+                {"type": ["string", "null"]},
+            )
+        },
         "/api/live": {
             "get": _operation(
                 "A WebSocket: values and figures as they change; takes what PATCH takes."

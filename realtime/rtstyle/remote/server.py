@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from rtstyle.closeable import Closing
 from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.live.controls.bindings import Bindings
 from rtstyle.live.controls.board import Board
 from rtstyle.remote.api import LONGEST_MESSAGE, ControlApi
 from rtstyle.serve.web.guard import Guard, RefusedError, is_loopback
@@ -54,9 +55,9 @@ class ControlServer(Closing):
     Raises `UsageError` if the port is taken.
     """
 
-    def __init__(self, board: Board, address: Address) -> None:
+    def __init__(self, board: Board, address: Address, bindings: Bindings | None = None) -> None:
         self._listener = bind(address.host, address.port, "--control-host", "--control-port")
-        self.api = ControlApi(board)
+        self.api = ControlApi(board, bindings=bindings)
         self.address = address_of(self._listener, address.host)
         self.url = f"{self.address}/control"
         if address.token:

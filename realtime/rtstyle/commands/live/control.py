@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rtstyle.commands.live.extras import require_stage
 from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
 
 HELP = (
     "Change a running `rtstyle webcam --control` or `rtstyle serve`: NAME [VALUE], or "
-    "list, state, load, watch."
+    "list, state, load, watch, learn WORDS, ports."
 )
+LOOK_EVERY = 0.2
+"""Seconds between looks at whether something was learnt."""
 ADDRESS = "http://127.0.0.1:8766"
 
 
@@ -32,7 +36,8 @@ def control(
         list[str],
         typer.Argument(
             help="`style wave`, `strength +0.1`, `mirror`, `next`; `list` the controls, show the "
-            "`state` as JSON, `load` one from standard input, `watch` for changes."
+            "`state` as JSON, `load` one from standard input, `watch` for changes; `learn WORDS` "
+            "binds the knob that is touched next; MIDI `ports`."
         ),
     ],
     address: Annotated[
@@ -55,12 +60,33 @@ def control(
         typer.echo(json.dumps(client.state()["state"], indent=1))
     elif words == ["load"]:
         load(client, sys.stdin.read())
+    elif words == ["ports"]:
+        from rtstyle.remote.midi import port_names
+
+        require_stage("control ports", "mido", "rtmidi")
+        typer.echo("\n".join(port_names()))
+    elif words[0] == "learn":
+        typer.echo(learn(client, " ".join(words[1:])))
     elif words == ["watch"]:
         for message in client.watch():
             typer.echo(json.dumps(message))
     else:
         name, value = read_words(" ".join(words))
         client.ask({name: value})
+
+
+def learn(client: ControlClient, words: str) -> str:
+    """Have a knob or an OSC address learnt, wait until one is touched, and return what it does."""
+    client.learn(words)
+    typer.echo(f"Touch what is to do `{words}`. Ctrl-C: nothing.", err=True)
+    try:
+        while (learnt := client.bindings()["learnt"]) is None:
+            time.sleep(LOOK_EVERY)
+    except KeyboardInterrupt:
+        client.learn(None)
+        raise
+    device, name, does = learnt
+    return f'[{device}] "{name}" = "{does}"'
 
 
 def load(client: ControlClient, text: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rtstyle.commands.live.extras import require_stage
+from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
     from rtstyle.live.session import LiveSession
@@ -24,6 +25,37 @@ def open_control(
 
     if token is None and not is_loopback(host):
         token = secrets.token_urlsafe(24)
-    server = ControlServer(session.desk.board, Address(host, port, token))
+    server = ControlServer(session.desk.board, Address(host, port, token), session.bindings)
     stack.callback(server.close)
     typer.echo(f"controls at {server.url}", err=True)
+
+
+def open_osc(session: LiveSession, port: int, host: str, out: str | None, stack: ExitStack) -> None:
+    """Listen to OSC. Raises `UsageError` or `MissingExtraError`."""
+    require_stage("--osc", "pythonosc")
+    from rtstyle.remote.osc import OscFace
+
+    target = read_target(out) if out is not None else None
+    face = OscFace(session.desk.board, session.bindings, port, host, target)
+    stack.callback(face.close)
+    typer.echo(f"OSC at UDP {host}:{face.port}", err=True)
+
+
+def read_target(text: str) -> tuple[str, int]:
+    """Return host and port of `192.168.1.20:9001`. Raises `UsageError`."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise UsageError(f"--osc-out {text} is not HOST:PORT.", "", "Write 192.168.1.20:9001.")
+    return host, int(port)
+
+
+def open_midi(session: LiveSession, port: str, stack: ExitStack) -> None:
+    """Listen to a MIDI port. Raises `SourceError` or `MissingExtraError`."""
+    require_stage("--midi", "mido", "rtmidi")
+    from rtstyle.remote.midi import MidiFace
+
+    face = MidiFace(
+        session.desk.board, session.bindings, port, lambda text: typer.echo(text, err=True)
+    )
+    stack.callback(face.close)
+    typer.echo(f"MIDI from {face.name}", err=True)

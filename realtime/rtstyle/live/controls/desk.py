@@ -8,6 +8,7 @@ from typing import Any
 
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Frame
+from rtstyle.live.controls.bindings import Binding
 from rtstyle.live.controls.board import Board
 from rtstyle.live.controls.change import Change, Do, changed, read_words
 from rtstyle.live.controls.table import Control, Value
@@ -61,9 +62,15 @@ class Desk:
 
     def do(self, words: str) -> None:
         """Do what some words say, now: `strength +0.1`. What is wrong with them is told."""
+        self._now(lambda: dict([read_words(words)]))
+
+    def press(self, binding: Binding) -> None:
+        """Do what a key is bound to, now. What is wrong with that is told."""
+        self._now(binding.pressed)
+
+    def _now(self, asked: Callable[[], Mapping[str, object]]) -> None:
         try:
-            name, value = read_words(words)
-            self.board.ask({name: value})
+            self.board.ask(asked())
         except RtstyleError as error:
             self._say(error.what)
         self.turn()
