@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from rtstyle.jobs.image import stylize_image
     from rtstyle.jobs.video import stylize_video
     from rtstyle.painting.stylizer import Stylizer
+    from rtstyle.styles.recipe import Recipe
 
     __version__: str
 
-__all__ = ["Stylizer", "__version__", "stylize_image", "stylize_video"]
+__all__ = ["Recipe", "Stylizer", "__version__", "stylize_image", "stylize_video"]
 
 # Before anything imports ONNX Runtime, and inherited by every process that is started: otherwise it
 # keeps a device id and a database of events in the user's folders.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
+    "Recipe": "rtstyle.styles.recipe",
     "Stylizer": "rtstyle.painting.stylizer",
     "stylize_image": "rtstyle.jobs.image",
     "stylize_video": "rtstyle.jobs.video",

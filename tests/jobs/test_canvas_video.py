@@ -108,7 +108,7 @@ def test_strength_and_the_original_beside_come_after_the_canvas(style: str, tmp_
 
 def test_a_photo_is_painted_on_an_empty_canvas(style: str) -> None:
     with Stylizer(style, "fast") as stylizer:
-        assert stylizer.sees_canvas
+        assert stylizer.network.sees_canvas
         np.testing.assert_array_equal(stylizer(scene()), 255 - scene())
         odd = scene(2)[:77, :91].copy()
         np.testing.assert_array_equal(stylizer(odd), 255 - odd)
@@ -137,7 +137,7 @@ def test_regions_of_a_mask_paint_on_empty_canvases(style: str, tmp_path: Path) -
     mask = np.zeros((120, 160, 3), np.uint8)
     mask[:, 80:] = 255
     with Stylizer([style, style], "fast", mask=mask) as stylizer:
-        assert not stylizer.sees_canvas
+        assert not stylizer.network.sees_canvas
         assert np.abs(stylizer(scene()).astype(int) - (255 - scene())).max() <= 1
 
 

@@ -432,7 +432,7 @@ def test_tiles_equal_the_whole(
     graph = NormGraph(path.read_bytes())
     with Stylizer(str(path), device="openvino:cpu", precision="fp32") as stylizer:
         whole = stylizer(image)
-        tiled, tiles = paint_tiled(stylizer.engine, graph, image, tile=64)
+        tiled, tiles = paint_tiled(stylizer.network.engine, graph, image, tile=64)
     assert tiles > (1 if max(size) > 200 else 0)
     difference = np.abs(whole.astype(int) - tiled)
     assert difference.max() <= 1

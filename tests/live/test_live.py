@@ -114,12 +114,12 @@ class TestBank:
 
     def test_keeps_no_more_than_its_capacity(self) -> None:
         with StyleBank(device="openvino:cpu", threads=1, capacity=1) as bank:
-            first = bank.engine("invert", "fast")
-            assert bank.engine("invert", "fast") is first
+            first = bank.network("invert", "fast").engine
+            assert bank.network("invert", "fast").engine is first
             bank.paint(photo(), "invert", "fast")
-            bank.engine("identity", "fast")
+            bank.network("identity", "fast")
             assert not bank.ready("invert", "fast", (32, 48))
-            assert bank.engine("invert", "fast") is not first
+            assert bank.network("invert", "fast").engine is not first
 
     def test_closing_waits_for_the_thread(self) -> None:
         bank = StyleBank(device="openvino:cpu", threads=1)

@@ -80,7 +80,9 @@ def test_what_an_evicted_model_held_goes_back_to_the_system(
     given: list[int] = []
     picture = np.zeros((32, 32, 3), np.uint8)
     with StyleBank(capacity=1) as bank:
-        monkeypatch.setattr("rtstyle.live.bank.give_back", lambda: given.append(len(bank._engines)))
+        monkeypatch.setattr(
+            "rtstyle.live.bank.give_back", lambda: given.append(len(bank._networks))
+        )
         bank.paint(picture, "mosaic", "fast")
         assert given == []
         bank.paint(picture, "invert", "fast")

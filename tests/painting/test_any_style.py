@@ -524,8 +524,8 @@ class TestJobs:
 class TestLive:
     def test_pictures_share_one_engine(self, red: str, green: str) -> None:
         with StyleBank(device=CPU) as bank:
-            assert bank.engine(red, "fast") is bank.engine(f"{red},{green}", "fast")
-            assert bank.engine("mosaic", "fast") is not bank.engine(red, "fast")
+            assert bank.network(red, "fast").engine is bank.network(f"{red},{green}", "fast").engine
+            assert bank.network("mosaic", "fast").engine is not bank.network(red, "fast").engine
 
     def test_a_known_picture_is_ready_at_once(self, red: str, green: str) -> None:
         with StyleBank(device=CPU) as bank:
@@ -558,18 +558,18 @@ class TestLive:
         mask, image = np.zeros((64, 96, 3), np.uint8), noise(64, 96)
         mask[:, 48:] = 255
         with StyleBank(device=CPU) as bank:
-            look = Look(red, "fast", regions=(red, green))
+            look = Look((red, green), "fast", regional=True)
             studio = Studio(bank, look, mask=StillMask(mask, 2))
             painted = studio(image)
             np.testing.assert_allclose(colour_of(painted[:, :40]), [200, 60, 60], atol=12)
             np.testing.assert_allclose(colour_of(painted[:, 56:]), [60, 180, 60], atol=12)
             studio.change(height=32)
-            bank.prepare([studio.look.model], (32, 48))
+            bank.prepare([studio.look.model_name], (32, 48))
             assert bank.wait_idle(30)
             small = studio(image)
             assert studio.shown.height == 32
             np.testing.assert_allclose(colour_of(small[:, 56:]), [60, 180, 60], atol=12)
-            studio.change(style=green, regions=())
+            studio.change(style=green)
             assert bank.wait_idle(30)
             for _ in range(2):
                 whole = studio(image)
@@ -612,7 +612,7 @@ class TestLive:
     def test_pictures_take_on_the_colours_of_a_frame(self, red: str) -> None:
         image = painting((30, 40, 150), 10)
         with StyleBank(device=CPU) as bank:
-            studio = Studio(bank, Look(red, "fast"), match_color=True)
+            studio = Studio(bank, Look(red, "fast", match_color=True))
             np.testing.assert_allclose(colour_of(studio(image)), [30, 40, 150], atol=3)
             assert studio.matched
             np.testing.assert_allclose(colour_of(studio(noise(64, 64))), [30, 40, 150], atol=3)

@@ -87,8 +87,8 @@ def test_what_is_a_painting_in_one_region_is_so_in_all(tmp_path: Path) -> None:
     assert not are_networks("mosaic")
     assert not are_networks(("mosaic:1", "invert"))
     with Stylizer(["mosaic:1", "mosaic"], "fast", mask=stripes(2), device=CPU) as stylize:
-        assert stylize.model.statistics is not None
-        assert len(stylize.model.files) == 1
+        assert stylize.network.model.statistics is not None
+        assert len(stylize.network.model.files) == 1
     (tmp_path / "own.onnx").write_bytes(invert_model())
     with pytest.raises(UsageError, match="cannot be mixed"):
         Stylizer([str(tmp_path / "own.onnx"), "mosaic:1"], "fast", mask=stripes(2))
@@ -123,13 +123,13 @@ def test_large_photos_are_painted_in_tiles(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_live_the_first_frame_of_all_networks_is_prepared() -> None:
-    image, look = noise(), Look("identity", "fast", regions=("identity", "invert"))
+    image, look = noise(), Look(("identity", "invert"), "fast", regional=True)
     with StyleBank(device=CPU) as bank:
-        assert not bank.ready(*look.model, (60, 96))
-        bank.prepare([look.model], (60, 96))
+        assert not bank.ready(*look.model_name, (60, 96))
+        bank.prepare([look.model_name], (60, 96))
         assert bank.wait_idle(30)
-        assert bank.ready(*look.model, (60, 96))
-        assert not bank.mixes(*look.model)
+        assert bank.ready(*look.model_name, (60, 96))
+        assert not bank.mixes(*look.model_name)
         painted = Studio(bank, look, mask=StillMask(stripes(2), 2))(image)
         np.testing.assert_array_equal(painted[:, :40], image[:, :40])
         np.testing.assert_array_equal(painted[:, 56:], 255 - image[:, 56:])

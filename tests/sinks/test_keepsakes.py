@@ -16,7 +16,8 @@ from helpers.media import add_subtitles, decode, write_clip, write_subtitles
 
 from rtstyle.jobs.video import stylize_video
 from rtstyle.media.spherical import Spherical, tag_mp4
-from rtstyle.painting.stylizer import WRAP, Stylizer
+from rtstyle.painting.network import WRAP
+from rtstyle.painting.stylizer import Stylizer
 from rtstyle.sinks.tracks.keepsakes import kept_tags, later, tag_notes
 from rtstyle.sinks.video_file import VideoFileSink
 from rtstyle.sources.video_file import VideoFileSource

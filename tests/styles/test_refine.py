@@ -151,9 +151,9 @@ class TestEncoding:
     def test_pictures_are_painted_with_them(self, folder: Path, mine: str) -> None:
         image = np.full((32, 32, 3), 90, np.uint8)
         with Stylizer(mine, "fast", device="cpu") as stylize:
-            assert stylize.model.statistics is not None
+            assert stylize.network.model.statistics is not None
             np.testing.assert_array_equal(
-                stylize.model.statistics[0], paintings.encode(mine, "fast")
+                stylize.network.model.statistics[0], paintings.encode(mine, "fast")
             )
             assert stylize(image).shape == image.shape
 

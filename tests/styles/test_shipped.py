@@ -100,7 +100,7 @@ def test_int8_hardly_changes_pictures(name: str, size: str) -> None:
     painted = {}
     for precision in ("int8", "fp32"):
         with Stylizer(name, size, device="openvino:cpu", precision=precision) as stylizer:
-            assert stylizer.engine.precision == precision
+            assert stylizer.network.engine.precision == precision
             painted[precision] = stylizer(frame).astype(float)
             even = stylizer(flat).astype(int)
         # The flat picture stays flat, as no border shows.
@@ -149,10 +149,10 @@ def test_large_photos_are_painted_like_any_picture_in_tiles(size: str) -> None:
     photo = next(sample_frames(1))[:203, :599].copy()
     with Stylizer("wave:1", size, device="cpu", precision="fp32") as stylize:
         whole = stylize.paint(photo)
-        feeds = stylize.model.feeds(stylize.engine, 1.0, photo.shape[:2])
+        feeds = stylize.network.model.feeds(stylize.network.engine, 1.0, photo.shape[:2])
         assert feeds is not None
-        graph = NormGraph(baked(read_model(stylize.model.files[0]), feeds))
-        tiled, tiles = paint_tiled(stylize.engine, graph, photo, 128)
+        graph = NormGraph(baked(read_model(stylize.network.model.files[0]), feeds))
+        tiled, tiles = paint_tiled(stylize.network.engine, graph, photo, 128)
     assert tiles > 1
     assert np.abs(tiled.astype(int) - whole).max() <= 2
 

@@ -156,9 +156,9 @@ def measure(
 
         def press() -> str:
             session.key("n")
-            return studio.look.style
+            return studio.look.title
 
-        meter = Meter(press, lambda: studio.shown.style, minutes)
+        meter = Meter(press, lambda: studio.shown.title, minutes)
         source = RealTimeFileSource(clip, loop=True)
         report = Pipeline(
             source, studio, [meter], policy=LATEST, max_rate=target, progress=session.progress

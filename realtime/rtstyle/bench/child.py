@@ -56,9 +56,9 @@ def network(
             "p95_ms": 1000 * percentile(times, 95),
             "frames": len(times),
             "warm_up_s": warm - began,
-            "engine": str(stylizer.engine.name),
-            "device": stylizer.engine.device,
-            "precision": stylizer.engine.precision,
+            "engine": str(stylizer.network.engine.name),
+            "device": stylizer.network.engine.device,
+            "precision": stylizer.network.engine.precision,
             "streams": stylizer.streams,
         }
 
@@ -194,8 +194,10 @@ def first_times(
 def open_stylizer(style: str, size: str, device: str, precision: str) -> Stylizer:
     """Open the model just as the video job does."""
     from rtstyle.jobs import video
+    from rtstyle.styles.recipe import Recipe
 
-    return video.open_stylizer(style, size, device, 1.0, False, None, precision=precision)
+    recipe = Recipe(style, size, coherence=0.0)
+    return video.open_stylizer(recipe, device=device, precision=precision)
 
 
 def read_frames(clip: str, count: int) -> list[Frame]:

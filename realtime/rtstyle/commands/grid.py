@@ -41,8 +41,9 @@ def grid(
     """Paint a photo in all blends between four styles."""
     from rtstyle.commands.progress import Bar
     from rtstyle.jobs.grid import blend_grid
-    from rtstyle.jobs.image import check_output, pictures_of
+    from rtstyle.jobs.image import check_output
     from rtstyle.media.picture import Picture, write_picture
+    from rtstyle.styles.spec import pictures_of
 
     check_output(photo, output, overwrite=overwrite, read=pictures_of(styles))
     picture = read_photo(photo).rgb

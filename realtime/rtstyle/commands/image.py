@@ -62,17 +62,19 @@ def image(
         raise UsageError("An input and an output are needed.", "", "rtstyle image IN... OUT")
     *inputs, output = paths
     from rtstyle.commands.progress import Bar
-    from rtstyle.jobs.image import paint_file, pictures_of, plan
+    from rtstyle.jobs.image import paint_file, plan
     from rtstyle.jobs.journal import Journal
     from rtstyle.media.picture import check_quality
     from rtstyle.painting.stylizer import Stylizer
+    from rtstyle.styles.manifest import DEFAULT_STYLE
+    from rtstyle.styles.recipe import Recipe
 
     check_quality(quality)
-    read = pictures_of(style or [], mask)
-    options = (
-        style, size, strength, keep_color, height, style_scale, match_color, device, precision,
-        quality,
+    recipe = Recipe(
+        tuple(style or [DEFAULT_STYLE]), size, strength, keep_color, height, style_scale, mask,
+        match_color=match_color,
     )  # fmt: skip
+    read, options = recipe.pictures(), (repr(recipe), device, precision, quality)
     several = len(inputs) > 1 or inputs[0].is_dir()
     # With --overwrite an old painting looks like a new one.
     journal = Journal(output, {"options": options}, read) if several and not overwrite else None
@@ -91,11 +93,7 @@ def image(
     if journal:
         journal.begin(pairs)
     failed = 0
-    with Stylizer(
-        style or ["mosaic"], size, device=device, strength=strength, keep_color=keep_color,
-        height=height, style_scale=style_scale, mask=mask, match_color=match_color,
-        precision=precision,
-    ) as stylizer:  # fmt: skip
+    with Stylizer(recipe, device=device, precision=precision) as stylizer:
         for source, target in pairs:
             try:
                 with Bar():

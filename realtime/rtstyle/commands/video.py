@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from rtstyle.jobs.video import VideoReport
+    from rtstyle.styles.recipe import Recipe
 
 
 def register(app: typer.Typer) -> None:
@@ -124,6 +125,8 @@ def video(
         raise UsageError("An input and an output are needed.", "", "rtstyle video IN... OUT")
     from rtstyle.jobs.outputs import input_files
     from rtstyle.sinks.encoding.settings import Encoding
+    from rtstyle.styles.manifest import DEFAULT_STYLE
+    from rtstyle.styles.recipe import Recipe
 
     inputs, output = [read_name(text) for text in paths[:-1]], read_output(paths[-1])
     options: dict[str, Any] = {
@@ -138,22 +141,13 @@ def video(
         "keep_location": keep_location,
         "kind": format_,
         "overwrite": overwrite,
-        "coherence": read_coherence(coherence),
-    }
-    model: dict[str, Any] = {
-        "style": style or ["mosaic"],
-        "size": size,
-        "strength": strength,
-        "keep_color": keep_color,
-        "height": height,
         "device": device,
         "precision": precision,
-        "style_scale": style_scale,
-        "sweep": style_sweep,
-        "mask": mask,
-        "match_color": match_color,
-        "stroke_size": stroke_size,
     }
+    recipe = Recipe(
+        tuple(style or [DEFAULT_STYLE]), size, strength, keep_color, height, style_scale, mask,
+        style_sweep, match_color, stroke_size, read_coherence(coherence),
+    )  # fmt: skip
     if style and style_sweep:
         raise UsageError("--style and --style-sweep exclude each other.", "", "Give one of them.")
     pairs = plan(inputs, output)
@@ -162,13 +156,10 @@ def video(
     folders = [path for path in inputs if isinstance(path, Path)]
     tell_left_out(folders, [file for source in read for file in input_files(source)])
     if len(pairs) == 1:
-        if run_one(*pairs[0], {**options, **model}).stopped:
+        if run_one(*pairs[0], {**options, "style": recipe}).stopped:
             raise typer.Exit(130)
         return
-    if style_sweep or mask or match_color:
-        # These depend on the clip, so that no model serves several.
-        options, model = {**options, **model}, {}
-    run_many(pairs, options, model)
+    run_many(pairs, options, recipe)
 
 
 def read_coherence(text: str) -> float:
@@ -293,20 +284,15 @@ def run_one(source: Path | str, target: Path, options: dict[str, Any]) -> VideoR
     return report
 
 
-def run_many(
-    pairs: list[tuple[Path | str, Path]], options: dict[str, Any], model: dict[str, Any]
-) -> None:
-    """Paint several videos with one model; a bad one does not stop the others.
-
-    Without a `model` each opens its own, by `options`.
-    """
+def run_many(pairs: list[tuple[Path | str, Path]], options: dict[str, Any], recipe: Recipe) -> None:
+    """Paint several videos, with one model where it serves several; a bad one stops no other."""
     from rtstyle.jobs.video import open_stylizer
 
     failed = 0
     with ExitStack() as stack:
-        shared = {}
-        if model:
-            opened = open_stylizer(**model, in_order=options["coherence"] > 0)
+        shared: dict[str, Any] = {"style": recipe}
+        if not recipe.depends_on_clip:
+            opened = open_stylizer(recipe, device=options["device"], precision=options["precision"])
             shared = {"stylizer": stack.enter_context(opened)}
         for source, target in pairs:
             try:

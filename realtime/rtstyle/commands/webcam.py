@@ -148,22 +148,20 @@ def webcam(
     from rtstyle.live.painter import Studio
     from rtstyle.live.person import PersonSegmenter
     from rtstyle.live.rate import RateController, choose_ladder
-    from rtstyle.painting.stylizer import check_match, check_styles, open_mask
+    from rtstyle.painting.stylizer import check_match, open_mask
     from rtstyle.sinks.recorder import RecorderSink
     from rtstyle.sources import open_camera
     from rtstyle.styles.manifest import DEFAULT_STYLE, names_with
     from rtstyle.styles.model import resolve
-    from rtstyle.styles.paintings import check_scale
 
-    names = style or [DEFAULT_STYLE]
+    names = tuple(style or [DEFAULT_STYLE])
     check_folder(folder)
-    check_styles(names, False, mask is not None)
     ladder, start = choose_ladder(names, size)
     look = Look(
-        names[0], ladder[start].size, strength, keep_color, mirror,
-        height=height, only=cast("Only", only), regions=tuple(names) if len(names) > 1 else (),
+        names, ladder[start].size, strength, keep_color, height, style_scale, mask,
+        match_color=match_color, mirror=mirror, only=cast("Only", only),
     )  # fmt: skip
-    model = resolve(*look.model, check_scale(style_scale), rough=True)
+    model = resolve(*look.model_name, style_scale, rough=True)
     if match_color:
         check_match(model)
     divided = open_mask(mask, len(names)) if mask else None
@@ -189,7 +187,7 @@ def webcam(
         controller = RateController(float(rate), ladder, start) if height is None else None
         studio = Studio(
             bank, look, segmenter=stack.enter_context(PersonSegmenter()), controller=controller,
-            mask=divided, match_color=match_color, fade=fade,
+            mask=divided, fade=fade,
         )  # fmt: skip
         studio.transition = transition
         from rtstyle.live.controls.desk import DeskSink
@@ -235,9 +233,9 @@ def warm_up(bank: StyleBank, look: Look, source: Source) -> str:
     """
     import numpy as np
 
-    engine = bank.engine(*look.model)
+    engine = bank.network(*look.model_name).engine
     shape = look.working_size(source.height, source.width)
-    bank.paint(np.zeros((*shape, 3), np.uint8), *look.model)
+    bank.paint(np.zeros((*shape, 3), np.uint8), *look.model_name)
     return f"{engine.name} {engine.device} {engine.precision}"
 
 
@@ -287,7 +285,7 @@ def open_shown(
     if window:
         from rtstyle.sinks.window import WindowSink
 
-        sinks.append(WindowSink(f"rtstyle: {Path(session.studio.look.style).stem}", session))
+        sinks.append(WindowSink(f"rtstyle: {Path(session.studio.look.names[0]).stem}", session))
     for sink in sinks:
         # Before the model is loaded, so that a missing screen or device is told at once.
         stack.callback(sink.abort)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +14,11 @@ from rtstyle.frame import Image
 from rtstyle.jobs.sheet import shrink
 from rtstyle.painting.stylizer import Stylizer
 from rtstyle.styles import model, paintings
+from rtstyle.styles.recipe import Settings, as_recipe
 from rtstyle.styles.spec import Mixture, as_mixture, mixture
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 GAP, CORNER = 6, 0.6
 WHITE = 255
@@ -24,35 +30,34 @@ def blend_grid(
     *,
     steps: int = 5,
     size: str = "fast",
-    strength: float = 1.0,
-    style_scale: float = 1.0,
-    keep_color: bool = False,
     device: str = "auto",
+    **settings: Unpack[Settings],
 ) -> Image:
     """Return a square of `steps` x `steps` paintings of `photo`, (H, W, 3) uint8 RGB.
 
     The corners are the four `styles`, whose pictures stand beside them; between, the weights are
-    bilinear. Raises `UsageError`, `StyleError`, `DeviceError` or `EngineError`.
+    bilinear. `size` and `settings` are fields of `Recipe`; what concerns clips, masks and canvases
+    is left out. Raises `UsageError`, `StyleError`, `DeviceError` or `EngineError`.
     """
     if len(styles) != 4:
         raise UsageError(f"A grid has four styles, not {len(styles)}.", "", "Name one a corner.")
     if not 2 <= steps <= 9:
         raise UsageError(f"{steps} steps are out of range.", "", "Use 2 to 9.")
     ends = [as_mixture(name) for name in styles]
+    recipe = as_recipe(str(ends[0]), size, **settings)
     small = shrink(photo)
-    rows = []
-    with Stylizer(
-        str(ends[0]), size, device=device, strength=strength, keep_color=keep_color,
-        style_scale=style_scale, precision="fp32",
-    ) as stylizer:  # fmt: skip
-        files = stylizer.model.files
-        for down in np.linspace(0, 1, steps):
-            row = []
-            for across in np.linspace(0, 1, steps):
-                numbers = model.blend(between(ends, float(down), float(across)), size, style_scale)
-                stylizer.model = model.Model(files, numbers[None])
-                row.append(stylizer(small))
-            rows.append(row)
+    places = [float(place) for place in np.linspace(0, 1, steps)]
+    with Stylizer(recipe, device=device, precision="fp32") as stylizer:
+
+        def paint(down: float, across: float) -> Image:
+            vector = model.blend(between(ends, down, across), size, recipe.style_scale)
+            mixed = replace(stylizer.network.model, statistics=vector[None])
+            return stylizer(
+                small,
+                run=lambda network, image, _: network.given(mixed).paint(image, recipe.strength),
+            )
+
+        rows = [[paint(down, across) for across in places] for down in places]
     return compose(rows, [corner_picture(end, small.shape[0]) for end in ends])
 
 

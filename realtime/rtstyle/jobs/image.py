@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rtstyle.errors import RtstyleError, SinkError, SourceError, UsageError
+from rtstyle.errors import SinkError, SourceError, UsageError
 from rtstyle.media.color import resize
 from rtstyle.media.picture import (
     DEFAULT_QUALITY,
@@ -22,8 +22,15 @@ from rtstyle.media.picture import (
     write_picture,
 )
 from rtstyle.painting.stylizer import Stylizer
-from rtstyle.styles import manifest
-from rtstyle.styles.spec import Mixture, parse_style, parse_sweep
+from rtstyle.styles.manifest import DEFAULT_STYLE
+from rtstyle.styles.recipe import Recipe, Settings, as_recipe
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rtstyle.frame import Image
+    from rtstyle.painting.masks import Weights
+    from rtstyle.painting.network import Network
 
 WHOLE_PIXELS = 2_000_000
 """Pictures up to this size are painted whole, without a look at the memory the model takes."""
@@ -44,33 +51,25 @@ class ImageReport:
 def stylize_image(
     source: Path | str,
     output: Path | str,
-    style: str | Sequence[str] = manifest.DEFAULT_STYLE,
+    style: Recipe | str | Sequence[str] = DEFAULT_STYLE,
     *,
-    size: str = manifest.DEFAULT_SIZE,
-    strength: float = 1.0,
-    keep_color: bool = False,
-    height: int | None = None,
-    style_scale: float = 1.0,
-    mask: Path | None = None,
-    match_color: bool = False,
+    size: str | None = None,
     device: str = "auto",
     precision: str = "fp32",
     quality: int = DEFAULT_QUALITY,
     overwrite: bool = False,
+    **settings: Unpack[Settings],
 ) -> ImageReport:
     """Paint one photo file into another.
 
-    `strength` is 0 to 1, `height` in pixels, `quality` 1 to 100; the others are those of
-    `Stylizer`. Raises `UsageError`, `SourceError`, `SinkError`, `StyleError` or `EngineError`;
-    an existing output file is never damaged.
+    `style` is a style or a whole `Recipe`; `size` and `settings` are fields of one. `device` and
+    `precision` are those of `Stylizer`, `quality` is 1 to 100. Raises `UsageError`, `SourceError`,
+    `SinkError`, `StyleError` or `EngineError`; an existing output file is never damaged.
     """
     source, output = Path(source), Path(output)
-    read = pictures_of([style] if isinstance(style, str) else style, mask)
-    check_output(source, output, overwrite=overwrite, read=read)
-    with Stylizer(
-        style, size, device=device, strength=strength, keep_color=keep_color, height=height,
-        style_scale=style_scale, mask=mask, match_color=match_color, precision=precision,
-    ) as stylizer:  # fmt: skip
+    recipe = as_recipe(style, size, **settings)
+    check_output(source, output, overwrite=overwrite, read=recipe.pictures())
+    with Stylizer(recipe, device=device, precision=precision) as stylizer:
         return paint_file(stylizer, source, output, quality=quality)
 
 
@@ -90,19 +89,19 @@ def paint_file(
 
 def paint_picture(stylizer: Stylizer, picture: Picture) -> tuple[Picture, int]:
     """Return the painted picture and how many tiles it took (1: it was painted whole)."""
-    image = stylizer.scale(picture.rgb)
-    if stylizer.match_color:
-        stylizer.match(image)
-    if stylizer.strength == 0.0:
-        painted, tiles = image.copy(), 1
-    elif image.shape[0] * image.shape[1] <= WHOLE_PIXELS:
-        painted, tiles = stylizer(image), 1
-    else:
+    tiles = 1
+
+    def run(network: Network, image: Image, weights: Weights | None) -> Image:
+        nonlocal tiles
+        if image.shape[0] * image.shape[1] <= WHOLE_PIXELS:
+            return stylizer.paint(image, weights)
         from rtstyle.painting.tiling import paint as paint_large
 
-        weights = stylizer.weights(image)
-        painted, tiles = paint_large(stylizer, image, weights)
-        painted = stylizer.finish(image, painted, weights)
+        painted, tiles = paint_large(network, image, stylizer.recipe, weights)
+        return painted
+
+    stylizer.match_next()
+    painted = stylizer(picture.rgb, run=run)
     alpha = picture.alpha
     if alpha is not None:
         alpha = np.ascontiguousarray(resize(alpha, *painted.shape[:2]))
@@ -182,23 +181,6 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise SinkError(f"The folder {folder} cannot be made.", str(error.strerror)) from error
-
-
-def pictures_of(
-    style_texts: Iterable[str], mask: str | Path | None = None, sweep: str | None = None
-) -> list[Path]:
-    """Return the files that styles, a mask and a sweep are read from.
-
-    What is no style has none here: who opens it says what is wrong with it.
-    """
-    mixtures: list[Mixture | str] = []
-    for text in style_texts:
-        with suppress(RtstyleError):
-            mixtures.append(parse_style(text))
-    with suppress(RtstyleError):
-        mixtures += parse_sweep(sweep) if sweep else ()
-    found = [] if mask is None else [Path(mask)]
-    return found + [Path(name) for m in mixtures if isinstance(m, Mixture) for name, _ in m.parts]
 
 
 def check_output(

@@ -28,6 +28,13 @@ def is_video(path: Path) -> bool:
     return is_animation(path)
 
 
+def as_video(mask: Path | str | Image | None) -> Path | None:
+    """Return the path of a mask that is a video, None for a picture or no mask."""
+    if not isinstance(mask, (str, Path)):
+        return None
+    return Path(mask) if is_video(Path(mask)) else None
+
+
 class MovingMask(Closing):
     """The frames of a mask video by time; the last one is held if it is shorter than the clip.
 

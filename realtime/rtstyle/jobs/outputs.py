@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rtstyle.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from rtstyle.styles.recipe import Recipe
 
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
@@ -80,17 +83,11 @@ def check_output(source: Path | None, output: Path, overwrite: bool) -> None:
         raise UsageError(f"{old[0]} exists already.", "", "Add --overwrite, or choose a new name.")
 
 
-def keep_what_is_read(
-    output: Path,
-    style: str | Sequence[str],
-    mask: str | Path | None = None,
-    sweep: str | None = None,
-) -> None:
+def keep_what_is_read(output: Path, recipe: Recipe) -> None:
     """Raise `UsageError` if the output would replace a painting or the mask of its own run."""
-    from rtstyle.jobs.image import loss, pictures_of
+    from rtstyle.jobs.image import loss
 
-    styles = [style] if isinstance(style, str) else style
-    read = pictures_of(styles, sweep=sweep) + ([] if mask is None else input_files(Path(mask)))
+    read = [file for picture in recipe.pictures() for file in input_files(picture)]
     keys = {file_key(file) for file in read}
     for file in existing_outputs(output):
         if file_key(file) in keys:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rtstyle.errors import UsageError
 from rtstyle.files.names import read_name
-from rtstyle.jobs.mask_video import MovingMask, is_video
+from rtstyle.jobs.mask_video import MovingMask, as_video
 from rtstyle.jobs.outputs import check_output, keep_what_is_read
 from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter
 from rtstyle.media.container import Media, as_media
@@ -24,9 +24,13 @@ from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.pipe import check_format
 from rtstyle.sources import open_video
 from rtstyle.sources.video_file import VideoFileSource
+from rtstyle.styles.manifest import DEFAULT_STYLE
+from rtstyle.styles.recipe import Recipe, Settings, as_recipe
 
 if TYPE_CHECKING:
     from fractions import Fraction
+
+    from typing_extensions import Unpack
 
     from rtstyle.media.spherical import Spherical
     from rtstyle.painting.stylizer import Stylizer
@@ -62,24 +66,15 @@ class VideoReport:
 def stylize_video(
     source: str | Path,
     output: str | Path,
-    style: str | Sequence[str] = "mosaic",
+    style: Recipe | str | Sequence[str] = DEFAULT_STYLE,
     *,
-    size: str = "balanced",
-    strength: float = 1.0,
-    keep_color: bool = False,
-    height: int | None = None,
-    style_scale: float = 1.0,
-    mask: str | Path | None = None,
-    sweep: str | None = None,
-    match_color: bool = False,
+    size: str | None = None,
     start: float | None = None,
     end: float | None = None,
     rate: Fraction | None = None,
     side_by_side: bool = False,
     deinterlace: str = "auto",
     background: str = "black",
-    stroke_size: float = 1.0,
-    coherence: float = 1.0,
     device: str = "auto",
     precision: str = "auto",
     encoding: Encoding | None = None,
@@ -89,33 +84,31 @@ def stylize_video(
     kind: str | None = None,
     stylizer: Stylizer | None = None,
     progress: Callable[[Progress], None] | None = None,
+    **settings: Unpack[Settings],
 ) -> VideoReport:
     """Paint a video file, or numbered pictures, into `output`.
 
     `source` as a text may be an address (https://...), or `-` for standard input. `output` is a
     video (.mp4 .mov .mkv .webm), a .gif, pictures (`out_%05d.png` or a folder), or a pipe: `-` or a
     FIFO, to which `kind` is written (matroska, nut, webm, y4m; default matroska).
+    `style` is a style or a whole `Recipe`; `size` and `settings` are fields of one. The `mask` may
+    be a video, too, whose regions are even grey levels from black to white.
     `start` and `end` are seconds, `rate` numbered pictures a second (25; a video has its own),
-    `height` scales to that many rows, `side_by_side` puts the original to the left. `deinterlace`
-    is `auto`, `on` or `off`; `encoding` says how
-    videos are encoded. `background`, a name or #rrggbb, is what transparent pictures are laid
-    over where the output has no transparency. `audio=False` leaves sound and subtitles out, and all
-    tags with them; `keep_location` keeps what tells where a video was taken. A 360-degree video is
-    painted without a seam and keeps its tag. `style`, `style_scale`, `match_color` (to the first
-    frame) and `sweep`, which goes from one style to another over the clip, `device` and `precision`
-    are those of `Stylizer`; `mask` is a picture, or a video whose regions are even grey levels from
-    black to white. `stroke_size` is how wide strokes are, `coherence` (0 to 1) how much of what was
-    painted is kept from frame to frame, both with networks that see a canvas. `stylizer` uses a
-    model that is open already, and all that concerns painting but a mask video and the coherence is
-    then its own. An existing file is replaced only with `overwrite`, and only once the new one is
-    whole; after Ctrl-C the report is `stopped` and what was done is kept as partial.
-    Raises `RtstyleError`s.
+    `side_by_side` puts the original to the left. `deinterlace` is `auto`, `on` or `off`; `encoding`
+    says how videos are encoded. `background`, a name or #rrggbb, is what transparent pictures are
+    laid over where the output has no transparency. `audio=False` leaves sound and subtitles out,
+    and all tags with them; `keep_location` keeps what says where a video was taken. A 360-degree
+    video is painted without a seam and keeps its tag. `device` and `precision` are those of
+    `Stylizer`. `stylizer` uses a model that is open already, and its recipe. An existing file is
+    replaced only with `overwrite`, and only once the new one is whole; after Ctrl-C the report is
+    `stopped` and what was done is kept as partial. Raises `RtstyleError`s.
     """
+    recipe = as_recipe(style, size, **settings) if stylizer is None else stylizer.recipe
     media, output = as_media(read_name(source) if isinstance(source, str) else source), Path(output)
     kind = check_format(kind, output)
     if kind is None:
         check_output(media.path, output, overwrite)
-        keep_what_is_read(output, style, mask, sweep)
+        keep_what_is_read(output, recipe)
     with ExitStack() as stack:
         ground = read_colour(background)
         frames = open_video(media, start, end, rate, deinterlace=deinterlace, keep_alpha=True)
@@ -137,29 +130,27 @@ def stylize_video(
         )  # fmt: skip
         stack.callback(sink.abort)
         sink.open()
+        mask_video = as_video(recipe.mask)
         if stylizer is None:
-            still = None if mask is None or is_video(Path(mask)) else mask
             opened = open_stylizer(
-                style, size, device, strength, keep_color, height,
-                style_scale=style_scale, mask=still, sweep=sweep, regional=mask is not None,
-                match_color=match_color, precision=precision, stroke_size=stroke_size,
-                in_order=coherence > 0,
+                recipe if mask_video is None else replace(recipe, mask=None, regional=True),
+                device=device, precision=precision,
             )  # fmt: skip
             stylizer = stack.enter_context(opened)
         sphere = frames.spherical
         stylizer.wrap = sphere is not None and sphere.wraps
         moving = None
-        if mask is not None and is_video(Path(mask)):
-            moving = stack.enter_context(MovingMask(Path(mask), start, frames.rate))
+        if mask_video is not None:
+            moving = stack.enter_context(MovingMask(mask_video, start, frames.rate))
         painter: VideoPainter | CoherentVideoPainter = VideoPainter(
-            stylizer, frames.frames, moving, side_by_side, sweep is not None,
+            stylizer, frames.frames, moving, side_by_side, recipe.sweep is not None,
             background=None if keep else ground,
         )  # fmt: skip
-        coherent = stylizer.coherent(coherence) if coherence else None
+        coherent = stylizer.coherent()
         if coherent is not None and stylizer.strength:
             assert isinstance(painter, VideoPainter)
             painter = CoherentVideoPainter(painter, coherent)
-        if sweep is not None and not frames.frames:
+        if recipe.sweep is not None and not frames.frames:
             raise UsageError(
                 f"{media.name} does not tell its length.", "A sweep needs it.", "Convert it first."
             )
@@ -195,39 +186,18 @@ def read_colour(text: str) -> Colour:
     return red, green, blue
 
 
-def open_stylizer(
-    style: str | Sequence[str],
-    size: str,
-    device: str,
-    strength: float,
-    keep_color: bool,
-    height: int | None,
-    *,
-    in_order: bool = False,
-    **options: Any,
-) -> Stylizer:
+def open_stylizer(recipe: Recipe, *, device: str = "auto", precision: str = "auto") -> Stylizer:
     """Open the model with one stream a core: two runs of one thread beat one run of two.
 
-    With `in_order`, a network that sees what it has painted gets one stream of all cores.
+    A network that sees what it has painted, and may keep it, gets one stream of all cores.
     """
     from rtstyle.painting.stylizer import Stylizer
 
-    def opened(streams: int) -> Stylizer:
-        return Stylizer(
-            style,
-            size,
-            device=device,
-            strength=strength,
-            keep_color=keep_color,
-            height=height,
-            streams=streams,
-            **options,
-        )
-
-    stylizer = opened(min(MOST_STREAMS, cores()))
-    if in_order and stylizer.sees_canvas and stylizer.streams > 1:
+    streams = min(MOST_STREAMS, cores())
+    stylizer = Stylizer(recipe, device=device, precision=precision, streams=streams)
+    if recipe.coherence and stylizer.network.sees_canvas and stylizer.streams > 1:
         stylizer.close()
-        stylizer = opened(1)
+        stylizer = Stylizer(recipe, device=device, precision=precision)
     return stylizer
 
 

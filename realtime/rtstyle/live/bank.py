@@ -12,7 +12,6 @@ from typing import TypeAlias
 import numpy as np
 
 from rtstyle.closeable import Closing
-from rtstyle.engines import Engine
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
 from rtstyle.live.fitting import forget_oldest, is_of, paintings_of
@@ -20,12 +19,11 @@ from rtstyle.machine.heap import give_back
 from rtstyle.machine.scheduling import lowest_priority
 from rtstyle.media.color import Colours
 from rtstyle.painting.masks import Weights
-from rtstyle.styles import model as style_model
-from rtstyle.styles import paintings
-from rtstyle.styles.spec import is_network
+from rtstyle.painting.network import Network
+from rtstyle.styles import model, paintings
+from rtstyle.styles.model import Model, ModelName
+from rtstyle.styles.spec import Styles, is_network
 
-Model: TypeAlias = tuple[style_model.Styles, str]
-"""Style, or one for each region of a mask, and network size."""
 Rough: TypeAlias = tuple[str, str, float, Colours | None]
 """A picture as style that is not fitted yet: file, network size, scale and colours."""
 Shape: TypeAlias = tuple[int, int]
@@ -63,48 +61,48 @@ class StyleBank(Closing):
         self._options = {"device": device, "threads": threads, "precision": precision}
         self._capacity = max(1, capacity)
         # Pictures as styles share one engine: only the statistics that it is fed differ.
-        self._engines: OrderedDict[tuple[Path, ...], Engine] = OrderedDict()
-        self._known: OrderedDict[Model, style_model.Model] = OrderedDict()
-        self._encoded: dict[Model, None] = {}
+        self._networks: OrderedDict[tuple[Path, ...], Network] = OrderedDict()
+        self._known: OrderedDict[ModelName, Model] = OrderedDict()
+        self._encoded: dict[tuple[str, str], None] = {}
         self._warm: set[tuple[tuple[Path, ...], Shape]] = set()
-        self._failed: dict[tuple[Model, Shape], RtstyleError] = {}
+        self._failed: dict[tuple[ModelName, Shape], RtstyleError] = {}
         self._rough: deque[Rough] = deque()
         self._unfit: dict[Rough, None] = {}
         self._fitting: threading.Thread | None = None
-        self._wanted: deque[tuple[Model, Shape]] = deque()
-        self._later: deque[tuple[Model, Shape]] = deque()
-        self._current: tuple[Model, Shape] | None = None
+        self._wanted: deque[tuple[ModelName, Shape]] = deque()
+        self._later: deque[tuple[ModelName, Shape]] = deque()
+        self._current: tuple[ModelName, Shape] | None = None
         self._changed = threading.Condition()
         self._opening = threading.Lock()
         self._running = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def engine(self, style: style_model.Styles, size: str) -> Engine:
-        """Return the engine of a model, opened now if need be.
+    def network(self, style: Styles, size: str) -> Network:
+        """Return the network of a style, opened now if need be.
 
         Raises `StyleError`, `UsageError`, `DeviceError` or `EngineError`.
         """
-        model = self.resolve(style, size)
-        files = model.files
+        found = self.resolve(style, size)
+        files = found.files
         with self._opening:
             with self._changed:
-                if files in self._engines:
-                    self._engines.move_to_end(files)
-                    return self._engines[files]
-            engine = model.open(**self._options)  # type: ignore[arg-type]
+                if files in self._networks:
+                    self._networks.move_to_end(files)
+                    return self._networks[files].given(found)
+            network = Network.open(found, **self._options)  # type: ignore[arg-type]
             with self._changed:
-                self._engines[files] = engine
-                evicted = len(self._engines) > self._capacity
-                while len(self._engines) > self._capacity:
+                self._networks[files] = network
+                evicted = len(self._networks) > self._capacity
+                while len(self._networks) > self._capacity:
                     # Only let go of: somebody may be painting with it, and then frees it last.
-                    old = self._engines.popitem(last=False)[0]
+                    old = self._networks.popitem(last=False)[0]
                     self._warm = {item for item in self._warm if item[0] != old}
             if evicted:
                 give_back()
-        return engine
+        return network
 
-    def resolve(self, style: style_model.Styles, size: str) -> style_model.Model:
+    def resolve(self, style: Styles, size: str) -> Model:
         """Return the file of a style and what it is fed; a new picture is encoded now."""
         key = (style, size)
         with self._changed:
@@ -121,18 +119,18 @@ class StyleBank(Closing):
         # Asked first: what is fitted between the two is then fitted once more, from memory.
         rough = [(name, size, scale, own) for name in parts]
         rough = [painting for painting in rough if paintings.is_rough(*painting)]
-        model = style_model.resolve(style, size, scale, own, rough=True)
+        found = model.resolve(style, size, scale, own, rough=True)
         if rough:
             give_back()  # of what encoded a picture
         with self._changed:
             if colours != self._colours:
-                return model  # `match` came between: not to be remembered.
+                return found  # `match` came between: not to be remembered.
             self._fit_later(rough)
-            self._known[key] = model
+            self._known[key] = found
             self._encoded.update(dict.fromkeys((name, size) for name in parts))
             forget_oldest(self._known)
             forget_oldest(self._encoded)
-        return model
+        return found
 
     def match(self, image: Image | None) -> None:
         """Give pictures as styles the colours of (H, W, 3) uint8 `image`, None: their own.
@@ -145,12 +143,12 @@ class StyleBank(Closing):
             self._encoded.clear()
             self._rough.clear()
 
-    def mixes(self, style: style_model.Styles, size: str) -> bool:
-        """Tell whether the network of a style mixes in the strength itself, in its features."""
+    def mixes(self, style: Styles, size: str) -> bool:
+        """Return True if the network of a style mixes in the strength itself, in its features."""
         return self.resolve(style, size).statistics is not None
 
-    def ready(self, style: style_model.Styles, size: str, shape: Shape) -> bool:
-        """Tell whether `paint` will be quick for this model and picture size.
+    def ready(self, style: Styles, size: str, shape: Shape) -> bool:
+        """Return True if `paint` will be quick for this model and picture size.
 
         A new blend of paintings that are encoded is mixed now, in less than a millisecond: a
         slider that is dragged asks for another one with every frame. Raises what kept the model
@@ -166,8 +164,8 @@ class StyleBank(Closing):
         with self._changed:
             return self._is_warm(key)
 
-    def _is_at_hand(self, style: style_model.Styles, size: str) -> bool:
-        """Tell whether all paintings of a blend are encoded."""
+    def _is_at_hand(self, style: Styles, size: str) -> bool:
+        """Return True if all paintings of a blend are encoded."""
         try:
             parts = paintings_of(style)
         except RtstyleError:
@@ -175,11 +173,11 @@ class StyleBank(Closing):
         with self._changed:
             return bool(parts) and all(is_network(p) or (p, size) in self._encoded for p in parts)
 
-    def _is_warm(self, key: tuple[Model, Shape]) -> bool:
-        model = self._known.get(key[0])
-        return model is not None and (model.files, key[1]) in self._warm
+    def _is_warm(self, key: tuple[ModelName, Shape]) -> bool:
+        found = self._known.get(key[0])
+        return found is not None and (found.files, key[1]) in self._warm
 
-    def prepare(self, models: Iterable[Model], shape: Shape, *, urgent: bool = True) -> None:
+    def prepare(self, models: Iterable[ModelName], shape: Shape, *, urgent: bool = True) -> None:
         """Make models ready for pictures of `shape` in the background, the first one first.
 
         Those that are not `urgent` come after all others, with pauses between them, and replace
@@ -187,7 +185,7 @@ class StyleBank(Closing):
         """
         with self._changed:
             busy = set(self._failed) | set(self._wanted) | {self._current}
-            keys = [(model, shape) for model in models]
+            keys = [(name, shape) for name in models]
             fresh = [key for key in keys if key not in busy and not self._is_warm(key)]
             if urgent:
                 # What was asked for last is what the user waits for now.
@@ -204,7 +202,7 @@ class StyleBank(Closing):
     def paint(
         self,
         image: Image,
-        style: style_model.Styles,
+        style: Styles,
         size: str,
         strength: float = 1.0,
         weights: Weights | None = None,
@@ -212,15 +210,13 @@ class StyleBank(Closing):
         """Run a model on an (H, W, 3) uint8 RGB picture and return the same shape.
 
         Opens the model first if it is not ready. `strength` counts only where the style `mixes`,
-        `weights` (K, H, W) only with styles for K regions. Raises as `engine` does.
+        `weights` (K, H, W) only with styles for K regions. Raises as `network` does.
         """
-        engine, model = self.engine(style, size), self.resolve(style, size)
-        height, width = image.shape[:2]
-        feeds = model.feeds(engine, strength, (height, width), weights)
+        network = self.network(style, size)
         with self._running:
-            painted: Image = engine.run(np.ascontiguousarray(image)[None], feeds)[0]
+            painted = network.paint(image, strength, weights)
         with self._changed:
-            self._warm.add((model.files, (height, width)))
+            self._warm.add((network.model.files, (image.shape[0], image.shape[1])))
         return painted
 
     def wait_idle(self, timeout: float | None = None) -> bool:
@@ -255,9 +251,9 @@ class StyleBank(Closing):
             if thread is not None:
                 thread.join()
         with self._changed:
-            for engine in self._engines.values():
-                engine.close()
-            self._engines.clear()
+            for network in self._networks.values():
+                network.close()
+            self._networks.clear()
             self._warm.clear()
 
     def _fit_later(self, paintings: list[Rough]) -> None:
@@ -299,22 +295,21 @@ class StyleBank(Closing):
         while (key := self._next()) is not None:
             (style, size), (height, width) = key
             try:
-                engine, model = self.engine(style, size), self.resolve(style, size)
+                network = self.network(style, size)
                 with self._changed:
-                    if (model.files, key[1]) in self._warm:
+                    if (network.model.files, key[1]) in self._warm:
                         continue
                 # Not under `_running`: the picture on the screen must not wait for this.
-                feeds = model.feeds(engine, 1.0, key[1])
-                engine.run(np.zeros((1, height, width, 3), np.uint8), feeds)
+                network.paint(np.zeros((height, width, 3), np.uint8))
             except RtstyleError as error:
                 with self._changed:
                     self._failed[key] = error
                     forget_oldest(self._failed)
             else:
                 with self._changed:
-                    self._warm.add((model.files, key[1]))
+                    self._warm.add((network.model.files, key[1]))
 
-    def _next(self) -> tuple[Model, Shape] | None:
+    def _next(self) -> tuple[ModelName, Shape] | None:
         """Wait for what to prepare next; None, and the thread is gone, when nothing is left."""
         with self._changed:
             self._current = None

@@ -7,8 +7,7 @@ from itertools import islice
 from typing import Any
 
 from rtstyle.errors import RtstyleError
-from rtstyle.styles import model
-from rtstyle.styles.spec import are_networks, as_mixture, parse_style
+from rtstyle.styles.spec import Styles, are_networks, as_mixture, parse_style
 
 KNOWN = 256
 """Styles whose model file and statistics are remembered, or what kept them from being made."""
@@ -20,7 +19,7 @@ def forget_oldest(known: MutableMapping[Any, Any]) -> None:
         del known[oldest]
 
 
-def is_of(style: model.Styles, name: str) -> bool:
+def is_of(style: Styles, name: str) -> bool:
     """Return True if a style is mixed of a picture, or of one whose file has gone meanwhile."""
     try:
         return name in paintings_of(style)
@@ -28,7 +27,7 @@ def is_of(style: model.Styles, name: str) -> bool:
         return True
 
 
-def paintings_of(style: model.Styles) -> list[str]:
+def paintings_of(style: Styles) -> list[str]:
     """Return the pictures and built-in paintings that a style is mixed of; none for networks."""
     if are_networks(style):
         return []

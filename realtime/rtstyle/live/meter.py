@@ -51,7 +51,7 @@ class Meter:
         """Return the lines that a window shows over the picture."""
         shown, wanted = studio.shown, studio.look
         style = shown_names(shown)
-        if wanted.model[0] != shown.model[0]:
+        if wanted.style != shown.style:
             style += f" > {shown_names(wanted)}"
         rows = f", {shown.height} rows" if shown.height else ""
         flags = [f"{shown.strength:.0%}"] if shown.strength < 1 else []

@@ -27,7 +27,7 @@ def _shown_part(part: str) -> str:
 
 def shown_names(look: Look) -> str:
     """Return the style of a look, or those of its regions, as the window shows them."""
-    return " | ".join(map(shown_name, look.regions or (look.style,)))
+    return " | ".join(map(shown_name, look.names))
 
 
 def split_names(style: str) -> list[str]:

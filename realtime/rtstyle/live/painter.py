@@ -29,11 +29,11 @@ class Studio:
 
     A change of style, size or height takes effect with the first frame for which the model is
     ready; until then the old one goes on, so the picture never stands still. A style that cannot
-    be had leaves the picture as it is, and its error in `problem`. A `controller` chooses network
-    size and height from the time that painting took. While `frozen` the last picture is repeated.
-    `mask` lies over the picture as it is shown: it divides a look with `regions`, or, where the
-    first look has none, tells what is painted. With `match_color` pictures as styles take on the
-    colours of the first frame.
+    be opened leaves the picture as it is, and its error in `problem`. A `controller` chooses
+    network size and height from the time that painting took. While `frozen` the last picture is
+    repeated. `mask` lies over the picture as it is shown: it divides a look of several styles, or,
+    where the first look has one, says what is painted. Where the first look has `match_color`,
+    pictures as styles take on the colours of the first frame.
 
     Styles give way to each other by `transition` (`fade`, `wipe` or `cut`) in `fade` seconds; 0 is
     a cut.
@@ -47,7 +47,6 @@ class Studio:
         segmenter: Segmenter | None = None,
         controller: RateController | None = None,
         mask: StillMask | None = None,
-        match_color: bool = False,
         fade: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -58,11 +57,12 @@ class Studio:
         self.transition, self.fade, self._clock = "fade", fade, clock
         self._crossing: Transition | None = None
         self._latest, self._now = Layer(model_of(self._wanted)), clock()
-        self._regions = mask if self._wanted.regions else None
-        self._part = None if self._wanted.regions else mask
+        divided = len(self._wanted.names) > 1
+        self._regions = mask if divided else None
+        self._part = None if divided else mask
         self._unmasked = False
         self.matched = False
-        self._match: bool | None = match_color or None
+        self._match: bool | None = self._wanted.match_color or None
         self.problem: RtstyleError | None = None
         self.frozen = False
         self.last: Image | None = None
@@ -95,7 +95,7 @@ class Studio:
     def masked(self) -> bool:
         """Whether a mask lies over the picture."""
         if self._regions is not None:
-            return bool(self._wanted.regions)
+            return len(self._wanted.names) > 1
         return self._part is not None and not self._unmasked
 
     def use_mask(self, on: bool) -> None:
@@ -145,7 +145,7 @@ class Studio:
         old, new = self._latest, Layer(model_of(look))
         if self._crossing is not None and self._crossing.done(self._now):
             self._crossing = None
-        if _style_of(new) == _style_of(old):
+        if new.model["style"] == old.model["style"]:
             old.model = new.model
             return self._crossing is not None
         self._latest = new
@@ -179,15 +179,15 @@ class Studio:
         """Return what the network makes of a picture, and keep it in `layer`."""
         began = time.perf_counter()
         rows, columns = look.working_size(source.shape[0], source.shape[1])
-        divided = look.regions and self._regions
+        divided = self._regions if len(look.names) > 1 else None
         weights = divided.weights(rows, columns) if divided else None
         small = resize(source, rows, columns)
-        layer.painted = self._bank.paint(small, *look.model, look.strength, weights)
+        layer.painted = self._bank.paint(small, *look.model_name, look.strength, weights)
         layer.seconds = time.perf_counter() - began
         return layer.painted
 
     def _finish(self, source: Image, painted: Image, look: Look, mask: Image | None) -> Image:
-        if self._bank.mixes(*look.model):
+        if self._bank.mixes(*look.model_name):
             look = replace(look, strength=1.0)
         # A copy where it is kept: what is finished is written into.
         return look.finish(source, painted.copy() if self.fade > 0.0 else painted, mask)
@@ -219,12 +219,12 @@ class Studio:
         """Choose the look of the next frame: the wanted one, on a model that is ready."""
         with self._lock:
             wanted, shown = self._wanted, self._shown
-            now = (*shown.model, shown.height)
-            if (*wanted.model, wanted.height) != now and self._begun:
+            now = (*shown.model_name, shown.height)
+            if (*wanted.model_name, wanted.height) != now and self._begun:
                 shape = wanted.working_size(height, width)
                 try:
-                    if not self._bank.ready(*wanted.model, shape):
-                        self._bank.prepare([wanted.model], shape)
+                    if not self._bank.ready(*wanted.model_name, shape):
+                        self._bank.prepare([wanted.model_name], shape)
                         wanted = replace(wanted, **model_of(shown))
                 except RtstyleError as error:
                     self.problem = error
@@ -236,17 +236,13 @@ class Studio:
 
 def model_of(look: Look) -> dict[str, Any]:
     """Return the settings of a look that choose its model and the pictures it works on."""
-    return {name: getattr(look, name) for name in ("style", "regions", "size", "height")}
-
-
-def _style_of(layer: Layer) -> object:
-    """Return what of a layer is seen to change: not the size at which it is painted."""
-    return layer.model["style"], layer.model["regions"]
+    return {name: getattr(look, name) for name in ("style", "size", "height")}
 
 
 def _continuous(old: Layer, new: Layer) -> bool:
     """Return True for blends of the same pictures: a slider that is dragged is no new style."""
-    if old.model["regions"] or new.model["regions"]:
+    styles = [layer.model["style"] for layer in (old, new)]
+    if not all(isinstance(style, str) for style in styles):
         return False
-    parts = [set(split_names(layer.model["style"])) for layer in (old, new)]
+    parts = [set(split_names(style)) for style in styles]
     return parts[0] == parts[1] and len(parts[0]) > 1

@@ -51,7 +51,7 @@ class LiveSession:
         self.studio, self._bank, self.names, self._recorder = studio, bank, list(names), recorder
         self._folder, self._clock = folder, clock
         self._note, self._note_until = "", 0.0
-        self._base, self._mixed = studio.look.style, 0.0
+        self._base, self._mixed = studio.look.names[0], 0.0
         self._before: str | None = None
         self.meter, self._failures = Meter(), 0
         self._prepared: tuple[str, Shape] | None = None
@@ -149,7 +149,7 @@ class LiveSession:
     @property
     def style(self) -> str:
         """The style, or the blend, that was last asked for."""
-        return self.studio.look.style if self._mixed else self._base
+        return self.studio.look.title if self._mixed else self._base
 
     def choose_named(self, text: str) -> None:
         """Change to one of `names`, or to a blend of some. Raises `UsageError` for others."""
@@ -164,7 +164,7 @@ class LiveSession:
             raise UsageError("choose a second style to mix with")
         ends = ((self._base, 1 - share), (self._before, share))
         parts = [(n, w * part) for name, w in ends for n, part in as_mixture(name).parts]
-        self.studio.change(style=str(mixture(parts)) if share else self._base, regions=())
+        self.studio.change(style=str(mixture(parts)) if share else self._base)
         self._mixed = share
         names = [f"{Path(name).stem} {weight:.0%}" for name, weight in ends]
         self.say(" + ".join(names))
@@ -178,7 +178,7 @@ class LiveSession:
         if style != self._base:
             self._before = self._base
         self._base, self._mixed, self._since = style, 0.0, self._clock()
-        self.studio.change(style=style, regions=())
+        self.studio.change(style=style)
 
     def turn(self, step: int) -> None:
         """Go `step` styles on, round and round."""

@@ -26,8 +26,9 @@ from rtstyle.engines.regional import mix
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image
 from rtstyle.painting.masks import Weights
+from rtstyle.painting.network import Network
 from rtstyle.painting.norm_graph import Affine, Norm, NormGraph, baked
-from rtstyle.painting.stylizer import Stylizer
+from rtstyle.styles.recipe import Recipe
 
 WHOLE_BYTES = 1 << 30
 """How much memory the activations of a picture painted whole may take."""
@@ -92,32 +93,38 @@ class Tile:
         )
 
 
-def paint(stylizer: Stylizer, image: Image, weights: Weights | None = None) -> tuple[Image, int]:
-    """Paint an (H, W, 3) uint8 picture with the networks of `stylizer`, in tiles if it is large.
+def paint(
+    network: Network, image: Image, recipe: Recipe, weights: Weights | None = None
+) -> tuple[Image, int]:
+    """Paint an (H, W, 3) uint8 picture with a network, in tiles if it is large.
 
-    `weights` are those of the stylizer's regions. Returns the painted picture and the number of
+    `weights` are those of the regions of `recipe`. Returns the painted picture and the number of
     tiles. Raises `EngineError` for a large picture that cannot be tiled.
     """
-    model, engine = stylizer.model, stylizer.engine
-    if stylizer.regions > 1 and model.statistics is not None:
-        most = MOST_REGIONAL[stylizer.size]
+
+    def whole() -> tuple[Image, int]:
+        return network.paint(image, recipe.strength, weights, stroke_size=recipe.stroke_size), 1
+
+    model, engine = network.model, network.engine
+    if network.regions > 1 and model.statistics is not None:
+        most = MOST_REGIONAL[recipe.size]
         if image.shape[0] * image.shape[1] > most:
             raise EngineError(
                 "This picture is too large for several styles.",
                 f"Up to {most / 1e6:.0f} megapixels can be painted by regions.",
                 "Pass a smaller --height, or only styles with networks of their own.",
             )
-        return stylizer.paint(image, weights), 1
+        return whole()
     contents = [read_model(file) for file in model.files]
     if model.statistics is not None:
-        feeds = model.feeds(engine, stylizer.strength, image.shape[:2])
+        feeds = model.feeds(engine, recipe.strength, image.shape[:2])
         assert feeds is not None
         contents = [baked(content, feeds) for content in contents]
     graphs = [NormGraph(content) for content in contents]
     pixels = image.shape[0] * image.shape[1]
     most_bytes = max(graph.bytes_per_pixel for graph in graphs)
     if pixels * most_bytes * ACTIVATIONS <= WHOLE_BYTES:
-        return stylizer.paint(image, weights), 1
+        return whole()
     parts = zip(parts_of(engine), graphs, strict=True)
     painted, tiles = zip(*(paint_tiled(*part, image, TILE) for part in parts), strict=True)
     if len(painted) == 1 or weights is None:

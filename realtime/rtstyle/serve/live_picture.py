@@ -39,7 +39,7 @@ class LivePicture:
         look = Look(catalogue.model_of(catalogue.first), catalogue.size)
         self._studio = Studio(bank, look)
         # What the page calls the models that may be in the studio's looks.
-        self._asked: dict[str, Style] = {look.style: catalogue.first}
+        self._asked: dict[str, Style] = {look.title: catalogue.first}
         self._shape = (0, 0)
         self._begun = False
         self._lock = threading.Lock()
@@ -67,7 +67,7 @@ class LivePicture:
     def _model_of(self, style: Style) -> str:
         """Return the bank's name of a style, and remember that of the page."""
         model, studio = self._catalogue.model_of(style), self._studio
-        kept = (studio.look.style, studio.shown.style)
+        kept = (studio.look.title, studio.shown.title)
         # Replaced, not changed: the painter's thread may be reading.
         self._asked = {name: self._asked[name] for name in kept} | {model: style}
         return model
@@ -76,7 +76,7 @@ class LivePicture:
         """Return what was last asked for, as the page names it."""
         look = self._studio.look
         return {
-            "style": as_json(self._asked[look.style]),
+            "style": as_json(self._asked[look.title]),
             "strength": look.strength,
             "keep_color": look.keep_color,
             "mirror": look.mirror,
@@ -86,7 +86,7 @@ class LivePicture:
     @property
     def shown(self) -> str:
         """Name of the style in the last painted frame, or the names of those in the blend."""
-        return "+".join(names_in(self._asked[self._studio.shown.style]))
+        return "+".join(names_in(self._asked[self._studio.shown.title]))
 
     def tell(self, error: Exception) -> None:
         """Make an error the `problem`, without the folder of the pictures."""
@@ -123,7 +123,7 @@ class LivePicture:
             mirrored = np.ascontiguousarray(image[:, ::-1]) if studio.look.mirror else image
             return mirrored, False
         painted = studio(image)
-        self._begun, self.warming = True, studio.look.model != studio.shown.model
+        self._begun, self.warming = True, studio.look.model_name != studio.shown.model_name
         if studio.problem is not None:
             self.tell(studio.problem)
             studio.problem = None
@@ -134,12 +134,12 @@ class LivePicture:
         look = self._studio.shown if self._begun else self._studio.look
         shape = look.working_size(*self._shape)
         try:
-            if self._bank.ready(*look.model, shape):
+            if self._bank.ready(*look.model_name, shape):
                 return True
         except RtstyleError as error:
             self.tell(error)
             return False
-        self._bank.prepare([look.model], shape)
+        self._bank.prepare([look.model_name], shape)
         return False
 
 

@@ -16,10 +16,10 @@ from rtstyle.errors import StyleError, UsageError
 from rtstyle.media.color import Colours
 from rtstyle.styles import manifest
 from rtstyle.styles.paintings import EVENNESS, Statistics, encode
-from rtstyle.styles.spec import Mixture, are_networks, as_mixture, parse_style, parse_sweep
+from rtstyle.styles.spec import Mixture, Styles, are_networks, as_mixture, parse_style, parse_sweep
 
-Styles: TypeAlias = str | tuple[str, ...]
-"""A style as `--style` takes it, or one for each region of a mask."""
+ModelName: TypeAlias = tuple[Styles, str]
+"""A style, or one for each region of a mask, and a network size: they name one model."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

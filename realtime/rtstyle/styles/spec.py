@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from rtstyle.errors import StyleError, UsageError
+from rtstyle.errors import RtstyleError, StyleError, UsageError
 from rtstyle.styles import manifest
 
 SYNTAX = 'Write "a.jpg:0.7,b.jpg:0.3", with pictures or built-in names.'
 SWEEP = ".."
+
+Styles: TypeAlias = str | tuple[str, ...]
+"""A style as `--style` takes it, or one for each region of a mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +119,29 @@ def parse_sweep(text: str) -> tuple[Mixture, Mixture]:
     raise UsageError(f"{text!r} names no two styles.", "", "Write a.jpg..b.jpg.")
 
 
+def pictures_of(
+    styles: Iterable[str], mask: str | Path | None = None, sweep: str | None = None
+) -> list[Path]:
+    """Return the files that styles, a mask and a sweep are read from.
+
+    What is not a style has none here: who opens it says what is wrong with it.
+    """
+    mixtures: list[Mixture | str] = []
+    for text in styles:
+        with suppress(RtstyleError):
+            mixtures.append(parse_style(text))
+    with suppress(RtstyleError):
+        mixtures += parse_sweep(sweep) if sweep else ()
+    found = [] if mask is None else [Path(mask)]
+    return found + [Path(name) for m in mixtures if isinstance(m, Mixture) for name, _ in m.parts]
+
+
 def is_network(text: str) -> bool:
     """Tell whether `text` names a network trained for one style."""
     return text.lower().endswith(".onnx") or text in manifest.load_manifest().styles
 
 
-def are_networks(style: str | tuple[str, ...]) -> bool:
+def are_networks(style: Styles) -> bool:
     """Tell whether a style for each region was given, and all are networks trained for one."""
     return not isinstance(style, str) and all(map(is_network, style))
 

@@ -141,9 +141,9 @@ def still(
         from rtstyle_export.offline.subject import Subject
     except ImportError as error:
         raise missing_torch(error) from error
-    from rtstyle.jobs.image import pictures_of
     from rtstyle.media.color import with_chroma_of
     from rtstyle.media.picture import check_quality, write_picture
+    from rtstyle.styles.spec import pictures_of
 
     check_quality(quality)
     state, read = state_file(output), pictures_of(style, mask)
@@ -200,10 +200,11 @@ def still_by_wct(
     overwrite: bool,
 ) -> None:
     """Paint one photo by WCT, without PyTorch."""
-    from rtstyle.jobs.image import check_output, pictures_of
+    from rtstyle.jobs.image import check_output
     from rtstyle.jobs.wct import describe, learn, open_stylizer
     from rtstyle.media.color import resize, with_chroma_of
     from rtstyle.media.picture import check_quality, write_picture
+    from rtstyle.styles.spec import pictures_of
 
     check_quality(quality)
     check_output(photo, output, overwrite=overwrite, read=pictures_of(style, mask))

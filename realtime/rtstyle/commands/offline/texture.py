@@ -88,8 +88,8 @@ def texture(
         from rtstyle_export.offline.subject import Subject
     except ImportError as error:
         raise missing_torch(error) from error
-    from rtstyle.jobs.image import pictures_of
     from rtstyle.media.picture import Picture, check_quality, write_picture
+    from rtstyle.styles.spec import pictures_of
 
     check_quality(quality)
     check_area(height, width)
@@ -137,9 +137,10 @@ def texture_by_wct(
     overwrite: bool,
 ) -> None:
     """Make a texture by WCT, without PyTorch: noise goes through all levels some times."""
-    from rtstyle.jobs.image import check_output, pictures_of
+    from rtstyle.jobs.image import check_output
     from rtstyle.jobs.wct import learn, open_stylizer
     from rtstyle.media.picture import Picture, check_quality, write_picture
+    from rtstyle.styles.spec import pictures_of
 
     check_quality(quality)
     check_area(*shape)

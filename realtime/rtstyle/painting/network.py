@@ -1,0 +1,123 @@
+"""A network that is ready to paint: the model of a style, and the engine that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtstyle.closeable import Closing
+from rtstyle.engines import Engine
+from rtstyle.engines.base import CANVAS_PORTS
+from rtstyle.frame import Image
+from rtstyle.painting.canvas import NO_MOTION
+from rtstyle.painting.coherence import paint as paint_levels
+from rtstyle.painting.masks import Weights
+from rtstyle.styles.model import Model
+
+MIN_SIDE = 16
+"""The smallest picture side that the models take, in pixels; smaller ones are extended."""
+
+WRAP = 96
+"""Columns of the other edge that a 360-degree picture is painted with: no trained network reaches
+farther (89), and the place of its strides stays the same."""
+
+
+class Network(Closing):
+    """A resolved model with its open engine. Use as a context manager, or call `close`.
+
+    Up to `streams` threads may paint with it at once.
+    """
+
+    def __init__(self, model: Model, engine: Engine) -> None:
+        self.model, self.engine = model, engine
+
+    @classmethod
+    def open(cls, model: Model, device: str = "auto", **options: Any) -> Network:
+        """Open the engine of a model; `options` are those of `rtstyle.engines.open_engine`.
+
+        Raises `StyleError`, `DeviceError` or `EngineError`.
+        """
+        return cls(model, model.open(device, **options))
+
+    def given(self, model: Model) -> Network:
+        """Return a network that paints another model of the same files with the same engine.
+
+        Closing either closes both.
+        """
+        return Network(model, self.engine)
+
+    @property
+    def streams(self) -> int:
+        """How many pictures may be painted at once."""
+        return self.engine.streams
+
+    @property
+    def regions(self) -> int:
+        """The number of styles."""
+        return len(self.model.files if self.model.statistics is None else self.model.statistics)
+
+    @property
+    def applies_strength(self) -> bool:
+        """Whether it mixes in the strength itself, in its features: networks for any picture do."""
+        return self.model.statistics is not None
+
+    @property
+    def sees_canvas(self) -> bool:
+        """Whether it sees what it has painted; see `rtstyle.painting.canvas`."""
+        return set(self.engine.extras) >= CANVAS_PORTS
+
+    def paint(
+        self,
+        image: Image,
+        strength: float = 1.0,
+        weights: Weights | None = None,
+        *,
+        stroke_size: float = 1.0,
+        wrap: bool = False,
+    ) -> Image:
+        """Return the painting of an (H, W, 3) uint8 RGB picture of any size, of the same shape.
+
+        `strength` counts only where the network `applies_strength`, `weights` (K, H, W) only with
+        K regions, `stroke_size` only where it `sees_canvas`, which is empty here. With `wrap` the
+        left edge continues at the right one, as in 360-degree pictures. Raises `EngineError`.
+        """
+        height, width = image.shape[:2]
+        image = extended(image, wrap)
+        regions = extended(weights, wrap, 1) if weights is not None and self.regions > 1 else None
+        feeds = self.model.feeds(self.engine, strength, image.shape[:2], regions)
+        if self.sees_canvas:
+            # At first at fewer rows: strokes grow with the picture.
+            run = partial(self.run, feeds=feeds)
+            painted = paint_levels(run, image, NO_MOTION, (), stroke_size=stroke_size)[-1]
+        else:
+            painted = self.run(image, {}, feeds)
+        left = WRAP if wrap else 0
+        return painted[:height, left : left + width]
+
+    def run(
+        self, image: Image, extra: Mapping[str, Any], feeds: Mapping[str, Any] | None = None
+    ) -> Image:
+        """Run the engine once on a picture with further inputs; `feeds` are the model's."""
+        painted: Image = self.engine.run(
+            np.ascontiguousarray(image)[None], {**(feeds or {}), **extra} or None
+        )[0]
+        return painted
+
+    def close(self) -> None:
+        """Free the engine; a second call does nothing."""
+        self.engine.close()
+
+
+def extended(array: NDArray[Any], wrap: bool, axis: int = 0) -> NDArray[Any]:
+    """Return an array of at least `MIN_SIDE` rows and columns (from `axis` on), and wrapped."""
+    before, behind = [(0, 0)] * axis, [(0, 0)] * (array.ndim - axis - 2)
+    below, right = (max(0, MIN_SIDE - side) for side in array.shape[axis : axis + 2])
+    if below or right:
+        array = np.pad(array, (*before, (0, below), (0, right), *behind), mode="edge")
+    if wrap:
+        array = np.pad(array, (*before, (0, 0), (WRAP, WRAP), *behind), mode="wrap")
+    return array
