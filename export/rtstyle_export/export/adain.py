@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,8 @@ from rtstyle.files.temporary import replacing, temporary_name
 from rtstyle.styles import fit
 from rtstyle.styles import paintings as adain
 from rtstyle_export.data import list_pictures
+from rtstyle_export.export.facts import training_facts
+from rtstyle_export.export.johnson import OnFile
 from rtstyle_export.export.manifest_writer import edit_manifest, file_entry
 from rtstyle_export.maths.vgg import load_vgg
 from rtstyle_export.networks.adain import PaperAdain, PaperPair
@@ -30,10 +32,9 @@ from rtstyle_export.onnx_files.adain import (
     reference_form,
     write_part,
 )
-from rtstyle_export.onnx_files.ranges import Rounding, keep_ranges
+from rtstyle_export.onnx_files.ranges import keep_ranges
 from rtstyle_export.onnx_files.storage import halved, quantized, share
 from rtstyle_export.quality.adain_parity import measure
-from rtstyle_export.quality.parity import Parity
 from rtstyle_export.runs.checkpoint import Checkpoint, scales_of, without_scales
 from rtstyle_export.runs.config import AdainConfig
 from rtstyle_export.runs.onnx_reader import take_over
@@ -65,40 +66,15 @@ def adain_config(checkpoint: Checkpoint) -> AdainConfig:
     raise TrainingError(f"This is a checkpoint of the kind {checkpoint.config.kind}.")
 
 
-def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What of the training goes into the metadata: no paths, only names and figures."""
-    config = adain_config(checkpoint)
-    return {
-        "steps": checkpoint.step,
-        "batch": config.batch,
-        "crop": config.crop,
-        "optimizer": config.optimizer,
-        "learning_rate": config.learning_rate,
-        "seed": config.seed,
-        "loss_network": "vgg19",
-        "content_weight": config.loss.content_weight,
-        "style_weight": config.loss.style_weight,
-        "tv_weight": config.loss.tv_weight,
-        "lattice_weight": config.loss.lattice_weight,
-        "skips_only": config.skips_only,
-        "blended": config.blended if config.batch > 1 else 0.0,
-        "order_weight": config.loss.order_weight,
-        "distil_weight": config.loss.distil_weight if "distil" in checkpoint.metrics else 0.0,
-        "stability_weight": config.stability_weight,
-        "seconds": round(checkpoint.seconds),
-        "final": {name: round(value, 5) for name, value in checkpoint.metrics.items()},
-    }
-
-
 def export_adain(
-    path: Path,
+    checkpoint: Checkpoint,
     out: Path,
     *,
     pictures: Sequence[NDArray[np.uint8]],
     vgg_weights: Path | None = None,
     paintings: Path | None = None,
     manifest: bool = False,
-    on_file: Callable[[Path, Parity, Rounding | None], None] | None = None,
+    on_file: OnFile | None = None,
 ) -> list[Path]:
     """Write `any-SIZE-PART.onnx` into folder `out`.
 
@@ -107,7 +83,6 @@ def export_adain(
     weights of VGG-19 to the encoder that lies there for WCT, and the statistics of those built-in
     paintings that lie in the folder `paintings` are kept beside.
     """
-    checkpoint = Checkpoint.load(path)
     size = adain_config(checkpoint).size
     encoder, pair = load_pair(checkpoint, vgg_weights)
     facts = training_facts(checkpoint)

@@ -1,8 +1,8 @@
-"""From a checkpoint to ONNX files with a parity report: what `rtstyle export` does."""
+"""From a checkpoint of `rtstyle train` to ONNX files with a parity report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +14,7 @@ from torch import nn
 
 from rtstyle.files.temporary import temporary_name
 from rtstyle_export.data import list_pictures, read_picture
+from rtstyle_export.export.facts import training_facts
 from rtstyle_export.export.manifest_writer import add_to_manifest, credits_for, read_manifest
 from rtstyle_export.networks.canvas import CanvasNet
 from rtstyle_export.onnx_files.ranges import Rounding, canvas_feeds, keep_ranges, style_feeds
@@ -23,11 +24,13 @@ from rtstyle_export.runs.checkpoint import Checkpoint
 
 Feed: TypeAlias = dict[str, NDArray[Any]]
 """What a file takes, by name."""
+OnFile: TypeAlias = Callable[[Path, Parity, Rounding | None], None]
+"""Called with each file that was written: its parity, and what int8 rounds if it can."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One file written by `export_checkpoint`."""
+    """One file written by `export_styles`."""
 
     style: str
     size: str
@@ -36,32 +39,7 @@ class Exported:
     rounding: Rounding | None = None
 
 
-def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What of the training goes into the metadata: no paths, only names and figures."""
-    config = checkpoint.johnson()
-    facts: dict[str, Any] = {
-        "steps": checkpoint.step,
-        "batch": config.batch,
-        "crop": config.crop,
-        "style_size": config.style_size,
-        "weight_bits": config.weight_bits,
-        "optimizer": config.optimizer,
-        "learning_rate": config.learning_rate,
-        "seed": config.seed,
-        "styles_in_run": len(config.styles),
-        "loss_network": config.loss_network,
-        "content_weight": config.loss.content_weight,
-        "style_weight": config.loss.style_weight,
-        "tv_weight": config.loss.tv_weight,
-        "loss": asdict(config.loss),
-        "stability_weight": config.stability_weight,
-        "seconds": round(checkpoint.seconds),
-    }
-    facts["final"] = {name: round(value, 5) for name, value in checkpoint.metrics.items()}
-    return facts
-
-
-def parity_photos(folder: Path | None, count: int = 8) -> list[NDArray[np.uint8]]:
+def parity_photos(folder: Path | None = None, count: int = 8) -> list[NDArray[np.uint8]]:
     """Photos (H, W, 3) uint8 for the parity report: of `folder`, or the bundled sample pictures."""
     if folder is None:
         from rtstyle.samples import sample_frames
@@ -87,27 +65,26 @@ def feeds_for(net: nn.Module, feeds: list[Feed]) -> list[Feed]:
     )
 
 
-def export_checkpoint(
-    path: Path,
+def export_styles(
+    checkpoint: Checkpoint,
     out: Path,
     *,
+    pictures: Sequence[NDArray[np.uint8]] | None = None,
     style: str | None = None,
-    photos: Path | None = None,
     credit: Credits | None = None,
     manifest: bool = False,
-    on_file: Callable[[Exported], None] | None = None,
+    on_file: OnFile | None = None,
 ) -> list[Exported]:
     """Write `STYLE-SIZE.onnx` into folder `out` for one or all styles of a checkpoint.
 
-    Each file is compared with the network on `photos` and refused if it differs too much; with
-    `manifest`, it is then entered into `out`/manifest.json.
+    Each file is compared with the network on `pictures`, (H, W, 3) uint8 (default:
+    bundled ones), and refused if it
+    differs too much; with `manifest`, it is then entered into `out`/manifest.json.
     """
-    checkpoint = Checkpoint.load(path)
     config = checkpoint.johnson()
     if manifest:
         read_manifest(out / "manifest.json")
-    pictures = parity_photos(photos)
-    feeds = style_feeds(pictures)
+    feeds = style_feeds(list(pictures or parity_photos()))
     done = []
     for name, (painting, part) in zip(config.styles, config.pictures(), strict=True):
         if style is not None and name != style:
@@ -136,7 +113,7 @@ def export_checkpoint(
         item = Exported(name, config.size, file, parity, rounding)
         done.append(item)
         if on_file is not None:
-            on_file(item)
+            on_file(file, parity, rounding)
     if not done and style is not None:
         checkpoint.network(style)
     return done

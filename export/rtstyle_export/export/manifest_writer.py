@@ -131,7 +131,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"{path} cannot be read.", str(error), MANIFEST_TODO) from error
     if not isinstance(data, dict) or not isinstance(data.get("styles"), dict):
-        raise TrainingError(f"{path} is no manifest of styles.", "", MANIFEST_TODO)
+        raise TrainingError(f"{path} is not a manifest of styles.", "", MANIFEST_TODO)
     return data
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from rtstyle.errors import TrainingError
 from rtstyle.painting.wct.models import WctModels
 from rtstyle.painting.wct.stylizer import extend
+from rtstyle_export.export.facts import training_facts
+from rtstyle_export.export.johnson import OnFile
 from rtstyle_export.export.manifest_writer import edit_manifest, file_entry, rewriting
 from rtstyle_export.export.wct_onnx import (
     DecoderFile,
     EncoderFile,
     load_encoder,
     load_run,
-    training_facts,
     write_decoder,
     write_encoder,
 )
@@ -71,7 +72,7 @@ def export_wct(
     pictures: Sequence[NDArray[np.uint8]],
     vgg_weights: Path | None = None,
     manifest: bool = False,
-    on_file: Callable[[Path, Parity], None] | None = None,
+    on_file: OnFile | None = None,
 ) -> list[Path]:
     """Write `wct-encoder.onnx` and a `wct-decoder-K.onnx` for each level below `folder` to `out`.
 
@@ -100,7 +101,7 @@ def export_wct(
             parity = measure(EncoderFile(encoder, tail), level, Path(name), pictures)
             parity.require()
             if on_file is not None:
-                on_file(out / fresh[part].name, parity)
+                on_file(out / fresh[part].name, parity, None)
         if max(kept, default=0) > fresh_levels[-1]:
             del fresh["encoder"]
         files = {part: out / file.name for part, file in fresh.items()}

@@ -83,16 +83,6 @@ def load_encoder(deepest: Checkpoint, vgg_weights: Path | None) -> Encoder:
     return Encoder.of(vgg, scales, name).eval()
 
 
-def training_facts(run: Checkpoint) -> dict[str, Any]:
-    """What of the training goes into the metadata: no paths, only figures."""
-    config = cast(WctConfig, run.config)
-    names = ["level", "batch", "crop", "optimizer", "learning_rate", "seed", "feature_weight"]
-    names += ["width", "feature_steps"] if config.width else ["weight_bits"]
-    facts: dict[str, Any] = {name: getattr(config, name) for name in names}
-    final = {name: round(value, 5) for name, value in run.metrics.items()}
-    return {**facts, "steps": run.step, "seconds": round(run.seconds), "final": final}
-
-
 def write_encoder(encoder: Encoder, path: Path, tail: nn.Module | None = None) -> str:
     """Write the encoder; return the SHA-256 of the file. Rounds its weights to what is stored."""
     levels = [level for level in LEVELS if layer(level) in encoder.names]

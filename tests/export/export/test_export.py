@@ -21,7 +21,8 @@ from rtstyle.engines import open_engine, ov  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle.samples import sample_frames  # noqa: E402
 from rtstyle.styles.manifest import find_model, load_manifest  # noqa: E402
-from rtstyle_export.export.johnson import export_checkpoint, training_facts  # noqa: E402
+from rtstyle_export.export.facts import training_facts  # noqa: E402
+from rtstyle_export.export.johnson import export_styles  # noqa: E402
 from rtstyle_export.maths.losses import LossSpec, PerceptualLoss  # noqa: E402
 from rtstyle_export.maths.vgg import VGG  # noqa: E402
 from rtstyle_export.networks.johnson import SIZES, build_network  # noqa: E402
@@ -196,7 +197,7 @@ def test_what_was_trained_in_8_bits_is_stored_so_at_parity(size: str, tmp_path: 
     path = tmp_path / "checkpoint.pt"
     net = lively(size)
     Checkpoint(config, 4, net.state_dict(), None, 1.0, {}).save(path)
-    done = export_checkpoint(path, tmp_path)[0]
+    done = export_styles(Checkpoint.load(path), tmp_path)[0]
     assert done.parity.within_one > 0.9999
     tensors = onnx.load(done.path).graph.initializer
     types = [tensor.data_type for tensor in tensors]
@@ -226,7 +227,7 @@ def test_a_file_tells_which_part_of_the_painting_it_was_trained_on(tmp_path: Pat
     parts = ((1, 2, 30, 40), (0, 0, 5, 6))
     config = small_config(Path("a.jpg"), Path("b.jpg"), parts=parts)
     Checkpoint(config, 4, lively("fast", 2).state_dict(), None, 1.0, {}).save(tmp_path / "c.pt")
-    export_checkpoint(tmp_path / "c.pt", tmp_path, manifest=True)
+    export_styles(Checkpoint.load(tmp_path / "c.pt"), tmp_path, manifest=True)
     styles = json.loads((tmp_path / "manifest.json").read_text())["styles"]
     told = [styles[name]["files"]["fast"]["training"]["part"] for name in ("a", "b")]
     assert told == [list(part) for part in parts]
@@ -234,7 +235,7 @@ def test_a_file_tells_which_part_of_the_painting_it_was_trained_on(tmp_path: Pat
 
 def test_unknown_style_of_a_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="holds a, b"):
-        export_checkpoint(write_checkpoint(tmp_path), tmp_path, style="c")
+        export_styles(Checkpoint.load(write_checkpoint(tmp_path)), tmp_path, style="c")
 
 
 def test_failed_export_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +245,7 @@ def test_failed_export_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     bad = Parity("cpu", 1, 0.5, 99)
     monkeypatch.setattr("rtstyle_export.export.johnson.measure_parity", lambda *_: bad)
     with pytest.raises(TrainingError):
-        export_checkpoint(checkpoint, tmp_path)
+        export_styles(Checkpoint.load(checkpoint), tmp_path)
     assert old.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a-fast.onnx", "checkpoint.pt"]
 

@@ -83,7 +83,7 @@ def test_a_network_for_any_style_comes_back(size: str, tmp_path: Path) -> None:
     vgg = place / "vgg19.safetensors"
     out = tmp_path / "out"
     pictures = [read_picture(path) for path in list_pictures(place / "photos")]
-    export_adain(run.path, out, pictures=pictures, vgg_weights=vgg)
+    export_adain(Checkpoint.load(run.path), out, pictures=pictures, vgg_weights=vgg)
     file = out / f"any-{size}-content.onnx"
     again = make(place, "again", size=size, init_from=file)
     for wanted, found in zip(run.scales, again.scales, strict=True):

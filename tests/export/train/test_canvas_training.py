@@ -17,7 +17,7 @@ from typer.testing import CliRunner  # noqa: E402
 from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.engines import open_engine  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
-from rtstyle_export.export.johnson import export_checkpoint  # noqa: E402
+from rtstyle_export.export.johnson import export_styles  # noqa: E402
 from rtstyle_export.maths.losses import CanvasLossSpec  # noqa: E402
 from rtstyle_export.maths.soap import Soap  # noqa: E402
 from rtstyle_export.maths.soap_group import GroupedSoap  # noqa: E402
@@ -32,6 +32,7 @@ from rtstyle_export.networks.canvas import (  # noqa: E402
 )
 from rtstyle_export.onnx_files.canvas import FoldedCanvasNet  # noqa: E402
 from rtstyle_export.onnx_files.writer import on_bytes  # noqa: E402
+from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.runs.config import CanvasConfig  # noqa: E402
 from rtstyle_export.runs.onnx_reader import checkpoint_of  # noqa: E402
 from rtstyle_export.train.canvas import CanvasTrainer  # noqa: E402
@@ -332,7 +333,7 @@ def test_a_file_paints_as_its_network_and_is_read_back(tmp_path: Path) -> None:
     place = write_place(tmp_path)
     run = trainer_of(place, tmp_path / "run", steps=3)
     assert run.run()
-    (item,) = export_checkpoint(run.path, tmp_path / "files")
+    (item,) = export_styles(Checkpoint.load(run.path), tmp_path / "files")
     assert item.parity.holds
     assert item.path.name == "squares-fast.onnx"
     back = checkpoint_of(item.path)
@@ -354,7 +355,7 @@ def test_a_file_runs_on_every_engine_of_this_machine(tmp_path: Path) -> None:
     place = write_place(tmp_path)
     run = trainer_of(place, tmp_path / "run", steps=2)
     run.run()
-    (item,) = export_checkpoint(run.path, tmp_path / "files")
+    (item,) = export_styles(Checkpoint.load(run.path), tmp_path / "files")
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (1, 50, 66, 3), dtype=np.uint8)
     extra = {"canvas": image[:, ::-1].copy(), "trust": np.full((1, 25, 33, 1), 255, np.uint8)}

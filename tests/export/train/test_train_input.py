@@ -20,7 +20,7 @@ from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle_export import data  # noqa: E402
 from rtstyle_export.data import Crops, first_readable, list_pictures, read_picture  # noqa: E402
-from rtstyle_export.export.johnson import export_checkpoint  # noqa: E402
+from rtstyle_export.export.johnson import export_styles  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.runs.config import AdainConfig, WctConfig  # noqa: E402
 from rtstyle_export.runs.loop import Machine  # noqa: E402
@@ -220,7 +220,7 @@ class TestExport:
         out.mkdir()
         (out / "manifest.json").write_text(content)
         with pytest.raises(TrainingError, match=r"manifest\.json"):
-            export_checkpoint(run.path, out, manifest=True)
+            export_styles(Checkpoint.load(run.path), out, manifest=True)
         assert [path.name for path in out.iterdir()] == ["manifest.json"]
         assert (out / "manifest.json").read_text() == content
 
@@ -243,5 +243,5 @@ class TestExport:
     def test_facts_do_not_name_the_folder(self, place: Path) -> None:
         run = trainer(place)
         run.run()
-        export_checkpoint(run.path, place / "o", manifest=True)
+        export_styles(Checkpoint.load(run.path), place / "o", manifest=True)
         assert str(place) not in json.dumps(json.loads((place / "o/manifest.json").read_text()))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from rtstyle.commands.training.outcome import EXTRA
 from rtstyle.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -71,41 +72,18 @@ def export(
     if tensorrt:
         build_ahead(str(checkpoint), size, resolution or ["1920x1080"], precision)
         return
-    if (checkpoint / "checkpoint.pt").is_file():
-        checkpoint /= "checkpoint.pt"
-    if checkpoint.is_dir():
-        export_levels(checkpoint, out, photos, vgg_weights, manifest=manifest)
-        return
     try:
-        from rtstyle_export.export.adain import export_adain
-        from rtstyle_export.export.johnson import Exported, export_checkpoint, parity_photos
-        from rtstyle_export.onnx_files.writer import Credits
-        from rtstyle_export.runs.checkpoint import Checkpoint
-        from rtstyle_export.runs.config import AdainConfig
+        from rtstyle_export.export import by_kind
     except ImportError as error:
-        raise MissingExtraError(
-            "Exporting needs PyTorch.", str(error), "pip install 'rtstyle[train]'"
-        ) from error
+        raise MissingExtraError("Exporting needs PyTorch.", str(error), EXTRA) from error
 
-    def show(item: Exported) -> None:
-        tell(item.path, item.parity, item.rounding)
-
-    if isinstance(Checkpoint.load(checkpoint).config, AdainConfig):
-        export_adain(
-            checkpoint, out or checkpoint.parent, pictures=parity_photos(photos),
-            vgg_weights=vgg_weights, paintings=paintings, manifest=manifest, on_file=tell,
-        )  # fmt: skip
-        return
-    export_checkpoint(
-        checkpoint,
-        out or checkpoint.parent,
-        style=style,
-        photos=photos,
-        credit=Credits(title, artist, year, licence),
-        manifest=manifest,
-        on_file=show,
-    )
-    typer.echo("Use it: rtstyle video in.mp4 out.mp4 --style FILE.onnx")
+    request = by_kind.Request(
+        style, by_kind.Credits(title, artist, year, licence), photos, vgg_weights, paintings,
+        manifest,
+    )  # fmt: skip
+    use = by_kind.export(checkpoint, out, request, tell)
+    if use:
+        typer.echo(f"Use it: rtstyle {use}")
 
 
 def build_ahead(style: str, size: str, resolutions: list[str], precision: str) -> None:
@@ -134,27 +112,3 @@ def tell(path: Path, parity: Parity, rounding: Rounding | None = None) -> None:
     if rounding is not None:
         report += f"; {rounding}"
     typer.echo(report)
-
-
-def export_levels(
-    folder: Path,
-    out: Path | None,
-    photos: Path | None,
-    vgg_weights: Path | None,
-    *,
-    manifest: bool,
-) -> None:
-    """Write the encoder of WCT and the decoder of each level below `folder`."""
-    try:
-        from rtstyle_export.export.johnson import parity_photos
-        from rtstyle_export.export.wct import export_wct
-    except ImportError as error:
-        raise MissingExtraError(
-            "Exporting needs PyTorch.", str(error), "pip install 'rtstyle[train]'"
-        ) from error
-
-    export_wct(
-        folder, out or folder, pictures=parity_photos(photos), vgg_weights=vgg_weights,
-        manifest=manifest, on_file=tell,
-    )  # fmt: skip
-    typer.echo("Use them: rtstyle still photo.jpg out.png --style painting.jpg --method wct")

@@ -1,0 +1,91 @@
+"""Writes the files of whatever was trained, by the kind of its checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtstyle.errors import TrainingError
+from rtstyle_export.export.adain import export_adain
+from rtstyle_export.export.johnson import OnFile, export_styles, parity_photos
+from rtstyle_export.export.wct import export_wct
+from rtstyle_export.onnx_files.writer import Credits
+from rtstyle_export.runs.checkpoint import Checkpoint
+
+__all__ = ["Credits", "Request", "export"]
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for beside the files.
+
+    `style` chooses one of a checkpoint with several, `credit` replaces what is known of its
+    painting. Files are compared with their networks on the pictures of the folder `photos`, or on
+    bundled ones. `vgg_weights` is the local file of VGG-19 that the training had, `paintings` the
+    folder of the built-in ones. With `manifest` files are entered into manifest.json.
+    """
+
+    style: str | None = None
+    credit: Credits = field(default_factory=Credits)
+    photos: Path | None = None
+    vgg_weights: Path | None = None
+    paintings: Path | None = None
+    manifest: bool = False
+
+    def pictures(self) -> list[NDArray[np.uint8]]:
+        """Return the pictures of the parity report, (H, W, 3) uint8."""
+        return parity_photos(self.photos)
+
+
+def export(path: Path, out: Path | None, request: Request, on_file: OnFile) -> str:
+    """Write the files of a checkpoint, or of the folder of runs, to `out` (default: beside it).
+
+    Returns the words that follow `rtstyle` to paint with them, '' where there are none. Raises
+    `TrainingError`.
+    """
+    if (path / CHECKPOINT).is_file():
+        path /= CHECKPOINT
+    if path.is_dir():
+        export_wct(
+            path, out or path, pictures=request.pictures(), vgg_weights=request.vgg_weights,
+            manifest=request.manifest, on_file=on_file,
+        )  # fmt: skip
+        return "still photo.jpg out.png --style painting.jpg --method wct"
+    checkpoint = Checkpoint.load(path)
+    kind = checkpoint.config.kind
+    if kind not in EXPORTERS:
+        raise TrainingError(
+            f"{path} holds one level of WCT.", "All levels are exported together.",
+            "Name the folder of the runs, two folders up.",
+        )  # fmt: skip
+    return EXPORTERS[kind](checkpoint, out or path.parent, request, on_file)
+
+
+def _styles(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnFile) -> str:
+    export_styles(
+        checkpoint, out, style=request.style, pictures=request.pictures(), credit=request.credit,
+        manifest=request.manifest, on_file=on_file,
+    )  # fmt: skip
+    return "video in.mp4 out.mp4 --style FILE.onnx"
+
+
+def _any_style(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnFile) -> str:
+    export_adain(
+        checkpoint, out, pictures=request.pictures(), vgg_weights=request.vgg_weights,
+        paintings=request.paintings, manifest=request.manifest, on_file=on_file,
+    )  # fmt: skip
+    return ""
+
+
+EXPORTERS: dict[str, Callable[[Checkpoint, Path, Request, OnFile], str]] = {
+    "johnson": _styles,
+    "canvas": _styles,
+    "adain": _any_style,
+}
+"""What writes the files of each kind of checkpoint; levels of WCT are exported together."""

@@ -1,0 +1,71 @@
+"""What of a training goes into the metadata of its files: figures and names, never paths."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rtstyle_export.runs.checkpoint import Checkpoint
+from rtstyle_export.runs.config import AdainConfig, TrainConfig, WctConfig
+
+
+def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the facts of any training: those of all, and those of its kind."""
+    config = checkpoint.config
+    own: dict[str, Any] = {}
+    if isinstance(config, TrainConfig):
+        own = of_styles(config)
+    elif isinstance(config, AdainConfig):
+        own = of_any_style(config, distilled="distil" in checkpoint.metrics)
+    elif isinstance(config, WctConfig):
+        own = of_level(config)
+    return {
+        "steps": checkpoint.step,
+        "batch": config.batch,
+        "crop": config.crop,
+        "optimizer": config.optimizer,
+        "learning_rate": config.learning_rate,
+        "seed": config.seed,
+        **own,
+        "seconds": round(checkpoint.seconds),
+        "final": {name: round(value, 5) for name, value in checkpoint.metrics.items()},
+    }
+
+
+def of_styles(config: TrainConfig) -> dict[str, Any]:
+    """Return what is said of a network trained for some styles."""
+    return {
+        "style_size": config.style_size,
+        "weight_bits": config.weight_bits,
+        "styles_in_run": len(config.styles),
+        "loss_network": config.loss_network,
+        **weights(config.loss),
+        "loss": asdict(config.loss),
+        "stability_weight": config.stability_weight,
+    }
+
+
+def of_any_style(config: AdainConfig, *, distilled: bool) -> dict[str, Any]:
+    """Return what is said of a network for any style."""
+    return {
+        "loss_network": "vgg19",
+        **weights(config.loss),
+        "lattice_weight": config.loss.lattice_weight,
+        "skips_only": config.skips_only,
+        "blended": config.blended if config.batch > 1 else 0.0,
+        "order_weight": config.loss.order_weight,
+        "distil_weight": config.loss.distil_weight if distilled else 0.0,
+        "stability_weight": config.stability_weight,
+    }
+
+
+def of_level(config: WctConfig) -> dict[str, Any]:
+    """Return what is said of one decoder of WCT."""
+    names = ("width", "feature_steps") if config.width else ("weight_bits",)
+    return {name: getattr(config, name) for name in ("level", "feature_weight", *names)}
+
+
+def weights(loss: Any) -> dict[str, float]:
+    """Return the weights that every loss of pictures has."""
+    names = ("content_weight", "style_weight", "tv_weight")
+    return {name: getattr(loss, name) for name in names}
