@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from rtstyle.media.spherical import Spherical
     from rtstyle.painting.stylizer import Stylizer
-    from rtstyle.sinks.base import Sink
+    from rtstyle.sinks.base import FileSink
     from rtstyle.sinks.tracks.stream_copy import StreamCopier
     from rtstyle.sources.base import Source
 
@@ -152,13 +152,15 @@ def stylize_video(
             painter = CoherentVideoPainter(painter, coherent)
         if recipe.sweep is not None and not frames.frames:
             raise UsageError(
-                f"{media.name} does not tell its length.", "A sweep needs it.", "Convert it first."
+                f"{media.name} does not say how long it is.",
+                "A sweep needs it.",
+                "Convert it first.",
             )
         workers = 1 if isinstance(painter, CoherentVideoPainter) else stylizer.streams
         pipeline = Pipeline(frames, painter, [sink], workers=workers, progress=progress)
         mine.pop_all()
         report = pipeline.run()
-    done = summarize(report, sink, painter, copier)
+    done = summarize(report, sink, painter)
     done.notes += lost
     if frames.has_alpha and not keep:
         done.notes.append(f"transparency laid over {background}: this output does not keep it")
@@ -181,7 +183,7 @@ def read_colour(text: str) -> Colour:
         red, green, blue = ImageColor.getrgb(text)[:3]
     except ValueError:
         raise UsageError(
-            f"--background {text} is no colour.", "", "Use a name like black, or #rrggbb."
+            f"--background {text} is not a colour.", "", "Use a name like black, or #rrggbb."
         ) from None
     return red, green, blue
 
@@ -218,7 +220,9 @@ def kept_sphere(
     if spherical is None:
         return None, []
     if side_by_side:
-        return None, ["the 360-degree tag is left out: beside the original it is no sphere"]
+        return None, [
+            "the 360-degree tag is left out: beside the original the picture is not a sphere"
+        ]
     if kind is None and (output.suffix.lower() not in CONTAINERS or output.is_dir()):
         return None, ["the 360-degree tag is left out: only videos have it"]
     if kind not in (None, "matroska", "webm"):
@@ -247,27 +251,11 @@ def make_copier(
 
 
 def summarize(
-    report: Report,
-    sink: Sink,
-    painter: VideoPainter | CoherentVideoPainter,
-    copier: StreamCopier | None,
+    report: Report, sink: FileSink, painter: VideoPainter | CoherentVideoPainter
 ) -> VideoReport:
     """Put together what the user wants to know."""
-    path: Path = getattr(sink, "path", Path())
+    path = sink.path
     notes = [f"{count} {what}" for what, count in sorted(report.counts.items())]
-    if copier is not None:
-        notes += copier.notes
-        notes += [f"{copier.damaged} damaged packets of sound"] if copier.damaged else []
-    encoder = getattr(sink, "encoder", None)
-    if encoder is not None and encoder.even and (painter.width % 2 or painter.height % 2):
-        even = f"{painter.width + painter.width % 2}x{painter.height + painter.height % 2}"
-        notes.append(f"padded to {even}: {encoder.name} needs even sizes")
-    if getattr(sink, "kind", "") == "yuv4mpegpipe":
-        notes.append("Y4M holds pictures only, all equally long")
-    if getattr(sink, "skipped", 0):
-        notes.append(
-            f"{getattr(sink, 'skipped', 0)} frames left out: GIF shows at most 50 a second"
-        )
     return VideoReport(
         path=path,
         frames=report.frames_out,
@@ -277,6 +265,6 @@ def summarize(
         width=painter.width,
         height=painter.height,
         stopped=report.stopped,
-        notes=notes,
+        notes=notes + sink.notes(),
         pipeline=report,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rtstyle.media.spherical import Spherical
-    from rtstyle.sinks.base import Footage, Sink
+    from rtstyle.sinks.base import FileSink, Footage
     from rtstyle.sinks.encoding.settings import Encoding
     from rtstyle.sinks.tracks.stream_copy import StreamCopier
 
@@ -24,7 +24,7 @@ def open_output(
     alpha: bool = False,
     spherical: Spherical | None = None,
     kind: str | None = None,
-) -> Sink:
+) -> FileSink:
     """Return the sink for an output name, not opened yet: video, GIF, or pictures.
 
     `encoding` is what a video's encoder is asked for. With `alpha` the output keeps the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,7 +30,7 @@ class Footage(Protocol):
 
 
 class SinkClosedError(Exception):
-    """The user closed the sink (a window): this frame was the last, and it is no failure."""
+    """The user closed the sink (a window): this frame was the last, and it is not a failure."""
 
 
 class Sink:
@@ -56,8 +57,12 @@ class Sink:
 
     @property
     def written(self) -> int:
-        """Bytes written so far, 0 for what is no file."""
+        """Bytes written so far, 0 for what is not a file."""
         return 0
+
+    def notes(self) -> list[str]:
+        """Return what the user should know of the output: what was left out or made otherwise."""
+        return []
 
     def abort(self) -> None:
         """Throw away what was done; a second call, or one after `close`, does nothing."""
@@ -76,3 +81,9 @@ class Sink:
             self.close()
         else:
             self.abort()
+
+
+class FileSink(Sink):
+    """A sink whose frames go to `path`, which `close` may change to a partial one."""
+
+    path: Path

@@ -16,7 +16,7 @@ from rtstyle.files.pending import PendingFile, close_anyway, writing_to
 from rtstyle.files.space import Room, keeping
 from rtstyle.frame import Frame, Image
 from rtstyle.media.color import with_square_pixels
-from rtstyle.sinks.base import Sink
+from rtstyle.sinks.base import FileSink
 from rtstyle.sinks.encoding.palette import Palette
 
 CENTISECOND = Fraction(1, 100)
@@ -26,7 +26,7 @@ MISFIT = 12.0
 """Levels of error, beyond those of its first picture, from which a palette is made anew."""
 
 
-class GifSink(Sink):
+class GifSink(FileSink):
     """Writes a GIF, with a new palette whenever the picture has changed enough.
 
     Above 50 frames a second some are left out; `skipped` counts them. Time stamps are rounded
@@ -129,6 +129,11 @@ class GifSink(Sink):
     def written(self) -> int:
         """Bytes so far."""
         return self._pending.size if self._pending else 0
+
+    def notes(self) -> list[str]:
+        """Return how many frames were left out."""
+        left_out = f"{self.skipped} frames left out: GIF shows at most 50 a second"
+        return [left_out] if self.skipped else []
 
     def abort(self) -> None:
         """Throw the temporary file away."""

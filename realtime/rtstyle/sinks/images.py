@@ -21,7 +21,7 @@ from rtstyle.files.space import cut_short, why_full
 from rtstyle.files.temporary import sweep, temporary_name, with_addition
 from rtstyle.frame import Frame
 from rtstyle.media.color import resize, with_square_pixels
-from rtstyle.sinks.base import Sink
+from rtstyle.sinks.base import FileSink
 from rtstyle.sinks.encoding.alpha import with_alpha
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
@@ -68,7 +68,7 @@ def existing_pictures(path: Path) -> list[Path]:
     return [picture for picture in pictures if os.path.lexists(picture)]
 
 
-class ImageSequenceSink(Sink):
+class ImageSequenceSink(FileSink):
     """Writes pictures 1, 2, 3, ... to `path`, a folder or a pattern like `out/frame_%05d.png`.
 
     They are collected in a temporary folder and moved into place on `close`, where they replace an

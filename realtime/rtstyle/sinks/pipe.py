@@ -150,6 +150,11 @@ class PipeSink(VideoFileSink):
             raise gone(self.path) if broken(error) else error from None
         self._size = pending.size if pending else self._size
 
+    def notes(self) -> list[str]:
+        """Return what `VideoFileSink` does, and what a format cannot hold."""
+        y4m = ["Y4M holds pictures only, all equally long"] if self.kind == "yuv4mpegpipe" else []
+        return super().notes() + y4m
+
     def _target(self) -> Any:
         return self._pending
 

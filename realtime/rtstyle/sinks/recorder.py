@@ -1,4 +1,4 @@
-"""A recording that is started and stopped while the picture goes on."""
+"""A recording that is started and stopped while the picture continues."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from rtstyle.media.deep import Converter, picture_converter, shallow
 from rtstyle.media.hdr import BT2020, HLG
 from rtstyle.media.spherical import MATROSKA_TAG, Spherical, tag_mp4
 from rtstyle.media.yuv import BT709, BT2020_NCL, LIMITED
-from rtstyle.sinks.base import Sink
+from rtstyle.sinks.base import FileSink
 from rtstyle.sinks.encoding.alpha import AlphaConverter, alpha_encoder, alpha_of
 from rtstyle.sinks.encoding.encoders import EncoderChoice, choose_encoder, silence
 from rtstyle.sinks.encoding.settings import Encoding
@@ -62,7 +62,7 @@ class SoundInput(Protocol):
         ...
 
 
-class VideoFileSink(Sink):
+class VideoFileSink(FileSink):
     """Writes an MP4, MOV, MKV or WebM file, chosen by the suffix of `path`.
 
     Pictures become BT.709, limited range, and are tagged so, in the pixel format that `encoding`
@@ -71,7 +71,7 @@ class VideoFileSink(Sink):
     odd width or height is padded by one repeated column or row where the codec (H.264) needs it.
     With `alpha` the transparency of the frames is kept, where `keeps_alpha` says so of `path`.
     `spherical` is the 360-degree tag that the file gets. The file appears under its name on
-    `close`; `path` then tells where it is.
+    `close`; `path` then says where it is.
 
     With `live` the first frame's time becomes 0, and the file has its name from the first frame
     on and can be played at any moment up to the last second, whatever happens to this process.
@@ -181,6 +181,17 @@ class VideoFileSink(Sink):
         if self._pending:
             self.path = self._pending.commit(complete)
             self._pending = None
+
+    def notes(self) -> list[str]:
+        """Return what became of the other streams, and how pictures were padded."""
+        notes = [] if self._copier is None else list(self._copier.notes)
+        if self._copier is not None and self._copier.damaged:
+            notes.append(f"{self._copier.damaged} damaged packets of sound")
+        if self.encoder is not None and self.encoder.even:
+            height, width = (side + side % 2 for side in self._shape)
+            if (height, width) != self._shape:
+                notes.append(f"padded to {width}x{height}: {self.encoder.name} needs even sizes")
+        return notes
 
     def _tag(self) -> None:
         """Write the 360-degree tag into a closed file where FFmpeg does not write it."""

@@ -78,7 +78,7 @@ def read_element(file: BinaryIO) -> tuple[int | None, int, int | None]:
 
 
 def read_number(file: BinaryIO, *, keep_marker: bool) -> tuple[int | None, int]:
-    """Read a number of 1 to 8 bytes; its leading zeros tell how many."""
+    """Read a number of 1 to 8 bytes; its leading zeros say how many."""
     first = file.read(1)
     if not first or not first[0]:
         return None, 0

@@ -19,7 +19,7 @@ PRIVATE_METADATA = frozenset(
     ("encoder", "major_brand", "minor_version", "compatible_brands", "duration")
 )
 PLACE = re.compile(r"location|iso6709|gps|latitude|longitude|\bgeo|\bxyz\b", re.IGNORECASE)
-"""Tags that tell where a video was taken."""
+"""Tags that say where a video was taken."""
 APPLE = "com.apple.quicktime."
 PLACE_LOST = "the place where it was taken is left out; --keep-location keeps it"
 SAME_IN_MP4 = {
@@ -111,7 +111,7 @@ def holds_data(stream: Any, kind: str) -> bool:
 
 
 def is_cover(stream: Any) -> bool:
-    """Return True for the picture of a cover, which is no video."""
+    """Return True for the picture of a cover, which is not a video."""
     return bool(stream.disposition & Disposition.attached_pic)
 
 

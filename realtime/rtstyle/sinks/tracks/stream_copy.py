@@ -33,7 +33,7 @@ class StreamCopier:
 
     `start` and `end` are seconds as in the source; the output begins at 0. Only what is needed
     next is in memory. `notes` says what was re-encoded or left out, and why; `damaged` counts
-    packets that could not be carried over. What tells where the video was taken is only carried
+    packets that could not be carried over. What says where the video was taken is only carried
     over with `keep_location`.
     """
 
@@ -195,7 +195,7 @@ class StreamCopier:
         return carrier
 
     def _changes_midway(self, index: int) -> bool:
-        """Return True if AAC changes midway; what is no file is not read through for that."""
+        """Return True if AAC changes midway; what is not a file is not read through for that."""
         path = self._media.path
         return path is not None and not self._media.pipe and changes_midway(path, index)
 
@@ -228,7 +228,7 @@ class StreamCopier:
                 stream.codec_context.flush_buffers()
 
     def _demux(self, wanted: list[Any]) -> Iterator[Any]:
-        """Yield the packets as they are, but for damaged ones."""
+        """Yield the packets as they are, except for damaged ones."""
         try:
             for packet in self._input.demux(wanted):
                 if packet.pts is None or packet.size == 0:

@@ -25,7 +25,7 @@ BIT_RATES = {"aac": 96_000, "libopus": 80_000}
 class AudioTranscoder:
     """Decodes the packets of an audio stream and encodes them with the encoder `name`.
 
-    `note` tells what is lost, for the user. Raises `ValueError` for sound that cannot be mixed.
+    `note` says what is lost, for the user. Raises `ValueError` for sound that cannot be mixed.
     """
 
     def __init__(self, output: Any, stream: Any, name: str) -> None:
@@ -156,7 +156,7 @@ def changes_midway(path: Path, index: int) -> bool:
 class SubtitleTranscoder:
     """Decodes text subtitles and encodes them with the encoder `name`.
 
-    Raises `ValueError` for pictures as subtitles (DVD, Blu-ray), which are no text.
+    Raises `ValueError` for pictures as subtitles (DVD, Blu-ray), which are not text.
     """
 
     note = ""
