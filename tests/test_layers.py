@@ -39,7 +39,7 @@ ONLY_IN = {
 # All that start threads, and what runs in them.
 THREADS = {
     "rtstyle.pipeline": "capture and workers of a run",
-    "rtstyle.live.bank": "models opened and fitted while the picture goes on",
+    "rtstyle.live.bank": "models opened and fitted while the picture continues",
     "rtstyle.sources.cameras.resilient": "a camera that may hang",
     "rtstyle.sources.microphone": "sound, which waits for nobody",
     "rtstyle.serve.camera": "the server's own camera",

@@ -109,7 +109,7 @@ class Crops(Dataset[Tensor]):
     A photo is scaled by a random factor from `LEAST_SCALE` to `MOST_SCALE` (larger ones first come
     down to where the least shows them whole), mirrored at its borders where it is then too small,
     cut at random, and flipped half of the time. Small sets are kept decoded in memory. A photo
-    that cannot be read is told once, and the next one that is drawn takes its place.
+    that cannot be read is reported once, and the next one that is drawn takes its place.
     """
 
     def __init__(self, paths: list[Path], size: int, seed: int) -> None:

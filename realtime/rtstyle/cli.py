@@ -122,7 +122,7 @@ def unwinding() -> AbstractContextManager[None]:
 def write_any_text() -> None:
     """Let both streams take every character; what a terminal does not have becomes `?`.
 
-    Names of files hold emoji, and on Linux bytes that are no text at all.
+    Names of files hold emoji, and on Linux bytes that are not text at all.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors != "replace":

@@ -49,7 +49,7 @@ class EngineError(RtstyleError):
 
 
 class DeviceError(EngineError):
-    """A device that was asked for and cannot be had."""
+    """A device that was asked for and is not available."""
 
 
 class MissingExtraError(RtstyleError):
@@ -57,4 +57,4 @@ class MissingExtraError(RtstyleError):
 
 
 class TrainingError(RtstyleError):
-    """Training, export or evaluation that cannot start or go on."""
+    """Training, export or evaluation that cannot start or continue."""

@@ -190,7 +190,7 @@ class Pipeline:
         self._todo.finish()
 
     def _too_soon(self, moment: float) -> bool:
-        """Tell whether a frame exceeds the rate. A camera's jitter must not cost a frame."""
+        """Return True if a frame exceeds the rate. A camera's jitter must not cost a frame."""
         if not self._interval:
             return False
         if moment < self._due - 0.4 * self._interval:

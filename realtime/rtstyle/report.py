@@ -34,7 +34,7 @@ class Report:
     `busy` is the time in seconds that each stage worked, waiting apart, `stylize` summed over
     its workers. `latency` is p50, p95 and the largest delay in seconds from capture to after the
     last sink. `seconds` runs from the start of the stages to the last frame, `first_frame` to
-    the first. `counts` tells what the source mended or skipped.
+    the first. `counts` says what the source mended or skipped.
     """
 
     frames_in: int = 0

@@ -47,7 +47,7 @@ class Home:
         )
 
     def files(self) -> set[str]:
-        """Return all files by their path, but for those in the cache of rtstyle."""
+        """Return all files by their path, except for those in the cache of rtstyle."""
         found = (path.relative_to(self.root) for path in self.root.rglob("*"))
         return {str(path) for path in found if path.parts[0] != "cache" and len(path.parts) > 1}
 

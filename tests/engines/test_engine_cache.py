@@ -1,4 +1,4 @@
-"""The engines that are kept: by what they are told apart, and what becomes of damaged ones."""
+"""The engines that are kept: how they are told apart, and what becomes of damaged ones."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ class TestFolders:
         before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.jpg")}
         assert sorted(before) == ["0.jpg", "1.jpg"]
         assert self.paint(*cut_short) == 0
-        assert "going on: 2 photos were painted before" in capsys.readouterr().err
+        assert "continuing: 2 photos were painted before" in capsys.readouterr().err
         assert names(out) == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
         assert {name: (out / name).stat().st_mtime_ns for name in before} == before
         # What is done is not gone on with.

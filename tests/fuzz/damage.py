@@ -92,7 +92,7 @@ VALUES = st.recursive(
 
 
 def objects(known: Sequence[Any]) -> st.SearchStrategy[bytes]:
-    """Return JSON that is like the `known` values, but for some of what is in them."""
+    """Return JSON that is like the `known` values, except for some of what is in them."""
 
     def like(value: Any) -> st.SearchStrategy[Any]:
         if isinstance(value, dict):

@@ -209,7 +209,7 @@ def weigh_mask(data: bytes, folder: Path) -> None:
     path = folder / "mask.png"
     path.write_bytes(data)
     weights = StillMask(read_mask(path), choice(data, [1, 2, 3])).weights(32, 48)
-    require(np.isfinite(weights).all(), "weights that are no numbers")
+    require(np.isfinite(weights).all(), "weights that are not numbers")
     require(np.abs(weights.sum(axis=0) - 1).max() < 0.01, "weights that do not sum to 1")
 
 

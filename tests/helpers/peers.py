@@ -39,7 +39,7 @@ async def until(holds: Callable[[], Any], what: str) -> Any:
 
 
 class Grey(VideoStreamTrack):
-    """A camera that shows one grey level, with a slope so that the sides can be told apart."""
+    """A camera that shows one grey level, with a slope so that the sides differ."""
 
     def __init__(self, level: int, height: int, width: int) -> None:
         super().__init__()

@@ -60,7 +60,7 @@ def write_source(path: Path, codec: str, layout: str, gap: bool) -> None:
 
 
 def mux(out: Any, found: list[Any], gap: bool) -> None:
-    """Mux packets, but for those in the gap."""
+    """Mux packets, except for those in the gap."""
     for packet in found:
         begins = packet.pts * packet.time_base * RATE / PIECE
         if not (gap and GAP.start <= begins < GAP.stop):

@@ -337,7 +337,7 @@ def test_damage_is_told(
     [
         (["--method", "magic"], "no method"),
         (["--levels", "9"], "no level 9"),
-        (["--levels", "a"], "is no level"),
+        (["--levels", "a"], "is not a level"),
         (["--carry", "2"], "not 0 to 1"),
         (["--every", "0"], "above 0"),
         (["--threshold", "0"], "above 0"),

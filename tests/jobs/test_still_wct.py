@@ -118,7 +118,7 @@ def test_a_texture(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "message"),
     [
         (["--levels", "5"], "Train it with"),
-        (["--levels", "1:x"], "is no level"),
+        (["--levels", "1:x"], "is not a level"),
         (["--alpha", "2"], "not 0 to 1"),
         (["--style-scale", "9"], "out of range"),
         (["--style-weight", "9"], "--style-weight belongs to --method gatys"),

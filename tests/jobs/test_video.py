@@ -77,7 +77,7 @@ class TestJob:
         left, right = image[10:, :48], image[10:, 48:]
         assert np.abs(left + right - 255).mean() < 8
 
-    def test_strength_nought_is_the_original(self, clip: Path, tmp_path: Path) -> None:
+    def test_strength_0_is_the_original(self, clip: Path, tmp_path: Path) -> None:
         paint(clip, tmp_path / "out.mp4", "invert", strength=0.0)
         image = decode(tmp_path / "out.mp4")[0].to_ndarray(format="rgb24").astype(float)
         assert np.abs(image - picture(96, 64, 0)).mean() < 6
@@ -352,7 +352,7 @@ class TestCommand:
         self, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert command(tmp_path, tmp_path / "out.mkv", f"--fps={text}") == 2
-        assert f"--fps {text} is no rate" in capsys.readouterr().err
+        assert f"--fps {text} is not a rate" in capsys.readouterr().err
 
     def test_a_video_has_its_own_rate(
         self, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -445,8 +445,8 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (["--start", "x"], "--start x is no time"),
-            (["--end", "1:99"], "--end 1:99 is no time"),
+            (["--start", "x"], "--start x is not a time"),
+            (["--end", "1:99"], "--end 1:99 is not a time"),
             (["--style", "mosiac"], "mosaic"),
             (["--encoder", "nonsense", "--style", "identity"], "nonsense"),
             (["--size", "huge"], "huge"),

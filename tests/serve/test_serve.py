@@ -226,7 +226,7 @@ def test_a_wrong_token_is_refused(locked: Running) -> None:
     assert is_clear_error(get(locked, "/?token="), 401)
     assert is_clear_error(get(locked, "/", Authorization="Bearer wrong"), 401)
     assert is_clear_error(get(locked, "/", Cookie="rtstyle=wrong"), 401)
-    # The cookie holds no token, so the token is no cookie.
+    # The cookie holds no token, so the token is not a cookie.
     assert is_clear_error(get(locked, "/", Cookie=f"rtstyle={TOKEN}"), 401)
 
 
@@ -324,7 +324,7 @@ def test_a_peer_gets_its_picture_painted_and_may_change_it(server: Running) -> N
     async def work() -> None:
         async with Peer(server.address, level=200) as peer:
             assert (await peer.call({"style": "invert"})).status_code == 200
-            # The negative of 100 (left) and 200 (right), but for what the codec changes.
+            # The negative of 100 (left) and 200 (right), except for what the codec changes.
             await until(
                 lambda: (
                     peer.frames and level(peer, "right") < 90 and 125 < level(peer, "left") < 185

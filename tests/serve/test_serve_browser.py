@@ -304,7 +304,7 @@ def test_a_refused_picture_is_told_in_a_line(browser: Any, gallery: Running) -> 
         drop(page, "notes.txt", b"some text")
         line = page.locator("#adding.failed")
         line.wait_for()
-        assert line.inner_text().startswith("notes.txt is no picture")
+        assert line.inner_text().startswith("notes.txt is not a picture")
         page.locator("#picture").set_input_files(
             {"name": "green.png", "mimeType": "image/png", "buffer": flat(20, 180, 40)}
         )

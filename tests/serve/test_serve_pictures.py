@@ -91,10 +91,10 @@ def test_pictures_of_all_kinds_are_kept_small(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no picture at all", "cat.gif is no picture that can be read."),
+        (b"no picture at all", "cat.gif is not a picture that can be read."),
         (animated(), "cat.gif is animated. Use a still picture"),
         (picture()[:60], "cat.gif is cut off. Its end is missing."),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "cat.gif is no picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "cat.gif is not a picture"),
         (picture(size=(9000, MAX_PIXELS // 9000 + 1)), "cat.gif is too large. A style has at most"),
     ],
 )
@@ -114,7 +114,7 @@ def test_a_files_name_is_shown_as_one_short_line(tmp_path: Path) -> None:
     kept = keep_upload(picture(), "a\n\u202e" + "b" * 300 + ".png", tmp_path)
     assert len(kept.title) == 60
     assert kept.title.startswith("abb")
-    with pytest.raises(UsageError, match=r"^The file is no picture"):
+    with pytest.raises(UsageError, match=r"^The file is not a picture"):
         keep_upload(b"?", "\n", tmp_path)
 
 
@@ -189,7 +189,7 @@ def test_what_was_not_chosen_for_longest_makes_room(
     assert len(list(tmp_path.iterdir())) == 2
     with pytest.raises(UsageError, match="made room"):
         catalogue.model_of(two)
-    # The same picture again is no second one.
+    # The same picture again is not a second one.
     assert hang(catalogue, RED) == one
     assert len(catalogue) == 3 + 2
 

@@ -166,7 +166,7 @@ def test_the_time_code_goes_on_from_the_start(kind: str, clip: Path, tmp_path: P
 
 
 def drop_frame(number: int) -> str:
-    """Count from nought by the rule: numbers 0 and 1 of a minute are left out, but for tenths."""
+    """Count from 0 by the rule: numbers 0 and 1 of a minute are left out, except for tenths."""
     minute = second = frame = 0
     for _ in range(number):
         frame += 1
@@ -283,7 +283,9 @@ def test_a_sphere_stays_one(kind: str, clip: Path, tmp_path: Path) -> None:
 def test_a_lost_sphere_is_told(clip: Path, tmp_path: Path) -> None:
     tag_mp4(clip, Spherical())
     beside = paint(clip, tmp_path / "a.mp4", side_by_side=True)
-    assert beside.notes == ["the 360-degree tag is left out: beside the original it is no sphere"]
+    assert beside.notes == [
+        "the 360-degree tag is left out: beside the original the picture is not a sphere"
+    ]
     assert spherical_of(tmp_path / "a.mp4") is None
     assert paint(clip, tmp_path / "a.gif").notes == [
         "the 360-degree tag is left out: only videos have it"

@@ -183,7 +183,7 @@ class TestVideoFile:
             ("mpeg4", {}),
         ],
     )
-    def test_avi_has_even_times_from_nought(
+    def test_avi_has_even_times_from_0(
         self, tmp_path: Path, codec: str, options: dict[str, str], start: float | None
     ) -> None:
         """Its packets have no time of presentation: with B-frames the first one came late."""

@@ -321,7 +321,7 @@ void run_shared(const Problem& p, float* base, std::int64_t block, int threads) 
 // Convolves x into y; `mask` (or null) zeroes x where mask <= 0. See the layouts above.
 // `block` is the number of tiles transformed together and `shared` the way threads split the
 // work (1: by weights, 0: by blocks); 0 and -1 let the function choose.
-// Returns 0, 1 for an unsupported argument or 2 when scratch memory cannot be had.
+// Returns 0, 1 for an unsupported argument or 2 when scratch memory is not available.
 extern "C" int rtstyle_winograd_conv3x3(const float* x, const float* mask, const float* u,
                                         const float* bias, float* y, std::int64_t n,
                                         std::int64_t h, std::int64_t w, std::int64_t cin,

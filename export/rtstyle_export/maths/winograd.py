@@ -185,7 +185,7 @@ class WinogradConv3x3(nn.Module):
 
     Maps [n, cin, h, w] to [n, cout, h, w]. Gradients flow to the input only, and once. Calls
     that the native code does not serve (another dtype or device, autocast, tracing, channel
-    counts that are no multiples of 16, very small images) are computed by ``F.conv2d``.
+    counts that are not multiples of 16, very small images) are computed by ``F.conv2d``.
 
     The transformed weights are 4 times the size of the weights, once for each direction used;
     they are made on first use and are not in the state dict, and neither are the weights.
@@ -271,7 +271,7 @@ def accelerate(module: nn.Module) -> nn.Module:
 
     Args:
         module: an ``nn.Sequential``. Convolutions that cannot be replaced are kept: those with
-            gradients, other sizes, or channel counts that are no multiples of 16.
+            gradients, other sizes, or channel counts that are not multiples of 16.
 
     Raises:
         TypeError: for another kind of module.

@@ -36,7 +36,7 @@ PAPER_PLAN: Plan = ((512, 256), "up", (256, 256), (256, 256), (256, 256), (256, 
                     (128, 128), (128, 64), "up", (64, 64), (64, 3))  # fmt: skip
 """The encoder up to relu4_1, mirrored."""
 PAPER_SIZES = [2 * step[1] for step in PAPER_PLAN if not isinstance(step, str)][:-1]
-"""How many numbers scale and shift what each layer of this decoder gives, but for the last."""
+"""How many numbers scale and shift what each layer of this decoder gives, except for the last."""
 
 
 def halvings(plan: Plan) -> list[int]:
@@ -252,7 +252,7 @@ def painting_statistics(painting: Tensor, features: dict[str, Tensor]) -> Tensor
 
 
 def by_layer(statistics: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-    """Undo `painting_statistics` but for RGB: mean and standard deviation (..., C) by layer."""
+    """Undo `painting_statistics` except for RGB: mean and standard deviation (..., C) by layer."""
     widths = [width for width in WIDTHS for _ in range(2)]
     parts = iter(torch.split(statistics, [*widths, COLOURS], dim=-1))
     return {layer: (next(parts), next(parts)) for layer in STYLE_LAYERS}

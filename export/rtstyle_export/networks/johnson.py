@@ -112,7 +112,7 @@ class PaperNet(nn.Module):
     """The paper's network, 1.68 M parameters.
 
     Input and output are (N, 3, H, W) RGB in -1 to 1 for any H, W >= 1; the output is a scaled
-    tanh as in the paper. Sides that are no multiple of 4 are padded by reflection and cropped.
+    tanh as in the paper. Sides that are not a multiple of 4 are padded by reflection and cropped.
     """
 
     def __init__(self, spec: PaperSpec | None = None, styles: int = 1) -> None:

@@ -45,13 +45,13 @@ class Settings:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called auto, cpu or cuda. Raises `DeviceError` if it is not to be had."""
+    """Return the device called auto, cpu or cuda. Raises `DeviceError` if it is not available."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.split(":")[0] not in ("cpu", "cuda"):
         raise DeviceError(f"There is no device {name!r} for this.", "", "Use auto, cpu or cuda.")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise DeviceError("CUDA is not to be had.", "PyTorch finds no GPU.", "Use --device cpu.")
+        raise DeviceError("CUDA is not available.", "PyTorch finds no GPU.", "Use --device cpu.")
     return torch.device(name)
 
 
@@ -94,7 +94,7 @@ class Watch:
 class Saver:
     """Callback of a run: writes its state every `SAVE_EVERY` seconds, so that a crash costs little.
 
-    A state that cannot be written is told once, and the run goes on.
+    A state that cannot be written is reported once, and the run continues.
     """
 
     def __init__(self, identity: dict[str, Any], state: Path) -> None:

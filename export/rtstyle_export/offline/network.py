@@ -170,7 +170,7 @@ _AnyConv: TypeAlias = WinogradConv3x3 | _Conv
 
 
 class _Block(nn.Module):
-    """Convolutions of one resolution and, but for the last block, the pooling after them."""
+    """Convolutions of one resolution and, except for the last block, the pooling after them."""
 
     def __init__(self, names: list[str], convs: list[_AnyConv], pools: bool) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ KIND = "rtstyle gatys 1"
 
 
 def fingerprint(subject: Subject, size: tuple[int, int], plan: Plan) -> dict[str, Any]:
-    """Everything that a run's result depends on, but for the network's weights; for comparison.
+    """Everything that a run's result depends on, except for the network's weights; for comparison.
 
     `closures` and `tolerance` are left out: more of them may be asked for when going on.
     """
@@ -83,7 +83,7 @@ def load(path: Path, run: dict[str, Any]) -> Pause:
         pause = Pause(data["level"], state)
     except Exception as error:
         why = str(error).split("\n")[0]
-        raise UsageError(f"{path} is no state of a painting.", why, "Remove it.") from error
+        raise UsageError(f"{path} is not the state of a painting.", why, "Remove it.") from error
     differing = sorted(key for key in run if found.get(key) != run[key])
     if differing:
         raise UsageError(

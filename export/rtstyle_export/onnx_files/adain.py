@@ -185,7 +185,7 @@ class VggNet(nn.Module):
 class RefineNet(nn.Module):
     """How well a vector paints a frame like a painting.
 
-    As in training (`rtstyle_export.maths.losses.AdainLoss`), but for content, which is compared
+    As in training (`rtstyle_export.maths.losses.AdainLoss`), except for content, which is compared
     with the frame itself.
     """
 

@@ -35,7 +35,7 @@ def weights_of(loss: LossSpec | AdainLossSpec) -> dict[str, float]:
 
 
 def is_file_name(name: str) -> bool:
-    """Tell whether a style's files can be named after it."""
+    """Return True if a style's files can be named after it."""
     return bool(name.strip()) and name[0] not in ".-" and not set(name) & set("/\\\0\n")
 
 

@@ -195,7 +195,7 @@ class Loop(ABC):
         """Take one step on what `batches` gave, and return the losses."""
 
     def require_finite(self, loss: float, gradient: float) -> None:
-        """Raise `TrainingError` for what is no number any more."""
+        """Raise `TrainingError` for what is not a number any more."""
         for name, value in (("loss", loss), ("gradient", gradient)):
             if not math.isfinite(value):
                 raise TrainingError(
@@ -291,7 +291,7 @@ class BatchLoop(Loop):
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
         report["total"] = total.detach()
         losses = {name: float(value) for name, value in report.items()}
-        # Before the step: weights that are no numbers must not reach a checkpoint.
+        # Before the step: weights that are not numbers must not reach a checkpoint.
         self.require_finite(losses["total"], float(norm))
         self.optimizer.step()
         self.step += 1

@@ -37,7 +37,7 @@ from rtstyle_export.runs.config import (
 def checkpoint_of(path: Path) -> Checkpoint:
     """Return a style file as a checkpoint at step 0, to start others from.
 
-    Its weights are rounded as they are stored. Raises `TrainingError` for what is no such file.
+    Its weights are rounded as they are stored. Raises `TrainingError` for any other file.
     """
     model, metadata = _load(path)
     name, size = metadata.get("rtstyle.name", ""), metadata.get("rtstyle.size", "")
@@ -67,7 +67,7 @@ def adain_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
     """Return a network for any style as a checkpoint at step 0, to start others from.
 
     `path` is its content file, beside which that of `fast` has its style file; `vgg` is the VGG-19
-    that it was trained with. Raises `TrainingError` for what is no such file.
+    that it was trained with. Raises `TrainingError` for any other file.
     """
     model, metadata = _load(path)
     size = metadata.get("rtstyle.size", "")
@@ -102,7 +102,7 @@ def wct_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
     """Return a decoder of universal style transfer as a checkpoint at step 0, to start others from.
 
     `vgg` is the VGG-19 that it was trained with; the encoder's file lies beside. Raises
-    `TrainingError` for what is no such file.
+    `TrainingError` for any other file.
     """
     model, metadata = _load(path)
     name, _, level = metadata.get("rtstyle.part", "").partition("-")
@@ -128,7 +128,7 @@ def encoder_of(path: Path) -> dict[str, Tensor]:
 
 
 def take_over(encoder: Encoder, donor: Path) -> bool:
-    """Take the weights of the file `donor` where they are those of `encoder` but for the last bits.
+    """Take the weights of the file `donor` where only their last bits differ from `encoder`.
 
     Mean activations that were measured anew, or read back, differ in these, and then the weights
     could not be shared. Returns whether they are the same; those of more layers than `encoder` has

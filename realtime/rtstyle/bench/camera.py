@@ -70,7 +70,7 @@ class Shown(NamedTuple):
 class Meter(Sink):
     """The sink of the benchmark: notes every frame, changes style at the end, then ends.
 
-    `press` changes to the next style and returns its name, `style` tells the style of the frame
+    `press` changes to the next style and returns its name, `style` returns the style of the frame
     that was just painted, `minutes` is the length of the first part.
     """
 
@@ -294,7 +294,7 @@ def stop_seconds(clip: str, style: str, device: str, how: signal.Signals) -> flo
 
 
 def plays(path: Path) -> bool:
-    """Tell whether a video is there and has a frame that can be decoded."""
+    """Return True if a video is there and has a frame that can be decoded."""
     try:
         with av.open(str(path)) as file:
             return next(iter(file.decode(video=0)), None) is not None

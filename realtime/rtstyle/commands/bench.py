@@ -182,7 +182,7 @@ def parse_resolution(text: str) -> tuple[int, int]:
     """Return (width, height) of `WxH`. Raises `UsageError`."""
     width, cross, height = text.lower().partition("x")
     if not (cross and width.isdecimal() and height.isdecimal()):
-        raise UsageError(f"{text!r} is no resolution.", "", "Write it as 640x480.")
+        raise UsageError(f"{text!r} is not a resolution.", "", "Write it as 640x480.")
     return int(width), int(height)
 
 

@@ -55,8 +55,8 @@ def image(
 ) -> None:
     """Paint photos, or folders of photos.
 
-    A single photo goes to the file OUT; several go into the folder OUT. What was cut short goes on
-    when the same command is given again.
+    A single photo goes to the file OUT; several go into the folder OUT. The same command continues
+    what was cut short.
     """
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle image IN... OUT")
@@ -89,7 +89,7 @@ def image(
     pairs = plan(inputs, output, overwrite=overwrite, read=read, done=skip)
     tell_left_out(inputs, [*before, *(source for source, _ in pairs)])
     if before:
-        typer.echo(f"going on: {len(before)} photos were painted before", err=True)
+        typer.echo(f"continuing: {len(before)} photos were painted before", err=True)
     if journal:
         journal.begin(pairs)
     failed = 0

@@ -23,7 +23,7 @@ def read_photo(path: Path) -> Picture:
 
 
 def tell_left_out(folders: Iterable[Path], taken: Iterable[Path]) -> None:
-    """Print what of the folders is not taken; what is no folder counts for nothing."""
+    """Print what of the folders is not taken; what is not a folder is passed over."""
     from rtstyle.files.folders import left_out
 
     files = set(taken)

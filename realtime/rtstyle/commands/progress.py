@@ -54,7 +54,7 @@ class Bar:
     """A progress bar for one job, on standard error, gone when the job is done.
 
     Call it with each `Progress`. Paintings that are fitted meanwhile (`rtstyle.styles.fit`) show,
-    too, and without a `name` nothing else. It shows nothing where standard error is no terminal.
+    too, and without a `name` nothing else. It shows nothing where standard error is not a terminal.
     """
 
     def __init__(self, name: str = "") -> None:

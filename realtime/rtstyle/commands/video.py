@@ -151,7 +151,7 @@ def video(
     if style and style_sweep:
         raise UsageError("--style and --style-sweep exclude each other.", "", "Give one of them.")
     pairs = plan(inputs, output)
-    # Addresses and pipes are no folders.
+    # Addresses and pipes are not folders.
     read = [source for source, _ in pairs if isinstance(source, Path)]
     folders = [path for path in inputs if isinstance(path, Path)]
     tell_left_out(folders, [file for source in read for file in input_files(source)])
@@ -183,7 +183,7 @@ def read_time(option: str, text: str | None) -> float | None:
         return parse_time(text)
     except ValueError:
         raise UsageError(
-            f"{option} {text} is no time.", "", "Write seconds (12.5) or 1:02:03.5."
+            f"{option} {text} is not a time.", "", "Write seconds (12.5) or 1:02:03.5."
         ) from None
 
 
@@ -197,7 +197,7 @@ def read_rate(text: str | None) -> Fraction | None:
         return parse_rate(text)
     except ValueError:
         raise UsageError(
-            f"--fps {text} is no rate.",
+            f"--fps {text} is not a rate.",
             "",
             f"Write 24, 23.976 or 30000/1001, from {float(LEAST_FPS):g} to {MOST_FPS:g}.",
         ) from None

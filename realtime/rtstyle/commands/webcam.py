@@ -297,7 +297,7 @@ def read_resolution(text: str) -> tuple[int, int]:
     """Return width and height of `640x480`. Raises `UsageError`."""
     width, times, height = text.lower().partition("x")
     if not (times and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UsageError(f"--resolution {text} is no size.", "", "Write it like 640x480.")
+        raise UsageError(f"--resolution {text} is not a size.", "", "Write it like 640x480.")
     if max(int(width), int(height)) > MOST_SIDE:
         raise UsageError(f"--resolution {text} is out of range.", "", f"Use up to {MOST_SIDE}.")
     return int(width), int(height)

@@ -18,6 +18,6 @@ class Check:
 
 
 def works(checks: list[Check]) -> bool:
-    """Tell whether a video can be painted here."""
+    """Return True if a video can be painted here."""
     engine = any(check.ok for check in checks if check.group == "engines")
     return engine and all(check.ok is not False for check in checks if check.needed)

@@ -80,7 +80,7 @@ def engines() -> Iterator[Check]:
 
 
 def built_engines(folder: Path) -> Check:
-    """Tell how many engines of TensorRT are kept, and how much room they take."""
+    """Report how many engines of TensorRT are kept, and how much room they take."""
     files = [file for file in folder.glob("*") if file.suffix in (".engine", ".kernels")]
     count = sum(file.suffix == ".engine" for file in files)
     size = sum(file.stat().st_size for file in files) / (1 << 20)
@@ -181,7 +181,7 @@ def built_in_styles() -> Iterator[Check]:
 
 
 def style_check(name: str, files: Iterable[styles.StyleFile], detail: str) -> Check:
-    """Hold files against the sha256 of the manifest; `detail` tells what they are."""
+    """Hold files against the sha256 of the manifest; `detail` says what they are."""
     wrong = [f"{file.path.name}: {why}" for file in files if (why := file.problem())]
     todo = "Reinstall rtstyle." if wrong else ""
     return Check("styles", name, not wrong, "; ".join(wrong) or detail, todo, needed=True)
@@ -232,7 +232,7 @@ def find_cameras() -> str:
 
 
 def find_people() -> str:
-    """Run the segmentation, and tell how long one picture takes."""
+    """Run the segmentation, and report how long one picture takes."""
     from rtstyle.live.person import PersonSegmenter
 
     picture = np.zeros((480, 640, 3), np.uint8)
@@ -268,7 +268,7 @@ def open_microphone() -> str:
 
 
 def extra_check(name: str, libraries: tuple[str, ...], extra: str) -> Check:
-    """Tell whether the libraries of an optional extra are installed."""
+    """Return True if the libraries of an optional extra are installed."""
     missing = [library for library in libraries if not _version(library)]
     if missing:
         return Check(
@@ -278,7 +278,7 @@ def extra_check(name: str, libraries: tuple[str, ...], extra: str) -> Check:
 
 
 def has_display() -> bool:
-    """Tell whether a window could be opened."""
+    """Return True if a window could be opened."""
     if sys.platform == "linux":
         return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     return True

@@ -46,7 +46,7 @@ def open_engine(
     out over them. `precision` is one of `PRECISIONS`; `auto` takes the quickest that file and
     device can do.
 
-    Raises `DeviceError` for a device that cannot be had, `EngineError` for a damaged model and
+    Raises `DeviceError` for a device that is not available, `EngineError` for a damaged model and
     `UsageError` for options out of range.
     """
     from rtstyle.engines import devices

@@ -182,9 +182,9 @@ def damaged(error: Exception) -> EngineError:
 
 
 def not_a_style() -> EngineError:
-    """Return the error for a sound model that is no style."""
+    """Return the error for a sound model that is not a style."""
     return EngineError(
-        "The model is no style.",
+        "The model is not a style.",
         "It needs the input `image` and the output `stylized`, (N, H, W, 3) uint8.",
         "Export it with `rtstyle export`.",
     )

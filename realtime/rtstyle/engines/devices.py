@@ -128,7 +128,7 @@ def open_best(model: bytes, device: str, options: EngineOptions) -> Engine:
     """Open `model` on the fastest engine for `device`, measured once and then remembered.
 
     The choice is not remembered if a device that is there failed in the measurement.
-    Raises what the last engine raised if none can be had.
+    Raises what the last engine raised if none is available.
     """
     choices = candidates(device)
     if len(choices) > 1 and options.precision in ("bf16", "int8"):
@@ -201,7 +201,7 @@ def measure(
 
 
 def is_present(one: Candidate) -> bool:
-    """Tell whether the engine knows the device here, whether or not it works."""
+    """Return True if the engine knows the device here, whether or not it works."""
     # Each engine's library is only imported where it is tried.
     if one.engine == "onnxruntime" and one.device in ("cuda", "webgpu"):
         from rtstyle.engines.gpu.onnxrt_gpu import is_available

@@ -136,7 +136,7 @@ def _donor(name: str, path: Path) -> Path:
     """Return the file `name` beside the model `path`, on no system another one."""
     plain = PurePosixPath(name).name == name == PureWindowsPath(name).name
     if not name or not plain or name == ".." or "\0" in name:
-        raise EngineError(f"The model takes weights from {name!r}, which is no plain file name.")
+        raise EngineError(f"The model takes weights from {name!r}, which is not a plain file name.")
     donor = path.parent / name
     try:
         real = donor.resolve(strict=True)

@@ -108,7 +108,7 @@ def round_weights(
 
 
 def _phases(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sort kernels (P, C, I, h, w) into (phases, the rest, I, h, w); one phase but for upsampling.
+    """Sort kernels (P, C, I, h, w) into (phases, the rest, I, h, w); more than one to upsample.
 
     Phases see the same even area by the same kernel, cut into pieces in different ways.
     """

@@ -180,7 +180,7 @@ def available_devices() -> tuple[str, ...]:
 
 @functools.cache
 def has_int8() -> bool:
-    """Tell whether int8 is quicker than fp32 on this CPU. ARM is not tried."""
+    """Return True if int8 is quicker than fp32 on this CPU. ARM is not tried."""
     core = shared_core()
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     return x86 and "INT8" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -144,7 +144,7 @@ def check_folder(folder: Path) -> None:
 
 
 def close_anyway(*things: Any) -> None:
-    """Close what is thrown away. What FFmpeg says of it, a full disk for example, is no matter."""
+    """Close what is thrown away. What FFmpeg says of it, such as a full disk, is ignored."""
     for thing in things:
         with suppress(av.error.FFmpegError, OSError, ValueError, RuntimeError):
             if thing is not None:

@@ -36,7 +36,7 @@ class NoRoomError(Exception):
 
 
 class Room:
-    """Counts what is written to `file`, and tells whether more fits."""
+    """Counts what is written to `file`, and says whether more fits."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

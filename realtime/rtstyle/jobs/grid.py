@@ -73,7 +73,7 @@ def between(ends: Sequence[Mixture], down: float, across: float) -> Mixture:
 
 
 def corner_picture(style: Mixture, rows: int) -> Image | None:
-    """Return the picture of a style, `CORNER` as high as the photos; None if it is no one file."""
+    """Return the picture of a style, `CORNER` as high as the photos; None if it is not one file."""
     import cv2
 
     if len(style.parts) > 1 or not Path(style.parts[0][0]).is_file():

@@ -129,7 +129,7 @@ def plan(
         pairs = [(sources[0], output)]
     else:
         if output.exists() and not output.is_dir():
-            raise UsageError(f"{output} is no folder.", "Several photos need one.")
+            raise UsageError(f"{output} is not a folder.", "Several photos need one.")
         if output.suffix.lower() in OUTPUT_FORMATS and not output.is_dir():
             raise UsageError(f"{output} names one file.", "Several photos need a folder.")
         names = output_names(sources)

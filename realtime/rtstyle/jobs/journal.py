@@ -40,7 +40,7 @@ class Journal:
             fresh.write_text(content, encoding="utf-8", errors="surrogateescape")
 
     def end(self) -> None:
-        """The run is done: nothing is to go on from."""
+        """The run is done: nothing is left to continue from."""
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 

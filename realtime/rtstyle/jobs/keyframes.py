@@ -89,13 +89,13 @@ class Index:
             done = {n for n, k in enumerate(content["keyframes"]) if k["done"]}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(
-                f"{self.path} is no index of keyframes.", str(error), "Name another folder."
+                f"{self.path} is not an index of keyframes.", str(error), "Name another folder."
             ) from error
         if same != {"version": VERSION, **self._identity}:
             raise UsageError(
                 f"{self.folder} holds other keyframes.",
                 "They are of another video or painting, or with other options.",
-                "Repeat those options to go on, name another folder, or pass --overwrite.",
+                "Repeat those options to continue, name another folder, or pass --overwrite.",
             )
         self.moments, self.shots = moments, content["shots"]
         self.done = {number for number in done if self.picture(number).is_file()}
@@ -136,7 +136,7 @@ class Index:
 
 
 def named_pictures(path: Path) -> set[str]:
-    """Return the names of keyframes in an index file; none if it is no such file."""
+    """Return the names of keyframes in an index file; none if it is not one."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         names = {str(keyframe["file"]) for keyframe in content["keyframes"]}

@@ -58,7 +58,7 @@ def output_names(videos: list[Path]) -> list[str]:
 def check_output(source: Path | None, output: Path, overwrite: bool) -> None:
     """Raise `UsageError` if the output is the input, or exists and may not be replaced.
 
-    `source` is None for what is no file. The pictures that a folder or a pattern means count one
+    `source` is None for what is not a file. The pictures that a folder or a pattern means count one
     by one.
     """
     if source is not None and source.exists() and output.exists() and output.samefile(source):
@@ -122,6 +122,6 @@ def file_key(file: Path) -> tuple[int, int] | Path:
     try:
         status = file.stat()
     except FileNotFoundError:
-        # A link that leads nowhere has but its name.
+        # A link that leads nowhere has only its name.
         return file
     return status.st_dev, status.st_ino

@@ -39,7 +39,7 @@ def refuse_strangers(method: str, **options: object) -> None:
 def read_paintings(text: str) -> Paintings:
     """Read `a.jpg` or `a.jpg:0.7,b.jpg:0.3`.
 
-    Raises as `painting_files`, and `SourceError` for what is no picture.
+    Raises as `painting_files`, and `SourceError` for what is not a picture.
     """
     from rtstyle.media.picture import read_picture
 
@@ -49,7 +49,7 @@ def read_paintings(text: str) -> Paintings:
 def painting_files(text: str) -> list[tuple[Path, float]]:
     """Return the files of `a.jpg` or `a.jpg:0.7,b.jpg:0.3` with their weights above 0.
 
-    Raises `UsageError` for built-in styles and model files, `StyleError` for what is no file.
+    Raises `UsageError` for built-in styles and model files, `StyleError` for what is not a file.
     """
     from rtstyle.styles.spec import Mixture, is_network, parse_style
 

@@ -40,7 +40,7 @@ def parse_levels(
         try:
             found[int(level)] = float(strength) if colon else usual
         except ValueError:
-            raise UsageError(f"{part!r} is no level.", "", SYNTAX) from None
+            raise UsageError(f"{part!r} is not a level.", "", SYNTAX) from None
     return list(found), found
 
 

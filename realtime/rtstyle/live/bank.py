@@ -277,7 +277,7 @@ class StyleBank(Closing):
                 stopped = partial(self._is_let_go, painting)
                 paintings.encode(name, size, scale, colours, threads=1, stopped=stopped)
             except RtstyleError:
-                # What it was at a glance is good enough to go on.
+                # What it was at a glance is good enough to continue with.
                 self._unfit[painting] = None
                 forget_oldest(self._unfit)
             give_back()

@@ -240,7 +240,7 @@ def model_of(look: Look) -> dict[str, Any]:
 
 
 def _continuous(old: Layer, new: Layer) -> bool:
-    """Return True for blends of the same pictures: a slider that is dragged is no new style."""
+    """Return True for blends of the same pictures: a slider that is dragged is not a new style."""
     styles = [layer.model["style"] for layer in (old, new)]
     if not all(isinstance(style, str) for style in styles):
         return False

@@ -2,7 +2,7 @@
 
 The network (MobileNetV3 with a small decoder, 144 x 256, Google, Apache-2.0) ships with rtstyle as
 `models/person.onnx`, converted by `scripts/convert_person_model` from the file in MediaPipe's own
-wheel. MediaPipe itself is no dependency: it brings an OpenCV that overwrites ours, pins old NumPy
+wheel. MediaPipe itself is not installed: it brings an OpenCV that overwrites ours, pins old NumPy
 and protobuf, has no wheel with this model for Python 3.13, and asks for 300 MB. Its runtime and
 ours give the same mask to 1/255. It was trained for people within two metres of the camera, as
 they are in calls. What stands out like a person, such as a large animal, counts as one.
@@ -44,7 +44,7 @@ class PersonSegmenter(Closing):
 
     Call it with (H, W, 3) uint8 RGB of any size; it returns (H, W) uint8, 255 on a person, 0
     behind, with a soft edge between. Flicker is smoothed over time where the network is unsure; a
-    new scene or size starts afresh. `every` runs the network on each so manieth picture only, and
+    new scene or size starts afresh. `every` runs the network on every n-th picture only, and
     shows its last mask in between. `threads` are those of one inference.
 
     For one thread; the loaded model is shared by all segmenters. The first picture waits for it
@@ -103,7 +103,7 @@ class PersonSegmenter(Closing):
             raise
         except Exception as error:
             why = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise EngineError("People cannot be told from the background.", why) from error
+            raise EngineError("People cannot be separated from the background.", why) from error
         mask: NDArray[np.uint8] = answer[0]
         return mask
 

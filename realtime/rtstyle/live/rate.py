@@ -140,7 +140,7 @@ class RateController:
         self._move(lower, typical)
 
     def _may_climb(self, typical: float, now: float) -> bool:
-        """Tell whether the rung above has had room for long enough."""
+        """Return True if the rung above has had room for long enough."""
         if self._at == 0:
             return False
         above = self._at - 1

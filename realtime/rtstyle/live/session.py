@@ -291,7 +291,7 @@ class LiveSession:
         return self._note if self._clock() < self._note_until else ""
 
     def _new_file(self, suffix: str) -> Path:
-        """Return a free name that tells the time."""
+        """Return a free name made of the time."""
         stamp = time.strftime("rtstyle-%Y%m%d-%H%M%S")
         path, number = self._folder / f"{stamp}{suffix}", 1
         while path.exists():

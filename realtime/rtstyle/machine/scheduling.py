@@ -18,7 +18,7 @@ def ordinary_scheduling() -> Iterator[None]:
 
     SVT-AV1 gives itself and its caller the highest real-time priority where it may, as root may in
     a container: nothing else then runs on the cores it uses, and all that is started later
-    inherits it. Does nothing where there are no such priorities.
+    inherits it. Does nothing where the system has no such priorities.
     """
     if not (hasattr(os, "sched_setscheduler") and _TASKS.is_dir()):
         yield

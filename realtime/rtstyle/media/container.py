@@ -53,7 +53,7 @@ def picture_rate(container: Any, stream: Any) -> int | None:
 
 
 class Media:
-    """One input that can be opened, more than once where it is no pipe.
+    """One input that can be opened, more than once where it is not a pipe.
 
     `name` is for messages, `path` the file, or None. `open` is for the picture and begins anew
     each time, `reserve` for those who read beside it.
@@ -95,7 +95,7 @@ class Media:
         return Reserved(self, None if self._pipe() is None else self._feeding().tap())
 
     def settle(self) -> None:
-        """Tell that `open` is not called any more."""
+        """Note that `open` is not called any more."""
         if self._feed is not None:
             self._feed.settle()
 
@@ -280,7 +280,7 @@ def promised_end(stream: Any, container: Any) -> Fraction | None:
     tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if tag:
         return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
-    # Sound may go on after the picture, so the length of all tells nothing then.
+    # Sound may go on after the picture, so the length of the file says nothing then.
     if container.duration and len(container.streams) == 1:
         return Fraction(begins) + Fraction(container.duration, av.time_base)
     return None

@@ -84,7 +84,7 @@ _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 class Picture:
     """A photo: `rgb` (H, W, 3) uint8 sRGB, `alpha` (H, W) uint8 or None, upright.
 
-    `exif` holds the kept metadata without the orientation; `tagged` tells whether the source
+    `exif` holds the kept metadata without the orientation; `tagged` says whether the source
     named its colour space. `notes` say what was lost while reading.
     """
 
@@ -158,7 +158,7 @@ def _to_picture(image: Pil.Image, notes: tuple[str, ...]) -> Picture:
             strip = strip.convert("RGBA")
             alpha[rows] = np.asarray(strip.getchannel("A"))
         rgb[rows] = np.asarray(to_srgb(strip))
-    # A layer that hides nothing is no alpha.
+    # A layer that hides nothing is not transparency.
     if alpha is not None and bool((alpha == 255).all()):
         alpha = None
     if alpha is not None and not alpha.any():

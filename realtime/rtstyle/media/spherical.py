@@ -36,7 +36,7 @@ class Spherical:
 
     @property
     def wraps(self) -> bool:
-        """Whether the left edge of the picture goes on at the right one."""
+        """Whether the left edge of the picture continues at the right one."""
         return self.projection == EQUIRECTANGULAR and self.stereo != 1
 
     @property

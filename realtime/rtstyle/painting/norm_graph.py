@@ -109,7 +109,7 @@ class NormGraph:
     def _norm(self, node: onnx.NodeProto, jump: int, rows: int) -> Norm:
         gamma, beta = (self._constants.get(name) for name in node.input[1:3])
         if gamma is None or beta is None:
-            raise EngineError("The style's normalisation weights are no constants.")
+            raise EngineError("The style's normalisation weights are not constants.")
         epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
         margin = (rows * jump - _TRIAL) // (2 * jump)
         return Norm(node.input[0], node.output[0], gamma, beta, epsilon, jump, margin)

@@ -130,7 +130,7 @@ class LivePicture:
         return painted, studio.shown.strength > 0
 
     def _ready(self) -> bool:
-        """Tell whether the next frame's model is warm for this size; ask for it if not."""
+        """Return True if the next frame's model is warm for this size; ask for it if not."""
         look = self._studio.shown if self._begun else self._studio.look
         shape = look.working_size(*self._shape)
         try:

@@ -25,7 +25,7 @@ More than any camera gives: video is decoded and encoded beside the painting, an
 browser runs on the same cores.
 """
 MEASURED = 60
-"""Paintings whose median time tells what the machine can carry."""
+"""Paintings whose median time says what the machine can carry."""
 BESIDE = 1.25
 """How much longer a painting takes once video is decoded and encoded beside it, roughly."""
 USUAL = (480, 640)
@@ -37,7 +37,7 @@ SMALLEST_SCALE = 0.5
 class Seat(Generic[T]):
     """The place of one client: its newest frame, and what is done with it.
 
-    `work` is called in the painter's thread and tells whether it really painted; what it raises
+    `work` is called in the painter's thread and returns True if it really painted; what it raises
     goes to `failed`, and the others are not disturbed.
     """
 

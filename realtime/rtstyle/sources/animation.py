@@ -57,7 +57,7 @@ class AnimationSource(Source):
     """Every frame of an animated picture between `start` and `end` (seconds).
 
     With `keep_alpha` frames keep their transparency, else they are laid over black. What cannot
-    be decoded ends the source and is counted. Raises `SourceError` for what is no animation.
+    be decoded ends the source and is counted. Raises `SourceError` for what is not an animation.
     """
 
     def __init__(

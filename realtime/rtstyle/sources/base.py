@@ -21,7 +21,7 @@ class Source(Closing):
 
     `open` learns `width`, `height` (pixels), `rate` (frames a second, None if unknown) and
     `frames` (an estimate of how many will come, None if unknown or endless). Iterating yields
-    frames with rising `index` and `pts`, all of one size. `counts` tells what had to be mended
+    frames with rising `index` and `pts`, all of one size. `counts` says what had to be mended
     or skipped on the way, by name. Bad input raises `SourceError`.
     """
 

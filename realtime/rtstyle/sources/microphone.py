@@ -38,7 +38,7 @@ class Microphone:
 
     `device` is the platform's own name for a microphone, None for the usual one. `open` returns
     when the first sound is there and raises `SourceError` if none comes within 5 s. What goes
-    wrong later is in `problem`, and `take` is then empty for good. `counts` has "overtaken", the
+    wrong later is in `problem`, and `take` then stays empty. `counts` has "overtaken", the
     pieces dropped because nobody took them. `opener` returns an open container, for tests.
     """
 

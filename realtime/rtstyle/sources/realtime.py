@@ -91,8 +91,8 @@ class RealTimeFileSource(Source):
                 found = False
             tick = tick or Fraction(1, 90000)
             while not found:
-                # As a camera that was pulled out: the run goes on, and so does the file once it is
-                # back, whatever it is then.
+                # As a camera that was pulled out: the run continues, and so does the file once it
+                # is back, whatever it is then.
                 for _ in range(PLACARD_RATE):
                     if self._stop.is_set():
                         return

@@ -60,7 +60,7 @@ class VideoFileSource(Source):
     Rotation is applied, colours become full-range RGB, HDR becomes plain, interlaced frames are
     made whole by `deinterlace`, one of `DEINTERLACE`. Transparency is laid over black, or kept in
     the frames with `keep_alpha`. Damaged packets are skipped and counted in `counts`; a size that
-    changes midway is scaled to the first. Raises `SourceError` for what is no readable video.
+    changes midway is scaled to the first. Raises `SourceError` for what is not a readable video.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class VideoFileSource(Source):
         room = max(1, round(last / self._time_base) - pts)
         stamp, ahead = self._stamp(decoded), self._stamp(following)
         if stamp is not None and ahead is not None and ahead - stamp >= room:
-            # The last before the end: not every container tells how long it is shown.
+            # The last before the end: not every container says how long it is shown.
             return room
         return min(duration, room)
 
@@ -257,7 +257,7 @@ class VideoFileSource(Source):
                 self.sample_aspect_ratio = 1 / self.sample_aspect_ratio
         del frame
         gc.collect(1)
-        # Raw streams cannot seek back, and counts start at nought.
+        # Raw streams cannot seek back, and counts start at 0.
         self._rewind()
         self.counts.clear()
 
@@ -303,7 +303,7 @@ class VideoFileSource(Source):
     def _lands(self, first: Fraction, back: int) -> bool:
         """Seek to `back` seconds before `first`; say whether decoding there does not miss it.
 
-        MPEG-TS and the like have no list of key frames: a seek ends anywhere, and the decoder
+        MPEG-TS and others have no list of key frames: a seek ends anywhere, and the decoder
         waits for the next one.
         """
         if self._stopped:

@@ -64,7 +64,7 @@ def tell(name: str, done: int, steps: int) -> None:
 
 
 def available(size: str) -> bool:
-    """Tell whether the network of a size has the files that this takes."""
+    """Return True if the network of a size has the files that this takes."""
     known = manifest.load_manifest().any.get(manifest.any_size(size), {})
     return PART in known and EYE in known
 

@@ -172,9 +172,9 @@ def _parse_file(folder: Path, name: str, size: str, entry: Mapping[str, Any]) ->
 
 def _parse_place(folder: Path, entry: Mapping[str, Any]) -> tuple[Path, str]:
     relative = str(entry["path"])
-    # A manifest must not reach out of its own folder. What is no name at all raises here, too.
+    # A manifest must not reach out of its own folder. What is not a name at all raises here, too.
     if Path(relative).name != relative or b"\0" in os.fsencode(relative):
-        raise ValueError(f"{relative!r} is no plain file name")
+        raise ValueError(f"{relative!r} is not a plain file name")
     return folder / relative, str(entry["sha256"]).lower()
 
 

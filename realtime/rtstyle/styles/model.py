@@ -43,7 +43,7 @@ class Model:
                 if part.extras and set(part.extras) != CANVAS_PORTS:
                     engine.close()
                     raise StyleError(
-                        f"{file.name} is no style.",
+                        f"{file.name} is not a style.",
                         "It paints like any picture, and is built in.",
                         "Name the picture.",
                     )

@@ -86,7 +86,7 @@ def encode(
 
 
 def is_rough(name: str, size: str, scale: float = 1.0, colours: Colours | None = None) -> bool:
-    """Tell whether `encode` would give a better vector without `rough`, after some seconds."""
+    """Return True if `encode` would give a better vector without `rough`, after some seconds."""
     if name in manifest.load_manifest().styles or not fit.available(size):
         return False
     return _painting(name, scale, colours).vector(size, True) is None
@@ -125,7 +125,7 @@ class _Painting:
         return _VECTORS.get(key)
 
     def glance(self, size: str) -> Statistics:
-        """Return what the `style` file tells of it."""
+        """Return what the `style` file says of it."""
         known = self.vector(size, False)
         return self.keep(size, False, encode_image(self.pixels(), size)) if known is None else known
 

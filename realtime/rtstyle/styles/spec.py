@@ -43,7 +43,7 @@ def parse_style(text: str) -> str | Mixture:
 
 
 def split_blend(text: str) -> list[str]:
-    """Return the parts of a blend: at its commas, but for those in the name of a file that exists.
+    """Split a blend at its commas, except for those in the name of a file that exists.
 
     Of `Monet, Water Lilies.jpg:0.5,mosaic:0.5` these are two. The longest name wins.
     """
@@ -137,12 +137,12 @@ def pictures_of(
 
 
 def is_network(text: str) -> bool:
-    """Tell whether `text` names a network trained for one style."""
+    """Return True if `text` names a network trained for one style."""
     return text.lower().endswith(".onnx") or text in manifest.load_manifest().styles
 
 
 def are_networks(style: Styles) -> bool:
-    """Tell whether a style for each region was given, and all are networks trained for one."""
+    """Return True if a style for each region was given, and all are networks trained for one."""
     return not isinstance(style, str) and all(map(is_network, style))
 
 
@@ -174,7 +174,7 @@ def _refuse_network(name: str) -> None:
 
 
 def _unknown(name: str) -> StyleError:
-    """Return the error for a name that is no style and no file."""
+    """Return the error for a name that is neither a style nor a file."""
     path = Path(name)
     if path.is_dir():
         return StyleError(f"{name} is a folder.", "", "Name one picture in it.")
@@ -184,4 +184,4 @@ def _unknown(name: str) -> StyleError:
         manifest.find_style(name)
     except StyleError as error:
         return error
-    return StyleError(f"{name!r} is no style.")
+    return StyleError(f"{name!r} is not a style.")

@@ -123,7 +123,7 @@ def keyframes(
             typer.echo(f"  note: {note}", err=True)
         job.paint(index, lambda: VideoFileSource(video), make, what, show)
     except KeyboardInterrupt:
-        typer.echo(f"Stopped after {job.summary(index, fresh)}. The same command goes on.")
+        typer.echo(f"Stopped after {job.summary(index, fresh)}. The same command continues.")
         raise typer.Exit(130) from None
     typer.echo(f"{folder}: {job.summary(index, fresh)}, {job.INDEX} and {job.SHEET}")
 

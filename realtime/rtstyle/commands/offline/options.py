@@ -55,7 +55,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existin
 
 
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on where Ctrl-C or a crash ended the same command.")
+    bool, typer.Option("--resume", help="Continue where Ctrl-C or a crash ended the same command.")
 ]
 
 
@@ -84,17 +84,17 @@ def check_target(
 
     # Not for the preview of the same run.
     if state.is_file() and not resume and state.name.startswith(output.stem):
-        typer.echo(f"note: {state} is of a run that was cut short; --resume goes on.", err=True)
+        typer.echo(f"note: {state} is of a run that was cut short; --resume continues.", err=True)
     mine = overwrite or (resume and state.is_file())
     check_output(source, output, overwrite=mine, read=read)
 
 
 def conclude(outcome: Outcome | None, output: Path) -> None:
-    """Tell how a run ended; exit with 130 if it was stopped."""
+    """Print how a run ended; exit with 130 if it was stopped."""
     if outcome is not None and outcome.pause is None:
         height, width = outcome.image.shape[:2]
         typer.echo(f"{output}  {width}x{height}  objective {outcome.values[-1]:.4f}")
         return
-    then = " The same command with --resume goes on." if outcome is not None else ""
+    then = " The same command with --resume continues." if outcome is not None else ""
     typer.echo(f"Stopped. {output} is the best so far.{then}")
     raise typer.Exit(130)

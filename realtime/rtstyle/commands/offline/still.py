@@ -1,4 +1,4 @@
-"""`rtstyle still`: paint one photo as well as can be, however long it takes."""
+"""`rtstyle still`: paint one photo as well as possible, however long it takes."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class RunLog:
         self._thread = threading.Thread(target=self._tell, name="rtstyle-run-log", daemon=True)
 
     def follow(self, run: AnyLoop) -> AnyLoop:
-        """Tell of this run from now on, and return it; of a group, one process tells."""
+        """Print lines about this run from now on, and return it; of a group, one process prints."""
         if run.machine.rank == 0 and not sys.stderr.isatty():
             self._run = run
             self.say()
@@ -91,10 +91,10 @@ def describe(step: int, steps: int, metrics: Mapping[str, float], seconds: float
 
 
 def conclude(done: bool, loop: Loop, then: str) -> None:
-    """Tell how the run ended, once for all its processes; exit with 130 if it was stopped."""
+    """Print how the run ended, once for all its processes; exit with 130 if it was stopped."""
     if loop.machine.rank:
         return
     if not done:
-        typer.echo(f"Stopped at step {loop.step}; run the same command again to go on.")
+        typer.echo(f"Stopped at step {loop.step}; run the same command again to continue.")
         raise typer.Exit(130)
     typer.echo(f"Finished after {loop.step} steps{then}")

@@ -61,7 +61,7 @@ class EngineKey:
 
 
 class EngineCache:
-    """A folder of engines. One that cannot be written costs time only, so it is no error."""
+    """A folder of engines. One that cannot be written costs time only, so it is not an error."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -103,7 +103,7 @@ class EngineCache:
         write_sealed(_kernels_of(self.folder / key.file_name()), kernels)
 
     def has(self, key: EngineKey) -> bool:
-        """Tell whether an engine is kept, whether or not it loads."""
+        """Return True if an engine is kept, whether or not it loads."""
         return (self.folder / key.file_name()).is_file()
 
     def _forget(self) -> None:

@@ -90,7 +90,7 @@ def with_float_ports(graph: Graph) -> Graph:
 
 
 def _without_identities(graph: Graph) -> Graph:
-    """Return the graph without the nodes that give what they take, but for those of outputs."""
+    """Return the graph without the nodes that give what they take, except for those of outputs."""
     made = Graph(graph.model, constants=graph.constants, types=graph.types)
     outputs = {port.name for port in graph.model.graph.output}
     renamed: dict[str, str] = {}

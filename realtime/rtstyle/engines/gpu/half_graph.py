@@ -67,7 +67,7 @@ def half_nodes(graph: Graph) -> set[int]:
 
 
 def _fits(graph: Graph, node: onnx.NodeProto) -> bool:
-    """Tell whether a node is a convolution in float32 whose weights have a half precision."""
+    """Return True if a node is a convolution in float32 whose weights have a half precision."""
     if node.op_type != "Conv" or graph.types[node.output[0]][0] != FLOAT:
         return False
     weights = [graph.constants.get(name) for name in node.input[1:] if name]

@@ -129,12 +129,12 @@ def _why_no_cuda() -> str:
 
 
 def find_distribution(name: str) -> bool:
-    """Tell whether a distribution is installed."""
+    """Return True if a distribution is installed."""
     return any(True for _ in metadata.distributions(name=name))
 
 
 def is_available(device: str) -> bool:
-    """Tell whether ONNX Runtime has a provider for `cuda` or `webgpu` here, working or not."""
+    """Return True if ONNX Runtime has a provider for `cuda` or `webgpu` here, working or not."""
     try:
         find_provider(device)
     except DeviceError:

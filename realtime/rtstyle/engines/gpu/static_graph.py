@@ -184,7 +184,7 @@ def _evaluated(graph: Graph, node: onnx.NodeProto) -> Sequence[NDArray[Any]]:
 
 
 def _changes_nothing(graph: Graph, node: onnx.NodeProto) -> bool:
-    """Tell whether a node gives just what it takes."""
+    """Return True if a node gives just what it takes."""
     if node.op_type == "Identity":
         return True
     if node.op_type not in ("Cast", "Expand", "Pad", "Reshape", "Slice", "Tile"):

@@ -219,12 +219,12 @@ class _Size:
             self._free.put(lane)
 
     def retire(self) -> bool:
-        """Take it out of use; tell whether it may be freed at once."""
+        """Take it out of use; return True if it may be freed at once."""
         self._retired = True
         return self.is_idle()
 
     def is_idle(self) -> bool:
-        """Tell whether nobody uses it, nor ever will."""
+        """Return True if nobody uses it, nor ever will."""
         return self._retired and not self.users
 
     def free(self) -> None:

@@ -71,7 +71,7 @@ class Library(Protocol):
 
 @functools.cache
 def open_library(module: str) -> TensorRt:
-    """Return TensorRT as the `module` has it. Raises `DeviceError` if it cannot be had."""
+    """Return TensorRT as the `module` has it. Raises `DeviceError` if it is not available."""
     try:
         return TensorRt(importlib.import_module(module))
     except DeviceError:

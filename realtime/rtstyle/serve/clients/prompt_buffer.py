@@ -1,4 +1,4 @@
-"""aiortc's jitter buffer, but for video it hands a frame out when its last packet is there.
+"""aiortc's jitter buffer, except for video it hands a frame out when its last packet is there.
 
 The original waits for the first packet of the next frame, which costs a whole frame of delay:
 33 ms at 30 FPS. The marker bit of RTP tells the last packet (RFC 3550, 5.1; for VP8 RFC 7741, 4.1,

@@ -175,7 +175,7 @@ class Session:
 
     def _paint(self, arrived: Arrived) -> bool:
         frame, arrived_at = arrived
-        # Before it is converted, which for a giant would take all the memory.
+        # Before it is converted, which would take all the memory for a very large one.
         steady_shape(frame.height, frame.width, (0, 0))
         image, painted = self.picture(self._to_rgb(frame))
         out = self._to_yuv(image)

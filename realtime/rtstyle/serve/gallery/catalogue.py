@@ -25,7 +25,7 @@ PICTURES = 24
 class Entry:
     """One style as the page names it; `model` is what the bank knows it by.
 
-    `mixes` tells whether it can be part of a blend, `picture` whether a page sent it.
+    `mixes` says whether it can be part of a blend, `picture` whether a page sent it.
     """
 
     name: str
@@ -168,7 +168,7 @@ class Catalogue:
 
 
 def has_painting(name: str, size: str) -> bool:
-    """Tell whether a built-in style can be part of a blend: its painting is there as well."""
+    """Return True if a built-in style can be part of a blend: its painting is there as well."""
     try:
         paintings.built_in(name, size)
     except StyleError:

@@ -44,7 +44,7 @@ def name_of(content: bytes) -> str:
 def keep_upload(content: bytes, file_name: str, folder: Path) -> Kept:
     """Check and keep a picture that somebody sent; `file_name` is only ever shown.
 
-    Raises `UsageError`, in words without paths, for what is no still picture of bounded size.
+    Raises `UsageError`, in words without paths, for what is not a still picture of bounded size.
     """
     shown = tidy(file_name) or "The file"
     incoming = folder / f"{name_of(content)}.incoming"
@@ -73,7 +73,7 @@ def check_picture(path: Path) -> None:
         width = height = MAX_PIXELS
     except Exception as error:
         todo = "Use JPEG, PNG or WebP."
-        raise UsageError(f"{path} is no picture that can be read.", "", todo) from error
+        raise UsageError(f"{path} is not a picture that can be read.", "", todo) from error
     if width * height > MAX_PIXELS:
         limit = f"A style has at most {MAX_PIXELS // 1_000_000} million pixels."
         raise UsageError(f"{path} is too large.", limit)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 65_536
-"""Bytes of the largest request body, but for a picture."""
+"""Bytes of the largest request body, except for a picture."""
 BODY_WITHIN = 15.0
 """Seconds for it to arrive."""
 MAX_PICTURE = 20_000_000
@@ -196,7 +196,7 @@ def allowed_names(host: str) -> set[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches a server that is bound to `host`."""
+    """Return True if only this machine reaches a server that is bound to `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -204,12 +204,12 @@ def is_loopback(host: str) -> bool:
 
 
 def is_unspecified(host: str) -> bool:
-    """Tell whether `host` means every address of this machine."""
+    """Return True if `host` means every address of this machine."""
     return is_address(host) and ipaddress.ip_address(host).is_unspecified
 
 
 def is_address(name: str) -> bool:
-    """Tell whether this is an IP address, which no foreign site can claim as its name."""
+    """Return True if this is an IP address, which no foreign site can claim as its name."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -220,7 +220,7 @@ def is_address(name: str) -> bool:
 def host_name(header: str) -> str:
     """Return the name in a Host header, lower case, without port and brackets.
 
-    An empty string for what is no name and port, as `evil.example@localhost`.
+    An empty string for what is not a name and port, as `evil.example@localhost`.
     """
     if any(char in "@/\\?#" or char.isspace() for char in header):
         return ""

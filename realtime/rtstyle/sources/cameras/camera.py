@@ -20,7 +20,7 @@ from rtstyle.sources.cameras.resilient import Capture, ResilientSource, Shot
 
 LINUX = sys.platform.startswith("linux")
 OLDEST_STAMP = 1.0
-"""Seconds: a driver's time stamp older than this is no time stamp of this picture."""
+"""Seconds: a driver's time stamp older than this does not belong to this picture."""
 CAMERA_PATIENCE, URL_PATIENCE = 2.0, 3.0
 CAMERA_OPEN_PATIENCE, URL_OPEN_PATIENCE = 30.0, 10.0
 """Windows can take twenty seconds to open a healthy camera."""
@@ -79,7 +79,7 @@ class CameraSource(ResilientSource):
         return without_password(str(self.camera))
 
     def open(self) -> None:
-        """Open the camera and wait for its first picture, which tells the true size."""
+        """Open the camera and wait for its first picture, which shows the true size."""
         # OpenCV prints a warning of its own for every read that fails.
         self._quiet.enter_context(quiet_opencv())
         try:

@@ -1,4 +1,4 @@
-"""A live source that outlives its camera: placards while it is away, then it goes on.
+"""A live source that outlives its camera: placards while it is away, then it continues.
 
 Threads live in `pipeline.py`; this is the argued exception. A camera's driver can block in a read
 for ever (an unplugged USB camera, a stalled network), and no timeout of ours reaches into it. So
@@ -57,7 +57,7 @@ class Capture(Protocol):
     rate: Fraction | None
     """Pictures a second by its own account."""
     note: str
-    """What else `describe` should tell of it, such as the pixel format."""
+    """What else `describe` should say of it, such as the pixel format."""
 
     def read(self) -> Shot | None:
         """Wait for the next picture; None when the camera gives no more, for whatever reason.
@@ -175,7 +175,7 @@ class ResilientSource(Source):
         return self._lost
 
     def open(self) -> None:
-        """Open the camera and wait for its first picture, which tells the true size."""
+        """Open the camera and wait for its first picture, which shows the true size."""
         if self._opened:
             return
         with self._news:
