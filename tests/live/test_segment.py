@@ -182,7 +182,7 @@ class TestModel:
         (tmp_path / "bad.onnx").write_bytes(b"no network")
         monkeypatch.setattr(person, "MODEL", tmp_path / "bad.onnx")
         person._compile.cache_clear()
-        with pytest.raises(EngineError, match="People cannot be told"):
+        with pytest.raises(EngineError, match="People cannot be separated"):
             PersonSegmenter()(grey(0))
 
     def test_many_at_once_share_the_network(self) -> None:

@@ -448,13 +448,13 @@ class TestJobs:
         assert tiles > 1
         assert abs(painted.rgb.astype(int) - whole).max() <= 1
 
-    def test_its_own_network_is_no_style(self, red: str) -> None:
+    def test_its_own_network_is_not_a_style(self, red: str) -> None:
         for part in ("content", "regions"):
             file = str(manifest.find_any(part, "fast").path)
             for style in (file, [file, "invert"]):
                 with pytest.raises(StyleError, match="Name the picture"):
                     Stylizer(style, "fast", regional=style != file, device=CPU)
-            with StyleBank(device=CPU) as bank, pytest.raises(StyleError, match="is no style"):
+            with StyleBank(device=CPU) as bank, pytest.raises(StyleError, match="is not a style"):
                 bank.paint(noise(32, 32), file, "fast")
 
     def test_a_height_that_would_make_the_picture_huge(self) -> None:
@@ -476,7 +476,7 @@ class TestJobs:
             Stylizer([red, green], "fast", mask=mask, device=CPU) as stylize,
             pytest.raises(RtstyleError, match="--height"),
         ):
-            tiling.paint(stylize, noise(30, 40))
+            tiling.paint(stylize.network, noise(30, 40), stylize.recipe)
 
     def test_video_sweep(self, red: str, green: str, tmp_path: Path) -> None:
         for i in range(5):

@@ -385,7 +385,7 @@ def test_state_of_another_painting_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing to resume"):
         stored.load(tmp_path / "none", run)
     (tmp_path / "state").write_bytes(b"no state")
-    with pytest.raises(UsageError, match="is no state"):
+    with pytest.raises(UsageError, match="is not the state"):
         stored.load(tmp_path / "state", run)
 
 
