@@ -32,7 +32,7 @@ LEVELS = tuple(_STARTS)
 def layer(level: int) -> str:
     """Return the layer whose features `level` transforms. Raises `TrainingError` for others."""
     if level not in LEVELS:
-        raise TrainingError(f"There is not a level {level}.", todo="Choose 1, 2, 3, 4 or 5.")
+        raise TrainingError(f"There is no level {level}.", todo="Choose 1, 2, 3, 4 or 5.")
     return f"relu{level}_1"
 
 

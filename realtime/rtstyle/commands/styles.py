@@ -57,7 +57,7 @@ def _check_size(size: str) -> None:
     for style in load_manifest().styles.values():
         known.update(dict.fromkeys(style.files))
     if size not in known:
-        raise UsageError(f"There is not a size {size!r}.", "", f"Use {', '.join(known)}.")
+        raise UsageError(f"There is no size {size!r}.", "", f"Use {', '.join(known)}.")
 
 
 def _paint_sheet(photo: Path, output: Path, size: str, device: str, *, overwrite: bool) -> None:

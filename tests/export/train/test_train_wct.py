@@ -60,7 +60,7 @@ class TestNetworks:
         assert WctDecoder(level)(found[layer(level)]).shape == (1, 3, 48, 32)
 
     def test_unknown_levels(self) -> None:
-        with pytest.raises(TrainingError, match="There is not a level 6"):
+        with pytest.raises(TrainingError, match="There is no level 6"):
             decoder_plan(6)
 
 
@@ -212,7 +212,7 @@ def test_the_command_trains_levels_in_turn(place: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--level", "6"], "There is not a level"),
+        (["--level", "6"], "There is no level"),
         (["--level", "4"], "do not reach the layers"),
         (["--crop", "100"], "multiple of 16"),
         (["--precision", "fp8"], "precision"),

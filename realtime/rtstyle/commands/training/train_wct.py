@@ -22,7 +22,7 @@ def parse_levels(words: str) -> list[int]:
         return [1, 2, 3, 4, 5]
     parts = words.split(",")
     if not all(part in ("1", "2", "3", "4", "5") for part in parts):
-        raise UsageError(f"There is not a level {words!r}.", todo="1 to 5, several as 1,2, or all.")
+        raise UsageError(f"There is no level {words!r}.", todo="1 to 5, several as 1,2, or all.")
     return [int(part) for part in parts]
 
 

@@ -57,7 +57,7 @@ def check_levels(levels: Sequence[int], there: Sequence[int]) -> tuple[int, ...]
     if wrong := [level for level in levels if level not in there]:
         known = ", ".join(map(str, there)) or "none"
         raise UsageError(
-            f"There is not a level {wrong[0]}.",
+            f"There is no level {wrong[0]}.",
             f"The levels with a decoder here are {known}.",
             "Train it with `rtstyle train-wct`." if wrong[0] in LEVELS else "",
         )
