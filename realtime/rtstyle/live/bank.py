@@ -22,6 +22,7 @@ from rtstyle.painting.masks import Weights
 from rtstyle.painting.network import Network
 from rtstyle.styles import model, paintings
 from rtstyle.styles.model import Model, ModelName
+from rtstyle.styles.recipe import SCALES, check_range
 from rtstyle.styles.spec import Styles, is_network
 
 Rough: TypeAlias = tuple[str, str, float, Colours | None]
@@ -56,7 +57,8 @@ class StyleBank(Closing):
         capacity: int = CAPACITY,
         style_scale: float = 1.0,
     ) -> None:
-        self._scale = paintings.check_scale(style_scale)
+        check_range("A style scale", style_scale, SCALES)
+        self._scale = style_scale
         self._colours: Colours | None = None
         self._options = {"device": device, "threads": threads, "precision": precision}
         self._capacity = max(1, capacity)

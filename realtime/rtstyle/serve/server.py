@@ -35,7 +35,7 @@ from rtstyle.serve.web.listener import MIN_TOKEN, address_of, bind
 from rtstyle.serve.web.patience import CONNECTIONS, HANDSHAKE_WITHIN, KEEP_ALIVE, PatientProtocol
 from rtstyle.signals import handled
 from rtstyle.styles.manifest import DEFAULT_STYLE
-from rtstyle.styles.paintings import check_scale
+from rtstyle.styles.recipe import Recipe
 
 PORT = 8765
 WARM_UP = 8
@@ -75,7 +75,7 @@ class Options:
             raise UsageError(f"To serve on {self.host} a token is needed.")
         if (self.certificate is None) != (self.key is None):
             raise UsageError("--certificate and --key go together.")
-        check_scale(self.style_scale)
+        Recipe(self.style, self.size, style_scale=self.style_scale)
         if self.max_clients < 1:
             raise UsageError("--max-clients is 1 or more.")
 

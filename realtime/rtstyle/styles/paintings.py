@@ -28,6 +28,7 @@ from rtstyle.files.cache import one_at_a_time, read_vector, write_vector
 from rtstyle.frame import Image
 from rtstyle.media.color import Colours, match_colors
 from rtstyle.styles import fit, manifest
+from rtstyle.styles.recipe import SCALES, check_range
 
 Statistics: TypeAlias = NDArray[np.float32]
 """What the networks take of a painting: (M,) numbers, M by size."""
@@ -38,8 +39,6 @@ STYLE_SIDE = 256
 LONGEST = 4
 """A painting's long side counts for at most this many of its short sides."""
 SHORTEST = 32
-SCALES = (0.25, 4.0)
-"""Least and largest `style_scale`."""
 EVENNESS = 0.75
 """Exponent of weights in a blend. On 40 pairs of unseen paintings, statistics mixed as 1 : 3 look
 like 0.19 : 0.81 (shares of the root of the style distance), with it like 0.25 : 0.75."""
@@ -60,7 +59,7 @@ def encode(
     Fitting stops once `stopped` says so, with what is `rough`; `threads` 0 means every core.
     Raises `StyleError` if it cannot be read, `UsageError` for a scale out of range.
     """
-    check_scale(scale)
+    check_range("A style scale", scale, SCALES)
     if name in manifest.load_manifest().styles:
         if scale != 1.0 or colours is not None:
             raise UsageError(
@@ -90,15 +89,6 @@ def is_rough(name: str, size: str, scale: float = 1.0, colours: Colours | None =
     if name in manifest.load_manifest().styles or not fit.available(size):
         return False
     return _painting(name, scale, colours).vector(size, True) is None
-
-
-def check_scale(scale: float) -> float:
-    """Return `scale`. Raises `UsageError` out of `SCALES`."""
-    if not SCALES[0] <= scale <= SCALES[1]:
-        raise UsageError(
-            f"A style scale of {scale} is out of range.", "", f"Use {SCALES[0]} to {SCALES[1]}."
-        )
-    return scale
 
 
 @dataclass(frozen=True, slots=True)

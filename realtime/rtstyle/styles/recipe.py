@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from rtstyle.errors import UsageError
-from rtstyle.frame import Image
 from rtstyle.styles.manifest import DEFAULT_SIZE, DEFAULT_STYLE
-from rtstyle.styles.paintings import SCALES
 from rtstyle.styles.spec import Styles, pictures_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from rtstyle.frame import Image
+
+SCALES = (0.25, 4.0)
+"""Least and largest `style_scale`."""
 HEIGHTS = (16, 8192)
 """Least and largest `height`, in pixels."""
 STROKE_SIZES = (0.25, 4.0)
