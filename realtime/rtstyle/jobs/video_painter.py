@@ -100,9 +100,9 @@ class VideoPainter:
         stylizer = self._stylizer
         if stylizer.strength == 0.0:
             return 1.0
-        mixed = stylizer.model.statistics is None
+        mixed = not stylizer.network.applies_strength
         share: Any = 1 - stylizer.strength if mixed and stylizer.strength < 1 else None
-        if stylizer.regions == 1:
+        if len(stylizer.recipe.names) == 1:
             mask = None if self._mask is None else self._mask.at(frame)
             weights = stylizer.weights(painted, mask)
             if weights is not None:
