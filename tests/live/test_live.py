@@ -313,7 +313,7 @@ class TestKeys:
     def test_a_snapshot_is_the_picture(self, session: LiveSession, tmp_path: Path) -> None:
         from PIL import Image as Pil
 
-        first, second = session.snapshot(), session.snapshot()
+        first, second = session.keepsakes.snapshot(), session.keepsakes.snapshot()
         assert first is not None
         assert first != second
         with Pil.open(first) as saved:
@@ -321,7 +321,7 @@ class TestKeys:
         assert {path.suffix for path in tmp_path.iterdir()} == {".png"}
 
     def test_a_folder_that_cannot_be_written_is_only_a_message(self, session: LiveSession) -> None:
-        session._folder = Path("/nowhere/at/all")
+        session.keepsakes.folder = Path("/nowhere/at/all")
         for key in "sr":
             session.key(key)
             assert "nowhere" in session.note()

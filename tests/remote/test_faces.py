@@ -49,6 +49,18 @@ def by_words(desk: NotingDesk, _: ControlServer) -> Sender:
     return send
 
 
+def by_key(desk: NotingDesk, _: ControlServer) -> Sender:
+    def send(control: Control, value: Any) -> None:
+        bindings = Bindings()
+        end = "" if control.kind is Kind.ACTION else f" {text_of(value)}"
+        bindings.use("keys", {"x": control.name + end})
+        binding = bindings.find("keys", "x")
+        assert binding is not None
+        desk.press(binding)
+
+    return send
+
+
 def by_patch(_: NotingDesk, server: ControlServer) -> Sender:
     def send(control: Control, value: Any) -> None:
         body = {control.name: value}
@@ -97,6 +109,7 @@ def by_command(_: NotingDesk, server: ControlServer) -> Sender:
 
 FACES = {
     "words": by_words,
+    "key": by_key,
     "patch": by_patch,
     "put": by_put,
     "address": by_address,
@@ -125,7 +138,7 @@ def test_every_control_by_every_face(face: str, desk: NotingDesk, server: Contro
 
 def test_every_control_has_a_key_but_those_with_names_of_their_own() -> None:
     by_key = {words.partition(" ")[0] for words in BINDINGS.values()}
-    assert {control.name for control in CONTROLS} - by_key == {"scene", "next_scene", "save_scene"}
+    assert {control.name for control in CONTROLS} - by_key == {"scene"}
 
 
 class TestRefusals:

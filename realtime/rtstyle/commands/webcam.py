@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -86,6 +87,10 @@ def webcam(
             help="Go on to the next style every so many seconds; 0: never.", min=0, max=3600
         ),
     ] = 0.0,
+    scenes: Annotated[
+        Path | None,
+        typer.Option(help="Scenes and bindings, as TOML: show.toml.", show_default=False),
+    ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Swap left and right.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Repeat a video file without end.")] = False,
     window: Annotated[bool, typer.Option("--window/--no-window", help="Show a window.")] = True,
@@ -196,8 +201,9 @@ def webcam(
         from rtstyle.pipeline import LATEST, Pipeline
 
         session = LiveSession(
-            studio, bank, names_with(*names), recorder, folder=folder, rate=float(rate), cycle=cycle
-        )
+            studio, bank, names_with(*names), recorder, folder=folder, rate=float(rate),
+            cycle=cycle, scenes=scenes, warn=partial(typer.echo, err=True),
+        )  # fmt: skip
         from rtstyle.commands.live import faces
 
         if control:
@@ -208,6 +214,7 @@ def webcam(
             faces.open_midi(session, midi, stack)
         virtual = (source.width, source.height, rate) if virtual_camera else None
         sinks = [DeskSink(session.desk), recorder, *open_shown(window, virtual, session, stack)]
+        look = studio.look  # That of the first scene, where there are some.
         engine = warm_up(bank, look, source)
         what = f"{shown_names(look)} on {engine}, {float(rate):g} FPS"
         typer.echo(f"{source.describe()}  |  {what}", err=True)

@@ -46,6 +46,8 @@ KEYS = (
     Key(("{", "}"), "{ }", "shorter, longer fade", ("fade -0.2", "fade +0.2")),
     Key(("<", ">"), "< >", "stay shorter, longer in a cycle", ("cycle -5", "cycle +5")),
     Key(("(", ")"), "( )", "hold a lower, higher rate", ("target_fps -5", "target_fps +5")),
+    Key(("v",), "v", "next scene", ("next_scene",)),
+    Key(("w",), "w", "write this look as a scene", ("save_scene",)),
     Key(("s",), "s", "snapshot", ("snapshot",)),
     Key(("r",), "r", "record, stop", ("record",)),
     Key(("f",), "f", "full screen", ("full_screen",)),

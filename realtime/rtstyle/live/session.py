@@ -12,17 +12,20 @@ from rtstyle.live.bank import Shape, StyleBank
 from rtstyle.live.controls.bindings import Bindings
 from rtstyle.live.controls.desk import Desk, Knob
 from rtstyle.live.controls.table import Value
+from rtstyle.live.keepsakes import Keepsakes
 from rtstyle.live.keys import BINDINGS, KEYS
 from rtstyle.live.meter import Meter
 from rtstyle.live.naming import style_among
 from rtstyle.live.painter import Studio
-from rtstyle.media.picture import Picture, write_picture
+from rtstyle.live.show.player import Player
 from rtstyle.report import Progress
 from rtstyle.sinks.base import SinkClosedError
 from rtstyle.sinks.recorder import RecorderSink
 from rtstyle.sinks.window import WindowSink
 from rtstyle.styles.spec import as_mixture, mixture, parse_style
 
+SHOW = "show.toml"
+"""Where scenes are written that have no file yet."""
 NOTE_SECONDS = 4.0
 """How long a message stays in the picture."""
 
@@ -33,7 +36,8 @@ class LiveSession:
     Whatever asks, a key or a program, asks at `desk.board`; see `rtstyle.live.controls`. `names`
     are the styles to go through, by themselves every `cycle` seconds (0: never). Snapshots and
     recordings go to `folder`. `rate` is the frames a second that are held; `limit_rate` is called
-    with a new one.
+    with a new one. `scenes` is a scenes file; raises `UsageError` where it is wrong. `warn` is told
+    what is wrong with it later.
     """
 
     def __init__(
@@ -46,10 +50,12 @@ class LiveSession:
         folder: Path = Path(),
         rate: float = 30.0,
         cycle: float = 0.0,
+        scenes: Path | None = None,
+        warn: Callable[[str], object] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.studio, self._bank, self.names, self._recorder = studio, bank, list(names), recorder
-        self._folder, self._clock = folder, clock
+        self._clock, self._warn = clock, warn
         self._note, self._note_until = "", 0.0
         self._base, self._mixed = studio.look.names[0], 0.0
         self._before: str | None = None
@@ -60,8 +66,17 @@ class LiveSession:
         self.bindings = Bindings()
         self.bindings.use("keys", BINDINGS)
         self.desk = Desk(self.say)
+        self.keepsakes = Keepsakes(folder, studio, recorder, self.say)
+        self.player = Player(
+            scenes or folder / SHOW, self.bindings, self._put, self.say, self._tell, own=BINDINGS,
+            how={"transition": studio.transition, "fade": studio.fade}, clock=clock,
+        )  # fmt: skip
         self.desk.board.check_texts(self._check_text)
         self.desk.add(self._knobs(), self._actions())
+        if scenes is not None:
+            self.player.load()
+            self._take_styles()
+            self.player.start()
 
     def _knobs(self) -> dict[str, Knob]:
         studio, look = self.studio, self._of_look
@@ -78,18 +93,21 @@ class LiveSession:
             "mirror": look("mirror", lambda on: "mirrored" if on else "not mirrored"),
             "split": look("split", lambda on: "split with the original" if on else "no split"),
             "freeze": Knob(lambda: studio.frozen, self.freeze),
-            "record": Knob(lambda: self._recorder.recording is not None, self.record),
+            "record": Knob(lambda: self._recorder.recording is not None, self.keepsakes.record),
             "target_fps": Knob(lambda: self._rate, self.hold_rate),
             "transition": Knob(lambda: studio.transition, self.use_transition),
             "fade": Knob(lambda: studio.fade, self.use_fade),
             "cycle": Knob(lambda: self._cycle, self.use_cycle),
+            "scene": Knob(self._scene_name, self.player.show_scene),
         }
 
     def _actions(self) -> dict[str, Callable[[], object]]:
         return {
             "next": lambda: self.turn(1),
             "previous": lambda: self.turn(-1),
-            "snapshot": self.snapshot,
+            "next_scene": self.player.go_on,
+            "save_scene": lambda: self.player.save(self.desk.present()),
+            "snapshot": self.keepsakes.snapshot,
             "quit": self.quit,
         }
 
@@ -103,9 +121,27 @@ class LiveSession:
         return Knob(lambda: getattr(self.studio.look, name), change)
 
     def _check_text(self, control: str, value: Value) -> None:
-        """Raise `UsageError` for a style that nobody listed; called in any thread."""
+        """Raise `UsageError` for a style or scene that nobody listed; called in any thread."""
         if control == "style":
             style_among(self.names, str(value))
+        else:
+            self.player.show.find(str(value))
+
+    def _scene_name(self) -> str:
+        return self.player.scene.name if self.player.scene is not None else ""
+
+    def _put(self, name: str, value: Value) -> None:
+        """Set a control as the scenes file has it: its styles may be pictures that it brings."""
+        if name == "style" and not str(value).isdecimal():
+            self.choose(str(value))
+        else:
+            self.desk.put(name, value)
+
+    def _take_styles(self) -> None:
+        """Take the styles of the scenes among those to go through, so that they are kept warm."""
+        fresh = [style for style in self.player.styles if style not in self.names]
+        if fresh:
+            self.names, self._prepared = [*self.names, *fresh], None
 
     def meet(self, window: WindowSink) -> None:
         """Take in the controls of a window."""
@@ -173,6 +209,11 @@ class LiveSession:
         """Show a message for a while."""
         self._note, self._note_until = text, self._clock() + NOTE_SECONDS
 
+    def _tell(self, problem: RtstyleError) -> None:
+        """Show what is wrong, and pass it on in full."""
+        self.say(problem.what)
+        self._warn(str(problem))
+
     def choose(self, style: str) -> None:
         """Change to `style` as soon as its model is ready."""
         if style != self._base:
@@ -223,30 +264,16 @@ class LiveSession:
         self.say(f"next style every {seconds:g} s" if seconds else "no cycle")
 
     def _go_on(self, now: float) -> None:
-        """Go on to the next style where its time has come."""
-        if self._cycle and now - self._since >= self._cycle:
+        """Go on to the next scene or style where its time has come."""
+        try:
+            self.player.look()
+            self._take_styles()
+            if self.player.due(self._cycle):
+                self.player.go_on()
+        except RtstyleError as error:
+            self._tell(error)
+        if not self.player.show.scenes and self._cycle and now - self._since >= self._cycle:
             self.turn(1)
-
-    def snapshot(self) -> Path | None:
-        """Save the last picture as PNG; None if there is none yet."""
-        image = self.studio.last
-        if image is None:
-            return None
-        path = self._new_file(".png")
-        write_picture(Picture(image), path)
-        self.say(f"saved {path.name}")
-        return path
-
-    def record(self, on: bool) -> None:
-        """Start a recording, or end the one that runs. Raises `SinkError`."""
-        running = self._recorder.recording
-        if on and running is None:
-            path = self._new_file(".mp4")
-            self._recorder.start(path)
-            self.say(f"recording {path.name}")
-        elif running is not None and not on:
-            saved = self._recorder.stop()
-            self.say(f"saved {running.name}" if saved else "nothing recorded")
 
     def progress(self, progress: Progress) -> None:
         """Take in where the pipeline stands, after each frame."""
@@ -289,12 +316,3 @@ class LiveSession:
     def note(self) -> str:
         """Return the message of the moment, or ''."""
         return self._note if self._clock() < self._note_until else ""
-
-    def _new_file(self, suffix: str) -> Path:
-        """Return a free name made of the time."""
-        stamp = time.strftime("rtstyle-%Y%m%d-%H%M%S")
-        path, number = self._folder / f"{stamp}{suffix}", 1
-        while path.exists():
-            number += 1
-            path = self._folder / f"{stamp}-{number}{suffix}"
-        return path

@@ -75,9 +75,18 @@ class Desk:
             self._say(error.what)
         self.turn()
 
+    def put(self, name: str, value: Value) -> None:
+        """Set a control that there is to a checked value. Raises what its knob raises."""
+        if name in self._knobs:
+            self._knobs[name].set(value)
+
+    def present(self) -> dict[str, Value]:
+        """Return the present values of all controls."""
+        return {name: knob.get() for name, knob in self._knobs.items()}
+
     def publish(self, figures: Mapping[str, Any]) -> None:
         """Tell the board the present values, and figures that can only be read."""
-        self.board.publish({name: knob.get() for name, knob in self._knobs.items()}, figures)
+        self.board.publish(self.present(), figures)
 
 
 class DeskSink(Sink):
