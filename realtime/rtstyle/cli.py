@@ -37,6 +37,7 @@ COMMAND_MODULES = (
     "training.train",
     "training.train_adain",
     "training.train_wct",
+    "training.train_variational",
     "training.export",
 )
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rtstyle.errors import TrainingError
 from rtstyle_export.export.adain import export_adain
 from rtstyle_export.export.johnson import OnFile, export_styles, parity_photos
+from rtstyle_export.export.variational import export_variational
 from rtstyle_export.export.wct import export_wct
 from rtstyle_export.onnx_files.writer import Credits
 from rtstyle_export.runs.checkpoint import Checkpoint
@@ -83,9 +84,15 @@ def _any_style(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnF
     return ""
 
 
+def _sampled(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnFile) -> str:
+    export_variational(checkpoint, out, manifest=request.manifest, on_file=on_file)
+    return "image photo.jpg out.png --style random:7" if request.manifest else ""
+
+
 EXPORTERS: dict[str, Callable[[Checkpoint, Path, Request, OnFile], str]] = {
     "johnson": _styles,
     "canvas": _styles,
     "adain": _any_style,
+    "variational": _sampled,
 }
 """What writes the files of each kind of checkpoint; levels of WCT are exported together."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from rtstyle_export.runs.checkpoint import Checkpoint
 from rtstyle_export.runs.config import AdainConfig, TrainConfig, WctConfig
+from rtstyle_export.runs.variational_config import VariationalConfig
 
 
 def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -19,6 +20,8 @@ def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         own = of_any_style(config, distilled="distil" in checkpoint.metrics)
     elif isinstance(config, WctConfig):
         own = of_level(config)
+    elif isinstance(config, VariationalConfig):
+        own = of_sampled(config)
     return {
         "steps": checkpoint.step,
         "batch": config.batch,
@@ -63,6 +66,16 @@ def of_level(config: WctConfig) -> dict[str, Any]:
     """Return what is said of one decoder of WCT."""
     names = ("width", "feature_steps") if config.width else ("weight_bits",)
     return {name: getattr(config, name) for name in ("level", "feature_weight", *names)}
+
+
+def of_sampled(config: VariationalConfig) -> dict[str, Any]:
+    """Return what is said of a latent space of styles."""
+    names = ("vector_steps", "vectors", "fitted", "latent", "hidden", "kl_steps")
+    return {
+        "loss_network": "vgg19",
+        **{name: getattr(config, name) for name in names},
+        **asdict(config.loss),
+    }
 
 
 def weights(loss: Any) -> dict[str, float]:

@@ -264,3 +264,23 @@ class AdainLoss(nn.Module):
         if blends is not None:
             total = total + spec.order_weight * terms["order"].mean()
         return total, {name: value.detach().mean() for name, value in terms.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class VariationalLossSpec:
+    """Weights of the objective of sampled styles, in relative distances.
+
+    `vector_weight` is that of the squared distance of a decoded vector from its painting's, mean
+    over its normalised numbers, `kl_weight` that of the divergence in nats. `content_weight`,
+    `style_weight` (Gram matrices) and `tv_weight` are of painted pictures. `disentangle_weight` and
+    `triplet_weight` are of style codes, as is `margin`, a squared distance.
+    """
+
+    vector_weight: float = 1.0
+    kl_weight: float = 3e-4
+    content_weight: float = 0.15
+    style_weight: float = 1.0
+    tv_weight: float = 0.0
+    disentangle_weight: float = 0.01
+    triplet_weight: float = 0.01
+    margin: float = 4.0

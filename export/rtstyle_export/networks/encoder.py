@@ -125,6 +125,15 @@ def normalised(state: dict[str, Tensor], scales: Sequence[Tensor]) -> dict[str, 
     return found
 
 
+def normalised_vgg(vgg: VGG, scales: Sequence[Tensor], layers: Sequence[str]) -> VGG:
+    """Return VGG-19 as a loss network that reads `layers`, its filters divided by `scales`."""
+    mean, std = cast(Tensor, vgg.mean), cast(Tensor, vgg.std)
+    r, g, b = mean.flatten().tolist()
+    s, t, u = std.flatten().tolist()
+    state = {f"features.{key}": value for key, value in vgg.features.state_dict().items()}
+    return VGG("vgg19", layers, normalised(state, scales), (r, g, b), (s, t, u))
+
+
 def mean_activations(encoder: Encoder, photos: Iterable[Tensor]) -> list[Tensor]:
     """Mean activation of every filter of `encoder` over photos (1, 3, H, W) in -1 to 1.
 

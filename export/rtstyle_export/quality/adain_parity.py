@@ -60,6 +60,23 @@ def measure_numbers(net: nn.Module, file: Path, pictures: Sequence[NDArray[np.ui
     return Parity("cpu", len(pictures), close / values, beyond(worst))
 
 
+def measure_vectors(net: nn.Module, file: Path, vectors: Tensor) -> Parity:
+    """Compare what a file makes of vectors (N, M): those within `CLOSE` count as within a level."""
+    session = open_session(read_model(file), EngineOptions())
+    found = session.run(None, {session.get_inputs()[0].name: vectors.numpy()})
+    with torch.no_grad():
+        given = net(vectors)
+    close = values = 0
+    worst = 0.0
+    for wanted, own in zip(given if isinstance(given, tuple) else (given,), found, strict=True):
+        scale = CLOSE * max(float(wanted.std()), CLOSE)
+        difference = np.abs(own - wanted.numpy()) / scale
+        close += int((difference <= 1).sum())
+        values += own.size
+        worst = max(worst, float(difference.max()))
+    return Parity("cpu", len(vectors), close / values, beyond(worst))
+
+
 def measure_gradient(
     net: RefineNet, file: Path, pictures: Sequence[NDArray[np.uint8]], numbers: int
 ) -> Parity:

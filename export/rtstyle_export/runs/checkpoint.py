@@ -16,12 +16,8 @@ from rtstyle_export.networks.johnson import PaperNet, build_network
 from rtstyle_export.networks.layers import select_style, style_keys
 from rtstyle_export.networks.realtime import RealTimeNet
 from rtstyle_export.onnx_files.storage import quantized, replace_file
-from rtstyle_export.runs.config import (
-    CanvasConfig,
-    RunConfig,
-    TrainConfig,
-    config_from_json,
-)
+from rtstyle_export.runs.config import CanvasConfig, RunConfig, TrainConfig
+from rtstyle_export.runs.kinds import config_from_json
 
 SCALES = "scales."
 """Prefix of VGG-19's mean activations among the weights, where a network depends on them."""

@@ -10,7 +10,12 @@ from typing import Any, ClassVar, TypeVar
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import Part
-from rtstyle_export.maths.losses import AdainLossSpec, CanvasLossSpec, LossSpec
+from rtstyle_export.maths.losses import (
+    AdainLossSpec,
+    CanvasLossSpec,
+    LossSpec,
+    VariationalLossSpec,
+)
 from rtstyle_export.maths.stability import Perturbation
 from rtstyle_export.networks.canvas import CANVAS_SIZES
 from rtstyle_export.networks.johnson import SIZES
@@ -23,12 +28,12 @@ OPTIMIZERS = ("soap", "adam")
 WEIGHT_BITS = (8, 16)
 
 
-def _read(data: dict[str, Any]) -> dict[str, Any]:
+def read(data: dict[str, Any]) -> dict[str, Any]:
     """Undo what JSON made of a `RunConfig`; before SOAP every run used Adam."""
     return {"optimizer": "adam", **data, "perturbation": Perturbation(**data["perturbation"])}
 
 
-def weights_of(loss: LossSpec | AdainLossSpec) -> dict[str, float]:
+def weights_of(loss: LossSpec | AdainLossSpec | VariationalLossSpec) -> dict[str, float]:
     """Return the weights of a specification of losses, by the names of their options."""
     names = [item.name for item in dataclasses.fields(loss) if item.name.endswith("_weight")]
     return {name.replace("_", "-"): float(getattr(loss, name)) for name in names}
@@ -113,7 +118,7 @@ class RunConfig:
     @classmethod
     def from_json(cls: type[C], data: dict[str, Any]) -> C:
         """Undo `to_json`."""
-        return cls(**_read(data))
+        return cls(**read(data))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +173,7 @@ class TrainConfig(RunConfig):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrainConfig:
         """Undo `to_json`."""
-        data = _read(data)
+        data = read(data)
         data["styles"], data["paintings"] = tuple(data["styles"]), tuple(data["paintings"])
         data["parts"] = tuple(tuple(part) for part in data.get("parts", ()))
         data["loss"] = LossSpec(**data["loss"])
@@ -222,7 +227,7 @@ class CanvasConfig(TrainConfig):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> CanvasConfig:
         """Undo `to_json`."""
-        data = _read(data)
+        data = read(data)
         data["styles"], data["paintings"] = tuple(data["styles"]), tuple(data["paintings"])
         data["parts"] = tuple(tuple(part) for part in data.get("parts", ()))
         loss = {**data["loss"], "fine_layers": tuple(data["loss"]["fine_layers"])}
@@ -275,7 +280,7 @@ class AdainConfig(RunConfig):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> AdainConfig:
         """Undo `to_json`."""
-        data = _read(data)
+        data = read(data)
         data["loss"] = AdainLossSpec(**data["loss"])
         return cls(**data)
 
@@ -323,12 +328,3 @@ class WctConfig(RunConfig):
             (self.scaled_on < 1, "scaled-on must be at least 1"),
             *RunConfig.problems(self),
         ]
-
-
-_KINDS: tuple[type[RunConfig], ...] = (TrainConfig, CanvasConfig, AdainConfig, WctConfig)
-CONFIGS = {config.kind: config for config in _KINDS}
-
-
-def config_from_json(kind: str, data: dict[str, Any]) -> RunConfig:
-    """Return the configuration of a checkpoint of this kind. Raises `KeyError` for others."""
-    return CONFIGS[kind].from_json(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,12 @@ from rtstyle_export.maths.stability import draw_change, stability_loss
 from rtstyle_export.maths.vgg import VGG, load_vgg
 from rtstyle_export.networks.adain import PaperPair, blend, by_layer, painting_statistics
 from rtstyle_export.networks.adain_fast import FastPair
-from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder, mean_activations, normalised
+from rtstyle_export.networks.encoder import (
+    STYLE_LAYERS,
+    Encoder,
+    mean_activations,
+    normalised_vgg,
+)
 from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, scales_of, without_scales
 from rtstyle_export.runs.config import AdainConfig, WctConfig
 from rtstyle_export.runs.loop import BatchLoop, Machine
@@ -107,11 +112,7 @@ class AdainTrainer(BatchLoop):
         return Encoder.of(self._vgg, scales)
 
     def _loss_network(self) -> VGG:
-        mean, std = cast(Tensor, self._vgg.mean), cast(Tensor, self._vgg.std)
-        r, g, b = mean.flatten().tolist()
-        s, t, u = std.flatten().tolist()
-        state = {f"features.{k}": v for k, v in self._vgg.features.state_dict().items()}
-        vgg = VGG("vgg19", STYLE_LAYERS, normalised(state, self.scales), (r, g, b), (s, t, u))
+        vgg = normalised_vgg(self._vgg, self.scales, STYLE_LAYERS)
         vgg.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self._quick:
             vgg.accelerate()

@@ -24,8 +24,8 @@ def export(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            help="What `rtstyle train` or `train-adain` wrote, or the folder of train-wct; "
-            "with --tensorrt a style, or its .onnx file."
+            help="What `rtstyle train`, `train-adain` or `train-variational` wrote, or the folder "
+            "of train-wct; with --tensorrt a style, or its .onnx file."
         ),
     ],
     out: Annotated[

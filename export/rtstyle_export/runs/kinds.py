@@ -1,0 +1,28 @@
+"""The kinds of training runs, by the name that a checkpoint has of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rtstyle_export.runs.config import (
+    AdainConfig,
+    CanvasConfig,
+    RunConfig,
+    TrainConfig,
+    WctConfig,
+)
+from rtstyle_export.runs.variational_config import VariationalConfig
+
+_KINDS: tuple[type[RunConfig], ...] = (
+    TrainConfig,
+    CanvasConfig,
+    AdainConfig,
+    WctConfig,
+    VariationalConfig,
+)
+CONFIGS = {config.kind: config for config in _KINDS}
+
+
+def config_from_json(kind: str, data: dict[str, Any]) -> RunConfig:
+    """Return the configuration of a checkpoint of this kind. Raises `KeyError` for others."""
+    return CONFIGS[kind].from_json(data)
