@@ -1,0 +1,202 @@
+"""Styles drawn out of a latent space: neighbours of a painting, styles that nobody painted, paths.
+
+Variational style transfer (Kingma and Welling 2013; Kotovenko et al. 2019). Two small files of the
+network for any style know the space: `code` gives the Gaussian of a style vector, `sample` the
+vector of a code. All else is arithmetic here: nothing of it costs time per pixel. A vector is a
+little more than its code tells, and this rest goes with it, so that no painting loses anything by
+being a point of the space.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtstyle.engines.base import EngineOptions, first_line, read_model
+from rtstyle.errors import EngineError, StyleError, UsageError
+from rtstyle.styles import manifest
+
+Vector: TypeAlias = NDArray[np.float32]
+"""Numbers of a style (M,), as the network for any style takes them, or of a code (L,)."""
+
+CODE, SAMPLE = "code", "sample"
+"""The files: vectors to Gaussians, and codes to vectors."""
+VARIATIONS = (0.0, 2.0)
+"""Least and largest variation: deviations of the Gaussian around a painting's code."""
+SEEDS = (0, 2**32 - 1)
+RANDOM = re.compile(r"random(?::(\d{1,10}))?")
+LEGS = (0.5, 3600.0)
+"""Shortest and longest leg of a walk, in seconds."""
+
+
+class LatentSpace:
+    """The two files, open."""
+
+    def __init__(self, code: Path, sample: Path) -> None:
+        from rtstyle.engines.onnxrt import open_session
+
+        self._code, self._sample = (
+            open_session(read_model(path), EngineOptions(threads=1)) for path in (code, sample)
+        )
+        self.numbers = int(self._code.get_inputs()[0].shape[1])
+        self.dimensions = int(self._sample.get_inputs()[0].shape[1])
+
+    def code(self, vectors: Vector) -> tuple[Vector, Vector]:
+        """Return mean and deviation of the Gaussians of style vectors (N, M): two of (N, L)."""
+        mean, deviation = _run(self._code, {"statistics": vectors.astype(np.float32)})
+        return mean, deviation
+
+    def vectors(self, codes: Vector) -> Vector:
+        """Return the style vectors (N, M) of codes (N, L)."""
+        return _run(self._sample, {"code": codes.astype(np.float32)})[0]
+
+    def moved(self, vector: Vector, code: Vector, rest: float = 1.0) -> Vector:
+        """Return the vector (M,) at another code (L,), with a share `rest` of what codes leave out.
+
+        At its own code and with all of the rest a vector is what it was.
+        """
+        own = self.code(vector[None])[0][0]
+        here, there = self.vectors(np.stack([own, code]))
+        return np.asarray(there + np.float32(rest) * (vector - here), np.float32)
+
+
+def _run(session: Any, feeds: dict[str, Vector]) -> list[Vector]:
+    from rtstyle.engines.onnxrt import run_session
+
+    try:
+        return [np.asarray(x, np.float32) for x in run_session(session, None, feeds)]
+    except Exception as error:
+        raise EngineError("A style cannot be drawn.", first_line(error)) from error
+
+
+def available(size: str) -> bool:
+    """Return True if the network of a size has a latent space."""
+    known = manifest.load_manifest().any.get(manifest.any_size(size), {})
+    return CODE in known and SAMPLE in known
+
+
+def open_space(size: str) -> LatentSpace:
+    """Return the latent space of a size. Raises `StyleError` if there is none."""
+    if not available(size):
+        known = manifest.load_manifest().any
+        sizes = [name for name in known if available(name)]
+        raise StyleError(
+            f"Styles cannot be sampled at the size {size}.",
+            f"They can at {', '.join(sizes)}." if sizes else "This folder of styles has no codes.",
+            f"Use --size {sizes[0]}." if sizes else "",
+        )
+    code, sample = (manifest.find_any(part, size) for part in (CODE, SAMPLE))
+    return _opened(code.path, sample.path, code.sha256 + sample.sha256)
+
+
+@lru_cache(maxsize=2)
+def _opened(code: Path, sample: Path, _sha256: str) -> LatentSpace:
+    return LatentSpace(code, sample)
+
+
+def noise(dimensions: int, seed: int, number: int = 0) -> Vector:
+    """Return sample `number` of a seed, of the standard normal distribution: (`dimensions`,)."""
+    drawn = np.random.Generator(np.random.PCG64((seed, number))).standard_normal(dimensions)
+    return drawn.astype(np.float32)
+
+
+def is_random(name: str) -> bool:
+    """Return True for `random` and `random:7`."""
+    return RANDOM.fullmatch(name) is not None
+
+
+def random_vector(name: str, size: str) -> Vector:
+    """Return the style (M,) that `random:7` names; `random` is one for the whole program.
+
+    Raises `UsageError` for a seed out of range, `StyleError` where there is no latent space.
+    """
+    found = RANDOM.fullmatch(name)
+    if found is None:
+        raise UsageError(f"{name!r} is not a random style.", "", "Write random or random:7.")
+    seed = check_seed(int(found[1])) if found[1] else own_seed()
+    space = open_space(size)
+    return space.vectors(noise(space.dimensions, seed)[None])[0]
+
+
+@cache
+def own_seed() -> int:
+    """Return the seed of `random` in this run of the program."""
+    return secrets.randbelow(10_000)
+
+
+def neighbour(vector: Vector, variation: float, seed: int, size: str) -> Vector:
+    """Return a style near a vector (M,), drawn from the Gaussian around its code.
+
+    `variation` counts the deviations of the Gaussian: 0 is the vector itself. See `VARIATIONS`.
+    """
+    if variation == 0:
+        return vector
+    space = open_space(size)
+    mean, deviation = space.code(vector[None])
+    step = np.float32(variation) * deviation[0] * noise(space.dimensions, seed)
+    return space.moved(vector, mean[0] + step)
+
+
+def mixed(vectors: Sequence[Vector], shares: Sequence[float], size: str) -> Vector:
+    """Return the blend of K vectors (M,) by `shares`, which sum to 1, through the latent space.
+
+    Codes and what they leave out are mixed, so that a share of 1 is the vector itself.
+    """
+    space, stacked = open_space(size), np.stack(vectors)
+    weights = np.asarray(shares, np.float32)
+    codes = space.code(stacked)[0]
+    known = space.vectors(np.concatenate([(weights @ codes)[None], codes]))
+    return np.asarray(known[0] + weights @ (stacked - known[1:]), np.float32)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A slow, smooth path through the space: from a style to samples, one every `leg` seconds.
+
+    It begins at the vector `start` (M,). On each leg the code turns from one sample to the next,
+    so that all of the path is as probable as its samples are, and it rests a moment at each.
+    """
+
+    start: Vector
+    leg: float
+    seed: int
+    size: str
+
+    def at(self, seconds: float) -> Vector:
+        """Return the style vector (M,) at a time, from 0 up."""
+        place = max(0.0, seconds) / self.leg
+        number = int(place)
+        turn = 0.5 * math.pi * smooth(place - number)
+        near, far = math.cos(turn), math.sin(turn)
+        space = open_space(self.size)
+        code = np.float32(near) * self._stop(number) + np.float32(far) * self._stop(number + 1)
+        if number:
+            return space.vectors(code[None])[0]
+        return space.moved(self.start, code, near)
+
+    def _stop(self, number: int) -> Vector:
+        space = open_space(self.size)
+        if number == 0:
+            return space.code(self.start[None])[0][0]
+        return noise(space.dimensions, self.seed, number)
+
+
+def smooth(share: float) -> float:
+    """Return 0 to 1 for 0 to 1, at rest at both ends: 3 x^2 - 2 x^3."""
+    return share * share * (3 - 2 * share)
+
+
+def check_seed(seed: int) -> int:
+    """Return `seed`. Raises `UsageError` out of `SEEDS`."""
+    if not SEEDS[0] <= seed <= SEEDS[1]:
+        raise UsageError(f"A seed of {seed} is out of range.", "", f"Use 0 to {SEEDS[1]}.")
+    return seed
