@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rtstyle.commands.options import SCALE_HELP
+from rtstyle.commands.options import SCALE_HELP, SEED_HELP, VARY_HELP
 from rtstyle.commands.photo_notes import read_photo
+from rtstyle.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -22,11 +23,17 @@ def grid(
         list[str],
         typer.Argument(
             metavar="A B C D",
-            help="Pictures or built-in styles: top left, top right, bottom left, bottom right.",
+            help="Pictures or built-in styles: top left, top right, bottom left, bottom right; "
+            "with --samples one.",
         ),
     ],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The picture to write.")],
     steps: Annotated[int, typer.Option(help="Pictures in a row and in a column, 2 to 9.")] = 5,
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Paint neighbours of one style.")
+    ] = False,
+    vary: Annotated[float, typer.Option(help=VARY_HELP)] = 0.5,
+    seed: Annotated[int, typer.Option(help=SEED_HELP)] = 0,
     size: Annotated[str, typer.Option(help="Network: fast or paper.")] = "fast",
     strength: Annotated[float, typer.Option(help="0 (the photo) to 1 (the painting).")] = 1.0,
     style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
@@ -38,9 +45,9 @@ def grid(
         bool, typer.Option("--overwrite", help="Replace an existing output.")
     ] = False,
 ) -> None:
-    """Paint a photo in all blends between four styles."""
+    """Paint a photo in all blends between four styles, or like neighbours of one."""
     from rtstyle.commands.progress import Bar
-    from rtstyle.jobs.grid import blend_grid
+    from rtstyle.jobs.grid import blend_grid, sample_sheet
     from rtstyle.jobs.image import check_output
     from rtstyle.media.picture import Picture, write_picture
     from rtstyle.styles.spec import pictures_of
@@ -48,9 +55,17 @@ def grid(
     check_output(photo, output, overwrite=overwrite, read=pictures_of(styles))
     picture = read_photo(photo).rgb
     with Bar():
-        painted = blend_grid(
-            picture, styles, steps=steps, size=size, strength=strength,
-            style_scale=style_scale, keep_color=keep_color, device=device,
-        )  # fmt: skip
+        if samples and len(styles) != 1:
+            raise UsageError("--samples takes one style.", "", "Name one.")
+        if samples:
+            painted = sample_sheet(
+                picture, styles[0], variation=vary, seed=seed, steps=steps, size=size,
+                strength=strength, style_scale=style_scale, keep_color=keep_color, device=device,
+            )  # fmt: skip
+        else:
+            painted = blend_grid(
+                picture, styles, steps=steps, size=size, strength=strength,
+                style_scale=style_scale, keep_color=keep_color, device=device,
+            )  # fmt: skip
     write_picture(Picture(painted), output)
     typer.echo(f"{output}  {painted.shape[1]}x{painted.shape[0]}")

@@ -13,8 +13,11 @@ from rtstyle.commands.options import (
     PRECISION_HELP,
     REGIONS_HELP,
     SCALE_HELP,
+    SEED_HELP,
     SIZE_HELP,
     STYLE_HELP,
+    VARY_HELP,
+    sampled,
 )
 from rtstyle.commands.photo_notes import tell_left_out
 from rtstyle.errors import RtstyleError, UsageError
@@ -37,6 +40,8 @@ def image(
     ] = None,
     size: Annotated[str, typer.Option(help=SIZE_HELP)] = "balanced",
     style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
+    vary: Annotated[float, typer.Option(help=VARY_HELP)] = 0.0,
+    seed: Annotated[int | None, typer.Option(help=SEED_HELP, show_default=False)] = None,
     mask: Annotated[Path | None, typer.Option(help=MASK_HELP, show_default=False)] = None,
     match_color: Annotated[bool, typer.Option("--match-color", help=MATCH_HELP)] = False,
     strength: Annotated[float, typer.Option(help="0 (the photo) to 1 (the painting).")] = 1.0,
@@ -71,7 +76,7 @@ def image(
 
     check_quality(quality)
     recipe = Recipe(
-        tuple(style or [DEFAULT_STYLE]), size, strength, keep_color, height, style_scale, mask,
+        sampled(style or [DEFAULT_STYLE], vary, seed), size, strength, keep_color, height, style_scale, mask,
         match_color=match_color,
     )  # fmt: skip
     read, options = recipe.pictures(), (repr(recipe), device, precision, quality)

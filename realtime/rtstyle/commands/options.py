@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -33,6 +34,32 @@ MASK_HELP = "Picture of flat colours: a region for each --style, dark to light."
 
 
 MATCH_HELP = "Give the style picture the colours of the content first."
+
+
+VARY_HELP = "Paint like a neighbour of the style: how far from it, 0 to 2 (0.5 is near)."
+
+
+SEED_HELP = "Which neighbour, random style or walk: the same number draws the same one."
+
+
+WALK_HELP = "Walk on from the style through others, one every so many seconds."
+
+
+def sampled(styles: Sequence[str], vary: float, seed: int | None) -> tuple[str, ...]:
+    """Return styles with `--vary` and `--seed`: as `a.jpg~0.5~7` and `random:7`.
+
+    What `random` is this time is told, so that it can be painted again.
+    """
+    from rtstyle.styles.spec import is_random, own_seed
+
+    found = []
+    for style in styles:
+        if style == "random" and is_random(style):
+            style = f"random:{own_seed() if seed is None else seed}"
+            if seed is None:
+                typer.echo(f"random is {style} this time", err=True)
+        found.append(f"{style}~{vary:g}~{seed or 0}" if vary else style)
+    return tuple(found)
 
 
 PRECISION_HELP = (

@@ -16,8 +16,12 @@ from rtstyle.commands.options import (
     PRECISION_HELP,
     REGIONS_HELP,
     SCALE_HELP,
+    SEED_HELP,
     SIZE_HELP,
     STYLE_HELP,
+    VARY_HELP,
+    WALK_HELP,
+    sampled,
 )
 from rtstyle.commands.photo_notes import tell_left_out
 from rtstyle.errors import RtstyleError, UsageError
@@ -58,6 +62,9 @@ def video(
         str | None,
         typer.Option(help="From one style to another over the clip: a.jpg..b.jpg."),
     ] = None,
+    style_walk: Annotated[float | None, typer.Option(help=WALK_HELP, show_default=False)] = None,
+    vary: Annotated[float, typer.Option(help=VARY_HELP)] = 0.0,
+    seed: Annotated[int | None, typer.Option(help=SEED_HELP, show_default=False)] = None,
     mask: Annotated[
         Path | None,
         typer.Option(help=MASK_HELP + " Or a video of grey levels, black to white."),
@@ -145,8 +152,9 @@ def video(
         "precision": precision,
     }
     recipe = Recipe(
-        tuple(style or [DEFAULT_STYLE]), size, strength, keep_color, height, style_scale, mask,
+        sampled(style or [DEFAULT_STYLE], vary, seed), size, strength, keep_color, height, style_scale, mask,
         style_sweep, match_color, stroke_size, read_coherence(coherence),
+        walk=style_walk, seed=seed or 0,
     )  # fmt: skip
     if style and style_sweep:
         raise UsageError("--style and --style-sweep exclude each other.", "", "Give one of them.")

@@ -15,7 +15,11 @@ from rtstyle.commands.options import (
     PRECISION_HELP,
     REGIONS_HELP,
     SCALE_HELP,
+    SEED_HELP,
     STYLE_HELP,
+    VARY_HELP,
+    WALK_HELP,
+    sampled,
 )
 from rtstyle.errors import UsageError
 
@@ -65,6 +69,9 @@ def webcam(
         bool, typer.Option("--match-color", help=MATCH_HELP + " (of the first picture)")
     ] = False,
     style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
+    style_walk: Annotated[float | None, typer.Option(help=WALK_HELP, show_default=False)] = None,
+    vary: Annotated[float, typer.Option(help=VARY_HELP)] = 0.0,
+    seed: Annotated[int | None, typer.Option(help=SEED_HELP, show_default=False)] = None,
     mask: Annotated[Path | None, typer.Option(help=MASK_HELP, show_default=False)] = None,
     only: Annotated[str, typer.Option(help="Paint all, background or person.")] = "all",
     height: Annotated[
@@ -157,15 +164,23 @@ def webcam(
     from rtstyle.sinks.recorder import RecorderSink
     from rtstyle.sources import open_camera
     from rtstyle.styles.manifest import DEFAULT_STYLE, names_with
+    from rtstyle.styles.latent import open_space
     from rtstyle.styles.model import resolve
+    from rtstyle.styles.spec import as_mixture
 
-    names = tuple(style or [DEFAULT_STYLE])
+    names = sampled(style or [DEFAULT_STYLE], vary, seed)
+    if style_walk is not None:
+        # A network that is trained for one style knows no other: its painting does.
+        names = tuple(str(as_mixture(name)) for name in names)
     check_folder(folder)
     ladder, start = choose_ladder(names, size)
     look = Look(
         names, ladder[start].size, strength, keep_color, height, style_scale, mask,
-        match_color=match_color, mirror=mirror, only=cast("Only", only),
+        match_color=match_color, mirror=mirror, only=cast("Only", only), walk=style_walk,
+        seed=seed or 0,
     )  # fmt: skip
+    if style_walk is not None:
+        open_space(look.size)
     model = resolve(*look.model_name, style_scale, rough=True)
     if match_color:
         check_match(model)
@@ -195,6 +210,7 @@ def webcam(
             mask=divided, fade=fade,
         )  # fmt: skip
         studio.transition = transition
+        studio.walk, studio.seed = style_walk or 0.0, look.seed
         from rtstyle.live.controls.desk import DeskSink
         from rtstyle.live.naming import shown_names
         from rtstyle.live.session import LiveSession

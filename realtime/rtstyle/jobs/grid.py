@@ -1,9 +1,8 @@
-"""One photo between four styles: Huang and Belongie 2017, figure 8."""
+"""One photo between four styles (Huang and Belongie 2017, figure 8), or near one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,10 @@ from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.jobs.sheet import shrink
 from rtstyle.painting.stylizer import Stylizer
-from rtstyle.styles import model, paintings
-from rtstyle.styles.recipe import Settings, as_recipe
-from rtstyle.styles.spec import Mixture, as_mixture, mixture
+from rtstyle.styles import latent, model, paintings
+from rtstyle.styles.paintings import Statistics
+from rtstyle.styles.recipe import Recipe, Settings, as_recipe
+from rtstyle.styles.spec import Mixture, as_mixture, mixture, neighbour
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -41,24 +41,71 @@ def blend_grid(
     """
     if len(styles) != 4:
         raise UsageError(f"A grid has four styles, not {len(styles)}.", "", "Name one a corner.")
-    if not 2 <= steps <= 9:
-        raise UsageError(f"{steps} steps are out of range.", "", "Use 2 to 9.")
+    check_steps(steps)
     ends = [as_mixture(name) for name in styles]
     recipe = as_recipe(str(ends[0]), size, **settings)
     small = shrink(photo)
     places = [float(place) for place in np.linspace(0, 1, steps)]
+    vectors = [
+        model.blend(between(ends, down, across), size, recipe.style_scale)
+        for down in places
+        for across in places
+    ]
+    rows = paint_square(small, recipe, vectors, steps, device)
+    return compose(rows, [corner_picture(end, small.shape[0]) for end in ends])
+
+
+def sample_sheet(
+    photo: Image,
+    style: str,
+    *,
+    variation: float = 0.5,
+    seed: int = 0,
+    steps: int = 5,
+    size: str = "fast",
+    device: str = "auto",
+    **settings: Unpack[Settings],
+) -> Image:
+    """Return a square of `steps` x `steps` paintings of `photo`, all like neighbours of one style.
+
+    The first is the style itself, whose picture stands beside it, the others are drawn with `seed`
+    and the seeds after it. See `blend_grid`.
+    """
+    check_steps(steps)
+    own = as_mixture(style)
+    recipe = as_recipe(str(own), size, **settings)
+    vector = model.blend(own, size, recipe.style_scale)
+    near = neighbour(style, variation, seed)
+    vectors = [
+        vector if number == 0 else latent.neighbour(vector, near.variation, seed + number - 1, size)
+        for number in range(steps * steps)
+    ]
+    small = shrink(photo)
+    rows = paint_square(small, recipe, vectors, steps, device)
+    return compose(rows, [corner_picture(own, small.shape[0]), None, None, None])
+
+
+def paint_square(
+    photo: Image, recipe: Recipe, vectors: Sequence[Statistics], steps: int, device: str
+) -> list[list[Image]]:
+    """Paint a photo with each of `steps` x `steps` style vectors (M,), row by row."""
     with Stylizer(recipe, device=device, precision="fp32") as stylizer:
 
-        def paint(down: float, across: float) -> Image:
-            vector = model.blend(between(ends, down, across), size, recipe.style_scale)
-            mixed = replace(stylizer.network.model, statistics=vector[None])
+        def paint(vector: Statistics) -> Image:
+            given = model.at_vector(stylizer.network.model, vector)
             return stylizer(
-                small,
-                run=lambda network, image, _: network.given(mixed).paint(image, recipe.strength),
+                photo,
+                run=lambda network, image, _: network.given(given).paint(image, recipe.strength),
             )
 
-        rows = [[paint(down, across) for across in places] for down in places]
-    return compose(rows, [corner_picture(end, small.shape[0]) for end in ends])
+        painted = [paint(vector) for vector in vectors]
+    return [painted[row : row + steps] for row in range(0, len(painted), steps)]
+
+
+def check_steps(steps: int) -> None:
+    """Raise `UsageError` for a number of pictures in a row that is out of range."""
+    if not 2 <= steps <= 9:
+        raise UsageError(f"{steps} steps are out of range.", "", "Use 2 to 9.")
 
 
 def between(ends: Sequence[Mixture], down: float, across: float) -> Mixture:

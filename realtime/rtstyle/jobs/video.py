@@ -143,7 +143,7 @@ def stylize_video(
         if mask_video is not None:
             moving = stack.enter_context(MovingMask(mask_video, start, frames.rate))
         painter: VideoPainter | CoherentVideoPainter = VideoPainter(
-            stylizer, frames.frames, moving, side_by_side, recipe.sweep is not None,
+            stylizer, frames.frames, moving, side_by_side,
             background=None if keep else ground,
         )  # fmt: skip
         coherent = stylizer.coherent()

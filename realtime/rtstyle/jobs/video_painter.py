@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class VideoPainter:
     """Paints the frames of a clip of `total` frames, and remembers the size of what came out.
 
-    A sweep advances with the frames; `mask` gives each frame its regions. What is transparent is
+    A sweep advances with the frames, a walk with time; `mask` gives each frame its regions. What is transparent is
     laid over `background`, or left to the sink where that is None.
     """
 
@@ -34,12 +34,12 @@ class VideoPainter:
         total: int | None = None,
         mask: MovingMask | None = None,
         side_by_side: bool = False,
-        sweep: bool = False,
         background: Colour | None = None,
     ) -> None:
         self._background = background
         self._stylizer, self._mask, self._beside = stylizer, mask, side_by_side
-        self._sweep = sweep
+        self._sweep = stylizer.recipe.sweep is not None
+        self._walk = stylizer.recipe.walk is not None
         self._last = max(1, (total or 1) - 1)
         self.width = self.height = 0
 
@@ -50,6 +50,8 @@ class VideoPainter:
             moment["mask"] = self._mask.at(frame)
         if self._sweep:
             moment["at"] = min(1.0, frame.index / self._last)
+        if self._walk:
+            moment["at"] = frame.time
         return self.completed(frame, self._stylizer(frame.image, **moment))
 
     def scaled(self, frame: Frame) -> Image:

@@ -22,6 +22,7 @@ from rtstyle.painting.masks import Weights
 from rtstyle.painting.network import Network
 from rtstyle.styles import model, paintings
 from rtstyle.styles.model import Model, ModelName
+from rtstyle.styles.paintings import Statistics
 from rtstyle.styles.recipe import SCALES, check_range
 from rtstyle.styles.spec import Styles, is_network
 
@@ -208,13 +209,17 @@ class StyleBank(Closing):
         size: str,
         strength: float = 1.0,
         weights: Weights | None = None,
+        vector: Statistics | None = None,
     ) -> Image:
         """Run a model on an (H, W, 3) uint8 RGB picture and return the same shape.
 
         Opens the model first if it is not ready. `strength` counts only where the style `mixes`,
-        `weights` (K, H, W) only with styles for K regions. Raises as `network` does.
+        `weights` (K, H, W) only with styles for K regions. A `vector` (M,) takes the place of that
+        of a picture as style. Raises as `network` does.
         """
         network = self.network(style, size)
+        if vector is not None:
+            network = network.given(model.at_vector(network.model, vector))
         with self._running:
             painted = network.paint(image, strength, weights)
         with self._changed:

@@ -19,6 +19,8 @@ from rtstyle.live.rate import RateController
 from rtstyle.live.transition import Layer, Transition
 from rtstyle.media.color import resize
 from rtstyle.painting.masks import StillMask
+from rtstyle.styles.latent import Walk, available
+from rtstyle.styles.paintings import Statistics
 
 Segmenter = Callable[[Image], Image]
 """Maps (H, W, 3) uint8 RGB to (H, W) uint8, 255 on a person."""
@@ -36,7 +38,8 @@ class Studio:
     pictures as styles take on the colours of the first frame.
 
     Styles give way to each other by `transition` (`fade`, `wipe` or `cut`) in `fade` seconds; 0 is
-    a cut.
+    a cut. With a `walk` above 0, pictures as styles are where a path through all styles begins,
+    which comes to another one every so many seconds (`rtstyle.styles.latent.Walk`).
     """
 
     def __init__(
@@ -56,6 +59,9 @@ class Studio:
         self._begun = False
         self.transition, self.fade, self._clock = "fade", fade, clock
         self._crossing: Transition | None = None
+        self.walk, self.seed = 0.0, 0
+        self._path: Walk | None = None
+        self._path_of, self._place = "", 0.0
         self._latest, self._now = Layer(model_of(self._wanted)), clock()
         divided = len(self._wanted.names) > 1
         self._regions = mask if divided else None
@@ -130,6 +136,8 @@ class Studio:
         before, self._now = self._now, self._clock()
         began = time.perf_counter()
         look = self._settle(image.shape[0], image.shape[1])
+        if self.walk > 0.0:
+            self._place += (self._now - before) / self.walk
         crossing = self._cross(look, before)
         self.last = self._paint(image, look)
         # What two models take says nothing of either.
@@ -182,9 +190,23 @@ class Studio:
         divided = self._regions if len(look.names) > 1 else None
         weights = divided.weights(rows, columns) if divided else None
         small = resize(source, rows, columns)
-        layer.painted = self._bank.paint(small, *look.model_name, look.strength, weights)
+        vector = self._walked(look)
+        layer.painted = self._bank.paint(small, *look.model_name, look.strength, weights, vector)
         layer.seconds = time.perf_counter() - began
         return layer.painted
+
+    def _walked(self, look: Look) -> Statistics | None:
+        """Return the style vector of this moment of a walk, None where there is no walk."""
+        if self.walk <= 0.0 or len(look.names) > 1 or not available(look.size):
+            self._path = None
+            return None
+        if self._path is None or self._path_of != look.names[0]:
+            start = self._bank.resolve(*look.model_name).statistics
+            if start is None:
+                return None  # A network that is trained for one style knows no other.
+            self._path, self._path_of = Walk(start[0], self.seed, look.size), look.names[0]
+            self._place = 0.0
+        return self._path.at(self._place)
 
     def _finish(self, source: Image, painted: Image, look: Look, mask: Image | None) -> Image:
         if self._bank.mixes(*look.model_name):

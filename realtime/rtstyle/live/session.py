@@ -22,7 +22,8 @@ from rtstyle.report import Progress
 from rtstyle.sinks.base import SinkClosedError
 from rtstyle.sinks.recorder import RecorderSink
 from rtstyle.sinks.window import WindowSink
-from rtstyle.styles.spec import as_mixture, mixture, parse_style
+from rtstyle.styles.latent import open_space
+from rtstyle.styles.spec import as_mixture, mixture, own_seed, parse_style
 
 SHOW = "show.toml"
 """Where scenes are written that have no file yet."""
@@ -59,6 +60,7 @@ class LiveSession:
         self._note, self._note_until = "", 0.0
         self._base, self._mixed = studio.look.names[0], 0.0
         self._before: str | None = None
+        self._first, self._drawn = own_seed(), 0
         self.meter, self._failures = Meter(), 0
         self._prepared: tuple[str, Shape] | None = None
         self._rate, self._cycle, self._since = rate, cycle, clock()
@@ -83,6 +85,7 @@ class LiveSession:
         return {
             "style": Knob(lambda: self.style, self.choose_named),
             "mix": Knob(lambda: self._mixed, self.mix),
+            "walk": Knob(lambda: studio.walk, self.use_walk),
             "strength": look("strength", "strength {:.0%}".format),
             "keep_color": look(
                 "keep_color", lambda on: f"colours of the {'camera' if on else 'style'}"
@@ -108,6 +111,7 @@ class LiveSession:
             "next_scene": self.player.go_on,
             "save_scene": lambda: self.player.save(self.desk.present()),
             "snapshot": self.keepsakes.snapshot,
+            "random": self.draw,
             "quit": self.quit,
         }
 
@@ -219,7 +223,32 @@ class LiveSession:
         if style != self._base:
             self._before = self._base
         self._base, self._mixed, self._since = style, 0.0, self._clock()
-        self.studio.change(style=style)
+        self.studio.change(style=self._walkable(style))
+
+    def _walkable(self, style: str) -> str:
+        """Return what to paint: during a walk a built-in style is its painting."""
+        return str(as_mixture(style)) if self.studio.walk else style
+
+    def draw(self) -> None:
+        """Change to a style that nobody painted. Raises `StyleError` where there are none."""
+        open_space(self.studio.look.size)
+        self._drawn += 1
+        name = f"random:{self._first + self._drawn}"
+        self.choose(name)
+        self.say(name)
+
+    def use_walk(self, leg: float) -> None:
+        """Walk through styles, one every `leg` seconds; 0 stays at the present one.
+
+        Raises `UsageError` for an .onnx style, `StyleError` where styles cannot be sampled.
+        """
+        if leg:
+            as_mixture(self._base)
+            open_space(self.studio.look.size)
+        began, self.studio.walk = self.studio.walk == 0 and leg > 0, leg
+        if began or not leg:
+            self.studio.change(style=self._walkable(self._base))
+        self.say(f"a walk, {leg:g} s a style" if leg else "no walk")
 
     def turn(self, step: int) -> None:
         """Go `step` styles on, round and round."""

@@ -19,7 +19,15 @@ from rtstyle.painting.coherence import CoherentPainter
 from rtstyle.painting.masks import StillMask, Weights, even_greys, read_mask, weigh
 from rtstyle.painting.network import Network
 from rtstyle.styles.manifest import DEFAULT_STYLE
-from rtstyle.styles.model import Model, blend_models, resolve, resolve_sweep
+from rtstyle.styles.latent import Walk
+from rtstyle.styles.model import (
+    Model,
+    at_vector,
+    blend_models,
+    resolve,
+    resolve_sweep,
+    resolve_walk,
+)
 from rtstyle.styles.recipe import Recipe, Settings, as_recipe, cannot_match
 
 if TYPE_CHECKING:
@@ -59,9 +67,14 @@ class Stylizer(Closing):
         self.recipe = recipe = as_recipe(style, size, **settings)
         self.wrap = False
         self._ends: tuple[Model, Model] | None = None
+        self._walk: Walk | None = None
         if recipe.sweep is not None:
             self._ends = resolve_sweep(recipe.sweep, recipe.size, recipe.style_scale)
             model = self._ends[0]
+        elif recipe.walk is not None:
+            model, self._walk = resolve_walk(
+                recipe.names[0], recipe.size, recipe.seed, recipe.style_scale
+            )
         else:
             model = self._resolve()
         if recipe.match_color:
@@ -103,7 +116,7 @@ class Stylizer(Closing):
     ) -> Image:
         """Paint an (H, W, 3) uint8 RGB picture of any size from 1x1 up.
 
-        `at` (0 to 1) is the place in a sweep, `mask` a frame of a mask video, whose regions are
+        `at` is the place in a sweep (0 to 1), or the seconds of a walk so far, `mask` a frame of a mask video, whose regions are
         grey levels from black to white (`rtstyle.painting.masks.even_greys`). `run` applies the
         network in another way, as in tiles.
 
@@ -163,7 +176,10 @@ class Stylizer(Closing):
         return self._run(self._network_at(at), image, weights)
 
     def _network_at(self, at: float) -> Network:
-        """Return the network at a place of the sweep (0 to 1)."""
+        """Return the network at a place of the sweep (0 to 1), or of the walk (seconds)."""
+        if self._walk is not None and self.recipe.walk:
+            vector = self._walk.at(at / self.recipe.walk)
+            return self.network.given(at_vector(self.network.model, vector))
         if self._ends is None:
             return self.network
         return self.network.given(blend_models(*self._ends, at))

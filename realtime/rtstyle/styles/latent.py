@@ -10,11 +10,9 @@ being a point of the space.
 from __future__ import annotations
 
 import math
-import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,20 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.engines.base import EngineOptions, first_line, read_model
-from rtstyle.errors import EngineError, StyleError, UsageError
+from rtstyle.errors import EngineError, StyleError
 from rtstyle.styles import manifest
+from rtstyle.styles.spec import seed_of
 
 Vector: TypeAlias = NDArray[np.float32]
 """Numbers of a style (M,), as the network for any style takes them, or of a code (L,)."""
 
 CODE, SAMPLE = "code", "sample"
 """The files: vectors to Gaussians, and codes to vectors."""
-VARIATIONS = (0.0, 2.0)
-"""Least and largest variation: deviations of the Gaussian around a painting's code."""
-SEEDS = (0, 2**32 - 1)
-RANDOM = re.compile(r"random(?::(\d{1,10}))?")
-LEGS = (0.5, 3600.0)
-"""Shortest and longest leg of a walk, in seconds."""
 
 
 class LatentSpace:
@@ -73,7 +66,8 @@ def _run(session: Any, feeds: dict[str, Vector]) -> list[Vector]:
     from rtstyle.engines.onnxrt import run_session
 
     try:
-        return [np.asarray(x, np.float32) for x in run_session(session, None, feeds)]
+        names = [port.name for port in session.get_outputs()]
+        return [np.asarray(x, np.float32) for x in run_session(session, names, feeds)]
     except Exception as error:
         raise EngineError("A style cannot be drawn.", first_line(error)) from error
 
@@ -109,34 +103,19 @@ def noise(dimensions: int, seed: int, number: int = 0) -> Vector:
     return drawn.astype(np.float32)
 
 
-def is_random(name: str) -> bool:
-    """Return True for `random` and `random:7`."""
-    return RANDOM.fullmatch(name) is not None
-
-
 def random_vector(name: str, size: str) -> Vector:
-    """Return the style (M,) that `random:7` names; `random` is one for the whole program.
+    """Return the style (M,) that `random:7` names, a sample of the prior.
 
     Raises `UsageError` for a seed out of range, `StyleError` where there is no latent space.
     """
-    found = RANDOM.fullmatch(name)
-    if found is None:
-        raise UsageError(f"{name!r} is not a random style.", "", "Write random or random:7.")
-    seed = check_seed(int(found[1])) if found[1] else own_seed()
     space = open_space(size)
-    return space.vectors(noise(space.dimensions, seed)[None])[0]
-
-
-@cache
-def own_seed() -> int:
-    """Return the seed of `random` in this run of the program."""
-    return secrets.randbelow(10_000)
+    return space.vectors(noise(space.dimensions, seed_of(name))[None])[0]
 
 
 def neighbour(vector: Vector, variation: float, seed: int, size: str) -> Vector:
     """Return a style near a vector (M,), drawn from the Gaussian around its code.
 
-    `variation` counts the deviations of the Gaussian: 0 is the vector itself. See `VARIATIONS`.
+    `variation` counts the deviations of the Gaussian: 0 is the vector itself.
     """
     if variation == 0:
         return vector
@@ -160,20 +139,19 @@ def mixed(vectors: Sequence[Vector], shares: Sequence[float], size: str) -> Vect
 
 @dataclass(frozen=True)
 class Walk:
-    """A slow, smooth path through the space: from a style to samples, one every `leg` seconds.
+    """A smooth path through the space: from a style to sample after sample.
 
     It begins at the vector `start` (M,). On each leg the code turns from one sample to the next,
     so that all of the path is as probable as its samples are, and it rests a moment at each.
     """
 
     start: Vector
-    leg: float
     seed: int
     size: str
 
-    def at(self, seconds: float) -> Vector:
-        """Return the style vector (M,) at a time, from 0 up."""
-        place = max(0.0, seconds) / self.leg
+    def at(self, place: float) -> Vector:
+        """Return the style vector (M,) after so many legs, from 0 up."""
+        place = max(0.0, place)
         number = int(place)
         turn = 0.5 * math.pi * smooth(place - number)
         near, far = math.cos(turn), math.sin(turn)
@@ -193,10 +171,3 @@ class Walk:
 def smooth(share: float) -> float:
     """Return 0 to 1 for 0 to 1, at rest at both ends: 3 x^2 - 2 x^3."""
     return share * share * (3 - 2 * share)
-
-
-def check_seed(seed: int) -> int:
-    """Return `seed`. Raises `UsageError` out of `SEEDS`."""
-    if not SEEDS[0] <= seed <= SEEDS[1]:
-        raise UsageError(f"A seed of {seed} is out of range.", "", f"Use 0 to {SEEDS[1]}.")
-    return seed

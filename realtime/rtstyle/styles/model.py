@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ from rtstyle.engines import Engine, open_engines, parts_of
 from rtstyle.engines.base import CANVAS_PORTS
 from rtstyle.errors import StyleError, UsageError
 from rtstyle.media.color import Colours
-from rtstyle.styles import manifest
+from rtstyle.styles import latent, manifest
 from rtstyle.styles.paintings import EVENNESS, Statistics, encode
 from rtstyle.styles.spec import Mixture, Styles, are_networks, as_mixture, parse_style, parse_sweep
 
@@ -123,6 +123,21 @@ def resolve_sweep(sweep: str, size: str, scale: float = 1.0) -> tuple[Model, Mod
     return first, last
 
 
+def resolve_walk(style: str, size: str, seed: int, scale: float = 1.0) -> tuple[Model, latent.Walk]:
+    """Return the model at the start of a walk from a style, and the walk. See `resolve`.
+
+    A built-in name means its painting, as in a blend.
+    """
+    vector = blend(as_mixture(style), size, scale)
+    model = Model((manifest.find_any("content", size).path,), vector[None])
+    return model, latent.Walk(vector, seed, size)
+
+
+def at_vector(model: Model, vector: Statistics) -> Model:
+    """Return a model that paints one picture's style (M,) with the same file."""
+    return replace(model, statistics=vector[None])
+
+
 def even_shares(weights: Sequence[float]) -> list[float]:
     """Return how much of each style's statistics makes a blend look like these `weights`.
 
@@ -162,4 +177,4 @@ def blend(
         ),
         start=np.zeros((), np.float32),
     )
-    return total
+    return latent.neighbour(total, mixture.variation, mixture.seed, size)

@@ -27,8 +27,9 @@ from rtstyle.errors import EngineError, SourceError, StyleError, UsageError
 from rtstyle.files.cache import one_at_a_time, read_vector, write_vector
 from rtstyle.frame import Image
 from rtstyle.media.color import Colours, match_colors
-from rtstyle.styles import fit, manifest
+from rtstyle.styles import fit, latent, manifest
 from rtstyle.styles.recipe import SCALES, check_range
+from rtstyle.styles.spec import is_random
 
 Statistics: TypeAlias = NDArray[np.float32]
 """What the networks take of a painting: (M,) numbers, M by size."""
@@ -68,6 +69,12 @@ def encode(
                 "Name a picture file.",
             )
         return built_in(name, size)
+    if is_random(name):
+        if scale != 1.0 or colours is not None:
+            raise UsageError(
+                "A random style has a scale and colours of its own.", "", "Name a picture file."
+            )
+        return latent.random_vector(name, size)
     painting = _painting(name, scale, colours)
     fitted = fit.available(size)
     if (known := painting.vector(size, fitted)) is not None:
@@ -86,7 +93,7 @@ def encode(
 
 def is_rough(name: str, size: str, scale: float = 1.0, colours: Colours | None = None) -> bool:
     """Return True if `encode` would give a better vector without `rough`, after some seconds."""
-    if name in manifest.load_manifest().styles or not fit.available(size):
+    if name in manifest.load_manifest().styles or is_random(name) or not fit.available(size):
         return False
     return _painting(name, scale, colours).vector(size, True) is None
 

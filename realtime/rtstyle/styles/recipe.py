@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from rtstyle.errors import UsageError
 from rtstyle.styles.manifest import DEFAULT_SIZE, DEFAULT_STYLE
-from rtstyle.styles.spec import Styles, pictures_of
+from rtstyle.styles.spec import Styles, check_seed, pictures_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -22,6 +22,8 @@ HEIGHTS = (16, 8192)
 """Least and largest `height`, in pixels."""
 STROKE_SIZES = (0.25, 4.0)
 """Narrowest and widest strokes, as a factor of the width that looks right at the size."""
+LEGS = (0.5, 3600.0)
+"""Shortest and longest leg of a walk, in seconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,9 @@ class Recipe:
     style the colours of the first picture. `height` scales every picture to that many rows before
     it is painted, with its aspect kept and an even width. `style_scale` (0.25 to 4) enlarges the
     strokes of pictures as styles. `stroke_size` (0.25 to 4) is how wide the strokes of a network
-    that sees a canvas are, `coherence` (0 to 1) how much of its last painting it may keep.
+    that sees a canvas are, `coherence` (0 to 1) how much of its last painting it may keep. With
+    `walk` the style is where a slow path through all styles begins, which comes to another one
+    every `walk` seconds (0.5 to 3600), drawn with `seed`.
 
     Raises `UsageError` for a value out of range, and for settings that exclude each other. Whether
     style and mask exist is found out by who opens them.
@@ -58,6 +62,8 @@ class Recipe:
     stroke_size: float = 1.0
     coherence: float = 1.0
     regional: bool = False
+    walk: float | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         names = self.names
@@ -69,6 +75,8 @@ class Recipe:
         check_range("A style scale", self.style_scale, SCALES)
         check_range("A stroke size", self.stroke_size, STROKE_SIZES)
         check_range("A coherence", self.coherence, (0, 1))
+        check_range("A leg of a walk", self.walk, LEGS)
+        check_seed(self.seed)
 
     def _check_styles(self) -> None:
         """Raise `UsageError` unless the number of styles goes with a sweep or a mask."""
@@ -78,11 +86,24 @@ class Recipe:
             raise UsageError("A sweep goes over the whole picture.", "", "Leave the mask out.")
         if self.sweep is not None and self.match_color:
             raise cannot_match()
+        if self.walk is not None:
+            self._check_walk()
         if len(self.names) > 1 and not self.divided:
             raise UsageError(
                 f"{len(self.names)} styles were given, but no mask.",
                 "",
                 'Add --mask, or blend them: --style "a.jpg:0.5,b.jpg:0.5".',
+            )
+
+    def _check_walk(self) -> None:
+        """Raise `UsageError` for what a walk excludes."""
+        if len(self.names) > 1 or self.divided:
+            raise UsageError("A walk goes over the whole picture.", "", "Leave the mask out.")
+        if self.sweep is not None:
+            raise UsageError("A walk and a sweep exclude each other.", "", "Give one of them.")
+        if self.match_color:
+            raise UsageError(
+                "A walk leaves the colours of the picture.", "", "Use --keep-color with it."
             )
 
     @property
@@ -108,7 +129,12 @@ class Recipe:
     @property
     def depends_on_clip(self) -> bool:
         """Whether an open model serves one clip only."""
-        return self.sweep is not None or self.divided or self.match_color
+        return self.moves or self.divided or self.match_color
+
+    @property
+    def moves(self) -> bool:
+        """Whether the style changes over a clip."""
+        return self.sweep is not None or self.walk is not None
 
     def pictures(self) -> list[Path]:
         """Return the files that styles, sweep and mask are read from."""
@@ -129,6 +155,8 @@ class Settings(TypedDict, total=False):
     stroke_size: float
     coherence: float
     regional: bool
+    walk: float | None
+    seed: int
 
 
 def as_recipe(

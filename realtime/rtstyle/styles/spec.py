@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+import secrets
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,6 +17,11 @@ from rtstyle.styles import manifest
 
 SYNTAX = 'Write "a.jpg:0.7,b.jpg:0.3", with pictures or built-in names.'
 SWEEP = ".."
+VARIATIONS = (0.0, 2.0)
+"""Least and largest variation: how many deviations of its Gaussian a neighbour is drawn from."""
+MOST_SEED = 2**32 - 1
+RANDOM = re.compile(r"random(?::(\d{1,20}))?")
+NEIGHBOUR = re.compile(r"(?P<style>.+)~(?P<variation>\d+(?:\.\d*)?|\.\d+)(?:~(?P<seed>\d{1,20}))?")
 
 Styles: TypeAlias = str | tuple[str, ...]
 """A style as `--style` takes it, or one for each region of a mask."""
@@ -21,12 +29,18 @@ Styles: TypeAlias = str | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Pictures (paths, or names of built-in paintings) with weights, which sum to 1."""
+    """Pictures (paths, or names of built-in or random ones) with weights, which sum to 1.
+
+    With a `variation` above 0 a neighbour of them, drawn with `seed` (`rtstyle.styles.latent`).
+    """
 
     parts: tuple[tuple[str, float], ...]
+    variation: float = 0.0
+    seed: int = 0
 
     def __str__(self) -> str:
-        return ",".join(f"{name}:{weight:.4g}" for name, weight in self.parts)
+        blend = ",".join(f"{name}:{weight:.4g}" for name, weight in self.parts)
+        return f"{blend}~{self.variation:.4g}~{self.seed}" if self.variation else blend
 
 
 def parse_style(text: str) -> str | Mixture:
@@ -39,7 +53,50 @@ def parse_style(text: str) -> str | Mixture:
         return text
     if is_file(text):
         return Mixture(((text, 1.0),))
+    if near := NEIGHBOUR.fullmatch(text):
+        return neighbour(near["style"], float(near["variation"]), int(near["seed"] or 0))
     return mixture([_part(part, text) for part in split_blend(text)])
+
+
+def neighbour(text: str, variation: float, seed: int = 0) -> Mixture:
+    """Return a neighbour of a style, as `a.jpg~0.5~7` writes it too.
+
+    Raises as `as_mixture`, and `UsageError` for a variation or a seed out of range.
+    """
+    if not VARIATIONS[0] <= variation <= VARIATIONS[1]:
+        raise UsageError(
+            f"A variation of {variation:g} is out of range.",
+            "",
+            f"Use {VARIATIONS[0]:g} to {VARIATIONS[1]:g}.",
+        )
+    return replace(as_mixture(text), variation=variation, seed=check_seed(seed))
+
+
+def check_seed(seed: int) -> int:
+    """Return `seed`. Raises `UsageError` out of range."""
+    if not 0 <= seed <= MOST_SEED:
+        raise UsageError(f"A seed of {seed} is out of range.", "", f"Use 0 to {MOST_SEED}.")
+    return seed
+
+
+def is_random(name: str) -> bool:
+    """Return True for `random` and `random:7`, styles that nobody painted."""
+    return RANDOM.fullmatch(name) is not None and not is_file(name)
+
+
+def seed_of(name: str) -> int:
+    """Return the seed of a random style; that of `random` is one for the whole program.
+
+    Raises `UsageError` for one out of range.
+    """
+    found = RANDOM.fullmatch(name)
+    return check_seed(int(found[1])) if found and found[1] else own_seed()
+
+
+@cache
+def own_seed() -> int:
+    """Return the seed of `random` in this run of the program."""
+    return secrets.randbelow(10_000)
 
 
 def split_blend(text: str) -> list[str]:
@@ -150,6 +207,8 @@ def _part(part: str, whole: str) -> tuple[str, float]:
     """Return name and weight of one part of a blend."""
     if not part:
         raise UsageError(f"The blend {whole!r} has an empty part.", "", SYNTAX)
+    if is_random(part):
+        return f"random:{seed_of(part)}", 1.0
     if is_network(part) or is_file(part):
         _refuse_network(part)
         return part, 1.0
@@ -161,6 +220,8 @@ def _part(part: str, whole: str) -> tuple[str, float]:
     except ValueError:
         raise _unknown(part) from None
     _refuse_network(name)
+    if is_random(name):
+        return f"random:{seed_of(name)}", weight
     if not is_network(name) and not is_file(name):
         raise _unknown(name)
     return name, weight

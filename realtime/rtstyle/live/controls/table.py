@@ -121,6 +121,8 @@ CONTROLS: tuple[Control, ...] = (
     Control("style", Kind.TEXT, "Paint in a style: its name, its number, or a blend of names."),
     _action("next", "Go to the next style.", repeats=True),
     _action("previous", "Go to the previous style.", repeats=True),
+    _action("random", "Paint in a style that nobody painted, drawn anew.", repeats=True),
+    _number("walk", "Walk through styles, one every so many seconds; 0: stay.", 0, 3600, 5, "s"),
     _number("mix", "Mix in the style before: its share.", 0, 1, 0.1),
     _number("strength", "From the camera's picture (0) to the painting (1).", 0, 1, 0.1),
     _switch("keep_color", "Keep the camera's colours."),
