@@ -163,3 +163,51 @@ def write_any(folder: Path, paintings: dict[str, NDArray[np.float32]] | None = N
     np.savez(folder / "any-paintings.npz", **known)  # type: ignore[arg-type]
     data["paintings"] = entry(folder / "any-paintings.npz")
     manifest.write_text(json.dumps(data), encoding="utf-8")
+
+
+DIMENSIONS = 4
+"""Of the codes of `write_latent`."""
+
+
+def code_model() -> bytes:
+    """Codes of vectors: the first `DIMENSIONS` numbers over 10; their deviation is 0.5, then 1."""
+    graph = Graph()
+    axis = graph.ints(1)
+    first = graph.op("Slice", "statistics", graph.ints(0), graph.ints(DIMENSIONS), axis)
+    mean = graph.op("Mul", first, graph.const(np.array(0.1, np.float32)), out="mean")
+    deviation = np.array([0.5, *[1.0] * (DIMENSIONS - 1)], np.float32)
+    nothing = graph.op("Mul", mean, graph.const(np.array(0, np.float32)))
+    graph.op("Add", nothing, graph.const(deviation), out="deviation")
+    made = build(
+        graph,
+        [port("statistics", TensorProto.FLOAT, ["N", NUMBERS])],
+        port("mean", TensorProto.FLOAT, ["N", DIMENSIONS]),
+    )
+    model = onnx.load_from_string(made)
+    model.graph.output.append(port("deviation", TensorProto.FLOAT, ["N", DIMENSIONS]))
+    return bytes(model.SerializeToString())
+
+
+def sample_model() -> bytes:
+    """Vectors of codes: 10 times the code and 1 more, and nothing after it."""
+    graph = Graph()
+    spread = np.zeros((DIMENSIONS, NUMBERS), np.float32)
+    spread[range(DIMENSIONS), range(DIMENSIONS)] = 10
+    known = graph.op("MatMul", "code", graph.const(spread))
+    graph.op("Add", known, graph.const(np.array(1, np.float32)), out="statistics")
+    return build(
+        graph,
+        [port("code", TensorProto.FLOAT, ["N", DIMENSIONS])],
+        port("statistics", TensorProto.FLOAT, ["N", NUMBERS]),
+    )
+
+
+def write_latent(folder: Path) -> None:
+    """Add a latent space to the size `fast` of a folder of `write_any`."""
+    manifest = folder / "manifest.json"
+    data = json.loads(manifest.read_text(encoding="utf-8"))
+    for part, content in (("code", code_model()), ("sample", sample_model())):
+        path = folder / f"any-fast-{part}.onnx"
+        path.write_bytes(content)
+        data["any"]["fast"][part] = entry(path)
+    manifest.write_text(json.dumps(data), encoding="utf-8")

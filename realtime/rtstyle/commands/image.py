@@ -76,7 +76,8 @@ def image(
 
     check_quality(quality)
     recipe = Recipe(
-        sampled(style or [DEFAULT_STYLE], vary, seed), size, strength, keep_color, height, style_scale, mask,
+        sampled(style or [DEFAULT_STYLE], vary, seed), size, strength, keep_color, height,
+        style_scale, mask,
         match_color=match_color,
     )  # fmt: skip
     read, options = recipe.pictures(), (repr(recipe), device, precision, quality)

@@ -152,7 +152,8 @@ def video(
         "precision": precision,
     }
     recipe = Recipe(
-        sampled(style or [DEFAULT_STYLE], vary, seed), size, strength, keep_color, height, style_scale, mask,
+        sampled(style or [DEFAULT_STYLE], vary, seed), size, strength, keep_color, height,
+        style_scale, mask,
         style_sweep, match_color, stroke_size, read_coherence(coherence),
         walk=style_walk, seed=seed or 0,
     )  # fmt: skip

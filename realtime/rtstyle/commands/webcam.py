@@ -163,8 +163,8 @@ def webcam(
     from rtstyle.painting.stylizer import check_match, open_mask
     from rtstyle.sinks.recorder import RecorderSink
     from rtstyle.sources import open_camera
-    from rtstyle.styles.manifest import DEFAULT_STYLE, names_with
     from rtstyle.styles.latent import open_space
+    from rtstyle.styles.manifest import DEFAULT_STYLE, names_with
     from rtstyle.styles.model import resolve
     from rtstyle.styles.spec import as_mixture
 

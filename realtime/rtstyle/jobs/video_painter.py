@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class VideoPainter:
     """Paints the frames of a clip of `total` frames, and remembers the size of what came out.
 
-    A sweep advances with the frames, a walk with time; `mask` gives each frame its regions. What is transparent is
-    laid over `background`, or left to the sink where that is None.
+    A sweep advances with the frames, a walk with time; `mask` gives each frame its regions. What is
+    transparent is laid over `background`, or left to the sink where that is None.
     """
 
     def __init__(

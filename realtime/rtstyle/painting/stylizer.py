@@ -18,8 +18,8 @@ from rtstyle.media.limits import MAX_PIXELS
 from rtstyle.painting.coherence import CoherentPainter
 from rtstyle.painting.masks import StillMask, Weights, even_greys, read_mask, weigh
 from rtstyle.painting.network import Network
-from rtstyle.styles.manifest import DEFAULT_STYLE
 from rtstyle.styles.latent import Walk
+from rtstyle.styles.manifest import DEFAULT_STYLE
 from rtstyle.styles.model import (
     Model,
     at_vector,
@@ -116,9 +116,10 @@ class Stylizer(Closing):
     ) -> Image:
         """Paint an (H, W, 3) uint8 RGB picture of any size from 1x1 up.
 
-        `at` is the place in a sweep (0 to 1), or the seconds of a walk so far, `mask` a frame of a mask video, whose regions are
-        grey levels from black to white (`rtstyle.painting.masks.even_greys`). `run` applies the
-        network in another way, as in tiles.
+        `at` is the place in a sweep (0 to 1), or the seconds of a walk so far, `mask` a frame of a
+        mask video, whose regions are grey levels from black to white
+        (`rtstyle.painting.masks.even_greys`). `run` applies the network in another way, as in
+        tiles.
 
         Returns a new array of the same size, or scaled to `height`. Raises `UsageError` for
         another shape or type and `EngineError` if the model fails.

@@ -21,7 +21,7 @@ VARIATIONS = (0.0, 2.0)
 """Least and largest variation: how many deviations of its Gaussian a neighbour is drawn from."""
 MOST_SEED = 2**32 - 1
 RANDOM = re.compile(r"random(?::(\d{1,20}))?")
-NEIGHBOUR = re.compile(r"(?P<style>.+)~(?P<variation>\d+(?:\.\d*)?|\.\d+)(?:~(?P<seed>\d{1,20}))?")
+NEIGHBOUR = re.compile(r"(?P<style>.+?)~(?P<variation>\d+(?:\.\d*)?|\.\d+)(?:~(?P<seed>\d{1,20}))?")
 
 Styles: TypeAlias = str | tuple[str, ...]
 """A style as `--style` takes it, or one for each region of a mask."""
