@@ -109,7 +109,8 @@ def random_vector(name: str, size: str) -> Vector:
     Raises `UsageError` for a seed out of range, `StyleError` where there is no latent space.
     """
     space = open_space(size)
-    return space.vectors(noise(space.dimensions, seed_of(name))[None])[0]
+    found: Vector = space.vectors(noise(space.dimensions, seed_of(name))[None])[0]
+    return found
 
 
 def neighbour(vector: Vector, variation: float, seed: int, size: str) -> Vector:
@@ -158,13 +159,15 @@ class Walk:
         space = open_space(self.size)
         code = np.float32(near) * self._stop(number) + np.float32(far) * self._stop(number + 1)
         if number:
-            return space.vectors(code[None])[0]
+            found: Vector = space.vectors(code[None])[0]
+            return found
         return space.moved(self.start, code, near)
 
     def _stop(self, number: int) -> Vector:
         space = open_space(self.size)
         if number == 0:
-            return space.code(self.start[None])[0][0]
+            own: Vector = space.code(self.start[None])[0][0]
+            return own
         return noise(space.dimensions, self.seed, number)
 
 
