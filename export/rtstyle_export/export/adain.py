@@ -21,7 +21,6 @@ from rtstyle_export.data import list_pictures
 from rtstyle_export.export.facts import training_facts
 from rtstyle_export.export.johnson import OnFile
 from rtstyle_export.export.manifest_writer import edit_manifest, file_entry
-from rtstyle_export.maths.vgg import load_vgg
 from rtstyle_export.networks.adain import PaperAdain, PaperPair
 from rtstyle_export.networks.adain_fast import FastPair
 from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder
@@ -37,6 +36,7 @@ from rtstyle_export.onnx_files.storage import halved, quantized, share
 from rtstyle_export.quality.adain_parity import measure
 from rtstyle_export.runs.checkpoint import Checkpoint, scales_of, without_scales
 from rtstyle_export.runs.config import AdainConfig
+from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.runs.onnx_reader import take_over
 
 DONOR, DECODER = "wct-encoder.onnx", "wct-decoder-4.onnx"
@@ -46,7 +46,7 @@ DONOR, DECODER = "wct-encoder.onnx", "wct-decoder-4.onnx"
 def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder, Any]:
     """Return the encoder and the `FastPair` or `PaperPair` of a checkpoint, as they are stored."""
     config = adain_config(checkpoint)
-    vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
+    vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
     encoder = Encoder.of(vgg, scales_of(checkpoint.model))
     pair = FastPair() if config.size == "fast" else PaperPair(encoder)
     pair.load_state_dict(without_scales(checkpoint.model), strict=False)

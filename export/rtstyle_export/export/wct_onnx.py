@@ -17,7 +17,6 @@ from onnx import helper
 from torch import Tensor, nn
 
 from rtstyle.errors import TrainingError
-from rtstyle_export.maths.vgg import load_vgg
 from rtstyle_export.networks.encoder import WIDTHS, Encoder, conv_indexes
 from rtstyle_export.networks.wct import CODES, LEVELS, CompactLevel5, WctDecoder, layer
 from rtstyle_export.onnx_files.adain import to_picture
@@ -25,6 +24,7 @@ from rtstyle_export.onnx_files.storage import halved, quantized, store_small, wr
 from rtstyle_export.onnx_files.writer import PICTURE_AXES, content_hash, from_picture, trace
 from rtstyle_export.runs.checkpoint import Checkpoint, scales_of, without_scales
 from rtstyle_export.runs.config import WctConfig
+from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.train.wct import decoder_of
 
 CREDIT = "VGG-19: K. Simonyan, A. Zisserman, CC BY 4.0"
@@ -78,7 +78,7 @@ def load_encoder(deepest: Checkpoint, vgg_weights: Path | None) -> Encoder:
     """Return the VGG-19 in which the run of the deepest level was trained, as far as it is used."""
     config = cast(WctConfig, deepest.config)
     name = layer(config.level - (config.width > 0))
-    vgg = load_vgg("vgg19", [name], vgg_weights)
+    vgg = find_vgg("vgg19", [name], vgg_weights)
     scales = scales_of(deepest.model)[: len(conv_indexes(name))]
     return Encoder.of(vgg, scales, name).eval()
 

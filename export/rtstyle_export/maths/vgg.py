@@ -184,6 +184,7 @@ def _from_torchvision(arch: str, layers: Iterable[str]) -> VGG:
         raise TrainingError(
             f"Cannot download the weights of {arch}.",
             str(error),
-            "Check the connection, or give a local file with --vgg-weights.",
+            "Check the connection, give a local file with --vgg-weights, or use what ships: "
+            "VGG-19 up to relu4_1 (rtstyle train --loss-network vgg19).",
         ) from error
     return VGG(arch, layers, state, *TORCHVISION)

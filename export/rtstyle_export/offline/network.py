@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from rtstyle.errors import UsageError
-from rtstyle_export.maths.vgg import VGG, layer_names, load_vgg
+from rtstyle_export.maths.vgg import VGG, layer_names
 from rtstyle_export.maths.winograd import WinogradConv3x3
 from rtstyle_export.runs.loop import cpu_has_bf16
+from rtstyle_export.runs.loss_network import find_vgg
 
 ARCHITECTURE = "vgg19"
 
@@ -69,7 +70,9 @@ def load_network(
     device: torch.device | None = None,
     precision: str = "fp32",
 ) -> Network:
-    """Read VGG-19 up to the deepest of `layers`; `weights` is a safetensors file, else a download.
+    """Read VGG-19 up to the deepest of `layers`; `weights` is a safetensors file.
+
+    Without one it is what ships, or for deeper layers a download (`rtstyle_export.runs`).
 
     Raises `UsageError` for an unknown layer, pooling or precision, `TrainingError` for unusable
     weights.
@@ -78,7 +81,7 @@ def load_network(
     check_layers(layers)
     check_pooling(pooling)
     dtype = choose_type(precision, device)
-    return Network(load_vgg(ARCHITECTURE, layers, weights), pooling, dtype).to(device)
+    return Network(find_vgg(ARCHITECTURE, layers, weights), pooling, dtype).to(device)
 
 
 class Network(nn.Module):

@@ -6,8 +6,9 @@ pair of weights serves every layer, painting and resolution.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -23,7 +24,8 @@ from rtstyle_export.maths.functional import (
     total_variation_absolute,
     total_variation_power,
 )
-from rtstyle_export.offline.network import Network, check_layers, check_pooling
+from rtstyle_export.offline.network import ARCHITECTURE, Network, check_layers, check_pooling
+from rtstyle_export.runs.loss_network import reachable
 
 VARIATIONS = ("squared", "absolute", "power")
 
@@ -76,6 +78,22 @@ class GatysSpec:
         if self.tv == "power":
             return total_variation_power(image, self.gamma)
         return total_variation(image)
+
+
+def without_download(
+    spec: GatysSpec, weights: Path | None, keep: Collection[str] = ()
+) -> GatysSpec:
+    """Return an objective that VGG-19 as it ships can compute, unless there is a file of `weights`.
+
+    `keep` names the fields that somebody chose, which stay as they are.
+    """
+    fields = {"content_layers": spec.content_layers, "style_layers": spec.style_layers}
+    moved = {
+        name: reachable(ARCHITECTURE, layers, weights)
+        for name, layers in fields.items()
+        if name not in keep
+    }
+    return replace(spec, **moved)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

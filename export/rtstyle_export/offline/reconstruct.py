@@ -21,8 +21,6 @@ RATIOS = (0.01, 0.05, 0.2, 1.0, 5.0)
 
 Layers = tuple[str, ...]
 
-STYLE: Layers = tuple(GatysSpec().style_layers)
-
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -49,9 +47,11 @@ def style_cell(painting: Image, layers: Layers, method: Method, seed: int = 0) -
     return Cell(_span(layers), "style", Subject(None, [[(painting, 1.0)]]), plan)
 
 
-def balance_cell(photo: Image, painting: Image, ratio: float, method: Method) -> Cell:
+def balance_cell(
+    photo: Image, painting: Image, ratio: float, method: Method, base: GatysSpec
+) -> Cell:
     """The photo in the style of the painting, with content weight over style weight `ratio`."""
-    spec = GatysSpec(content_weight=ratio * GatysSpec().style_weight)
+    spec = replace(base, content_weight=ratio * base.style_weight)
     subject = Subject(photo, [[(painting, 1.0)]])
     return Cell(f"content / style {ratio:g}", "both", subject, Plan(spec, method, "photo"))
 
@@ -69,22 +69,25 @@ def rows(
     style: Sequence[Layers] | None,
     method: Method,
     seed: int = 0,
+    base: GatysSpec | None = None,
 ) -> list[list[Cell]]:
     """Plan the rows of the sheet: content, style, and with a painting the balance of both.
 
     Pictures are (H, W, 3) uint8, cut to squares of `side`. `content` and `style` are sets of
-    layers; without `style` it is the first layer of `STYLE`, the first two, and so on.
+    layers; without `style` it is the first layer of the objective `base`, the first two, and so on.
     """
+    base = base or GatysSpec()
     photo = cover(picture, side, side)
     source = photo if painting is None else cover(painting, side, side)
     if style is None:
-        style = [STYLE[: count + 1] for count in range(len(STYLE))]
+        layers = tuple(base.style_layers)
+        style = [layers[: count + 1] for count in range(len(layers))]
     planned = [
         [content_cell(photo, layers, method, seed) for layers in content],
         [style_cell(source, layers, method, seed) for layers in style],
     ]
     if painting is not None:
-        planned.append([balance_cell(photo, source, ratio, method) for ratio in RATIOS])
+        planned.append([balance_cell(photo, source, ratio, method, base) for ratio in RATIOS])
     return [row for row in planned if row]
 
 

@@ -24,8 +24,8 @@ from rtstyle_export.maths.functional import (
     lattice,
     statistics_distance,
 )
-from rtstyle_export.maths.vgg import load_vgg
 from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder, mean_activations
+from rtstyle_export.runs.loss_network import find_vgg
 
 Picture: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -48,7 +48,7 @@ class Judge:
     """Measures paintings of photos with VGG-19."""
 
     def __init__(self, photos: Sequence[Picture], vgg_weights: Path | None = None) -> None:
-        vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
+        vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
         scales = mean_activations(Encoder.of(vgg), map(to_tensor, photos))
         self._encoder = Encoder.of(vgg, scales)
         self._encoder.accelerate()

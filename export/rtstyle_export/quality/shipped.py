@@ -21,7 +21,7 @@ from rtstyle.engines import open_engine
 from rtstyle_export.data import read_picture, to_tensor
 from rtstyle_export.maths.losses import LossSpec, PerceptualLoss
 from rtstyle_export.maths.stability import Perturbation, draw_change, stability_loss
-from rtstyle_export.maths.vgg import load_vgg
+from rtstyle_export.runs.loss_network import find_vgg
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def objective(
     loss_network: str = "vgg16",
 ) -> PerceptualLoss:
     """The training objective for one painting (H, W, 3) uint8, on the CPU in float32."""
-    vgg = load_vgg(loss_network, spec.layers, vgg_weights)
+    vgg = find_vgg(loss_network, spec.layers, vgg_weights)
     vgg.accelerate()
     return PerceptualLoss(vgg, spec, [to_tensor(painting)])
 

@@ -18,11 +18,11 @@ from torch import Tensor
 from rtstyle_export.maths.functional import channel_statistics, gram_matrix, style_distance
 from rtstyle_export.maths.losses import relative_distance
 from rtstyle_export.maths.variational import kl_divergence, share_disentangled
-from rtstyle_export.maths.vgg import load_vgg
 from rtstyle_export.networks.adain import painting_statistics
 from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder
 from rtstyle_export.networks.variational import VariationalStyle, active_dimensions
 from rtstyle_export.runs.checkpoint import Checkpoint, scales_of, without_scales
+from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.runs.variational_config import VariationalConfig
 from rtstyle_export.train.variational import SampledStyles
 
@@ -48,7 +48,7 @@ class Judge:
         self.net = SampledStyles(found.config)
         self.net.load_state_dict(without_scales(found.model))
         self.net.eval()
-        vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
+        vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
         self.encoder = Encoder.of(vgg, scales_of(found.model))
         self.encoder.accelerate()
 
@@ -67,7 +67,7 @@ class Judge:
     def look(self, pictures: Tensor) -> list[Look]:
         """Look at pictures (N, 3, H, W) in -1 to 1."""
         looks = []
-        for picture in pictures.split(1):
+        for picture in torch.split(pictures, 1):
             with torch.no_grad():
                 seen = self.encoder(picture)
                 looks.append(

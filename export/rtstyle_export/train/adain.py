@@ -14,7 +14,7 @@ from rtstyle.errors import TrainingError
 from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
 from rtstyle_export.maths.losses import AdainLoss, Blends
 from rtstyle_export.maths.stability import draw_change, stability_loss
-from rtstyle_export.maths.vgg import VGG, load_vgg
+from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.adain import PaperPair, blend, by_layer, painting_statistics
 from rtstyle_export.networks.adain_fast import FastPair
 from rtstyle_export.networks.encoder import (
@@ -26,6 +26,7 @@ from rtstyle_export.networks.encoder import (
 from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, scales_of, without_scales
 from rtstyle_export.runs.config import AdainConfig, WctConfig
 from rtstyle_export.runs.loop import BatchLoop, Machine
+from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.runs.onnx_reader import adain_checkpoint_of, wct_checkpoint_of
 from rtstyle_export.train.wct import decoder_of
 
@@ -74,7 +75,7 @@ class AdainTrainer(BatchLoop):
         config.check()
         self.config = config
         self.photos, self.paintings = list_pictures(photos), list_pictures(paintings)
-        self._vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
+        self._vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
         known = folder / "checkpoint.pt" if (folder / "checkpoint.pt").exists() else init_from
         if config.skips_only and known is None:
             raise TrainingError(

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from rtstyle_export.data import list_pictures
 from rtstyle_export.maths.soap_group import GroupedSoap
-from rtstyle_export.maths.vgg import VGG, load_vgg
+from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.canvas import SPECS, CanvasNet
 from rtstyle_export.onnx_files.storage import rounded
 from rtstyle_export.runs.checkpoint import Checkpoint, initial_weights
 from rtstyle_export.runs.config import CanvasConfig
 from rtstyle_export.runs.loop import Loop, Machine
+from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.train.canvas_step import CanvasStep, Shape, style_targets
 from rtstyle_export.train.pool import photo_pool
 
@@ -49,7 +50,7 @@ class CanvasTrainer(Loop):
         paths = list_pictures(photos)
         super().__init__(config, folder, machine, init_from=init_from)
         layers = config.loss.layers
-        vgg = load_vgg(config.loss_network, layers, vgg_weights).to(self.device)
+        vgg = find_vgg(config.loss_network, layers, vgg_weights).to(self.device)
         paintings = config.pictures()
         targets = style_targets(vgg, config.loss, paintings, config.style_size, self.device)
         shape = Shape(config.crop, config.margin, config.crop + 192, config.style_size)

@@ -13,12 +13,12 @@ from torch.utils.data import Dataset
 from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
 from rtstyle_export.maths.losses import PerceptualLoss
 from rtstyle_export.maths.stability import draw_change, stability_loss
-from rtstyle_export.maths.vgg import load_vgg
 from rtstyle_export.networks.johnson import build_network
 from rtstyle_export.onnx_files.storage import rounded
 from rtstyle_export.runs.checkpoint import Checkpoint, initial_weights
 from rtstyle_export.runs.config import TrainConfig
 from rtstyle_export.runs.loop import BatchLoop, Machine
+from rtstyle_export.runs.loss_network import find_vgg
 
 
 class Trainer(BatchLoop):
@@ -54,7 +54,7 @@ class Trainer(BatchLoop):
         return Crops(self.photos, self.config.crop + self.config.margin, self.config.seed)
 
     def _objective(self, vgg_weights: Path | None) -> PerceptualLoss:
-        vgg = load_vgg(self.config.loss_network, self.config.loss.layers, vgg_weights)
+        vgg = find_vgg(self.config.loss_network, self.config.loss.layers, vgg_weights)
         vgg.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.device.type == "cpu" and self.dtype is torch.float32:
             vgg.accelerate()

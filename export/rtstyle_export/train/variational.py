@@ -28,7 +28,6 @@ from rtstyle_export.maths.variational import (
     kl_divergence,
     kl_weight,
 )
-from rtstyle_export.maths.vgg import load_vgg
 from rtstyle_export.networks.adain import COLOURS, painting_statistics
 from rtstyle_export.networks.adain_fast import FastPair
 from rtstyle_export.networks.encoder import STYLE_LAYERS, normalised_vgg
@@ -36,6 +35,7 @@ from rtstyle_export.networks.variational import VariationalStyle, sample
 from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, scales_of, without_scales
 from rtstyle_export.runs.config import AdainConfig
 from rtstyle_export.runs.loop import BatchLoop, Machine
+from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.runs.onnx_reader import adain_checkpoint_of
 from rtstyle_export.runs.variational_config import VariationalConfig
 from rtstyle_export.train.style_vectors import Tell, gather
@@ -103,7 +103,7 @@ class VariationalTrainer(BatchLoop):
             raise TrainingError("Sampled styles are trained by one process.", "", "Start one.")
         self.config = config
         self.photos, self.paintings = list_pictures(photos), list_pictures(paintings)
-        self._vgg = load_vgg("vgg19", STYLE_LAYERS, vgg_weights)
+        self._vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
         known = folder / "checkpoint.pt" if (folder / "checkpoint.pt").exists() else init_from
         self.scales = scales_of(self.start(known).model)
         self.vectors = gather(self.paintings, folder / "vectors.npz", config.fitted, tell)

@@ -12,13 +12,13 @@ from torch.utils.data import Dataset
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import Crops, list_pictures, read_picture, to_tensor
-from rtstyle_export.maths.vgg import load_vgg
 from rtstyle_export.networks.encoder import Encoder, mean_activations
 from rtstyle_export.networks.wct import WctDecoder, layer
 from rtstyle_export.onnx_files.storage import quantized, rounded
 from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, scales_of, without_scales
 from rtstyle_export.runs.config import WctConfig
 from rtstyle_export.runs.loop import BatchLoop, Machine
+from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.runs.onnx_reader import wct_checkpoint_of
 
 CONTRAST = 0.5
@@ -74,7 +74,7 @@ class WctTrainer(BatchLoop):
         own = folder / "checkpoint.pt"
         known = own if own.exists() else init_from
         self.check_start(known)
-        self._vgg = vgg = load_vgg("vgg19", [layer(config.level)], vgg_weights)
+        self._vgg = vgg = find_vgg("vgg19", [layer(config.level)], vgg_weights)
         plain = Encoder.of(vgg, None, layer(config.level))
         self.scales = self._scales(plain, self.start(known).model if known else {})
         super().__init__(config, folder, machine, init_from=init_from)

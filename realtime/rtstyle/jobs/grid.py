@@ -60,7 +60,6 @@ def sample_sheet(
     style: str,
     *,
     variation: float = 0.5,
-    seed: int = 0,
     steps: int = 5,
     size: str = "fast",
     device: str = "auto",
@@ -68,18 +67,16 @@ def sample_sheet(
 ) -> Image:
     """Return a square of `steps` x `steps` paintings of `photo`, all like neighbours of one style.
 
-    The first is the style itself, whose picture stands beside it, the others are drawn with `seed`
-    and the seeds after it. See `blend_grid`.
+    The first is the style itself, whose picture stands beside it, the others are drawn with the
+    recipe's `seed` and the seeds after it. See `blend_grid`.
     """
     check_steps(steps)
     own = as_mixture(style)
     recipe = as_recipe(str(own), size, **settings)
     vector = model.blend(own, size, recipe.style_scale)
-    near = neighbour(style, variation, seed)
-    vectors = [
-        vector if number == 0 else latent.neighbour(vector, near.variation, seed + number - 1, size)
-        for number in range(steps * steps)
-    ]
+    variation, seed = neighbour(style, variation, recipe.seed).variation, recipe.seed
+    drawn = [latent.neighbour(vector, variation, seed + k, size) for k in range(steps * steps - 1)]
+    vectors = [vector, *drawn]
     small = shrink(photo)
     rows = paint_square(small, recipe, vectors, steps, device)
     return compose(rows, [corner_picture(own, small.shape[0]), None, None, None])

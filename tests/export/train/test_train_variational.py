@@ -202,7 +202,7 @@ class TestExport:
     def test_the_files_are_the_network(self, run: VariationalTrainer, tmp_path: Path) -> None:
         told: list[str] = []
         code, sample = export_variational(
-            run.path, tmp_path, on_file=lambda path, parity: told.append(path.name)
+            Checkpoint.load(run.path), tmp_path, on_file=lambda path, *_: told.append(path.name)
         )
         assert told == ["any-fast-code.onnx", "any-fast-sample.onnx"]
         # Kernels in 8 bits: little more than a byte a weight.
@@ -227,7 +227,7 @@ class TestExport:
         (tmp_path / "manifest.json").write_text(
             '{"version": 1, "styles": {}, "any": {"fast": {"content": {"path": "a.onnx"}}}}'
         )
-        export_variational(run.path, tmp_path, manifest=True)
+        export_variational(Checkpoint.load(run.path), tmp_path, manifest=True)
         text = (tmp_path / "manifest.json").read_text()
         assert '"content"' in text
         assert '"any-fast-code.onnx"' in text
@@ -238,10 +238,9 @@ class TestExport:
             enter(tmp_path, "fast", {}, {})
 
     def test_another_kind_of_checkpoint_is_refused(self, tmp_path: Path) -> None:
-        path = tmp_path / "checkpoint.pt"
-        Checkpoint(small_config(Path("a.png")), 0, {}, None, 0.0, {}).save(path)
+        other = Checkpoint(small_config(Path("a.png")), 0, {}, None, 0.0, {})
         with pytest.raises(TrainingError, match="kind johnson"):
-            export_variational(path, tmp_path)
+            export_variational(other, tmp_path)
 
 
 @pytest.mark.slow

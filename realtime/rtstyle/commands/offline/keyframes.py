@@ -15,6 +15,7 @@ from rtstyle.commands.offline.options import (
     Threads,
     VggWeights,
     missing_torch,
+    suited,
 )
 from rtstyle.errors import UsageError
 from rtstyle.jobs.still import (
@@ -167,6 +168,6 @@ def gatys(
         from rtstyle_export.offline.pyramid import Plan
     except ImportError as error:
         raise missing_torch(error) from error
-    plan = Plan(GatysSpec(), Method(closures=iterations), seed=seed)
+    plan = Plan(suited(GatysSpec(), vgg_weights), Method(closures=iterations), seed=seed)
     settings = Settings(vgg_weights, device, threads)
     return GatysPainter(paintings, scale, plan, settings, 1.0 if carry is None else carry)

@@ -11,6 +11,7 @@ import typer
 from rtstyle.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from rtstyle_export.offline.objective import GatysSpec
     from rtstyle_export.offline.pyramid import Outcome
 
 
@@ -20,7 +21,10 @@ EXTRA = "pip install 'rtstyle[train]'"
 # Options that several commands have.
 VggWeights = Annotated[
     Path | None,
-    typer.Option(help="Local safetensors file of VGG-19; default: torchvision's download."),
+    typer.Option(
+        help="Local safetensors file of VGG-19; default: what ships, up to relu4_1, and for deeper "
+        "layers torchvision's download."
+    ),
 ]
 
 
@@ -65,6 +69,21 @@ Quality = Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")]
 def missing_torch(error: ImportError) -> MissingExtraError:
     """Return the error for a command that needs PyTorch."""
     return MissingExtraError("This needs PyTorch.", str(error), EXTRA)
+
+
+def suited(spec: GatysSpec, vgg_weights: Path | None, **chosen: object) -> GatysSpec:
+    """Return the objective for the weights at hand, and tell if that is another one.
+
+    `chosen` are the layers that the user gave, or None.
+    """
+    from rtstyle_export.offline.objective import without_download
+    from rtstyle_export.runs.loss_network import NOTE
+
+    keep = [name for name, value in chosen.items() if value is not None]
+    found = without_download(spec, vgg_weights, keep)
+    if found != spec:
+        typer.echo(f"note: {NOTE}", err=True)
+    return found
 
 
 def check_target(

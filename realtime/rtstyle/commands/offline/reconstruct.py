@@ -14,10 +14,9 @@ from rtstyle.commands.offline.options import (
     Threads,
     VggWeights,
     missing_torch,
+    suited,
 )
 from rtstyle.errors import UsageError
-
-COLUMN = "conv1_1,conv2_1,conv3_1,conv4_1,conv5_1"
 
 
 def register(app: typer.Typer) -> None:
@@ -74,6 +73,7 @@ def reconstruct(
     try:
         from rtstyle_export.offline.gatys import Method
         from rtstyle_export.offline.network import check_layers
+        from rtstyle_export.offline.objective import GatysSpec
         from rtstyle_export.offline.reconstruct import rows
         from rtstyle_export.offline.reconstruct_job import draw
     except ImportError as error:
@@ -84,7 +84,8 @@ def reconstruct(
     for source in (picture, painting):
         if source is not None:
             check_output(source, output, overwrite=overwrite)
-    content_sets = parse_sets(content or COLUMN)
+    base = suited(GatysSpec(), vgg_weights)
+    content_sets = parse_sets(content or ",".join(base.style_layers))
     style_sets = parse_sets(style) if style else None
     for layers in [*content_sets, *(style_sets or [])]:
         check_layers(layers)
@@ -96,6 +97,7 @@ def reconstruct(
         style_sets,
         Method(closures=iterations),
         seed,
+        base,
     )
     if not planned:
         raise UsageError("There is nothing to draw.", "", "Name layers of --content or --style.")

@@ -24,6 +24,7 @@ from rtstyle.commands.offline.options import (
     check_target,
     conclude,
     missing_torch,
+    suited,
 )
 from rtstyle.commands.photo_notes import read_photo
 from rtstyle.commands.training.outcome import given
@@ -158,6 +159,7 @@ def still(
             tv_weight=tv_weight, tv=tv, gamma=gamma, pooling=pooling,
         )  # type: ignore[arg-type]
     )  # fmt: skip
+    spec = suited(spec, vgg_weights, content_layers=content_layers, style_layers=style_layers)
     options = given(optimizer=optimizer, learning_rate=learning_rate)
     plan = Plan(spec, Method(closures=iterations, tolerance=tolerance, **options), init, seed)  # type: ignore[arg-type]
     picture = read_photo(photo)

@@ -22,6 +22,7 @@ from rtstyle.commands.offline.options import (
     check_target,
     conclude,
     missing_torch,
+    suited,
 )
 from rtstyle.commands.training.outcome import given
 from rtstyle.commands.training.train import parse_layers
@@ -103,6 +104,7 @@ def texture(
         style_layers=parse_layers(style_layers) if style_layers else None, pooling=pooling
     )
     spec = GatysSpec(content_layers={}, content_weight=0.0, tv_weight=tv_weight, **layers)  # type: ignore[arg-type]
+    spec = suited(spec, vgg_weights, content_layers={}, style_layers=style_layers)
     outcome = run(
         Subject(None, [read_paintings(painting)], None, style_scale),
         (height, width),

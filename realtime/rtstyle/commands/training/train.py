@@ -120,11 +120,14 @@ def train(
         float | None,
         typer.Option(help="With --canvas: end after this time, in place of --steps."),
     ] = None,
-    loss_network: Annotated[str, typer.Option(help="vgg16 or vgg19.")] = "vgg16",
+    loss_network: Annotated[
+        str, typer.Option(help="vgg16, or vgg19, which ships (up to relu4_1).")
+    ] = "vgg16",
     vgg_weights: Annotated[
         Path | None,
         typer.Option(
-            help="Local safetensors file, Oxford's or torchvision's weights; default: download."
+            help="Local safetensors file, Oxford's or torchvision's weights; default: a download, "
+            "of VGG-19 up to relu4_1 what ships."
         ),
     ] = None,
     init_from: Annotated[
@@ -162,6 +165,7 @@ def train(
         from rtstyle_export.maths.losses import CanvasLossSpec, LossSpec
         from rtstyle_export.runs.config import CanvasConfig, TrainConfig
         from rtstyle_export.runs.job import train as run
+        from rtstyle_export.runs.loss_network import reachable
         from rtstyle_export.train.canvas import CanvasTrainer
         from rtstyle_export.train.johnson import Trainer
     except ImportError as error:
@@ -169,10 +173,15 @@ def train(
 
     paintings, photos = pictures[:-1], pictures[-1]
     names = name or [path.stem for path in paintings]
-    layers = given(
-        content_layers=parse_layers(content_layers) if content_layers else None,
-        style_layers=parse_layers(style_layers) if style_layers else None,
-    )
+    kind, loss = (CanvasConfig, CanvasLossSpec) if canvas else (TrainConfig, LossSpec)
+    layers = {
+        "content_layers": parse_layers(content_layers)
+        if content_layers
+        else reachable(loss_network, loss().content_layers, vgg_weights),
+        "style_layers": parse_layers(style_layers)
+        if style_layers
+        else reachable(loss_network, loss().style_layers, vgg_weights),
+    }
     weights = given(
         content_weight=content_weight,
         style_weight=style_weight,
@@ -200,7 +209,6 @@ def train(
         stability_weight=stability_weight,
         minutes=minutes,
     )
-    kind, loss = (CanvasConfig, CanvasLossSpec) if canvas else (TrainConfig, LossSpec)
     config = kind(
         styles=tuple(names),
         paintings=tuple(str(path) for path in paintings),

@@ -66,7 +66,7 @@ def train_adain(
     vgg_weights: Annotated[
         Path | None,
         typer.Option(
-            help="Local file of VGG-19, Oxford's or torchvision's weights; default: download."
+            help="Local file of VGG-19, Oxford's or torchvision's weights; default: what ships."
         ),
     ] = None,
     init_from: Annotated[

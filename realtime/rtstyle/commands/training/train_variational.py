@@ -62,7 +62,7 @@ def train_variational(
     vgg_weights: Annotated[
         Path | None,
         typer.Option(
-            help="Local file of VGG-19, Oxford's or torchvision's weights; default: download."
+            help="Local file of VGG-19, Oxford's or torchvision's weights; default: what ships."
         ),
     ] = None,
     init_from: Annotated[

@@ -1,0 +1,62 @@
+"""Where the weights of the loss network come from: a file, what ships, or a download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rtstyle.styles.manifest import find_wct, load_manifest
+from rtstyle_export.maths.vgg import VGG, layer_names, load_vgg
+from rtstyle_export.networks.encoder import conv_indexes
+from rtstyle_export.runs.onnx_reader import encoder_of
+
+SHIPPED, DEEPEST = "vgg19", "relu4_1"
+"""What the encoder of WCT holds: Oxford's VGG-19 up to here, in 8 bits, each filter divided by its
+mean activation on photos (Gatys et al. 2016, section 2)."""
+NOTE = f"VGG-19 ends at {DEEPEST} here, as it ships, in 8 bits; --vgg-weights takes all of it"
+"""What a user is told once where that changes what is computed."""
+
+
+def ships(arch: str, layers: Iterable[str]) -> bool:
+    """Return True if all of `layers` can be read without a file of weights or a download."""
+    names = layer_names(arch)
+    deepest = names.index(DEEPEST) if arch == SHIPPED else -1
+    known = all(layer in names[: deepest + 1] for layer in layers)
+    return arch == SHIPPED and known and "encoder" in load_manifest().wct
+
+
+def reachable(
+    arch: str, layers: Mapping[str, float], weights: Path | None = None
+) -> dict[str, float]:
+    """Return layers with their weights, those that do not ship moved to the deepest that does.
+
+    As they are with a file of `weights`, and where nothing ships.
+    """
+    if weights is not None or not ships(arch, ()):
+        return dict(layers)
+    names = layer_names(SHIPPED)
+    last = names.index(DEEPEST)
+    found: dict[str, float] = {}
+    for layer, weight in layers.items():
+        within = layer not in names or names.index(layer) <= last
+        place = layer if within else layer[:4] + DEEPEST[4:]
+        found[place] = found.get(place, 0.0) + weight
+    return found
+
+
+def find_vgg(arch: str, layers: Iterable[str], weights: Path | None = None) -> VGG:
+    """Return the loss network with the weights of a file, else those that ship, else a download.
+
+    What ships ends at `DEEPEST` of VGG-19. Raises `TrainingError` or `StyleError`.
+    """
+    layers = tuple(layers)
+    if weights is not None or not ships(arch, layers):
+        return load_vgg(arch, layers, weights)
+    stored = encoder_of(find_wct("encoder"))
+    places = dict(enumerate(conv_indexes(DEEPEST)))
+    state = {}
+    for key, value in stored.items():
+        kind, number, name = key.split(".")
+        if kind == "convs" and int(number) in places:
+            state[f"features.{places[int(number)]}.{name}"] = value
+    return VGG(arch, layers, state)
