@@ -173,7 +173,7 @@ class Pipeline:
 
     def _capture(self) -> None:
         busy = 0.0
-        frames = iter(self.source)
+        frames = (frame for frame in self.source if frame.index >= self.source.skip)
         while True:
             began = time.perf_counter()
             frame = next(frames, None)
@@ -299,7 +299,7 @@ class Pipeline:
         return Progress(
             frames_in=report.frames_in,
             frames_out=report.frames_out,
-            total=self._limit or self.source.frames,
+            total=self._limit or self.source.left,
             elapsed=report.seconds,
             fps=report.steady_fps,
             drops=self._todo.drops.total() + self._excess,

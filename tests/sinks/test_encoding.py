@@ -118,7 +118,7 @@ def test_a_picture_is_kept_to_three_times_its_source() -> None:
     assert Encoding(source_rate=1000, quality=50).cap(640 * 360, 25) is None
     for name in ("libx264", "libx265", "libsvtav1"):
         assert (
-            encoders.configure(name, 640, 360, Fraction(25), small).options["maxrate"] == "1200000"
+            encoders.configure(name, 640, 360, Fraction(25), small).options["maxrate"] == "1104000"
         )
     assert encoders.configure("libvpx-vp9", 640, 360, Fraction(25), small).options["b"] == "1200000"
 

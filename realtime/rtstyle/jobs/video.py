@@ -13,6 +13,7 @@ from rtstyle.errors import UsageError
 from rtstyle.files.names import read_name
 from rtstyle.jobs.mask_video import MovingMask, as_video
 from rtstyle.jobs.outputs import check_output, keep_what_is_read
+from rtstyle.jobs.resume import first_picture, identity, resumed
 from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter
 from rtstyle.media.container import Media, as_media
 from rtstyle.media.yuv import BLACK, Colour
@@ -22,6 +23,8 @@ from rtstyle.sinks import open_output
 from rtstyle.sinks.encoding.alpha import keeps_alpha
 from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.pipe import check_format
+from rtstyle.sinks.tracks.segment_file import SegmentFile
+from rtstyle.sinks.video_file import CONTAINERS
 from rtstyle.sources import open_video
 from rtstyle.sources.video_file import VideoFileSource
 from rtstyle.styles.manifest import DEFAULT_STYLE
@@ -81,6 +84,7 @@ def stylize_video(
     audio: bool = True,
     keep_location: bool = False,
     overwrite: bool = False,
+    resume: bool = False,
     kind: str | None = None,
     stylizer: Stylizer | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -101,7 +105,9 @@ def stylize_video(
     video is painted without a seam and keeps its tag. `device` and `precision` are those of
     `Stylizer`. `stylizer` uses a model that is open already, and its recipe. An existing file is
     replaced only with `overwrite`, and only once the new one is whole; after Ctrl-C the report is
-    `stopped` and what was done is kept as partial. Raises `RtstyleError`s.
+    `stopped` and what was done is kept as partial. `resume` goes on where an earlier run of the
+    same options was interrupted, by Ctrl-C or by a crash, up to ten seconds of video before that;
+    the file becomes the same as without the interruption. Raises `RtstyleError`s.
     """
     recipe = as_recipe(style, size, **settings) if stylizer is None else stylizer.recipe
     media, output = as_media(read_name(source) if isinstance(source, str) else source), Path(output)
@@ -123,10 +129,21 @@ def stylize_video(
         copier = None
         if audio and isinstance(frames, VideoFileSource):
             copier = make_copier(media, output, start, end, kind, keep_location)
+        segments = None
+        if kind is None and output.suffix.lower() in CONTAINERS and not keep:
+            asked = identity(
+                media, recipe, encoding, start=start, end=end, rate=rate, device=device,
+                side_by_side=side_by_side, deinterlace=deinterlace, background=background,
+                precision=precision,
+            )  # fmt: skip
+            segments = SegmentFile(output, asked)
+            stack.callback(segments.close)
+        if resume:
+            frames.skip = resumed(segments, output)
         spherical, lost = kept_sphere(frames.spherical, output, side_by_side, kind)
         sink = open_output(
             output, frames, encoding=encoding, copier=copier, alpha=keep, spherical=spherical,
-            kind=kind,
+            kind=kind, segments=segments,
         )  # fmt: skip
         stack.callback(sink.abort)
         sink.open()
@@ -146,10 +163,18 @@ def stylize_video(
             stylizer, frames.frames, moving, side_by_side,
             background=None if keep else ground,
         )  # fmt: skip
+        if frames.skip and recipe.match_color:
+            stylizer(first_picture(media, start, end, rate, deinterlace))
         coherent = stylizer.coherent()
         if coherent is not None and stylizer.strength:
             assert isinstance(painter, VideoPainter)
             painter = CoherentVideoPainter(painter, coherent)
+            if frames.skip:
+                raise UsageError(
+                    "--resume is not for a network that sees what it has painted.",
+                    "Its canvas of the moment of the interruption is not kept.",
+                    "Leave out --resume to begin anew, or add --coherence off.",
+                )
         if recipe.sweep is not None and not frames.frames:
             raise UsageError(
                 f"{media.name} does not say how long it is.",
@@ -162,6 +187,9 @@ def stylize_video(
         report = pipeline.run()
     done = summarize(report, sink, painter)
     done.notes += lost
+    if frames.skip:
+        done.frames += frames.skip
+        done.notes.append(f"{frames.skip} frames were there from the run before")
     if frames.has_alpha and not keep:
         done.notes.append(f"transparency laid over {background}: this output does not keep it")
     return done
@@ -215,7 +243,6 @@ def kept_sphere(
 ) -> tuple[Spherical | None, list[str]]:
     """Return the 360-degree tag that an output can have, and what is said if that is none."""
     from rtstyle.media.spherical import EQUIRECTANGULAR
-    from rtstyle.sinks.video_file import CONTAINERS
 
     if spherical is None:
         return None, []
@@ -242,7 +269,6 @@ def make_copier(
 ) -> StreamCopier | None:
     """Return what carries sound and subtitles over, or None where there is no place for them."""
     from rtstyle.sinks.tracks.stream_copy import StreamCopier
-    from rtstyle.sinks.video_file import CONTAINERS
 
     holds = output.suffix.lower() in CONTAINERS if kind is None else kind != "yuv4mpegpipe"
     if not holds or (media.path is not None and not (media.path.is_file() or media.pipe)):

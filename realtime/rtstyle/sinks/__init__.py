@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rtstyle.media.spherical import Spherical
     from rtstyle.sinks.base import FileSink, Footage
     from rtstyle.sinks.encoding.settings import Encoding
+    from rtstyle.sinks.tracks.segment_file import SegmentFile
     from rtstyle.sinks.tracks.stream_copy import StreamCopier
 
 
@@ -24,13 +25,15 @@ def open_output(
     alpha: bool = False,
     spherical: Spherical | None = None,
     kind: str | None = None,
+    segments: SegmentFile | None = None,
 ) -> FileSink:
     """Return the sink for an output name, not opened yet: video, GIF, or pictures.
 
     `encoding` is what a video's encoder is asked for. With `alpha` the output keeps the
     transparency of frames, where `keeps_alpha` says so of its name. `spherical` is the 360-degree
-    tag of a video. `kind` is FFmpeg's name of a format, for a pipe. A name without a suffix, one
-    that ends in `/`, or an existing folder means pictures in it.
+    tag of a video. `kind` is FFmpeg's name of a format, for a pipe. `segments` keeps what is
+    encoded of a video file, so that an interrupted run can go on. A name without a suffix, one that
+    ends in `/`, or an existing folder means pictures in it.
     """
     target = Path(path)
     from rtstyle.sinks.images import ImageSequenceSink, is_pattern
@@ -57,4 +60,4 @@ def open_output(
         return GifSink(target, origin=source.origin, sample_aspect_ratio=source.sample_aspect_ratio)
     from rtstyle.sinks.video_file import VideoFileSink
 
-    return VideoFileSink(target, alpha=alpha, **video)
+    return VideoFileSink(target, alpha=alpha, segments=segments, **video)

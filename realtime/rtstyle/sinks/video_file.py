@@ -16,15 +16,13 @@ from rtstyle.files.names import as_file
 from rtstyle.files.pending import GrowingFile, PendingFile, close_anyway, writing_to
 from rtstyle.files.space import Room, keeping
 from rtstyle.frame import Frame
-from rtstyle.machine.scheduling import ordinary_scheduling
-from rtstyle.media.deep import Converter, picture_converter, shallow
-from rtstyle.media.hdr import BT2020, HLG
 from rtstyle.media.spherical import MATROSKA_TAG, Spherical, tag_mp4
-from rtstyle.media.yuv import BT709, BT2020_NCL, LIMITED
 from rtstyle.sinks.base import FileSink
-from rtstyle.sinks.encoding.alpha import AlphaConverter, alpha_encoder, alpha_of
-from rtstyle.sinks.encoding.encoders import EncoderChoice, choose_encoder, silence
+from rtstyle.sinks.encoding.alpha import AlphaConverter, alpha_encoder
+from rtstyle.sinks.encoding.encoders import EncoderChoice, choose_encoder
 from rtstyle.sinks.encoding.settings import Encoding
+from rtstyle.sinks.tracks.picture_track import PictureTrack
+from rtstyle.sinks.tracks.segment_file import SegmentFile
 from rtstyle.sinks.tracks.sound_track import SoundTrack
 from rtstyle.sinks.tracks.stream_copy import StreamCopier
 from rtstyle.sound import Sound
@@ -70,7 +68,8 @@ class VideoFileSink(FileSink):
     the frames minus `origin` seconds. `copier` brings sound and subtitles of a source along. An
     odd width or height is padded by one repeated column or row where the codec (H.264) needs it.
     With `alpha` the transparency of the frames is kept, where `keeps_alpha` says so of `path`.
-    `spherical` is the 360-degree tag that the file gets. The file appears under its name on
+    `spherical` is the 360-degree tag that the file gets. `segments` keeps what is encoded, so that
+    a run which is interrupted can go on; see `SegmentFile`. The file appears under its name on
     `close`; `path` then says where it is.
 
     With `live` the first frame's time becomes 0, and the file has its name from the first frame
@@ -92,6 +91,7 @@ class VideoFileSink(FileSink):
         sound: SoundInput | None = None,
         alpha: bool = False,
         spherical: Spherical | None = None,
+        segments: SegmentFile | None = None,
     ) -> None:
         self.path = Path(path)
         self.name = self.path.name
@@ -109,10 +109,8 @@ class VideoFileSink(FileSink):
         self._room: Room | None = None
         self._muxed = 0
         self._output: Any = None
-        self._stream: Any = None
-        self._shift = 0
-        self._last: int | None = None
-        self._shown_for = 0
+        self._pictures: PictureTrack | None = None
+        self._segments = None if alpha or live else segments
 
     def open(self) -> None:
         """Check suffix and folder, and make the temporary file."""
@@ -134,29 +132,20 @@ class VideoFileSink(FileSink):
         with writing_to(self.path), self._keeping():
             if self._output is None:
                 self._start(frame)
-            if frame.image.shape[:2] != self._shape:
+            assert self._pictures is not None
+            if frame.image.shape[:2] != self._pictures.shape:
                 raise SinkError(
                     f"{self.path} cannot be written.", "The size of the pictures changed midway."
                 )
-            if self._alpha is not None:
-                picture = self._alpha(shallow(frame.image), alpha_of(frame))
-            else:
-                picture = self._to_yuv(frame.image)
-            picture.pts, picture.time_base = self._place(frame), frame.time_base
-            self._shown_for = frame.duration
-            if self._copier:
-                self._copier.advance(picture.pts * frame.time_base)
-            for packet in self._encode(picture):
+            self._show(self._pictures.place(frame))
+            for packet in self._pictures.encode(frame):
                 self._mux(packet)
             self._take_sound()
 
-    def _encode(self, picture: Any) -> list[Any]:
-        if self._stream.codec_context.is_open:
-            return list(self._stream.encode(picture))
-        # The first picture opens the encoder, and its threads.
-        silence()
-        with ordinary_scheduling():
-            return list(self._stream.encode(picture))
+    def _show(self, moment: Fraction) -> None:
+        """Copy what belongs before a moment, in seconds."""
+        if self._copier:
+            self._copier.advance(moment)
 
     def close(self, complete: bool = True) -> None:
         """Write what is left and give the file its name; nothing if no frame came."""
@@ -165,7 +154,7 @@ class VideoFileSink(FileSink):
             return
         try:
             with writing_to(self.path), self._keeping():
-                for packet in self._last_packets():
+                for packet in self._pictures.finish() if self._pictures else ():
                     self._mux(packet)
                 if self._copier:
                     self._copier.finish(complete)
@@ -181,15 +170,18 @@ class VideoFileSink(FileSink):
         if self._pending:
             self.path = self._pending.commit(complete)
             self._pending = None
+        if self._segments is not None:
+            (self._segments.discard if complete else self._segments.close)()
 
     def notes(self) -> list[str]:
         """Return what became of the other streams, and how pictures were padded."""
         notes = [] if self._copier is None else list(self._copier.notes)
         if self._copier is not None and self._copier.damaged:
             notes.append(f"{self._copier.damaged} damaged packets of sound")
-        if self.encoder is not None and self.encoder.even:
-            height, width = (side + side % 2 for side in self._shape)
-            if (height, width) != self._shape:
+        if self.encoder is not None and self.encoder.even and self._pictures is not None:
+            shape = self._pictures.shape
+            height, width = (side + side % 2 for side in shape)
+            if (height, width) != shape:
                 notes.append(f"padded to {width}x{height}: {self.encoder.name} needs even sizes")
         return notes
 
@@ -231,16 +223,6 @@ class VideoFileSink(FileSink):
             return None
         return pending.commit(complete=False)
 
-    def _last_packets(self) -> list[Any]:
-        """Return what the encoder held back, with the time for which the last picture is shown."""
-        packets = list(self._stream.encode(None))
-        # MP4 has it from the packet that is decoded last, others from the one that is shown last.
-        decoded_last = packets[-1:] if self.kind in ("mp4", "mov") else []
-        for packet in [p for p in packets if p.pts == self._last] + decoded_last:
-            if self._shown_for:
-                packet.duration = self._shown_for
-        return packets
-
     @property
     def written(self) -> int:
         """Bytes so far."""
@@ -249,6 +231,8 @@ class VideoFileSink(FileSink):
     def abort(self) -> None:
         """Throw the temporary file away."""
         output, self._output = self._output, None
+        if self._segments is not None:
+            self._segments.close()
         try:
             close_anyway(self._copier, output)
         finally:
@@ -259,21 +243,24 @@ class VideoFileSink(FileSink):
     def _start(self, frame: Frame) -> None:
         """Open container and encoder, now that size and time base are known."""
         assert self._pending is not None
-        self._shape = frame.image.shape[:2]
-        height, width = self._shape
+        height, width = frame.image.shape[:2]
         self._output = av.open(self._target(), "w", format=self.kind, options=self._options())
         chosen = self._choose(width, height)
         self.encoder = chosen
-        self._to_yuv: Converter = picture_converter(chosen.pixel_format, chosen.even, chosen.hlg)
-        self._stream = self._output.add_stream(
-            chosen.name, rate=self._rate, options={**chosen.options, **self._tuning(chosen)}
-        )
-        self._configure(chosen, width, height, frame.time_base)
+        self._pictures = PictureTrack(
+            self._output, self.kind, chosen, frame, rate=self._rate,
+            shift=frame.pts if self._live else round(self._origin / frame.time_base),
+            ratio=self._ratio, threads=self._threads, live=self._live, alpha=self._alpha,
+            segments=self._segments,
+        )  # fmt: skip
         if self._spherical and self.kind in ("matroska", "webm"):
-            self._stream.metadata[MATROSKA_TAG] = self._spherical.xml()
-        self._shift = frame.pts if self._live else round(self._origin / frame.time_base)
+            self._pictures.stream.metadata[MATROSKA_TAG] = self._spherical.xml()
         if self._copier:
             self._copier.open(self._output, self.kind)
+        for moment, packets in self._pictures.replay():
+            self._show(moment)
+            for packet in packets:
+                self._mux(packet)
         if self._sound is not None:
             self._track = SoundTrack(self._output, self.kind, self._sound.channels)
             self._zero = frame.captured_at
@@ -302,39 +289,3 @@ class VideoFileSink(FileSink):
         if self._track is not None and self._sound is not None:
             for piece in self._sound.take():
                 self._track.write(piece, self._zero)
-
-    def _tuning(self, chosen: EncoderChoice) -> dict[str, str]:
-        """Return what makes the encoder hold no frames back, for a live file."""
-        if not self._live:
-            return {}
-        second = str(max(1, round(self._rate)))
-        return {"g": second, **({"tune": "zerolatency"} if chosen.name == "libx264" else {})}
-
-    def _configure(
-        self, chosen: EncoderChoice, width: int, height: int, time_base: Fraction
-    ) -> None:
-        stream, context = self._stream, self._stream.codec_context
-        even = int(chosen.even)
-        stream.width, stream.height = width + (width & even), height + (height & even)
-        stream.pix_fmt = chosen.pixel_format
-        if context.codec.canonical_name == "hevc" and self.kind in ("mp4", "mov"):
-            # The name under which Apple's players know it.
-            context.codec_tag = "hvc1"
-        # The source's own time base, so that variable rates keep their exact time stamps.
-        stream.time_base = context.time_base = time_base
-        stream.thread_count = self._threads
-        context.color_range = LIMITED
-        tags = (BT2020_NCL, BT2020, HLG) if chosen.hlg else (BT709, BT709, BT709)
-        context.colorspace, context.color_primaries, context.color_trc = tags
-        if self._ratio:
-            context.sample_aspect_ratio = self._ratio
-        if chosen.bit_rate:
-            context.bit_rate = chosen.bit_rate
-
-    def _place(self, frame: Frame) -> int:
-        """Return the frame's time stamp in the output: never negative, always rising."""
-        pts = max(0, frame.pts - self._shift)
-        if self._last is not None:
-            pts = max(pts, self._last + 1)
-        self._last = pts
-        return pts

@@ -40,12 +40,19 @@ class Source(Closing):
     """Bits a second of the stored pictures, None if unknown."""
     deep: bool = False
     """Whether frames of more than 8 bits a sample are wanted as such, too; set it once open."""
+    skip: int = 0
+    """How many frames at the beginning are not wanted: a source may leave them out or give them."""
     has_alpha: bool = False
     """Whether pictures are transparent in places; known once the source is open."""
     spherical: Spherical | None = None
     """The tag of a 360-degree video."""
     origin: Fraction = Fraction(0)
     """The moment, in seconds on the scale of `pts`, that becomes 0 in an output."""
+
+    @property
+    def left(self) -> int | None:
+        """An estimate of how many frames are wanted, None if unknown or endless."""
+        return None if self.frames is None else max(0, self.frames - self.skip)
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()

@@ -147,10 +147,10 @@ class VideoFileSource(Source):
             before = None
             if cut:
                 break
-            picture = self._picture(decoded, matrix)
-            duration = self._duration(decoded, following, pts, last)
-            image, alpha, deep = picture
-            yield Frame(image, index, pts, time_base, time.monotonic(), duration, alpha, deep)
+            if index >= self.skip:
+                image, alpha, deep = self._picture(decoded, matrix)
+                duration = self._duration(decoded, following, pts, last)
+                yield Frame(image, index, pts, time_base, time.monotonic(), duration, alpha, deep)
             index += 1
             longest = max(longest, decoded.duration or 0, pts - shown if index > 1 else 0)
             shown = pts

@@ -22,6 +22,8 @@ BITS_PER_PIXEL = 0.3
 """Bit rate of encoders that have no constant quality, where the source does not tell its own."""
 BUFFER = 1
 """Seconds within which a bounded bit rate is held."""
+HELD = 0.92
+"""Share of the bound that is asked for: each segment of ten seconds begins with a full buffer."""
 
 NARROWEST = {"libx265": 64}
 """Columns below which an encoder is not started: x265 4.2 writes beyond its memory at 34 to 48,
@@ -71,7 +73,8 @@ def configure(
         if cap and known.cap == "b":
             options["b"] = str(cap)
         elif cap and known.cap:
-            options |= {known.cap: str(cap), "bufsize": str(BUFFER * cap)}
+            held = round(HELD * cap)
+            options |= {known.cap: str(held), "bufsize": str(BUFFER * held)}
     elif encoding.crf is not None:
         raise refusal(name, "--crf")
     elif known.has_bitrate:
@@ -282,7 +285,7 @@ def open_encoder(choice: EncoderChoice, width: int, height: int) -> Any:
 
 def silence() -> None:
     """Keep SVT-AV1 from printing, by its variable of the environment; errors are raised anyway."""
-    os.environ.setdefault("SVT_LOG", "1")
+    os.environ.setdefault("SVT_LOG", "0")
 
 
 def working_encoders(width: int = 640, height: int = 480) -> dict[str, str]:

@@ -1,0 +1,131 @@
+"""`--resume`: a video that was interrupted at any moment ends as one that never was."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from helpers.media import write_clip
+
+from rtstyle.errors import UsageError
+from rtstyle.jobs.video import VideoReport, stylize_video
+from rtstyle.report import Progress
+from rtstyle.sinks.encoding.settings import Encoding
+from rtstyle.sinks.tracks import picture_track
+from rtstyle.sinks.tracks.segment_file import segment_path
+
+FRAMES = 60
+X264 = Encoding(encoder="libx264")
+
+
+@pytest.fixture(autouse=True)
+def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture_track, "SEGMENT", Fraction(8, 25))
+
+
+class Broken(Exception):  # noqa: N818 - stands for a power cut
+    """Ends a run in the middle."""
+
+
+def paint(source: Path, out: Path, until: int = 10**9, **options: Any) -> VideoReport:
+    def progress(status: Progress) -> None:
+        if status.frames_out >= until:
+            raise Broken
+
+    given = {"device": "cpu", "encoding": X264, "style": "invert", "size": "fast", **options}
+    return stylize_video(source, out, progress=progress, **given)
+
+
+def packets(path: Path) -> list[tuple[Any, ...]]:
+    with av.open(str(path)) as container:
+        return [
+            (p.stream.index, p.pts, p.dts, p.duration, bytes(p))
+            for p in container.demux()
+            if p.pts is not None
+        ]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "in.mp4"
+    return write_clip(path, frames=FRAMES, sound="aac", subtitles="mov_text")
+
+
+@pytest.fixture
+def whole(source: Path, tmp_path: Path) -> list[tuple[Any, ...]]:
+    report = paint(source, tmp_path / "whole.mp4")
+    assert report.frames == FRAMES
+    return packets(tmp_path / "whole.mp4")
+
+
+def test_ten_random_moments(source: Path, tmp_path: Path, whole: list[tuple[Any, ...]]) -> None:
+    chance = random.Random(7)
+    for number in range(10):
+        out = tmp_path / f"{number}.mp4"
+        moment = chance.randrange(1, FRAMES)
+        with pytest.raises(Broken):
+            paint(source, out, moment, resume=True)
+        assert not out.exists()
+        report = paint(source, out, resume=True)
+        assert packets(out) == whole
+        assert report.frames == FRAMES
+        assert report.pipeline.frames_out == FRAMES - (moment - 1) // 8 * 8
+        assert not segment_path(out).exists()
+
+
+PROGRAM = """
+import os, sys
+from fractions import Fraction
+from rtstyle.jobs.video import stylize_video
+from rtstyle.sinks.encoding.settings import Encoding
+from rtstyle.sinks.tracks import picture_track
+picture_track.SEGMENT = Fraction(8, 25)
+stylize_video(
+    sys.argv[1], sys.argv[2], "invert", size="fast", device="cpu",
+    encoding=Encoding(encoder="libx264"),
+    progress=lambda status: os._exit(9) if status.frames_out == 37 else None,
+)
+"""
+
+
+def test_a_process_that_is_killed(
+    source: Path, tmp_path: Path, whole: list[tuple[Any, ...]]
+) -> None:
+    out = tmp_path / "a.mp4"
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(source), str(out)], check=False)
+    assert done.returncode == 9
+    assert segment_path(out).exists()
+    report = paint(source, out, resume=True)
+    assert "32 frames were there from the run before" in report.notes
+    assert packets(out) == whole
+
+
+def test_without_anything_to_go_on_with_it_begins(source: Path, tmp_path: Path) -> None:
+    assert paint(source, tmp_path / "a.mp4", resume=True).frames == FRAMES
+
+
+def test_colours_are_matched_to_the_first_frame(source: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (64, 64), (200, 40, 20)).save(tmp_path / "style.png")
+    asked = {"style": str(tmp_path / "style.png"), "match_color": True}
+    paint(source, tmp_path / "whole.mp4", **asked)
+    with pytest.raises(Broken):
+        paint(source, tmp_path / "a.mp4", 30, **asked)
+    paint(source, tmp_path / "a.mp4", resume=True, **asked)
+    assert packets(tmp_path / "a.mp4") == packets(tmp_path / "whole.mp4")
+
+
+def test_other_options_are_refused_by_name(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(Broken):
+        paint(source, tmp_path / "a.mp4", 30)
+    with pytest.raises(UsageError, match="strength"):
+        paint(source, tmp_path / "a.mp4", resume=True, strength=0.5)
+    with pytest.raises(UsageError, match="for video files"):
+        paint(source, tmp_path / "a.gif", resume=True)
