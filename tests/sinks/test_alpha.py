@@ -191,5 +191,5 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     source, out = write_source(tmp_path, "vp9"), tmp_path / "out.mp4"
     assert command("video", source, out, "--style", "identity", "--background", "red") == 0
     assert "note: transparency laid over red" in capsys.readouterr().err
-    with pytest.raises(UsageError, match="no colour"):
+    with pytest.raises(UsageError, match="is not a colour"):
         stylize_video(source, out, overwrite=True, background="ultra")

@@ -24,6 +24,8 @@ from rtstyle.sinks.tracks.segment_file import REST, Kept, SegmentFile, Written
 
 SEGMENT = 10
 """Seconds of a segment."""
+FARTHEST = 60
+"""Seconds from a picture's decoding to its show, above which an encoder is not believed."""
 
 
 class PictureTrack:
@@ -172,14 +174,22 @@ class PictureTrack:
             silence()
             with ordinary_scheduling():
                 packets = list(self._context.encode(picture))
-        if self._segments is not None:
-            for packet in packets:
-                # An encoder does not know which time the one before it ended with.
-                if self._last_dts is not None:
-                    packet.dts = max(packet.dts, self._last_dts + 1)
-                self._last_dts = packet.dts
+        for packet in packets:
+            self._mend(packet)
         self._own(packets)
         return packets
+
+    def _mend(self, packet: Any) -> None:
+        """Give a packet a time of decoding that rises, and lies before it is shown."""
+        if packet.pts is None:
+            return
+        # Of clips of one or two frames x265 4.2 gives times that it never set.
+        if packet.dts is None or not 0 <= packet.pts - packet.dts <= FARTHEST / self._time_base:
+            packet.dts = packet.pts
+        # An encoder does not know which time the one before it ended with.
+        if self._last_dts is not None:
+            packet.dts = max(packet.dts, self._last_dts + 1)
+        self._last_dts = packet.dts
 
     def _own(self, packets: list[Any]) -> None:
         for packet in packets:
