@@ -146,7 +146,7 @@ def test_a_canvas_network_is_the_same_function(size: str, batch: int, tmp_path: 
     from rtstyle_export.onnx_files.writer import Credits, write_onnx
 
     torch.manual_seed(3)
-    net = CanvasNet(SPECS[size]).eval().requires_grad_(False)
+    net = CanvasNet(SPECS[size, "quarter"]).eval().requires_grad_(False)
     path = tmp_path / "canvas.onnx"
     write_onnx(net, path, name="canvas", size=size, credit=Credits(), training={})
     model = path.read_bytes()

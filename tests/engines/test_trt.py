@@ -83,12 +83,12 @@ def test_tensorrt_builds_in_float32_for_one_card(name: str, rtx: TensorRt) -> No
 
 def test_tensorrt_builds_a_canvas_network(rtx: TensorRt, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from rtstyle_export.networks.canvas import FAST, CanvasNet
+    from rtstyle_export.networks.canvas import SPECS, CanvasNet
     from rtstyle_export.onnx_files.writer import Credits, write_onnx
 
     torch.manual_seed(3)
     path = tmp_path / "canvas.onnx"
-    net = CanvasNet(FAST).eval().requires_grad_(False)
+    net = CanvasNet(SPECS["fast", "quarter"]).eval().requires_grad_(False)
     write_onnx(net, path, name="canvas", size="fast", credit=Credits(), training={})
     model = path.read_bytes()
     shapes = shapes_of(feeds_for(model, 90, 121))

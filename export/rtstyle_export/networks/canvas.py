@@ -1,4 +1,4 @@
-"""Networks that see what is already on the canvas: the bodies of `fast` and `balanced`.
+"""Networks that see what is already on the canvas: `fast` and `balanced` with coherence over time.
 
 A network paints a frame and is given, beside it, a canvas: the last painting moved along the
 optical flow, or an enlarged coarse painting of the same frame, with a trust for each pixel. A
@@ -12,119 +12,35 @@ the motion, without flow when it paints, from Gao et al. 2018 (ReCoNet). The coa
 a fine one follows Gatys et al. 2017 and Wang et al. 2017 (large strokes by going from coarse to
 fine). The noise that breaks even areas is that of Ulyanov et al. 2016.
 
-The body works at an eighth of the size, so that it sees 200 pixels for a tenth of the arithmetic of
-Johnson's network, and can draw the strokes of a painting as large as a frame of 480 rows.
+The body between stem and tail comes in two forms, see `canvas_body`: at a quarter of the size, as
+the networks without a canvas have it, so that training starts from one of those; and at an eighth,
+which sees 200 pixels for a tenth of the arithmetic of Johnson's network, and is trained from
+scratch.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtstyle_export.networks.layers import (
-    ConditionalConv2d,
-    ConditionalInstanceNorm2d,
-    upsample_nearest,
-)
+from rtstyle_export.networks.canvas_body import CanvasSpec, EighthBody, QuarterBody, inside
+from rtstyle_export.networks.layers import ConditionalConv2d, upsample_nearest
+from rtstyle_export.networks.realtime import BALANCED as PLAIN_BALANCED
+from rtstyle_export.networks.realtime import FAST as PLAIN_FAST
+from rtstyle_export.networks.realtime import RealTimeSpec
 
-STRIDE = 8
-"""Height and width inside the network are multiples of this many pixels."""
 UNDERPAINTING = 0.5
 """Trust in a coarse painting of the same frame: half of what shows is new paint, or more."""
 NOISE_SIDE = 64
-"""Side of the fixed noise, in eighths of the frame's pixels; larger frames repeat it."""
+"""Side of the fixed noise, in pixels of the body; larger frames repeat it."""
 NOISE_SEED = 20160310
 SHUT = -7.0
 """What the gate starts from where there is no canvas: a thousandth."""
 
 
-@dataclass(frozen=True, slots=True)
-class CanvasSpec:
-    """Channels at half (`stem`, `tail`), quarter (`middle`) and eighth (`body`) of the size.
-
-    `blocks` residual blocks form the body; `noise` maps of noise
-    are mixed in before it. The tail has `gate`
-    more channels for the gate. Pictures are extended by `border` pixels at each side,
-    which the unpadded convolutions around the body eat up.
-    """
-
-    stem: int
-    middle: int
-    body: int
-    blocks: int
-    noise: int = 2
-    gate: int = 8
-    border: int = 24
-
-    @property
-    def eaten(self) -> int:
-        """Pixels at each side that the unpadded convolutions take away."""
-        return 23
-
-    def extended(self, x: Tensor) -> Tensor:
-        """Extend (N, C, H, W) at its edges by the border and up to a multiple of `STRIDE`."""
-        b, (h, w) = self.border, x.shape[-2:]
-        extra = (b, b + -(w + 2 * b) % STRIDE, b, b + -(h + 2 * b) % STRIDE)
-        return F.pad(x, extra, "replicate")
-
-    def extended_trust(self, trust: Tensor, height: int, width: int) -> Tensor:
-        """Extend (N, 1, h, w) at half the size of a picture to that of the extended picture."""
-        b, (h, w) = self.border // 2, trust.shape[-2:]
-        return F.pad(trust, (b, width - w - b, b, height - h - b), "replicate")
-
-    def cropped(self, y: Tensor, x: Tensor) -> Tensor:
-        """Cut what was painted of the extended picture to the place and size of `x`."""
-        first, (h, w) = self.border - self.eaten, x.shape[-2:]
-        return y[:, :, first : first + h, first : first + w]
-
-
-def repeat_edges(x: Tensor, training: bool) -> Tensor:
-    """Extend (N, C, H, W) by its edge pixels, one at each side."""
-    if not training:
-        return F.pad(x, (1, 1, 1, 1), "replicate")
-    # The same; PyTorch's own padding has no quick gradient for channels_last.
-    x = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)
-    return torch.cat([x[:, :, :, :1], x, x[:, :, :, -1:]], 3)
-
-
-def inside(x: Tensor, pixels: int) -> Tensor:
-    """Cut `pixels` off each side of (N, C, H, W)."""
-    return x[:, :, pixels:-pixels, pixels:-pixels]
-
-
-class BodyBlock(nn.Module):
-    """Two 3x3 convolutions with instance norm around an identity; edges are repeated or eaten."""
-
-    def __init__(self, channels: int, styles: int, *, padded: bool) -> None:
-        super().__init__()
-        self.padded = padded
-        self.conv1 = nn.Conv2d(channels, channels, 3, bias=False)
-        self.norm1 = ConditionalInstanceNorm2d(channels, styles)
-        self.conv2 = nn.Conv2d(channels, channels, 3, bias=False)
-        self.norm2 = ConditionalInstanceNorm2d(channels, styles)
-
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """Map (N, C, H, W) to the same size, or to (N, C, H - 4, W - 4) where not padded."""
-        y = repeat_edges(x, self.training) if self.padded else x
-        y = F.relu(self.norm1(self.conv1(y), style))
-        y = repeat_edges(y, self.training) if self.padded else y
-        y = self.norm2(self.conv2(y), style)
-        return torch.add(x if self.padded else inside(x, 2), y)
-
-
-class UpConv2d(nn.Conv2d):
-    """Nearest upsampling by 2, then an unpadded convolution: (N, C, h, w) to (2 h - 2, 2 w - 2)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, h, w) to (N, O, 2 h - 2, 2 w - 2)."""
-        return super().forward(upsample_nearest(x))
-
-
 class CanvasNet(nn.Module):
-    """The `fast` and `balanced` networks.
+    """The `fast` and `balanced` networks that see a canvas.
 
     `forward` takes a photo (N, 3, H, W) in -1 to 1, a canvas like it, which is 0 where nothing is
     known, and the trust in it at half the size, (N, 1, H / 2, W / 2) rounded up, in 0 to 1. It
@@ -137,28 +53,14 @@ class CanvasNet(nn.Module):
         self.spec, self.styles = spec, styles
         self.stem = nn.Conv2d(12, spec.stem, 3, bias=False)
         self.stem_canvas = nn.Conv2d(13, spec.stem, 3, bias=False)
-        self.stem_norm = ConditionalInstanceNorm2d(spec.stem, styles)
-        self.down1 = nn.Conv2d(spec.stem, spec.middle, 3, stride=2, bias=False)
-        self.down1_norm = ConditionalInstanceNorm2d(spec.middle, styles)
-        self.down2 = nn.Conv2d(spec.middle, spec.body, 3, stride=2, bias=False)
-        self.down2_norm = ConditionalInstanceNorm2d(spec.body, styles)
-        self.noise = nn.Conv2d(spec.noise, spec.body, 1, bias=False)
-        self.blocks = nn.ModuleList(
-            BodyBlock(spec.body, styles, padded=True) for _ in range(spec.blocks)
-        )
-        self.up1: nn.Module = UpConv2d(spec.body, spec.middle, 3, bias=False)
-        self.up1_norm = ConditionalInstanceNorm2d(spec.middle, styles)
-        self.block = BodyBlock(spec.middle, styles, padded=False)
-        self.up2: nn.Module = UpConv2d(spec.middle, spec.stem + spec.gate, 3, bias=False)
-        self.skip = nn.Conv2d(spec.stem, spec.stem + spec.gate, 1)
+        self.body = (QuarterBody if spec.stride == 4 else EighthBody)(spec, styles)
         self.out = ConditionalConv2d(spec.stem, 3, 3, styles, padding=0)
         self.gate = ConditionalConv2d(spec.gate, 1, 3, styles, padding=0)
         with torch.no_grad():
             # Without trust next to nothing of the canvas shows; with it, at first, most.
             self.gate.weight.fill_(6 / (9 * spec.gate))
             self.gate.bias.fill_(SHUT)
-            assert self.skip.bias is not None
-            self.skip.bias[spec.stem :].fill_(1.5)
+            self.stem_canvas.weight.mul_(0.1)
 
     def set_in_turn(self, value: bool) -> bool:
         """Say whether batches hold as many pictures of each style, sorted; return what was said."""
@@ -166,25 +68,18 @@ class CanvasNet(nn.Module):
         self.gate.in_turn = value
         return before
 
-    def body_of(
+    def features(
         self, y: Tensor, trust: Tensor, noise: Tensor, style: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Map what the stem gives, (N, stem, H / 2 - 2, W / 2 - 2), to the tail's features.
 
         H and W are those of the extended picture, `trust` is (N, 1, H / 2, W / 2), `noise`
-        (N or 1, noise, H / 8 - 2, W / 8 - 2) in -1 to 1. The result is
-        (N, stem + gate, H / 2 - 22, W / 2 - 22), before the last upsampling.
+        (N or 1, noise, H / s - 2, W / s - 2) in -1 to 1, with s the stride of the body. Returns
+        the features (N, stem + gate, h, w) before the last upsampling, and the trust (N, 1, h, w)
+        there; h = H / 2 - 2 `spec.rim`, w likewise.
         """
-        half = F.relu(self.stem_norm(y, style))
-        quarter = F.relu(self.down1_norm(self.down1(half), style))
-        y = F.relu(self.down2_norm(self.down2(quarter), style))
-        y = y + self.noise(noise)
-        for block in self.blocks:
-            y = block(y, style)
-        y = self.up1_norm(self.up1(y), style)
-        y = self.block(F.relu(y + inside(quarter, 2)), style)
-        y = F.relu(self.up2(y) + self.skip(inside(half, 10)))
-        return y, inside(trust, 11).to(y)
+        y = self.body(y, noise, style)
+        return y, inside(trust, self.spec.rim).to(y)
 
     def forward(
         self,
@@ -194,7 +89,7 @@ class CanvasNet(nn.Module):
         style: Tensor | None = None,
         noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Paint; `style` is (N,) int64, `noise` as of `body_of`, by default the fixed one."""
+        """Paint; `style` is (N,) int64, `noise` as of `features`, by default the fixed one."""
         if style is None:
             style = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
         spec = self.spec
@@ -202,9 +97,10 @@ class CanvasNet(nn.Module):
         h, w = both.shape[-2:]
         trust = spec.extended_trust(trust, h, w)
         if noise is None:
-            noise = fixed_noise(spec.noise, h // 4 - 2, w // 4 - 2).to(x.device)
+            step = spec.stride // 2
+            noise = fixed_noise(spec.noise, h // step - 2, w // step - 2).to(x.device)
         y = self.stem(both[:, :12]) + self.stem_canvas(torch.cat([both[:, 12:], trust], 1))
-        y, known = self.body_of(y, trust, noise, style)
+        y, known = self.features(y, trust, noise, style)
         paint = self.out(upsample_nearest(y[:, : spec.stem]), style)
         gate = self.gate(upsample_nearest(y[:, spec.stem :] * known), style)
         paint = spec.cropped(paint, x).float()
@@ -226,8 +122,36 @@ def fixed_noise(channels: int, height: int, width: int) -> Tensor:
     return tile.repeat(1, 1, rows, columns)[:, :, :height, :width]
 
 
-FAST = CanvasSpec(stem=16, middle=32, body=64, blocks=4)
-BALANCED = CanvasSpec(stem=16, middle=48, body=96, blocks=5)
-SPECS = {"fast": FAST, "balanced": BALANCED}
-CANVAS_SIZES = tuple(SPECS)
+def quarter(plain: RealTimeSpec) -> CanvasSpec:
+    """Return the network that sees a canvas and else has the widths of one that does not."""
+    return CanvasSpec(
+        stem=plain.stem, body=plain.body, blocks=plain.blocks, stride=4, border=plain.border
+    )
+
+
+BODIES = {"quarter": 4, "eighth": 8}
+"""Strides of the bodies, by the part of the size at which they work."""
+SPECS = {
+    ("fast", "quarter"): quarter(PLAIN_FAST),
+    ("balanced", "quarter"): quarter(PLAIN_BALANCED),
+    ("fast", "eighth"): CanvasSpec(stem=16, middle=32, body=64, blocks=4),
+    ("balanced", "eighth"): CanvasSpec(stem=16, middle=48, body=96, blocks=5),
+}
+CANVAS_SIZES = ("fast", "balanced")
 """The sizes of networks that see a canvas, from quick to good."""
+
+
+def over_plain(net: CanvasNet, plain: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state of `net`, of the body `quarter`, that paints as a `RealTimeNet` does.
+
+    `plain` is the state of that network, of the same size. Canvas, gate and noise are as in `net`:
+    freshly made, they have next to no say where the canvas is empty.
+    """
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    for key, value in plain.items():
+        name = key if key.startswith(("stem.", "out.")) else f"body.{key}"
+        if key.startswith("up."):
+            state[name][: len(value)] = value
+        else:
+            state[name] = value.clone()
+    return state

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtstyle_export.networks.canvas import CanvasNet, UpConv2d, noise_tile
+from rtstyle_export.networks.canvas import NOISE_SIDE, CanvasNet, noise_tile
+from rtstyle_export.networks.canvas_body import UpConv2d, UpRelu
 from rtstyle_export.networks.realtime import (
     fold_unshuffle,
     fold_upsample,
@@ -16,8 +17,8 @@ from rtstyle_export.networks.realtime import (
     unfold_unshuffle,
 )
 
-TILES = 8
-"""How many times the noise repeats in each direction: enough for 4096 pixels."""
+LARGEST = 4096
+"""Pixels a side for which the noise repeats often enough."""
 
 
 class FoldedCanvasNet(nn.Module):
@@ -53,17 +54,18 @@ class FoldedCanvasNet(nn.Module):
         """Paint (N, H, W, 3) uint8."""
         net, spec, style = self.net, self.net.spec, torch.zeros(1, dtype=torch.int64)
         n, h, w = image.shape[:3]
-        b = spec.border
-        extra = (0, 0, b, b + -(w + 2 * b) % 8, b, b + -(h + 2 * b) % 8)
+        b, stride = spec.border, spec.stride
+        extra = (0, 0, b, b + -(w + 2 * b) % stride, b, b + -(h + 2 * b) % stride)
         wide = [_extended(x.float(), extra) for x in (image, canvas)]
         pairs = [x.reshape(n, x.shape[1], x.shape[2] // 2, 6).permute(0, 3, 1, 2) for x in wide]
         half = spec.extended_trust(
             trust.permute(0, 3, 1, 2).float(), wide[0].shape[1] // 2, wide[0].shape[2] // 2
         )
         y = self.stem(pairs[0]) + self.stem_canvas(pairs[1]) + self.stem_trust(half)
-        noise = self.noise.repeat(1, 1, TILES, TILES)
-        noise = noise[:, :, : y.shape[2] // 4 - 1, : y.shape[3] // 4 - 1]
-        y, known = net.body_of(y, half, noise, style)
+        times, step = LARGEST // (stride * NOISE_SIDE), stride // 2
+        noise = self.noise.repeat(1, 1, times, times)
+        noise = noise[:, :, : y.shape[2] // step - 1, : y.shape[3] // step - 1]
+        y, known = net.features(y, half, noise, style)
         first = b - spec.eaten
         paint = _joined(self.out, y[:, : spec.stem])[:, first : first + h, first : first + w]
         gate = _joined(self.gate, y[:, spec.stem :] * known)
@@ -105,18 +107,23 @@ def _joined(rows: nn.ModuleList, y: Tensor) -> Tensor:
 def _folded(net: CanvasNet) -> CanvasNet:
     """Return a copy whose upsampling convolutions are folded."""
     folded = copy.deepcopy(net).eval()
-    folded.up1, folded.up2 = (_FoldedUp(up) for up in (net.up1, net.up2))
+    for name, layer in net.body.named_children():
+        if isinstance(layer, UpConv2d):
+            setattr(folded.body, name, _FoldedUp(layer))
     return folded
 
 
 class _FoldedUp(nn.Module):
     """Nearest upsampling and a convolution as `fold_upsample` has it, on (N, C, h, w)."""
 
-    def __init__(self, conv: nn.Module) -> None:
+    def __init__(self, conv: UpConv2d) -> None:
         super().__init__()
-        assert isinstance(conv, UpConv2d)
+        # Before rows are joined: behind that it would be a pass of its own.
+        self.positive = isinstance(conv, UpRelu)
         bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
         self.rows = fold_upsample(conv.weight.detach(), bias)
 
     def forward(self, y: Tensor) -> Tensor:
-        return _joined(self.rows, y).permute(0, 3, 1, 2)
+        rows = (row(y) for row in self.rows)
+        done = (F.relu(row) if self.positive else row for row in rows)
+        return interleave(*(row.permute(0, 2, 3, 1) for row in done)).permute(0, 3, 1, 2)

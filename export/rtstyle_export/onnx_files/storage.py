@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from rtstyle.files.temporary import replacing
-from rtstyle_export.networks.canvas import UpConv2d
+from rtstyle_export.networks.canvas_body import UpConv2d
 from rtstyle_export.networks.realtime import RealTimeNet
 
 SMALL_FROM = 4096

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rtstyle_export.networks.canvas import CanvasNet
+from rtstyle_export.networks.canvas import BODIES, CanvasNet
 from rtstyle_export.networks.realtime import FoldedRealTimeNet, RealTimeNet
 from rtstyle_export.onnx_files.canvas import FoldedCanvasNet
 from rtstyle_export.onnx_files.ranges import add_ranges, measure_ranges
@@ -162,9 +162,12 @@ def write_onnx(
     store_small(model)
     model.producer_name = "rtstyle"
     model.doc_string = f"{name}, size {size}: uint8 NHWC RGB in and out."
+    strides = {stride: body for body, stride in BODIES.items()}
+    body = {"rtstyle.body": strides[net.spec.stride]} if isinstance(net, CanvasNet) else {}
     onnx.helper.set_model_props(
         model,
-        {
+        body
+        | {
             "rtstyle.name": name,
             "rtstyle.size": size,
             "rtstyle.title": credit.title,

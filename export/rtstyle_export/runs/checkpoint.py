@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from rtstyle.errors import TrainingError
-from rtstyle_export.networks.canvas import SPECS, CanvasNet
+from rtstyle_export.networks.canvas import SPECS, CanvasNet, over_plain
 from rtstyle_export.networks.johnson import PaperNet, build_network
 from rtstyle_export.networks.layers import select_style, style_keys
 from rtstyle_export.networks.realtime import RealTimeNet
@@ -108,7 +108,7 @@ class Checkpoint:
 def network_of(config: TrainConfig) -> CanvasNet | RealTimeNet | PaperNet:
     """Make the network that a run trains, freshly initialised."""
     if isinstance(config, CanvasConfig):
-        return CanvasNet(SPECS[config.size], len(config.styles))
+        return CanvasNet(SPECS[config.size, config.body], len(config.styles))
     return build_network(config.size, len(config.styles))
 
 
@@ -127,24 +127,35 @@ def initial_weights(source: Checkpoint, config: TrainConfig) -> dict[str, torch.
     """Weights for a new run out of another run of the same size.
 
     Shared layers are copied. Style layers are copied by name where `source` has the style, else
-    they start from the mean over its styles, the best guess for a painting not seen yet.
+    they start from the mean over its styles, the best guess for a painting not seen yet. A network
+    that sees a canvas with the body `quarter` also starts from one that sees none.
     """
     old_config = source.johnson()
-    if old_config.size != config.size or old_config.kind != config.kind:
-        names = [
-            f"{one.size} network {'with' if one.kind == 'canvas' else 'without'} a canvas"
-            for one in (config, old_config)
-        ]
+    target, model = network_of(config), source.model
+    if _gains_canvas(old_config, config):
+        model = over_plain(CanvasNet(SPECS[config.size, "quarter"], len(old_config.styles)), model)
+    elif _form(old_config) != _form(config):
         raise TrainingError(
-            f"Cannot start a {names[0]} from a {names[1]}.",
+            f"Cannot start {_form(config)} from {_form(old_config)}.",
             "Their layers differ.",
-            "Choose the same --size, and --canvas for both or neither.",
+            "Choose the same --size and --body, and --canvas for both or neither.",
         )
-    target = network_of(config)
     known = {name: index for index, name in enumerate(old_config.styles)}
-    weights = {key: source.model[key] for key in target.state_dict()}
+    weights = {key: model[key] for key in target.state_dict()}
     for key in style_keys(target):
         old = weights[key]
         rows = [old[known[name]] if name in known else old.mean(0) for name in config.styles]
         weights[key] = torch.stack(rows)
     return weights
+
+
+def _gains_canvas(old: TrainConfig, new: TrainConfig) -> bool:
+    """Return True where a network that sees no canvas can become one that does."""
+    sees = isinstance(new, CanvasConfig) and new.body == "quarter"
+    return sees and not isinstance(old, CanvasConfig) and old.size == new.size
+
+
+def _form(config: TrainConfig) -> str:
+    if isinstance(config, CanvasConfig):
+        return f"a {config.size} network with a canvas and the body {config.body}"
+    return f"a {config.size} network without a canvas"

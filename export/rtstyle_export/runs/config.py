@@ -17,7 +17,7 @@ from rtstyle_export.maths.losses import (
     VariationalLossSpec,
 )
 from rtstyle_export.maths.stability import Perturbation
-from rtstyle_export.networks.canvas import CANVAS_SIZES
+from rtstyle_export.networks.canvas import BODIES, CANVAS_SIZES
 from rtstyle_export.networks.johnson import SIZES
 from rtstyle_export.networks.wct import LEVELS
 
@@ -191,16 +191,20 @@ class CanvasConfig(TrainConfig):
 
     Frames are seen as of `style_size` rows, so that strokes have the size that they have on the
     painting. With `minutes` above 0 a run ends after that time, and `steps` counts for nothing.
+    Nothing moves in the first share `stills` of it: a network that cannot paint yet learns that
+    first, as there is little to learn where most of a picture is taken from the canvas.
     """
 
     kind: ClassVar[str] = "canvas"
 
     size: str = "fast"
+    body: str = "quarter"
     style_size: int = 480
     learning_rate: float = 3e-3
     weight_bits: int = 8
     stability_weight: float = 0.0
     minutes: float = 0.0
+    stills: float = 0.55
     loss: CanvasLossSpec = field(default_factory=CanvasLossSpec)
 
     def problems(self) -> list[tuple[bool, str]]:
@@ -210,12 +214,14 @@ class CanvasConfig(TrainConfig):
                 self.size not in CANVAS_SIZES,
                 f"networks that see a canvas have the size {' or '.join(CANVAS_SIZES)}",
             ),
+            (self.body not in BODIES, f"the body is {' or '.join(BODIES)}"),
             (
                 self.batch % max(1, len(self.styles)) > 0,
                 "batch must be a multiple of the number of paintings",
             ),
             (self.crop % 8 > 0 or self.margin % 8 > 0, "crop and margin must be multiples of 8"),
             (not 0 <= self.minutes < 1e6, "minutes must be a number from 0 up"),
+            (not 0 <= self.stills <= 1, "stills must lie between 0 and 1"),
             (self.optimizer != "soap", "networks that see a canvas are trained with soap"),
             *TrainConfig.problems(self),
         ]

@@ -19,6 +19,7 @@ from rtstyle.errors import TrainingError
 from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.adain import PaperDecoder
 from rtstyle_export.networks.adain_fast import FastPair
+from rtstyle_export.networks.canvas import BODIES
 from rtstyle_export.networks.encoder import Encoder, conv_indexes
 from rtstyle_export.networks.johnson import SIZES
 from rtstyle_export.networks.realtime import unfold_unshuffle, unfold_upsample
@@ -44,11 +45,16 @@ def checkpoint_of(path: Path) -> Checkpoint:
 
     kind = CanvasConfig if any(port.name == "canvas" for port in model.graph.input) else TrainConfig
     painting = metadata.get("rtstyle.painting") or name
-    config = kind(styles=(name,), paintings=(painting,), size=size)
+    known: dict[str, Any] = {"styles": (name,), "paintings": (painting,), "size": size}
+    if kind is CanvasConfig:
+        known["body"] = metadata.get("rtstyle.body", "")
+    config = kind(**known)
 
     def read() -> dict[str, Tensor]:
         if size not in SIZES:
             raise ValueError(f"Its size is {size!r}.")
+        if isinstance(config, CanvasConfig) and config.body not in BODIES:
+            raise ValueError(f"Its body is {config.body!r}.")
         layers = _layers(model)
         if kind is CanvasConfig:
             _unfold_canvas(layers)
@@ -213,9 +219,9 @@ def _unfold_canvas(layers: dict[str, list[Tensor]]) -> None:
     layers["stem"] = [unfold_pairs(layers["stem"][0]) * 127.5]
     canvas = unfold_pairs(layers["stem_canvas"][0]) * 127.5
     layers["stem_canvas"] = [torch.cat([canvas, layers.pop("stem_trust")[0] * 255], 1)]
+    ups = {place.split(".rows.")[0] for place in layers if ".rows." in place}
     parts = (
-        ("up1", "up1.rows", 1.0, 0.0, 1),
-        ("up2", "up2.rows", 1.0, 0.0, 1),
+        *((name, f"{name}.rows", 1.0, 0.0, 1) for name in sorted(ups)),
         ("out", "out", 127.5, 127.5, 1),
         ("gate", "gate", 1 / 255, 0.0, 3),
     )

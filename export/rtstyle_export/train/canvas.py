@@ -86,7 +86,7 @@ class CanvasTrainer(Loop):
 
     def build(self) -> nn.Module:
         """Return the network for all styles of the run."""
-        return CanvasNet(SPECS[self.config.size], len(self.config.styles))
+        return CanvasNet(SPECS[self.config.size, self.config.body], len(self.config.styles))
 
     def initialise(self, source: Checkpoint) -> None:
         """Start from another run of the same size."""
@@ -113,7 +113,7 @@ class CanvasTrainer(Loop):
         del batch
         if self.device.type == "cuda":
             self.stepper.capture()
-        self.stepper.director.pace(self.done)
+        self.stepper.director.pace(self.done, self.config.stills)
         self.stepper.run_step(rate(self.config.learning_rate, self.config.warmup, self))
         self.step += 1
         every = READ_EVERY if self.device.type == "cuda" else 1

@@ -126,8 +126,9 @@ class CanvasStep:
         self.painting = self.style.clone()
         """Which of the paintings of `targets` each picture is compared with."""
         self.painted = torch.zeros(batch, 3, side, side, device=device)
-        wide = spec.extended(self.painted[:1]).shape[-1] // 8 - 2
-        small = spec.extended(self.painted[:1, :, ::2, ::2]).shape[-1] // 8 - 2
+        stride = spec.stride
+        wide = spec.extended(self.painted[:1]).shape[-1] // stride - 2
+        small = spec.extended(self.painted[:1, :, ::2, ::2]).shape[-1] // stride - 2
         self.noise = torch.rand(batch, spec.noise, wide, wide, device=device) * 2 - 1
         self.small = small
         self.basis = dct_matrix().to(device)

@@ -16,9 +16,6 @@ from torch.nn import functional as F
 
 RESET = 0.3
 """Share of the sequences that begin anew at each step, at the end of a run."""
-STILLS = 0.55
-"""Share of a run in which every step begins anew: where most of a picture is taken from the canvas
-there is little to learn of painting."""
 STILL = 0.2
 """Share of steps at which nothing moves."""
 LARGE_FRAMES = 0.3
@@ -82,9 +79,9 @@ class Director:
         self.fresh = np.ones(count, bool)
         self.reset = RESET
 
-    def pace(self, done: float) -> None:
-        """Say what share of a run is over: sequences begin after `STILLS` of it."""
-        self.reset = 1.0 if done < STILLS else RESET
+    def pace(self, done: float, stills: float) -> None:
+        """Say what share of a run is over: sequences begin after a share `stills` of it."""
+        self.reset = 1.0 if done < stills else RESET
 
     def draw(self) -> Draw:
         """Draw the next step."""

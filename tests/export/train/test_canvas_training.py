@@ -22,18 +22,18 @@ from rtstyle_export.maths.losses import CanvasLossSpec  # noqa: E402
 from rtstyle_export.maths.soap import Soap  # noqa: E402
 from rtstyle_export.maths.soap_group import GroupedSoap  # noqa: E402
 from rtstyle_export.networks.canvas import (  # noqa: E402
-    FAST,
+    CANVAS_SIZES,
     NOISE_SIDE,
     SPECS,
     CanvasNet,
-    CanvasSpec,
     fixed_noise,
-    repeat_edges,
 )
+from rtstyle_export.networks.canvas_body import CanvasSpec, repeat_edges  # noqa: E402
+from rtstyle_export.networks.johnson import build_network  # noqa: E402
 from rtstyle_export.onnx_files.canvas import FoldedCanvasNet  # noqa: E402
 from rtstyle_export.onnx_files.writer import on_bytes  # noqa: E402
-from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
-from rtstyle_export.runs.config import CanvasConfig  # noqa: E402
+from rtstyle_export.runs.checkpoint import Checkpoint, initial_weights  # noqa: E402
+from rtstyle_export.runs.config import CanvasConfig, TrainConfig  # noqa: E402
 from rtstyle_export.runs.onnx_reader import checkpoint_of  # noqa: E402
 from rtstyle_export.train.canvas import CanvasTrainer  # noqa: E402
 from rtstyle_export.train.motion import (  # noqa: E402
@@ -47,7 +47,9 @@ from rtstyle_export.train.motion import (  # noqa: E402
 )
 from rtstyle_export.train.pool import photo_pool  # noqa: E402
 
-SMALL = CanvasSpec(stem=8, middle=8, body=16, blocks=1, gate=4)
+SMALL = CanvasSpec(stem=8, body=16, blocks=1, stride=4, gate=4)
+DEEP = CanvasSpec(stem=8, middle=8, body=16, blocks=1, gate=4)
+BOTH = pytest.mark.parametrize("spec", [SMALL, DEEP], ids=["quarter", "eighth"])
 SHALLOW = CanvasLossSpec(
     content_layers={"relu2_2": 1.0},
     style_layers={"relu1_2": 0.5, "relu2_2": 0.5},
@@ -66,24 +68,27 @@ def inputs(height: int, width: int, seed: int = 0) -> tuple[torch.Tensor, ...]:
     return photo, canvas, torch.zeros(1, 1, -(-height // 2), -(-width // 2))
 
 
+@BOTH
 @pytest.mark.parametrize("size", [(16, 16), (48, 70), (61, 33)])
-def test_pictures_of_any_size_keep_it(size: tuple[int, int]) -> None:
-    painted, gate = net_of()(*inputs(*size))
+def test_pictures_of_any_size_keep_it(size: tuple[int, int], spec: CanvasSpec) -> None:
+    painted, gate = net_of(spec)(*inputs(*size))
     assert painted.shape == (1, 3, *size)
     assert gate.shape == (1, 1, *size)
 
 
-def test_without_trust_nothing_of_the_canvas_shows_but_a_thousandth() -> None:
+@BOTH
+def test_without_trust_nothing_of_the_canvas_shows_but_a_thousandth(spec: CanvasSpec) -> None:
     photo, canvas, none = inputs(40, 48)
-    _, shut = net_of()(photo, canvas, none)
-    _, open_ = net_of()(photo, canvas, torch.ones_like(none))
+    _, shut = net_of(spec)(photo, canvas, none)
+    _, open_ = net_of(spec)(photo, canvas, torch.ones_like(none))
     assert float(shut.max()) < 0.0015
     assert float(open_.mean()) > 0.02
 
 
-def test_a_flat_picture_stays_flat_but_for_the_noise() -> None:
-    net = net_of()
-    net.noise.weight.zero_()
+@BOTH
+def test_a_flat_picture_stays_flat_but_for_the_noise(spec: CanvasSpec) -> None:
+    net = net_of(spec)
+    net.body.noise.weight.zero_()
     photo = torch.full((1, 3, 56, 64), 0.3)
     painted, _ = net(photo, torch.zeros_like(photo), torch.zeros(1, 1, 28, 32))
     assert float((painted.amax((2, 3)) - painted.amin((2, 3))).max()) < 1e-4
@@ -91,10 +96,33 @@ def test_a_flat_picture_stays_flat_but_for_the_noise() -> None:
 
 def test_noise_breaks_a_flat_picture_and_repeats_beyond_its_tile() -> None:
     photo = torch.full((1, 3, 56, 64), 0.3)
-    painted, _ = net_of()(photo, torch.zeros_like(photo), torch.zeros(1, 1, 28, 32))
+    painted, _ = net_of(DEEP)(photo, torch.zeros_like(photo), torch.zeros(1, 1, 28, 32))
     assert float(painted.std(dim=(2, 3)).max()) > 1e-3
     wide = fixed_noise(2, 10, NOISE_SIDE + 7)
     assert torch.equal(wide[..., :7], wide[..., NOISE_SIDE:])
+
+
+@pytest.mark.parametrize("size", CANVAS_SIZES)
+def test_a_network_begins_as_one_that_sees_no_canvas_paints(size: str) -> None:
+    torch.manual_seed(5)
+    plain = build_network(size, 2)
+    old = Checkpoint(
+        TrainConfig(styles=("a", "b"), paintings=("a", "b"), size=size),
+        7, plain.state_dict(), None, 0.0, {},
+    )  # fmt: skip
+    config = CanvasConfig(styles=("b", "c"), paintings=("b", "c"), size=size)
+    net = CanvasNet(SPECS[size, "quarter"], 2)
+    net.load_state_dict(initial_weights(old, config))
+    net.body.noise.weight.detach().zero_()
+    photo, canvas, none = inputs(51, 62)
+    with torch.no_grad():
+        wanted = plain.eval()(photo, torch.tensor([1]))
+        found, gate = net.eval()(photo, 0 * canvas, none, torch.tensor([0]))
+    # All but a thousandth, which the gate lets through of an empty canvas.
+    torch.testing.assert_close(found, wanted * (1 - gate), rtol=1e-3, atol=1e-4)
+    other = CanvasConfig(styles=("b",), paintings=("b",), size=size, body="eighth")
+    with pytest.raises(TrainingError, match="Cannot start"):
+        initial_weights(old, other)
 
 
 def test_edges_are_repeated_alike_in_training_and_after_it() -> None:
@@ -115,9 +143,11 @@ def test_styles_in_turn_are_painted_as_one_by_one() -> None:
     torch.testing.assert_close(plain, quick, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", SPECS, ids="-".join)
 @pytest.mark.parametrize("size", [(64, 72), (51, 83)])
-def test_the_exported_form_is_the_same_function(name: str, size: tuple[int, int]) -> None:
+def test_the_exported_form_is_the_same_function(
+    name: tuple[str, str], size: tuple[int, int]
+) -> None:
     net = net_of(SPECS[name])
     generator = torch.Generator().manual_seed(1)
 
@@ -216,9 +246,9 @@ def test_a_motion_carries_a_frame_onto_the_next_one() -> None:
 def test_a_run_begins_with_stills_and_goes_on_with_sequences() -> None:
     director = Director(8, 3, 128, 64, 0, 1)
     director.draw()
-    director.pace(0.1)
+    director.pace(0.1, 0.5)
     assert all(director.draw().reset.all() for _ in range(5))
-    director.pace(0.9)
+    director.pace(0.9, 0.5)
     assert not all(director.draw().reset.all() for _ in range(5))
 
 
@@ -320,6 +350,8 @@ def test_a_run_of_minutes_ends_after_them(tmp_path: Path) -> None:
         ({"optimizer": "adam"}, "trained with soap"),
         ({"crop": 68}, "multiples of 8"),
         ({"minutes": -1.0}, "minutes"),
+        ({"body": "half"}, "quarter or eighth"),
+        ({"stills": 1.5}, "stills must lie"),
     ],
 )
 def test_options_that_do_not_work_are_named(options: dict[str, object], why: str) -> None:
@@ -339,7 +371,7 @@ def test_a_file_paints_as_its_network_and_is_read_back(tmp_path: Path) -> None:
     back = checkpoint_of(item.path)
     assert isinstance(back.config, CanvasConfig)
     net = run.net.eval()
-    other = CanvasNet(FAST)
+    other = CanvasNet(SPECS["fast", "quarter"])
     other.load_state_dict(back.model)
     other.eval()
     photo, canvas, trust = inputs(48, 64)

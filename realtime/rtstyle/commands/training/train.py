@@ -120,6 +120,20 @@ def train(
         float | None,
         typer.Option(help="With --canvas: end after this time, in place of --steps."),
     ] = None,
+    body: Annotated[
+        str | None,
+        typer.Option(
+            help="With --canvas: quarter or eighth, the part of the size at which the body works. "
+            "An eighth sees farther; a quarter can start from a style without a canvas."
+        ),
+    ] = None,
+    stills: Annotated[
+        float | None,
+        typer.Option(
+            help="With --canvas: the share of the run, 0 to 1, in which nothing moves. Default: "
+            "0 with --init-from, else 0.55."
+        ),
+    ] = None,
     loss_network: Annotated[
         str, typer.Option(help="vgg16, or vgg19, which ships (up to relu4_1).")
     ] = "vgg16",
@@ -188,16 +202,21 @@ def train(
         tv_weight=tv_weight,
         coherence_weight=coherence_weight,
     )
-    if not canvas and (minutes is not None or coherence_weight is not None):
+    seeing = given(minutes=minutes, coherence_weight=coherence_weight, body=body, stills=stills)
+    if seeing and not canvas:
         raise UsageError(
-            "--minutes and --coherence-weight are for networks that see a canvas.",
-            todo="Add --canvas, or use --steps and --stability-weight.",
+            "--minutes, --coherence-weight, --body and --stills need --canvas.",
+            "They are for networks that see what they have painted.",
+            "Add --canvas, or use --steps and --stability-weight.",
         )
     if canvas and stability_weight is not None:
         raise UsageError(
             "--stability-weight is for networks without a canvas.", todo="Use --coherence-weight."
         )
+    if canvas and stills is None and init_from is not None:
+        stills = 0.0  # what can paint already need not learn it first
     options = given(
+        stills=stills,
         steps=steps,
         batch=batch,
         crop=crop,
@@ -208,6 +227,7 @@ def train(
         learning_rate=learning_rate,
         stability_weight=stability_weight,
         minutes=minutes,
+        body=body,
     )
     config = kind(
         styles=tuple(names),
