@@ -180,6 +180,21 @@ def test_frames_may_be_prepared_ahead() -> None:
         np.testing.assert_array_equal(one, two)
 
 
+def test_a_keyframe_is_the_canvas_of_its_own_frame_at_every_level() -> None:
+    run = Recorder()
+    painter = CoherentPainter(run)
+    keyframe = np.full((100, 150, 3), 200, np.uint8)
+    image = scene(720, 1080)
+    painter.paint(image, painter.prepare(image, 0, keyframe))
+    (_, coarse), (_, fine) = run.given
+    for extra in (coarse, fine):
+        assert (extra["trust"] == 255).all()
+        assert (extra["canvas"] == 200).all()
+    # The next frame goes on from what was painted over it.
+    painter.paint(image, painter.prepare(image, 1))
+    assert (run.given[3][1]["canvas"] == 2).mean() > 0.9
+
+
 @pytest.mark.parametrize("values", [{"stroke_size": 5.0}, {"coherence": 1.5}])
 def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="out of range"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rtstyle.frame import Frame, Image
-    from rtstyle.painting.canvas import Motion
-    from rtstyle.painting.coherence import CoherentPainter
+    from rtstyle.painting.coherence import CoherentPainter, Step
     from rtstyle.painting.stylizer import Stylizer
 
 
@@ -116,10 +116,18 @@ class VideoPainter:
 
 
 class CoherentVideoPainter:
-    """Paints the frames of a clip in order, with a network that sees what it has painted."""
+    """Paints the frames of a clip in order, with a network that sees what it has painted.
 
-    def __init__(self, painter: VideoPainter, coherent: CoherentPainter) -> None:
-        self._painter, self._coherent = painter, coherent
+    `keyframe_at` returns a painting of the frame at a time in seconds, where there is one.
+    """
+
+    def __init__(
+        self,
+        painter: VideoPainter,
+        coherent: CoherentPainter,
+        keyframe_at: Callable[[float], Image | None] = lambda time: None,
+    ) -> None:
+        self._painter, self._coherent, self._keyframe_at = painter, coherent, keyframe_at
 
     @property
     def width(self) -> int:
@@ -131,15 +139,16 @@ class CoherentVideoPainter:
         """Rows of the pictures that came out."""
         return self._painter.height
 
-    def prepare(self, frame: Frame) -> tuple[Image, Motion]:
+    def prepare(self, frame: Frame) -> tuple[Image, Step]:
         """Scale a frame, and find what moved in it."""
         image = self._painter.scaled(frame)
-        return image, self._coherent.prepare(image, frame.index)
+        keyframe = self._keyframe_at(frame.time)
+        return image, self._coherent.prepare(image, frame.index, keyframe)
 
-    def paint_prepared(self, frame: Frame, found: tuple[Image, Motion]) -> NDArray[Any]:
+    def paint_prepared(self, frame: Frame, found: tuple[Image, Step]) -> NDArray[Any]:
         """Paint a frame over what was painted before."""
-        image, motion = found
-        return self._painter.finished(frame, image, self._coherent.paint(image, motion))
+        image, step = found
+        return self._painter.finished(frame, image, self._coherent.paint(image, step))
 
 
 def beside(image: Image, painted: Image) -> Image:

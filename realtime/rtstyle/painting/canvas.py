@@ -59,6 +59,11 @@ NO_MOTION = Motion(None, np.zeros((0, 0), np.uint8))
 """Of a picture before which nothing was painted."""
 
 
+def unmoved(size: tuple[int, int]) -> Motion:
+    """Return the motion of a frame (H, W) that is the one before it: all is trusted."""
+    return Motion(np.zeros((2, 2, 2), np.float32), np.full(half(size), 255, np.uint8))
+
+
 def sight(image: Image, index: int) -> Sight:
     """Make the small pictures of a frame (H, W, 3) that its flow is computed from."""
     height, width = image.shape[:2]

@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 from rtstyle.engines.canvas import UNKNOWN, Canvas, empty, half
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import UNDERPAINTING, FlowEstimator, Motion, Sight, lay, look, sight
+from rtstyle.painting.canvas import (
+    UNDERPAINTING,
+    FlowEstimator,
+    Motion,
+    Sight,
+    lay,
+    look,
+    sight,
+    unmoved,
+)
 
 TRAINED_ROWS = 480
 """Rows, or columns if these are fewer, of frames in which strokes are as wide as in training."""
@@ -121,6 +130,20 @@ def full_size(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
     return np.ascontiguousarray(whole[:height, :width], np.uint8)
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is known of a frame before it is painted: its motion, and a painting of it, if any."""
+
+    motion: Motion
+    keyframe: Image | None = None
+
+
+def fitted(image: Image, size: tuple[int, int]) -> Image:
+    """Return a picture (h, w, 3) at another size (rows, columns)."""
+    kind = cv2.INTER_AREA if image.shape[0] > size[0] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=kind), np.uint8)
+
+
 class CoherentPainter:
     """Paints the frames of one clip in order.
 
@@ -137,15 +160,25 @@ class CoherentPainter:
         self._seen: Sight | None = None
         self._painted: tuple[Image, ...] = ()
 
-    def prepare(self, image: Image, index: int) -> Motion:
-        """Find what moved since the frame that was prepared last."""
+    def prepare(self, image: Image, index: int, keyframe: Image | None = None) -> Step:
+        """Find what moved since the frame that was prepared last.
+
+        `keyframe` is a painting of this very frame, of any size, that was made by other means: it
+        is the canvas then.
+        """
         now = sight(image, index)
         before, self._seen = self._seen, now
-        return look(now, before if self._coherence else None, self._estimate)
+        if keyframe is not None:
+            return Step(unmoved(now.size), keyframe)
+        return Step(look(now, before if self._coherence else None, self._estimate))
 
-    def paint(self, image: Image, motion: Motion) -> Image:
+    def paint(self, image: Image, step: Step) -> Image:
         """Paint a frame, given what `prepare` found for it."""
+        motion = step.motion
         before = self._painted if motion.flow is not None else ()
+        if step.keyframe is not None:
+            size = (image.shape[0], image.shape[1])
+            before = tuple(fitted(step.keyframe, s) for s in levels(size, self._stroke_size))
         self._painted = paint(
             self._run,
             image,
