@@ -54,12 +54,17 @@ class CanvasNet(nn.Module):
         self.stem = nn.Conv2d(12, spec.stem, 3, bias=False)
         self.stem_canvas = nn.Conv2d(13, spec.stem, 3, bias=False)
         self.body = (QuarterBody if spec.stride == 4 else EighthBody)(spec, styles)
+        self.known = nn.Conv2d(1, spec.stem + spec.gate, 1)
         self.out = ConditionalConv2d(spec.stem, 3, 3, styles, padding=0)
         self.gate = ConditionalConv2d(spec.gate, 1, 3, styles, padding=0)
         with torch.no_grad():
             # Without trust next to nothing of the canvas shows; with it, at first, most.
             self.gate.weight.fill_(6 / (9 * spec.gate))
             self.gate.bias.fill_(SHUT)
+            # Norms hide from the body whether all or nothing is trusted: the tail is told.
+            assert self.known.bias is not None
+            self.known.weight.zero_()[spec.stem :] = 1
+            self.known.bias.zero_()[: spec.stem] = 1
             self.stem_canvas.weight.mul_(0.1)
 
     def set_in_turn(self, value: bool) -> bool:
@@ -68,18 +73,17 @@ class CanvasNet(nn.Module):
         self.gate.in_turn = value
         return before
 
-    def features(
-        self, y: Tensor, trust: Tensor, noise: Tensor, style: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def features(self, y: Tensor, trust: Tensor, noise: Tensor, style: Tensor) -> Tensor:
         """Map what the stem gives, (N, stem, H / 2 - 2, W / 2 - 2), to the tail's features.
 
         H and W are those of the extended picture, `trust` is (N, 1, H / 2, W / 2), `noise`
         (N or 1, noise, H / s - 2, W / s - 2) in -1 to 1, with s the stride of the body. Returns
-        the features (N, stem + gate, h, w) before the last upsampling, and the trust (N, 1, h, w)
-        there; h = H / 2 - 2 `spec.rim`, w likewise.
+        (N, stem + gate, h, w), before the last upsampling; h = H / 2 - 2 `spec.rim`, w likewise.
+        Those of the gate begin as 0 where nothing is trusted.
         """
         y = self.body(y, noise, style)
-        return y, inside(trust, self.spec.rim).to(y)
+        known: Tensor = self.known(inside(trust, self.spec.rim).to(y))
+        return y * known
 
     def forward(
         self,
@@ -100,9 +104,9 @@ class CanvasNet(nn.Module):
             step = spec.stride // 2
             noise = fixed_noise(spec.noise, h // step - 2, w // step - 2).to(x.device)
         y = self.stem(both[:, :12]) + self.stem_canvas(torch.cat([both[:, 12:], trust], 1))
-        y, known = self.features(y, trust, noise, style)
+        y = self.features(y, trust, noise, style)
         paint = self.out(upsample_nearest(y[:, : spec.stem]), style)
-        gate = self.gate(upsample_nearest(y[:, spec.stem :] * known), style)
+        gate = self.gate(upsample_nearest(y[:, spec.stem :]), style)
         paint = spec.cropped(paint, x).float()
         gate = torch.sigmoid(spec.cropped(gate, x).float())
         return paint + gate * (canvas - paint), gate

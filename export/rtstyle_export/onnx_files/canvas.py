@@ -40,12 +40,13 @@ class FoldedCanvasNet(nn.Module):
         self.stem_trust = nn.Conv2d(1, spec.stem, 3, bias=False)
         with torch.no_grad():
             self.stem_trust.weight.copy_(canvas[:, 12:] / 255)
+            self.net.known.weight.div_(255)
         self.out = fold_upsample(
             net.out.kernels(0).detach() * 127.5, net.out.bias.detach()[0] * 127.5 + 127.5
         )
         # The gate three times, once for each colour.
         self.gate = fold_upsample(
-            net.gate.kernels(0).detach().repeat(3, 1, 1, 1) / 255,
+            net.gate.kernels(0).detach().repeat(3, 1, 1, 1),
             net.gate.bias.detach()[0].repeat(3),
         )
         self.noise = nn.Buffer(noise_tile(spec.noise))
@@ -65,10 +66,10 @@ class FoldedCanvasNet(nn.Module):
         times, step = LARGEST // (stride * NOISE_SIDE), stride // 2
         noise = self.noise.repeat(1, 1, times, times)
         noise = noise[:, :, : y.shape[2] // step - 1, : y.shape[3] // step - 1]
-        y, known = net.features(y, half, noise, style)
+        y = net.features(y, half, noise, style)
         first = b - spec.eaten
         paint = _joined(self.out, y[:, : spec.stem])[:, first : first + h, first : first + w]
-        gate = _joined(self.gate, y[:, spec.stem :] * known)
+        gate = _joined(self.gate, y[:, spec.stem :])
         gate = torch.sigmoid(gate[:, first : first + h, first : first + w])
         mixed = paint + gate * (canvas.float() - paint)
         return mixed.clamp(0, 255).round().to(torch.uint8)

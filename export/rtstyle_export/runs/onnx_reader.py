@@ -219,11 +219,12 @@ def _unfold_canvas(layers: dict[str, list[Tensor]]) -> None:
     layers["stem"] = [unfold_pairs(layers["stem"][0]) * 127.5]
     canvas = unfold_pairs(layers["stem_canvas"][0]) * 127.5
     layers["stem_canvas"] = [torch.cat([canvas, layers.pop("stem_trust")[0] * 255], 1)]
+    layers["known"][0] *= 255
     ups = {place.split(".rows.")[0] for place in layers if ".rows." in place}
     parts = (
         *((name, f"{name}.rows", 1.0, 0.0, 1) for name in sorted(ups)),
         ("out", "out", 127.5, 127.5, 1),
-        ("gate", "gate", 1 / 255, 0.0, 3),
+        ("gate", "gate", 1.0, 0.0, 3),
     )
     for name, place, scale, shift, copies in parts:
         rows = [layers.pop(f"{place}.{phase}") for phase in (0, 1)]

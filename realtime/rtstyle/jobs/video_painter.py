@@ -125,7 +125,7 @@ class CoherentVideoPainter:
         self,
         painter: VideoPainter,
         coherent: CoherentPainter,
-        keyframe_at: Callable[[float], Image | None] = lambda time: None,
+        keyframe_at: Callable[[float], Image | None] = lambda _: None,
     ) -> None:
         self._painter, self._coherent, self._keyframe_at = painter, coherent, keyframe_at
 
