@@ -57,14 +57,16 @@ class CanvasLossSpec(LossSpec):
     others with the painting enlarged: wide strokes with a sharp grain. `coherence_weight` is that
     of the squared change along the motion where the canvas is trusted, `coarse_weight` that of the
     squared distance from the coarse painting below a fine one, `lattice_weight` that of a grid of
-    eight pixels, the stride of the body.
+    eight pixels, the stride of a body or a multiple. Content counts for `large_content` as much in
+    frames of twice the size: with more of it, their fine detail paints over the wide strokes.
     """
 
     style_weight: float = 12.0
     tv_weight: float = 0.5
     fine_layers: tuple[str, ...] = ("relu1_2", "relu2_2")
-    coherence_weight: float = 30.0
-    coarse_weight: float = 4.0
+    coherence_weight: float = 15.0
+    coarse_weight: float = 12.0
+    large_content: float = 0.3
     lattice_weight: float = 50.0
 
 

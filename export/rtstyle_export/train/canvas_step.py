@@ -251,8 +251,7 @@ class CanvasStep:
         coarse = large * (beside.square().mean(1, keepdim=True) * fresh).mean(dim=(1, 2, 3))
         smooth, grid = total_variation(shown), lattice(self.window(shown))
         total = (
-            # The photo behind a large frame is soft: its content says less.
-            loss.content_weight * content * (1 - 0.4 * large)
+            loss.content_weight * content * (1 - (1 - loss.large_content) * large)
             + loss.style_weight * style
             + loss.tv_weight * smooth
             + loss.coherence_weight * coherence
