@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from rtstyle.engines import EngineOptions
+from rtstyle.engines.base import CANVAS_PORTS
+from rtstyle.engines.canvas import empty
 from rtstyle.engines.onnxrt import open_session
 from rtstyle.errors import EngineError
 
@@ -48,6 +50,13 @@ _SPATIAL = frozenset(
         "DepthToSpace",
     )
 )
+
+ALIGNMENT = 16
+"""Tiles start at multiples of this: a multiple of every model's stride."""
+
+BODY = "rtstyle.body"
+NOISE_PERIODS = {"quarter": 256, "eighth": 512}
+"""Pixels after which the fixed noise of a network that sees a canvas repeats, by its body."""
 
 _TRIAL = 128
 _STEP = 64
@@ -82,6 +91,8 @@ class NormGraph:
 
     `norms` are in the order of computation. `reach` is how many pixels away a pixel of the output
     can see, `bytes_per_pixel` the memory that the largest activation takes for each input pixel.
+    Tiles start at multiples of `period`, so that the model's strides, and the noise that it mixes
+    in, lie in each as they lie in the whole picture.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -90,7 +101,11 @@ class NormGraph:
         graph = self._model.graph
         self._constants = _constants(graph)
         blocking = {node.op_type for node in graph.node} & _GLOBAL
-        if blocking or len(graph.input) != 1:
+        ports = {port.name for port in graph.input}
+        self.sees_canvas = ports > CANVAS_PORTS
+        body = next((p.value for p in self._model.metadata_props if p.key == BODY), "")
+        self.period = NOISE_PERIODS.get(body, ALIGNMENT)
+        if blocking or ports - CANVAS_PORTS != {"image"}:
             why = f"It mixes the whole picture by {', '.join(sorted(blocking)) or 'more inputs'}."
             raise EngineError(
                 "This picture is too large for the style.", why, "Pass a smaller --height."
@@ -124,10 +139,9 @@ class NormGraph:
         names = [name for name in dict.fromkeys(names) if name in produced]
         outputs = [helper.make_empty_tensor_value_info(name) for name in names]
         session = open_session(self._build(list(graph.node), outputs), EngineOptions(threads=1))
-        image = np.zeros((1, side, side, 3), np.uint8)
-        return dict(
-            zip(names, (v.shape for v in session.run(names, {"image": image})), strict=True)
-        )
+        image = np.zeros((side, side, 3), np.uint8)
+        feeds = {"image": image[None], **(empty((side, side)).feeds() if self.sees_canvas else {})}
+        return dict(zip(names, (v.shape for v in session.run(names, feeds)), strict=True))
 
     def fixed(self, affines: Sequence[Affine]) -> bytes:
         """Return the model with every normalisation replaced by its affine."""
