@@ -10,7 +10,7 @@ the mask that leaves out what was hidden from Ruder et al. 2018 and Chen et al. 
 Online Video Style Transfer"), whose mask mixes features where our gate mixes pixels; the loss along
 the motion, without flow when it paints, from Gao et al. 2018 (ReCoNet). The coarse painting below
 a fine one follows Gatys et al. 2017 and Wang et al. 2017 (large strokes by going from coarse to
-fine). The noise that breaks even areas is that of Ulyanov et al. 2016.
+fine). The noise that breaks even areas, of the body `eighth` only, is that of Ulyanov et al. 2016.
 
 The body between stem and tail comes in two forms, see `canvas_body`: at a quarter of the size, as
 the networks without a canvas have it, so that training starts from one of those; and at an eighth,
@@ -73,11 +73,12 @@ class CanvasNet(nn.Module):
         self.gate.in_turn = value
         return before
 
-    def features(self, y: Tensor, trust: Tensor, noise: Tensor, style: Tensor) -> Tensor:
+    def features(self, y: Tensor, trust: Tensor, noise: Tensor | None, style: Tensor) -> Tensor:
         """Map what the stem gives, (N, stem, H / 2 - 2, W / 2 - 2), to the tail's features.
 
         H and W are those of the extended picture, `trust` is (N, 1, H / 2, W / 2), `noise`
-        (N or 1, noise, H / s - 2, W / s - 2) in -1 to 1, with s the stride of the body. Returns
+        (N or 1, noise, H / s - 2, W / s - 2) in -1 to 1, with s the stride of the body, or None
+        for networks without. Returns
         (N, stem + gate, h, w), before the last upsampling; h = H / 2 - 2 `spec.rim`, w likewise.
         Those of the gate begin as 0 where nothing is trusted.
         """
@@ -100,7 +101,7 @@ class CanvasNet(nn.Module):
         both = F.pixel_unshuffle(spec.extended(torch.cat([x, canvas], 1)), 2)
         h, w = both.shape[-2:]
         trust = spec.extended_trust(trust, h, w)
-        if noise is None:
+        if noise is None and spec.noise:
             step = spec.stride // 2
             noise = fixed_noise(spec.noise, h // step - 2, w // step - 2).to(x.device)
         y = self.stem(both[:, :12]) + self.stem_canvas(torch.cat([both[:, 12:], trust], 1))
@@ -129,8 +130,9 @@ def fixed_noise(channels: int, height: int, width: int) -> Tensor:
 def quarter(plain: RealTimeSpec) -> CanvasSpec:
     """Return the network that sees a canvas and else has the widths of one that does not."""
     return CanvasSpec(
-        stem=plain.stem, body=plain.body, blocks=plain.blocks, stride=4, border=plain.border
-    )
+        stem=plain.stem, body=plain.body, blocks=plain.blocks, stride=4, noise=0,
+        border=plain.border,
+    )  # fmt: skip
 
 
 BODIES = {"quarter": 4, "eighth": 8}
@@ -148,7 +150,7 @@ CANVAS_SIZES = ("fast", "balanced")
 def over_plain(net: CanvasNet, plain: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the state of `net`, of the body `quarter`, that paints as a `RealTimeNet` does.
 
-    `plain` is the state of that network, of the same size. Canvas, gate and noise are as in `net`:
+    `plain` is the state of that network, of the same size. Canvas and gate are as in `net`:
     freshly made, they have next to no say where the canvas is empty.
     """
     state = {key: value.clone() for key, value in net.state_dict().items()}

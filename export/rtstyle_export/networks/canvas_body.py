@@ -21,7 +21,8 @@ class CanvasSpec:
 
     `blocks` residual blocks form the body; `noise` maps of noise are mixed in before it. The tail
     has the channels of the stem, and `gate` more for the gate. Pictures are extended by `border`
-    pixels at each side, which the unpadded convolutions eat up. A stride of 4 has no `middle`.
+    pixels at each side, which the unpadded convolutions eat up. A stride of 4 has neither `middle`
+    nor `noise`.
     """
 
     stem: int
@@ -111,10 +112,11 @@ class UpRelu(UpConv2d):
 
 
 class QuarterBody(nn.Module):
-    """The body of `RealTimeNet`, with noise, and with channels for the gate in the tail.
+    """The body of `RealTimeNet`, with channels for the gate in the tail.
 
-    `forward` maps what the stem gives, (N, stem, H / 2 - 2, W / 2 - 2), and noise
-    (N or 1, noise, H / 4 - 2, W / 4 - 2) to (N, stem + gate, H / 2 - 2 rim, W / 2 - 2 rim).
+    `forward` maps what the stem gives, (N, stem, H / 2 - 2, W / 2 - 2), to
+    (N, stem + gate, H / 2 - 2 rim, W / 2 - 2 rim). There is no noise: norms made a strong pattern
+    of the faintest one where the picture is even, such as a black frame.
     """
 
     def __init__(self, spec: CanvasSpec, styles: int) -> None:
@@ -122,21 +124,19 @@ class QuarterBody(nn.Module):
         self.stem_norm = ConditionalInstanceNorm2d(spec.stem, styles)
         self.down = nn.Conv2d(spec.stem, spec.body, 3, stride=2, bias=False)
         self.down_norm = ConditionalInstanceNorm2d(spec.body, styles)
-        self.noise = nn.Conv2d(spec.noise, spec.body, 1, bias=False)
         self.blocks = nn.ModuleList(ResidualBlock(spec.body, styles) for _ in range(spec.blocks))
         self.up: nn.Module = UpRelu(spec.body, spec.stem + spec.gate, 3)
         with torch.no_grad():
-            self.noise.weight.mul_(0.1)
             assert isinstance(self.up, UpRelu)
             assert self.up.bias is not None
             self.up.weight[spec.stem :].mul_(0.1)
             self.up.bias[spec.stem :].fill_(OPEN)
 
-    def forward(self, y: Tensor, noise: Tensor, style: Tensor) -> Tensor:
-        """Map the stem's features to the tail's; see the class."""
+    def forward(self, y: Tensor, noise: Tensor | None, style: Tensor) -> Tensor:
+        """Map the stem's features to the tail's; see the class. `noise` is ignored."""
+        del noise
         y = F.relu(self.stem_norm(y, style))
         y = F.relu(self.down_norm(self.down(y), style))
-        y = y + self.noise(noise)
         for block in self.blocks:
             y = block(y, style)
         painted: Tensor = self.up(y)
@@ -170,8 +170,9 @@ class EighthBody(nn.Module):
             assert self.skip.bias is not None
             self.skip.bias[spec.stem :].fill_(OPEN)
 
-    def forward(self, y: Tensor, noise: Tensor, style: Tensor) -> Tensor:
+    def forward(self, y: Tensor, noise: Tensor | None, style: Tensor) -> Tensor:
         """Map the stem's features to the tail's; see the class."""
+        assert noise is not None
         half = F.relu(self.stem_norm(y, style))
         quarter = F.relu(self.down1_norm(self.down1(half), style))
         y = F.relu(self.down2_norm(self.down2(quarter), style))

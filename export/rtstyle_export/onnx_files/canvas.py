@@ -49,7 +49,7 @@ class FoldedCanvasNet(nn.Module):
             net.gate.kernels(0).detach().repeat(3, 1, 1, 1),
             net.gate.bias.detach()[0].repeat(3),
         )
-        self.noise = nn.Buffer(noise_tile(spec.noise))
+        self.noise = nn.Buffer(noise_tile(spec.noise)) if spec.noise else None
 
     def forward(self, image: Tensor, canvas: Tensor, trust: Tensor) -> Tensor:
         """Paint (N, H, W, 3) uint8."""
@@ -63,9 +63,11 @@ class FoldedCanvasNet(nn.Module):
             trust.permute(0, 3, 1, 2).float(), wide[0].shape[1] // 2, wide[0].shape[2] // 2
         )
         y = self.stem(pairs[0]) + self.stem_canvas(pairs[1]) + self.stem_trust(half)
-        times, step = LARGEST // (stride * NOISE_SIDE), stride // 2
-        noise = self.noise.repeat(1, 1, times, times)
-        noise = noise[:, :, : y.shape[2] // step - 1, : y.shape[3] // step - 1]
+        noise = None
+        if self.noise is not None:
+            times, step = LARGEST // (stride * NOISE_SIDE), stride // 2
+            noise = self.noise.repeat(1, 1, times, times)
+            noise = noise[:, :, : y.shape[2] // step - 1, : y.shape[3] // step - 1]
         y = net.features(y, half, noise, style)
         first = b - spec.eaten
         paint = _joined(self.out, y[:, : spec.stem])[:, first : first + h, first : first + w]

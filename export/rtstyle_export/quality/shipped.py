@@ -8,7 +8,7 @@ squared difference between the painting of a changed photo and the changed paint
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,7 +48,9 @@ def spec_of(training: Mapping[str, Any]) -> LossSpec:
     Files exported earlier say no more than three weights; the rest was the default then.
     """
     if "loss" in training:
-        return LossSpec(**training["loss"])
+        # Networks that see a canvas are trained with more; what counts here is the same for all.
+        known = {field.name for field in fields(LossSpec)}
+        return LossSpec(**{k: v for k, v in training["loss"].items() if k in known})
     names = ("content_weight", "style_weight", "tv_weight")
     return LossSpec(**{name: training[name] for name in names})
 

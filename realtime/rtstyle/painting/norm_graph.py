@@ -55,7 +55,7 @@ ALIGNMENT = 16
 """Tiles start at multiples of this: a multiple of every model's stride."""
 
 BODY = "rtstyle.body"
-NOISE_PERIODS = {"quarter": 256, "eighth": 512}
+NOISE_PERIODS = {"eighth": 512}
 """Pixels after which the fixed noise of a network that sees a canvas repeats, by its body."""
 
 _TRIAL = 128

@@ -47,7 +47,7 @@ from rtstyle_export.train.motion import (  # noqa: E402
 )
 from rtstyle_export.train.pool import photo_pool  # noqa: E402
 
-SMALL = CanvasSpec(stem=8, body=16, blocks=1, stride=4, gate=4)
+SMALL = CanvasSpec(stem=8, body=16, blocks=1, stride=4, gate=4, noise=0)
 DEEP = CanvasSpec(stem=8, middle=8, body=16, blocks=1, gate=4)
 BOTH = pytest.mark.parametrize("spec", [SMALL, DEEP], ids=["quarter", "eighth"])
 SHALLOW = CanvasLossSpec(
@@ -88,7 +88,8 @@ def test_without_trust_nothing_of_the_canvas_shows_but_a_thousandth(spec: Canvas
 @BOTH
 def test_a_flat_picture_stays_flat_but_for_the_noise(spec: CanvasSpec) -> None:
     net = net_of(spec)
-    net.body.noise.weight.zero_()
+    if spec.noise:
+        net.body.noise.weight.zero_()
     photo = torch.full((1, 3, 56, 64), 0.3)
     painted, _ = net(photo, torch.zeros_like(photo), torch.zeros(1, 1, 28, 32))
     assert float((painted.amax((2, 3)) - painted.amin((2, 3))).max()) < 1e-4
@@ -113,7 +114,6 @@ def test_a_network_begins_as_one_that_sees_no_canvas_paints(size: str) -> None:
     config = CanvasConfig(styles=("b", "c"), paintings=("b", "c"), size=size)
     net = CanvasNet(SPECS[size, "quarter"], 2)
     net.load_state_dict(initial_weights(old, config))
-    net.body.noise.weight.detach().zero_()
     photo, canvas, none = inputs(51, 62)
     with torch.no_grad():
         wanted = plain.eval()(photo, torch.tensor([1]))
@@ -318,7 +318,7 @@ def test_training_lowers_its_objective_and_resumes(tmp_path: Path) -> None:
     assert not run.run(
         lambda progress: totals.append(progress.losses["total"]), lambda: len(totals) >= 30
     )
-    assert np.mean(totals[-8:]) < 0.6 * np.mean(totals[:3])
+    assert np.mean(totals[-8:]) < 0.75 * np.mean(totals[:3])
     again = trainer_of(place, tmp_path / "run", steps=40)
     assert again.step == 30
     for key, value in run.weights().items():
