@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,14 +20,17 @@ from numpy.typing import NDArray
 
 from rtstyle.engines import Engine, EngineOptions, open_engine, parts_of
 from rtstyle.engines.base import read_model
+from rtstyle.engines.canvas import Canvas
 from rtstyle.engines.devices import cpu_count
 from rtstyle.engines.onnxrt import open_session
 from rtstyle.engines.regional import mix
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image
+from rtstyle.painting.canvas import NO_MOTION
+from rtstyle.painting.coherence import paint as paint_levels
 from rtstyle.painting.masks import Weights
 from rtstyle.painting.network import Network
-from rtstyle.painting.norm_graph import Affine, Norm, NormGraph, baked
+from rtstyle.painting.norm_graph import ALIGNMENT, Affine, Norm, NormGraph, baked
 from rtstyle.styles.recipe import Recipe
 
 WHOLE_BYTES = 1 << 30
@@ -35,9 +38,6 @@ WHOLE_BYTES = 1 << 30
 
 ACTIVATIONS = 3
 """How many of the largest activation are alive at once."""
-
-ALIGNMENT = 16
-"""Tiles start at multiples of this: a multiple of every model's stride."""
 
 TILE = 1024
 """Rows and columns of a tile without its overlap."""
@@ -121,34 +121,80 @@ def paint(
         assert feeds is not None
         contents = [baked(content, feeds) for content in contents]
     graphs = [NormGraph(content) for content in contents]
-    pixels = image.shape[0] * image.shape[1]
-    most_bytes = max(graph.bytes_per_pixel for graph in graphs)
-    if pixels * most_bytes * ACTIVATIONS <= WHOLE_BYTES:
+    if all(fits(graph, image) for graph in graphs):
         return whole()
     parts = zip(parts_of(engine), graphs, strict=True)
-    painted, tiles = zip(*(paint_tiled(*part, image, TILE) for part in parts), strict=True)
+    each = (paint_large(*part, image, recipe.stroke_size) for part in parts)
+    painted, tiles = zip(*each, strict=True)
     if len(painted) == 1 or weights is None:
         return painted[0], tiles[0]
     return mix(painted, weights), max(tiles)
 
 
-def paint_tiled(engine: Engine, graph: NormGraph, image: Image, tile: int) -> tuple[Image, int]:
-    """Paint `image` in tiles of `tile` pixels, whatever its size, by `engine`; see `paint`."""
-    affines = gather(graph, image)
+def fits(graph: NormGraph, image: Image) -> bool:
+    """Return True for a picture that can be painted whole."""
+    pixels = image.shape[0] * image.shape[1]
+    return bool(pixels * graph.bytes_per_pixel * ACTIVATIONS <= WHOLE_BYTES)
+
+
+def paint_large(
+    engine: Engine, graph: NormGraph, image: Image, stroke_size: float
+) -> tuple[Image, int]:
+    """Paint a large picture by one engine: in tiles, and over coarse paintings if it sees them.
+
+    Returns the painted picture and the number of tiles of its finest level.
+    """
+    if not graph.sees_canvas:
+        return paint_tiled(engine, graph, image, TILE)
+    counts = [1]
+
+    def run(frame: Image, extra: Mapping[str, NDArray[np.uint8]]) -> Image:
+        if fits(graph, frame):
+            whole: Image = engine.run(np.ascontiguousarray(frame)[None], extra)[0]
+            return whole
+        canvas = Canvas(extra["canvas"][0], extra["trust"][0, :, :, 0])
+        painted, count = paint_tiled(engine, graph, frame, TILE, canvas)
+        counts.append(count)
+        return painted
+
+    painted = paint_levels(run, image, NO_MOTION, (), stroke_size=stroke_size)[-1]
+    return painted, counts[-1]
+
+
+def paint_tiled(
+    engine: Engine, graph: NormGraph, image: Image, tile: int, canvas: Canvas | None = None
+) -> tuple[Image, int]:
+    """Paint `image` in tiles of `tile` pixels, whatever its size, by `engine`; see `paint`.
+
+    `canvas` is for networks that see one.
+    """
+    affines = gather(graph, image, canvas)
     painted = np.empty_like(image)
-    plan = list(grid(image, tile, graph.reach))
+    plan = list(grid(image, tile, graph.reach, graph.period))
     with open_engine(
         graph.fixed(affines), f"{engine.name}:{engine.device}", precision=engine.precision
     ) as fixed:
         for one in plan:
-            part = np.ascontiguousarray(image[one.cover])
-            painted[one.own] = fixed.run(part[None])[0][one.inner]
+            part = feeds_of(one, image, canvas)
+            painted[one.own] = fixed.run(part.pop("image"), part or None)[0][one.inner]
     return painted, len(plan)
 
 
-def gather(graph: NormGraph, image: Image) -> list[Affine]:
+def feeds_of(tile: Tile, image: Image, canvas: Canvas | None) -> dict[str, NDArray[np.uint8]]:
+    """Return what a network sees of a tile, by name, (1, H, W, C) each."""
+    feeds = {"image": np.ascontiguousarray(image[tile.cover])[None]}
+    if canvas is not None:
+        rows, columns = (
+            slice(span.start // 2, -(-span.end // 2)) for span in (tile.rows, tile.columns)
+        )
+        part = Canvas(canvas.picture[tile.cover], canvas.trust[rows, columns])
+        feeds |= {name: np.ascontiguousarray(value) for name, value in part.feeds().items()}
+    return feeds
+
+
+def gather(graph: NormGraph, image: Image, canvas: Canvas | None = None) -> list[Affine]:
     """Return the affine that each normalisation amounts to on `image`, (H, W, 3) uint8."""
-    tiles = probe_tiles(graph.reach, image)
+    tiles = probe_tiles(graph.reach, image, graph.period)
     options = EngineOptions(threads=cpu_count())
     affines: list[Affine] = []
     for norm in graph.norms:
@@ -156,8 +202,7 @@ def gather(graph: NormGraph, image: Image) -> list[Affine]:
         moments = Moments(len(norm.gamma))
         for one in tiles:
             starts, ends = window(one, norm, image)
-            part = np.ascontiguousarray(image[one.cover])[None]
-            feeds = {"image": part, "starts": starts, "ends": ends}
+            feeds = {**feeds_of(one, image, canvas), "starts": starts, "ends": ends}
             mean, variance, shape = session.run(["mean", "variance", "shape"], feeds)
             moments.add(int(shape[2]) * int(shape[3]), mean.ravel(), variance.ravel())
         scale = norm.gamma / np.sqrt(moments.variance + norm.epsilon)
@@ -193,13 +238,13 @@ class Moments:
         return self._squares / max(self.count, 1)
 
 
-def probe_tiles(reach: int, image: Image) -> list[Tile]:
+def probe_tiles(reach: int, image: Image, period: int = ALIGNMENT) -> list[Tile]:
     """Return the tiles that statistics come from: all, or a sample drawn by a fixed seed."""
     if image.shape[0] * image.shape[1] <= EXACT_PIXELS:
-        return list(grid(image, PROBE_TILE, reach))
+        return list(grid(image, PROBE_TILE, reach, period))
     # Many small tiles err far less than few large ones, at a larger share of overlap.
-    tile = 2 * aligned(reach)
-    tiles = list(grid(image, tile, reach))
+    tile = 2 * aligned(reach, period)
+    tiles = list(grid(image, tile, reach, period))
     count = min(len(tiles), max(1, SAMPLED_PIXELS // tile**2))
     # One tile out of each stretch of the row by row order: even, yet in step with no pattern.
     edges = np.linspace(0, len(tiles), count + 1).astype(int)
@@ -225,30 +270,30 @@ def _feature_range(span: Span, norm: Norm, length: int) -> tuple[int, int]:
     return first, (span.last - span.start) // norm.jump + norm.margin
 
 
-def grid(image: Image, tile: int, reach: int) -> Iterator[Tile]:
-    """Yield tiles of `tile` pixels and an overlap of `reach` over `image`, row by row."""
-    overlap = aligned(reach)
+def grid(image: Image, tile: int, reach: int, period: int = ALIGNMENT) -> Iterator[Tile]:
+    """Yield tiles of about `tile` pixels and an overlap of `reach` over `image`, row by row."""
+    core, overlap = aligned(tile, period), aligned(reach, period)
     height, width = image.shape[:2]
-    for rows in spans(height, tile, overlap):
-        for columns in spans(width, tile, overlap):
+    for rows in spans(height, core, overlap, period):
+        for columns in spans(width, core, overlap, period):
             yield Tile(rows, columns)
 
 
-def aligned(pixels: int) -> int:
-    """Return the next multiple of `ALIGNMENT`."""
-    return -(-pixels // ALIGNMENT) * ALIGNMENT
+def aligned(pixels: int, period: int = ALIGNMENT) -> int:
+    """Return the next multiple of `period`."""
+    return -(-pixels // period) * period
 
 
-def spans(length: int, core: int, overlap: int) -> list[Span]:
-    """Cut [0, length) into aligned spans of one size, the last up to `ALIGNMENT` - 1 longer.
+def spans(length: int, core: int, overlap: int, period: int = ALIGNMENT) -> list[Span]:
+    """Cut [0, length) into aligned spans of one size, the last up to `period` - 1 longer.
 
-    `core` and `overlap` are multiples of `ALIGNMENT`. Two sizes an axis mean that an engine which
+    `core` and `overlap` are multiples of `period`. Two sizes an axis mean that an engine which
     compiles for each size does so at most four times.
     """
     size = core + 2 * overlap
-    if length < size + ALIGNMENT:
+    if length < size + period:
         return [Span(0, length, 0, length)]
-    final = (length - size) // ALIGNMENT * ALIGNMENT
+    final = (length - size) // period * period
     starts = [*range(0, final, core), final]
     cuts = [0, *(start + overlap for start in starts[1:]), length]
     ends = [*(start + size for start in starts[:-1]), length]
