@@ -77,7 +77,8 @@ def test_tensorrt_builds_every_shipped_model(name: str, rtx: TensorRt) -> None:
 
 @pytest.mark.parametrize("name", ["wave-fast.onnx", "mosaic-paper.onnx"])
 def test_tensorrt_builds_in_float32_for_one_card(name: str, rtx: TensorRt) -> None:
-    model = static_model(read_model(PRETRAINED / name), {"image": (1, 1080, 1920, 3)})
+    file = read_model(PRETRAINED / name)
+    model = static_model(file, shapes_of(feeds_for(file, 1080, 1920)))
     assert rtx.build(model, (8, 9)) != rtx.build(model, (7, 5))
 
 
