@@ -18,6 +18,7 @@ from rtstyle.frame import Image
 from rtstyle.jobs.grid import sample_sheet
 from rtstyle.jobs.video import stylize_video
 from rtstyle.live.bank import StyleBank
+from rtstyle.live.keys import BINDINGS, KEYS
 from rtstyle.live.look import Look
 from rtstyle.live.painter import Studio
 from rtstyle.live.session import LiveSession
@@ -263,6 +264,9 @@ class TestLive:
             assert np.abs(later.astype(int) - first).mean() > 2
             session.desk.do("walk 0")
             np.testing.assert_array_equal(studio(photo()), still)
+
+    def test_no_key_does_two_things(self) -> None:
+        assert sum(len(key.keys) for key in KEYS) == len(BINDINGS)
 
     def test_a_random_style_is_drawn(self, red: str) -> None:
         with StyleBank(device=CPU, threads=1) as bank:

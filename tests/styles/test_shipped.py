@@ -20,6 +20,7 @@ from rtstyle.errors import StyleError
 from rtstyle.painting.norm_graph import NormGraph, baked
 from rtstyle.painting.tiling import paint_tiled
 from rtstyle.samples import sample_frames
+from rtstyle.styles import latent
 from rtstyle.styles.manifest import FOLDER_VARIABLE, find_any, find_model, load_manifest
 from rtstyle.styles.paintings import built_in, encode
 
@@ -155,6 +156,21 @@ def test_large_photos_are_painted_like_any_picture_in_tiles(size: str) -> None:
         tiled, tiles = paint_tiled(stylize.network.engine, graph, photo, 128)
     assert tiles > 1
     assert np.abs(tiled.astype(int) - whole).max() <= 2
+
+
+def test_styles_are_sampled_near_a_painting_and_far_from_it() -> None:
+    own = built_in("wave", "fast")
+    near = [latent.neighbour(own, 0.5, seed, "fast") for seed in range(4)]
+    far = [encode(f"random:{seed}", "balanced") for seed in range(4)]
+    for vector in (*near, *far):
+        assert np.isfinite(vector).all()
+        # The last numbers are the mean and the deviation of the colours, in -1 to 1.
+        assert np.abs(vector[-6:-3]).max() < 1.2
+        assert vector[-3:].min() > -0.1
+    apart = [[np.linalg.norm(vector - own) for vector in some] for some in (near, far)]
+    assert 0 < max(apart[0]) < min(apart[1])
+    walk = latent.Walk(own, 0, "fast")
+    np.testing.assert_allclose(walk.at(0.0), own, atol=1e-3)
 
 
 @pytest.mark.slow

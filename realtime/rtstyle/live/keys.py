@@ -36,7 +36,7 @@ KEYS = (
     Key(("-", "_"), "-", "weaker", ("strength -0.1",)),
     Key(("[", "]"), "[ ]", "less, more of the style before", ("mix -0.1", "mix +0.1")),
     Key(("x",), "x", "a style that nobody painted", ("random",)),
-    Key(("w", "e"), "w e", "longer, shorter walk through styles", ("walk +5", "walk -5")),
+    Key(("u", "y"), "u y", "longer, shorter walk through styles", ("walk +5", "walk -5")),
     Key(("c",), "c", "keep the camera's colours", ("keep_color",)),
     Key(("k",), "k", "pictures in the camera's colours", ("match_color",)),
     Key(("b",), "b", "paint all, background, person", ("only +1",)),
