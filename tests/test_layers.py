@@ -42,6 +42,8 @@ THREADS = {
     "rtstyle.live.bank": "models opened and fitted while the picture continues",
     "rtstyle.sources.cameras.resilient": "a camera that may hang",
     "rtstyle.sources.microphone": "sound, which waits for nobody",
+    "rtstyle.sinks.streams.sender": "encoding for a network that may hang",
+    "rtstyle.sinks.streams.relay": "what the process beside it says",
     "rtstyle.serve.camera": "the server's own camera",
     "rtstyle.serve.painter": "the one engine that all clients share",
     "rtstyle.serve.server": "the server beside its owner, and a browser that is opened",

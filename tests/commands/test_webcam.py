@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -172,3 +174,44 @@ def test_every_key_of_the_window_in_a_real_run(
     assert command("--camera", "test", *words) == 0
     assert capsys.readouterr().out.startswith("19 frames")
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".mp4", ".png"]
+
+
+def test_the_picture_goes_through_a_pipe(tmp_path: Path) -> None:
+    words = ["--camera", "test", "--resolution", "64x48", "--fps", "100", "--frames", "8"]
+    words += ["--style", "identity", "--no-window", "--out", "-", "--device", "cpu"]
+    for kind, name in (("nut", "nut"), ("y4m", "yuv4mpegpipe")):
+        file = tmp_path / f"a.{kind}"
+        with file.open("wb") as out:
+            done = subprocess.run(
+                [sys.executable, "-m", "rtstyle", "webcam", *words, "--out-format", kind],
+                stdout=out, stderr=subprocess.PIPE, check=False, text=True,
+            )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "8 frames" in done.stderr
+        with av.open(str(file), format=name) as video:
+            assert sum(1 for _ in video.decode(video=0)) == 8
+
+
+def test_a_stream_and_a_display_that_cannot_be(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    words = ("--camera", "test", "--resolution", "64x48", "--style", "identity")
+    assert command(*words, "--no-window", "--stream", "http://host/key") == 2
+    said = capsys.readouterr().err
+    assert "rtmp://" in said
+    assert "key" not in said
+    assert command(*words, "--display", 7) == 2
+    assert "There is no display 7." in capsys.readouterr().err
+    assert command(*words, "--full-screen", "--frames", 3) == 0
+
+
+def test_a_stream_without_a_server_does_not_hold_the_picture_up(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("--camera", "test", "--resolution", "64x48", "--fps", 60, "--frames", 120)
+    url = "rtmp://127.0.0.1:9/live/key"
+    assert command(*words, "--style", "identity", "--no-window", "--stream", url) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("120 frames")
+    assert "key" not in said.err

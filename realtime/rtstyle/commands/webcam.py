@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from rtstyle.commands.live import wiring
+from rtstyle.commands.live.wiring import DEFAULT_RATE
 from rtstyle.commands.options import (
     MASK_HELP,
     MATCH_HELP,
@@ -21,21 +23,9 @@ from rtstyle.commands.options import (
     WALK_HELP,
     sampled,
 )
-from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
-    from rtstyle.live.bank import StyleBank
-    from rtstyle.live.look import Look, Only
-    from rtstyle.live.session import LiveSession
-    from rtstyle.report import Report
-    from rtstyle.sinks.base import Sink
-    from rtstyle.sinks.video_file import SoundInput
-    from rtstyle.sources.base import Source
-
-DEFAULT_RATE = 30.0
-MOST_SIDE = 8192
+    from rtstyle.live.look import Only
 
 
 def register(app: typer.Typer) -> None:
@@ -143,6 +133,30 @@ def webcam(
             show_default=False,
         ),
     ] = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(help="Stream to rtmp://, rtsp://, srt:// or udp://.", show_default=False),
+    ] = None,
+    stream_bitrate: Annotated[
+        int | None,
+        typer.Option(
+            help="Kilobits a second at most; default: by the size.",
+            min=100,
+            max=100_000,
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Write to `-` (standard output) or a FIFO too.", show_default=False),
+    ] = None,
+    out_format: Annotated[str, typer.Option(help="nut or y4m.")] = "nut",
+    full_screen: Annotated[
+        bool, typer.Option("--full-screen", help="Fill the screen from the start.")
+    ] = False,
+    display: Annotated[
+        int, typer.Option(help="The screen for the window: 0 is the first.", min=0, max=63)
+    ] = 0,
     folder: Annotated[Path, typer.Option(help="For snapshots and recordings by key.")] = Path(),
     frames: Annotated[
         int | None, typer.Option(help="Stop after so many frames.", min=1, show_default=False)
@@ -151,8 +165,8 @@ def webcam(
     """Paint a camera live. In the window `?` lists the keys; `q` or Ctrl-C ends it."""
     from rtstyle.live.controls.table import find_control
 
-    width, rows = read_resolution(resolution)
-    check_rate("--fps", fps)
+    width, rows = wiring.read_resolution(resolution)
+    wiring.check_rate("--fps", fps)
     find_control("transition").check(transition)
     from rtstyle.files.pending import check_folder
     from rtstyle.live.bank import StyleBank
@@ -162,6 +176,7 @@ def webcam(
     from rtstyle.live.rate import RateController, choose_ladder
     from rtstyle.painting.stylizer import check_match, open_mask
     from rtstyle.sinks.recorder import RecorderSink
+    from rtstyle.sinks.tracks.shared_sound import SharedSound
     from rtstyle.sources import open_camera
     from rtstyle.styles.latent import open_space
     from rtstyle.styles.manifest import DEFAULT_STYLE, names_with
@@ -193,10 +208,14 @@ def webcam(
         )
         if divided:
             divided.weights(source.height, source.width)
-        rate = hold_rate(target_fps, source.rate)
+        rate = wiring.hold_rate(target_fps, source.rate)
+        say = partial(typer.echo, err=True)
+        # Standard output may be the picture.
+        tell = say if out == wiring.STDOUT else typer.echo
+        heard = SharedSound(wiring.open_microphone(stack)) if mic else None
         recorder = RecorderSink(
-            record, rate=rate, sound=open_microphone(stack) if mic else None,
-            on_failure=lambda error: typer.echo(str(error), err=True),
+            record, rate=rate, sound=heard,
+            on_failure=lambda error: say(str(error)),
         )  # fmt: skip
         # Now, so that a name that cannot be is told before anything takes time.
         stack.callback(recorder.abort)
@@ -218,7 +237,7 @@ def webcam(
 
         session = LiveSession(
             studio, bank, names_with(*names), recorder, folder=folder, rate=float(rate),
-            cycle=cycle, scenes=scenes, warn=partial(typer.echo, err=True),
+            cycle=cycle, scenes=scenes, warn=say,
         )  # fmt: skip
         from rtstyle.commands.live import faces
 
@@ -229,9 +248,25 @@ def webcam(
         if midi is not None:
             faces.open_midi(session, midi, stack)
         virtual = (source.width, source.height, rate) if virtual_camera else None
-        sinks = [DeskSink(session.desk), recorder, *open_shown(window, virtual, session, stack)]
+        sinks = [
+            DeskSink(session.desk),
+            recorder,
+            *wiring.open_streams(
+                stream,
+                out,
+                out_format,
+                rate,
+                stream_bitrate and 1000 * stream_bitrate,
+                heard,
+                say,
+                stack,
+            ),
+            *wiring.open_shown(
+                window, virtual, session, stack, display=display, full_screen=full_screen
+            ),
+        ]
         look = studio.look  # That of the first scene, where there are some.
-        engine = warm_up(bank, look, source)
+        engine = wiring.warm_up(bank, look, source)
         what = f"{shown_names(look)} on {engine}, {float(rate):g} FPS"
         typer.echo(f"{source.describe()}  |  {what}", err=True)
         pipeline = Pipeline(
@@ -241,98 +276,11 @@ def webcam(
         session.limit_rate = pipeline.limit_rate
         mine.pop_all()
         report = pipeline.run()
-    typer.echo(summary(report))
+    tell(wiring.summary(report))
+    for note in (note for sink in sinks for note in sink.notes()):
+        say(note)
     for path in recorder.paths:
-        typer.echo(f"recorded {path}")
+        tell(f"recorded {path}")
     if recorder.failures:
         # Told when it happened; a script must see it too.
         raise typer.Exit(2)
-
-
-def warm_up(bank: StyleBank, look: Look, source: Source) -> str:
-    """Paint one picture before the camera runs: else the first frames are all too late.
-
-    Returns what the model runs on.
-    """
-    import numpy as np
-
-    engine = bank.network(*look.model_name).engine
-    shape = look.working_size(source.height, source.width)
-    bank.paint(np.zeros((*shape, 3), np.uint8), *look.model_name)
-    return f"{engine.name} {engine.device} {engine.precision}"
-
-
-def hold_rate(asked: float | None, camera: Fraction | None) -> Fraction:
-    """Return the frames a second to hold. Raises `UsageError` for a rate out of range."""
-    from fractions import Fraction
-
-    if asked is None:
-        return camera or Fraction(DEFAULT_RATE)
-    check_rate("--target-fps", asked)
-    return Fraction(asked).limit_denominator(1001)
-
-
-def check_rate(option: str, rate: float) -> None:
-    """Raise `UsageError` for a rate that no camera has; NaN is one, too."""
-    if not 1 <= rate <= 240:
-        raise UsageError(f"{option} {rate:g} is out of range.", "", "Use 1 to 240.")
-
-
-def open_microphone(stack: ExitStack) -> SoundInput:
-    """Return the open microphone. Raises `SourceError` if there is none."""
-    from rtstyle.sources.microphone import Microphone
-
-    microphone = Microphone()
-    stack.callback(microphone.close)
-    microphone.open()
-    return microphone
-
-
-def open_shown(
-    window: bool,
-    virtual: tuple[int, int, Fraction] | None,
-    session: LiveSession,
-    stack: ExitStack,
-) -> list[Sink]:
-    """Open the window and the virtual camera (of this width, height and rate).
-
-    Without either, a sink that shows nothing takes their place.
-    """
-    from rtstyle.sinks.null import NullSink
-
-    sinks: list[Sink] = []
-    if virtual is not None:
-        from rtstyle.sinks.virtual_camera import VirtualCameraSink
-
-        sinks.append(VirtualCameraSink(*virtual))
-    if window:
-        from rtstyle.sinks.window import WindowSink
-
-        sinks.append(WindowSink(f"rtstyle: {Path(session.studio.look.names[0]).stem}", session))
-    for sink in sinks:
-        # Before the model is loaded, so that a missing screen or device is told at once.
-        stack.callback(sink.abort)
-        sink.open()
-    return sinks or [NullSink()]
-
-
-def read_resolution(text: str) -> tuple[int, int]:
-    """Return width and height of `640x480`. Raises `UsageError`."""
-    width, times, height = text.lower().partition("x")
-    if not (times and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UsageError(f"--resolution {text} is not a size.", "", "Write it like 640x480.")
-    if max(int(width), int(height)) > MOST_SIDE:
-        raise UsageError(f"--resolution {text} is out of range.", "", f"Use up to {MOST_SIDE}.")
-    return int(width), int(height)
-
-
-def summary(report: Report) -> str:
-    """Return one line: frames, rate, delay, drops."""
-    if not report.frames_out:
-        return "stopped before the first frame"
-    share = 100 * report.drops["late"] / max(1, report.frames_in)
-    return (
-        f"{report.frames_out} frames, {report.steady_fps:.1f} FPS, latency "
-        f"p50 {1000 * report.latency['p50']:.0f} ms, p95 {1000 * report.latency['p95']:.0f} ms, "
-        f"{report.drops['late']} dropped ({share:.1f} %)"
-    )

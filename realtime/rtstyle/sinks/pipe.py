@@ -17,15 +17,16 @@ from rtstyle.media.spherical import Spherical
 from rtstyle.sinks.encoding.encoders import EncoderChoice
 from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.tracks.stream_copy import StreamCopier
-from rtstyle.sinks.video_file import VideoFileSink
+from rtstyle.sinks.video_file import SoundInput, VideoFileSink
 
 STDOUT = Path("-")
+Y4M = "yuv4mpegpipe"
 FORMATS = {
     "matroska": "matroska",
     "mkv": "matroska",
     "nut": "nut",
     "webm": "webm",
-    "y4m": "yuv4mpegpipe",
+    "y4m": Y4M,
 }
 """What can be written without going back: names of `--format`, and FFmpeg's."""
 DEFAULT_FORMAT = "matroska"
@@ -115,10 +116,13 @@ class PipeSink(VideoFileSink):
         sample_aspect_ratio: Fraction | None = None,
         copier: StreamCopier | None = None,
         spherical: Spherical | None = None,
+        live: bool = False,
+        sound: SoundInput | None = None,
     ) -> None:
         super().__init__(
             path, rate=rate, encoding=encoding, origin=origin,
             sample_aspect_ratio=sample_aspect_ratio, copier=copier, spherical=spherical,
+            live=live, sound=None if kind == Y4M else sound,
         )  # fmt: skip
         self.kind = kind
         self._size = 0
@@ -152,7 +156,7 @@ class PipeSink(VideoFileSink):
 
     def notes(self) -> list[str]:
         """Return what `VideoFileSink` does, and what a format cannot hold."""
-        y4m = ["Y4M holds pictures only, all equally long"] if self.kind == "yuv4mpegpipe" else []
+        y4m = ["Y4M holds pictures only, all equally long"] if self.kind == Y4M else []
         return super().notes() + y4m
 
     def _target(self) -> Any:
@@ -162,7 +166,7 @@ class PipeSink(VideoFileSink):
         return _LIVE if self.kind in ("matroska", "webm") else {"flush_packets": "1"}
 
     def _choose(self, width: int, height: int) -> EncoderChoice:
-        if self.kind == "yuv4mpegpipe":
+        if self.kind == Y4M:
             return EncoderChoice("rawvideo")
         return super()._choose(width, height)
 

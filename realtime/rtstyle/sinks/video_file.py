@@ -53,7 +53,10 @@ LIVE_OPTIONS = {
 class SoundInput(Protocol):
     """What a recording asks of a microphone."""
 
-    channels: int
+    @property
+    def channels(self) -> int:
+        """Channels of its sound."""
+        ...
 
     def take(self) -> list[Sound]:
         """Return the pieces since the last call, without waiting."""

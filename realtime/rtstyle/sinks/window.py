@@ -54,10 +54,19 @@ class WindowSink(Sink):
 
     With an `overlay`, keys and dropped files go to it; `show_hud` shows its figures, `show_help`
     its keys. Without one `f` is full screen, and `q` and Esc end the run. `open`, `write` and
-    `idle` must be called from the main thread. Without a display `open` raises `SinkError`.
+    `idle` must be called from the main thread. `display` counts the screens from 0; with
+    `full_screen` it fills that one from the start. Without a display `open` raises `SinkError`.
     """
 
-    def __init__(self, title: str = "rtstyle", overlay: Overlay | None = None) -> None:
+    def __init__(
+        self,
+        title: str = "rtstyle",
+        overlay: Overlay | None = None,
+        *,
+        display: int = 0,
+        full_screen: bool = False,
+    ) -> None:
+        self._display, self._filled = display, full_screen
         self.name = "window"
         self.title, self.overlay = title, overlay
         self.show_hud, self.show_help = overlay is not None, False
@@ -85,6 +94,14 @@ class WindowSink(Sink):
             pygame.display.quit()
             raise no_display("No desktop is running.")
         self._pygame = pygame
+        count = len(pygame.display.get_desktop_sizes())
+        if self._display >= count:
+            self.abort()
+            raise SinkError(
+                f"There is no display {self._display}.",
+                f"This machine has {count}.",
+                f"Use --display 0 to {count - 1}." if count > 1 else "Leave out --display.",
+            )
 
     def write(self, frame: Frame) -> None:
         """Show one frame, scaled to the window with its shape kept."""
@@ -204,23 +221,31 @@ class WindowSink(Sink):
         pygame = self._pygame
         if self._windowed is None:
             self._windowed = self._screen.get_size()
-            self._screen = pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
+            # By its size: without a window manager, as in a kiosk, nobody else would set it.
+            size = pygame.display.get_desktop_sizes()[self._display]
+            self._screen = pygame.display.set_mode(size, pygame.FULLSCREEN, display=self._display)
+            pygame.mouse.set_visible(False)
         else:
-            self._screen = pygame.display.set_mode(self._windowed, pygame.RESIZABLE)
+            self._screen = pygame.display.set_mode(
+                self._windowed, pygame.RESIZABLE, display=self._display
+            )
             self._windowed = None
+            pygame.mouse.set_visible(True)
         if self._last is not None:
             self._draw(self._last)
 
     def _make_window(self, width: int, height: int) -> None:
         pygame = self._pygame
         try:
-            desk = pygame.display.get_desktop_sizes()[0]
+            desk = pygame.display.get_desktop_sizes()[self._display]
             scale = min(1.0, LARGEST * desk[0] / width, LARGEST * desk[1] / height)
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            self._screen = pygame.display.set_mode(size, pygame.RESIZABLE)
+            self._screen = pygame.display.set_mode(size, pygame.RESIZABLE, display=self._display)
         except (pygame.error, IndexError) as error:
             raise no_display(str(error)) from error
         pygame.display.set_caption(self.title)
+        if self._filled:
+            self.fill_screen(True)
 
 
 def no_display(why: str) -> SinkError:

@@ -1,0 +1,151 @@
+"""What `rtstyle webcam` opens around the picture, and what it says of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtstyle.errors import UsageError
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from rtstyle.live.bank import StyleBank
+    from rtstyle.live.look import Look
+    from rtstyle.live.session import LiveSession
+    from rtstyle.report import Report
+    from rtstyle.sinks.base import Sink
+    from rtstyle.sinks.tracks.shared_sound import SharedSound
+    from rtstyle.sinks.video_file import SoundInput
+    from rtstyle.sources.base import Source
+
+DEFAULT_RATE = 30.0
+MOST_SIDE = 8192
+STDOUT = "-"
+PIPE_FORMATS = ("nut", "y4m")
+
+
+def warm_up(bank: StyleBank, look: Look, source: Source) -> str:
+    """Paint one picture before the camera runs: else the first frames are all too late.
+
+    Returns what the model runs on.
+    """
+    import numpy as np
+
+    engine = bank.network(*look.model_name).engine
+    shape = look.working_size(source.height, source.width)
+    bank.paint(np.zeros((*shape, 3), np.uint8), *look.model_name)
+    return f"{engine.name} {engine.device} {engine.precision}"
+
+
+def hold_rate(asked: float | None, camera: Fraction | None) -> Fraction:
+    """Return the frames a second to hold. Raises `UsageError` for a rate out of range."""
+    from fractions import Fraction
+
+    if asked is None:
+        return camera or Fraction(DEFAULT_RATE)
+    check_rate("--target-fps", asked)
+    return Fraction(asked).limit_denominator(1001)
+
+
+def check_rate(option: str, rate: float) -> None:
+    """Raise `UsageError` for a rate that no camera has; NaN is one, too."""
+    if not 1 <= rate <= 240:
+        raise UsageError(f"{option} {rate:g} is out of range.", "", "Use 1 to 240.")
+
+
+def open_microphone(stack: ExitStack) -> SoundInput:
+    """Return the open microphone. Raises `SourceError` if there is none."""
+    from rtstyle.sources.microphone import Microphone
+
+    microphone = Microphone()
+    stack.callback(microphone.close)
+    microphone.open()
+    return microphone
+
+
+def open_shown(
+    window: bool,
+    virtual: tuple[int, int, Fraction] | None,
+    session: LiveSession,
+    stack: ExitStack,
+    *,
+    display: int = 0,
+    full_screen: bool = False,
+) -> list[Sink]:
+    """Open the window, on a `display`, and the virtual camera (of this width, height and rate).
+
+    Without either, a sink that shows nothing takes their place.
+    """
+    from rtstyle.sinks.null import NullSink
+
+    sinks: list[Sink] = []
+    if virtual is not None:
+        from rtstyle.sinks.virtual_camera import VirtualCameraSink
+
+        sinks.append(VirtualCameraSink(*virtual))
+    if window:
+        from rtstyle.sinks.window import WindowSink
+
+        title = f"rtstyle: {Path(session.studio.look.names[0]).stem}"
+        sinks.append(WindowSink(title, session, display=display, full_screen=full_screen))
+    for sink in sinks:
+        # Before the model is loaded, so that a missing screen or device is told at once.
+        stack.callback(sink.abort)
+        sink.open()
+    return sinks or [NullSink()]
+
+
+def read_resolution(text: str) -> tuple[int, int]:
+    """Return width and height of `640x480`. Raises `UsageError`."""
+    width, times, height = text.lower().partition("x")
+    if not (times and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UsageError(f"--resolution {text} is not a size.", "", "Write it like 640x480.")
+    if max(int(width), int(height)) > MOST_SIDE:
+        raise UsageError(f"--resolution {text} is out of range.", "", f"Use up to {MOST_SIDE}.")
+    return int(width), int(height)
+
+
+def summary(report: Report) -> str:
+    """Return one line: frames, rate, delay, drops."""
+    if not report.frames_out:
+        return "stopped before the first frame"
+    share = 100 * report.drops["late"] / max(1, report.frames_in)
+    return (
+        f"{report.frames_out} frames, {report.steady_fps:.1f} FPS, latency "
+        f"p50 {1000 * report.latency['p50']:.0f} ms, p95 {1000 * report.latency['p95']:.0f} ms, "
+        f"{report.drops['late']} dropped ({share:.1f} %)"
+    )
+
+
+def open_streams(
+    url: str | None,
+    out: str | None,
+    kind: str,
+    rate: Fraction,
+    bits: int | None,
+    sound: SharedSound | None,
+    say: Callable[[str], object],
+    stack: ExitStack,
+) -> list[Sink]:
+    """Return the network stream and the pipe that were asked for, open. Raises `SinkError`."""
+    sinks: list[Sink] = []
+    if url is not None:
+        from rtstyle.sinks.streams.stream import StreamSink
+
+        own = sound and sound.also()
+        sinks.append(StreamSink(url, rate=rate, bits=bits, sound=own, news=say))
+    if out is not None:
+        from rtstyle.sinks.pipe import PipeSink, check_format
+
+        if kind not in PIPE_FORMATS:
+            raise UsageError(f"--out-format {kind} is unknown.", "", "Use nut or y4m.")
+        form = check_format(kind, Path(out))
+        assert form is not None
+        sinks.append(PipeSink(Path(out), form, rate=rate, live=True, sound=sound and sound.also()))
+    for sink in sinks:
+        stack.callback(sink.abort)
+        sink.open()
+    return sinks
