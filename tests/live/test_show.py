@@ -214,7 +214,7 @@ class TestWriting:
         assert scene.name == "Scene 3"
         assert scene.values == {
             "style": "invert", "strength": 0.3, "keep_color": False, "only": "person",
-            "mirror": True, "split": False, "transition": "cut", "fade": 0.6,
+            "mirror": True, "split": False, "walk": 0.0, "transition": "cut", "fade": 0.6,
         }  # fmt: skip
         assert run.after(0).state["scene"] == "Scene 3"
         before = {k: v for k, v in run.state.items() if k != "scene"}
