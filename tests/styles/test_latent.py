@@ -82,7 +82,7 @@ class TestFormulas:
         vector = np.array([50, 60, 70, 5, 6, 7], np.float32)
         found = latent.neighbour(vector, 0.5, 7, "fast")
         wanted = vector.copy()
-        wanted[:DIMENSIONS] += 10 * 0.5 * np.array([0.5, 1, 1, 1]) * drawn(7)
+        wanted[:DIMENSIONS] += 10 * 2 * 0.5 * np.array([0.5, 1, 1, 1]) * drawn(7)
         np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
     def test_no_variation_is_the_style_itself(self) -> None:

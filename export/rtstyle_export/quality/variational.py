@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rtstyle.styles.latent import WIDTH
 from rtstyle_export.maths.functional import channel_statistics, gram_matrix, style_distance
 from rtstyle_export.maths.losses import relative_distance
 from rtstyle_export.maths.variational import kl_divergence, share_disentangled
@@ -107,7 +108,7 @@ def neighbours(style: VariationalStyle, vector: Tensor, variation: float, noise:
     """
     with torch.no_grad():
         mean, log_variance = style.encode(vector[None])
-        codes = mean + variation * (0.5 * log_variance).exp() * noise
+        codes = mean + WIDTH * variation * (0.5 * log_variance).exp() * noise
         moved: Tensor = vector + style.decode(codes) - style.decode(mean)
         return moved
 

@@ -29,6 +29,8 @@ Vector: TypeAlias = NDArray[np.float32]
 
 CODE, SAMPLE = "code", "sample"
 """The files: vectors to Gaussians, and codes to vectors."""
+WIDTH = 2.0
+"""Deviations of a style's Gaussian at a variation of 1: at 0.5 it is the Gaussian itself."""
 
 
 class LatentSpace:
@@ -116,13 +118,13 @@ def random_vector(name: str, size: str) -> Vector:
 def neighbour(vector: Vector, variation: float, seed: int, size: str) -> Vector:
     """Return a style near a vector (M,), drawn from the Gaussian around its code.
 
-    `variation` counts the deviations of the Gaussian: 0 is the vector itself.
+    0 is the vector itself, 0.5 the Gaussian, 1 one twice as wide (`WIDTH`).
     """
     if variation == 0:
         return vector
     space = open_space(size)
     mean, deviation = space.code(vector[None])
-    step = np.float32(variation) * deviation[0] * noise(space.dimensions, seed)
+    step = np.float32(WIDTH * variation) * deviation[0] * noise(space.dimensions, seed)
     return space.moved(vector, mean[0] + step)
 
 

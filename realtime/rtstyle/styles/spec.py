@@ -18,7 +18,7 @@ from rtstyle.styles import manifest
 SYNTAX = 'Write "a.jpg:0.7,b.jpg:0.3", with pictures or built-in names.'
 SWEEP = ".."
 VARIATIONS = (0.0, 2.0)
-"""Least and largest variation: how many deviations of its Gaussian a neighbour is drawn from."""
+"""Least and largest variation of a neighbour; see `rtstyle.styles.latent.neighbour`."""
 MOST_SEED = 2**32 - 1
 RANDOM = re.compile(r"random(?::(\d{1,20}))?")
 NEIGHBOUR = re.compile(r"(?P<style>.+?)~(?P<variation>\d+(?:\.\d*)?|\.\d+)(?:~(?P<seed>\d{1,20}))?")
