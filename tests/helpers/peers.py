@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -54,11 +55,25 @@ class Grey(VideoStreamTrack):
 
 
 class Peer:
-    """One client. Enter it, `call`, look at `frames` (RGB) and `messages`."""
+    """One client. Enter it, `call`, look at `frames` (RGB) and `messages`.
 
-    def __init__(self, address: str, level: int = 200, height: int = 96, width: int = 128) -> None:
+    With `keep=False` frames are counted in `got` and not kept. `token` is what the server asks for.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        level: int = 200,
+        height: int = 96,
+        width: int = 128,
+        *,
+        keep: bool = True,
+        token: str = "",
+    ) -> None:
         tune_aiortc()
-        self.address = address
+        self.address, self._keep = address, keep
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.got = 0
         self.frames: list[Any] = []
         self.messages: list[dict[str, Any]] = []
         self.session = ""
@@ -77,7 +92,9 @@ class Peer:
         try:
             while True:
                 frame = await track.recv()
-                self.frames.append(frame.to_ndarray(format="rgb24"))
+                self.got += 1
+                if self._keep:
+                    self.frames.append(frame.to_ndarray(format="rgb24"))
         except MediaStreamError:
             pass
 
@@ -88,7 +105,7 @@ class Peer:
     async def call(self, settings: dict[str, Any] | None = None) -> httpx.Response:
         """Send the offer; with a good answer, connect."""
         body = {"sdp": await self.offer(), "settings": settings or {}}
-        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE, headers=self._headers) as client:
             response = await client.post(f"{self.address}/api/offer", json=body)
         if response.status_code == 200:
             reply = response.json()
@@ -125,3 +142,22 @@ class Peer:
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
+
+
+def damaged(good: str, chance: random.Random) -> str:
+    """An offer with lines that are gone, doubled, swapped or changed."""
+    lines = good.split("\r\n")
+    for _ in range(chance.choice([1, 1, 2, 5])):
+        at = chance.randrange(len(lines))
+        line = lines[at]
+        if (kind := chance.randrange(5)) == 0:
+            lines[at] = ""
+        elif kind == 1:
+            lines.insert(at, line)
+        elif kind == 2:
+            lines[at] = lines[chance.randrange(len(lines))]
+        elif line:
+            cut = chance.randrange(len(line))
+            new = "" if kind == 3 else chance.choice(["\x00", "\u00e9", "9" * 40, "-1", " ", ":"])
+            lines[at] = line[:cut] + new + line[cut + 1 :]
+    return "\r\n".join(lines)

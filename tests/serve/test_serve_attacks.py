@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
-from helpers.peers import PATIENCE, Peer, run, until
+from helpers.peers import PATIENCE, Peer, damaged, run, until
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -382,25 +382,6 @@ def test_wrong_tokens_at_speed_change_nothing(locked: Running) -> None:
 
 SESSION = "rtstyle.serve.clients.session"
 OFFERS = 1000 if os.environ.get("RTSTYLE_TEST_FULL") else 250
-
-
-def damaged(good: str, chance: random.Random) -> str:
-    """An offer with lines that are gone, doubled, swapped or changed."""
-    lines = good.split("\r\n")
-    for _ in range(chance.choice([1, 1, 2, 5])):
-        at = chance.randrange(len(lines))
-        line = lines[at]
-        if (kind := chance.randrange(5)) == 0:
-            lines[at] = ""
-        elif kind == 1:
-            lines.insert(at, line)
-        elif kind == 2:
-            lines[at] = lines[chance.randrange(len(lines))]
-        elif line:
-            cut = chance.randrange(len(line))
-            new = "" if kind == 3 else chance.choice(["\x00", "\u00e9", "9" * 40, "-1", " ", ":"])
-            lines[at] = line[:cut] + new + line[cut + 1 :]
-    return "\r\n".join(lines)
 
 
 def test_damaged_offers_are_answered_and_leave_nothing_behind(
