@@ -39,11 +39,10 @@ CAPTURE_PATIENCE = 5.0
 class Pipeline:
     """Runs every frame of `source` through `stylize` into all `sinks`, in order.
 
-    `stylize` is a function of pictures, a `FramePainter`, or a `PreparingPainter`, which takes one
-    worker.
+    `stylize` is a function of pictures, a `FramePainter`, or a `PreparingPainter` (of one worker).
 
-    `policy` is `WAIT` (nothing is lost) or `LATEST` (the newest frame wins). `workers` threads
-    call `stylize` at once. `limit` ends the run after so many frames, `max_rate` lets no more than
+    `policy` is `WAIT` (nothing is lost) or `LATEST` (the newest frame wins). `workers` threads call
+    `stylize` at once, and `ahead` frames wait for them. `limit` ends the run after so many frames, `max_rate` lets no more than
     that many a second in and counts the others as drops. `progress` is called in the
     calling thread after each frame. Source and sinks are opened and closed here; after a signal of
     `ENDING` or `stop` the sinks keep what was done (as partial, where a file was to be finished).
@@ -57,6 +56,7 @@ class Pipeline:
         *,
         policy: Policy = WAIT,
         workers: int = 1,
+        ahead: int = 2,
         limit: int | None = None,
         max_rate: float | None = None,
         progress: Callable[[Progress], None] | None = None,
@@ -74,7 +74,7 @@ class Pipeline:
         self._due = float("-inf")
         self._excess = 0
         # Live: a single waiting frame, because each further one is only delay.
-        self._todo: FrameQueue[Frame] = FrameQueue(1 if policy is LATEST else 2, policy)
+        self._todo: FrameQueue[Frame] = FrameQueue(1 if policy is LATEST else ahead, policy)
         # What is prepared is painted: a frame dropped in between would leave a gap.
         self._ready: FrameQueue[tuple[Frame, Any]] = FrameQueue(1)
         self._done: ReorderQueue[Frame] = ReorderQueue(workers + 1, workers)

@@ -8,6 +8,7 @@ last few sizes are kept.
 from __future__ import annotations
 
 import functools
+import math
 import platform
 import threading
 from collections import OrderedDict
@@ -34,6 +35,8 @@ from rtstyle.engines.int8 import quantize, read_ranges
 from rtstyle.engines.ov_quick import ov
 from rtstyle.errors import DeviceError, EngineError
 
+ALONE_PIXELS = 6_000_000
+"""Pixels of a picture above which only one is painted at once."""
 KEPT_SIZES = 4
 """How many compiled picture sizes an engine keeps."""
 
@@ -136,9 +139,12 @@ class OpenVinoEngine(Closing):
         try:
             model = self._model.clone()
             model.reshape({name: list(shape) for name, shape in shapes})
-            compiled = core.compile_model(model, self._target, self._config())
+            # Others wait: each stream has memory of its own, some 30 bytes a pixel.
+            pixels = math.prod(dict(shapes)["image"][:3])
+            streams = 1 if pixels > ALONE_PIXELS else self.streams
+            compiled = core.compile_model(model, self._target, self._config(streams))
             requests: _Requests = LifoQueue()
-            for _ in range(self.streams):
+            for _ in range(streams):
                 requests.put(compiled.create_infer_request())
         except Exception as error:
             raise EngineError(
@@ -147,10 +153,10 @@ class OpenVinoEngine(Closing):
             ) from error
         return requests
 
-    def _config(self) -> dict[str, Any]:
+    def _config(self, streams: int) -> dict[str, Any]:
         kind = ov.Type.bf16 if self.precision == "bf16" else ov.Type.f32
         config: dict[str, Any] = {
-            "NUM_STREAMS": self.streams,
+            "NUM_STREAMS": streams,
             "INFERENCE_PRECISION_HINT": kind,
         }
         if self._target == "CPU":

@@ -6,7 +6,7 @@ from typing import Any
 
 import av
 
-from rtstyle.media.limits import MAX_FRAME_PIXELS, check_pixels
+from rtstyle.media.limits import MAX_FRAME_PIXELS, check_pixels, is_large
 
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders that read the alpha that WebM keeps beside the picture; FFmpeg's own do not."""
@@ -15,8 +15,8 @@ WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 def open_decoder(stream: Any, name: str, threads: int | None = None) -> Any:
     """Return the decoder of a stream of the file `name`, bounded in the size of its frames.
 
-    `threads` decode several frames at once; None leaves that as it is. Raises `SourceError` for
-    frames of more than `MAX_FRAME_PIXELS`.
+    `threads` decode several frames at once, or one if they are large; None leaves that as it is.
+    Raises `SourceError` for frames of more than `MAX_FRAME_PIXELS`.
     """
     check_pixels(name, stream.width, stream.height, most=MAX_FRAME_PIXELS)
     decoder = stream.codec_context
@@ -26,6 +26,8 @@ def open_decoder(stream: Any, name: str, threads: int | None = None) -> Any:
     # For frames that turn out larger midway.
     decoder.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
     if threads is not None:
-        decoder.thread_type = "AUTO"
+        # Threads that share a frame need no further ones in memory.
+        large = is_large(stream.width * stream.height)
+        decoder.thread_type = "SLICE" if large else "AUTO"
         decoder.thread_count = threads
     return decoder

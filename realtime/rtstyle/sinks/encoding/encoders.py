@@ -15,6 +15,7 @@ import numpy as np
 from rtstyle.errors import SinkError, UsageError
 from rtstyle.machine.scheduling import ordinary_scheduling
 from rtstyle.media.deep import is_writable, picture_converter
+from rtstyle.media.limits import is_large
 from rtstyle.sinks.encoding.codecs import AUTO, CODECS, ENCODERS, automatic, row
 from rtstyle.sinks.encoding.settings import DEFAULT_QUALITY, Encoding, wanted_depth
 
@@ -24,6 +25,16 @@ BUFFER = 1
 """Seconds within which a bounded bit rate is held."""
 HELD = 0.92
 """Share of the bound that is asked for: each segment of ten seconds begins with a full buffer."""
+
+FRUGAL: dict[str, dict[str, str]] = {
+    "libx264": {"x264-params": "bframes=0:rc-lookahead=0:mbtree=0:sliced-threads=1"},
+    "libx265": {"x265-params": "bframes=0:rc-lookahead=1:lookahead-slices=1:frame-threads=1"},
+    "libvpx-vp9": {"lag-in-frames": "0"},
+    "libaom-av1": {"lag-in-frames": "0"},
+    "libsvtav1": {"svtav1-params": "lookahead=0:pred-struct=1"},
+}
+"""What keeps encoders from holding many frames, where these are large: x264 takes 180 MB for each
+of 8K, and would hold eight of them."""
 
 NARROWEST = {"libx265": 64}
 """Columns below which an encoder is not started: x265 4.2 writes beyond its memory at 34 to 48,
@@ -82,6 +93,9 @@ def configure(
     preset = preset_of(name, encoding, live)
     if preset:
         options[known.preset] = preset
+    if is_large(max(width * height, encoding.source_pixels)):
+        for key, value in FRUGAL.get(name, {}).items():
+            options[key] = f"{options[key]}:{value}" if key in options else value
     pixels = pixel_format_of(name, encoding)
     return EncoderChoice(name, options, bit_rate, pixels, encoding.hlg)
 
