@@ -42,10 +42,10 @@ class Pipeline:
     `stylize` is a function of pictures, a `FramePainter`, or a `PreparingPainter` (of one worker).
 
     `policy` is `WAIT` (nothing is lost) or `LATEST` (the newest frame wins). `workers` threads call
-    `stylize` at once, and `ahead` frames wait for them. `limit` ends the run after so many frames, `max_rate` lets no more than
-    that many a second in and counts the others as drops. `progress` is called in the
-    calling thread after each frame. Source and sinks are opened and closed here; after a signal of
-    `ENDING` or `stop` the sinks keep what was done (as partial, where a file was to be finished).
+    `stylize` at once, and `ahead` frames wait for them. `limit` ends the run after so many frames,
+    `max_rate` lets no more than that many a second in and counts the others as drops. `progress` is
+    called in the calling thread after each frame. Source and sinks are opened and closed here;
+    after a signal of `ENDING` or `stop` the sinks keep what was done.
     """
 
     def __init__(

@@ -262,7 +262,7 @@ def test_the_tag_of_a_sphere_leaves_the_pictures_alone(
     after = [frame.to_ndarray() for frame in decode(path)]
     np.testing.assert_array_equal(before, after)
     # FFmpeg reads projection and layout of this kind of tag; players read where to look at first.
-    assert spherical_of(path) == Spherical(stereo=stereo)
+    assert spherical_of(path) == tag
     assert b"<GSpherical:InitialViewHeadingDegrees>90<" in path.read_bytes()
     assert b"<GSpherical:InitialViewPitchDegrees>-10<" in path.read_bytes()
     assert tag.wraps == (stereo != 1)
@@ -271,13 +271,14 @@ def test_the_tag_of_a_sphere_leaves_the_pictures_alone(
 
 @pytest.mark.parametrize("kind", ["mp4", "mov", "m4v", "mkv", "webm"])
 def test_a_sphere_stays_one(kind: str, clip: Path, tmp_path: Path) -> None:
-    tag_mp4(clip, Spherical())
+    tag = Spherical(yaw=90, pitch=-10, roll=5)
+    tag_mp4(clip, tag)
     report = paint(clip, tmp_path / f"out.{kind}")
     assert report.notes == []
-    assert spherical_of(tmp_path / f"out.{kind}") == Spherical()
+    assert spherical_of(tmp_path / f"out.{kind}") == tag
     again = tmp_path / f"again.{kind}"
     paint(tmp_path / f"out.{kind}", again)
-    assert spherical_of(again) == Spherical()
+    assert spherical_of(again) == tag
 
 
 def test_a_lost_sphere_is_told(clip: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from rtstyle.jobs.mask_video import MovingMask, as_video
 from rtstyle.jobs.outputs import check_output, keep_what_is_read
 from rtstyle.jobs.resume import first_picture, identity, resumed
 from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter
+from rtstyle.machine import heap
 from rtstyle.media.container import Media, as_media
 from rtstyle.media.limits import is_large
 from rtstyle.media.yuv import BLACK, Colour
@@ -185,6 +186,8 @@ def stylize_video(
                 "Convert it first.",
             )
         large = is_large(frames.width * frames.height)
+        if large:
+            heap.keep_large_apart()
         alone = large or isinstance(painter, CoherentVideoPainter)
         pipeline = Pipeline(
             frames, painter, [sink], workers=1 if alone else stylizer.streams,

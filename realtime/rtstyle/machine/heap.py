@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache
 
+M_MMAP_THRESHOLD = -3
 EVERY = 600
 """Frames of a live run after which memory is handed back: 20 s at 30 FPS; it takes 2 ms or so."""
 
@@ -27,6 +28,20 @@ def _trim() -> Callable[[int], int] | None:
     except (OSError, AttributeError):
         return None  # Another C library, such as musl.
     return function
+
+
+def keep_large_apart() -> bool:
+    """Let the C library give each block of 4 MiB and more back as soon as it is free, from now on.
+
+    By itself glibc soon keeps blocks of up to 32 MiB, such as a picture of 4K, among the small ones
+    in the arena of each thread: 140 MB more for a video of that size. Returns True if it was told.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        return bool(ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 4 << 20))
+    except (OSError, AttributeError):
+        return False  # Another C library, such as musl.
 
 
 def give_back() -> bool:

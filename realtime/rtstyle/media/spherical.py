@@ -6,9 +6,10 @@ and as the tag SPHERICAL-VIDEO in Matroska and WebM. FFmpeg reads both kinds of 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ MATROSKA_TAG = "SPHERICAL-VIDEO"
 UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
 EQUIRECTANGULAR = 0
 PROJECTIONS = ("equirectangular", "cube map", "tiled", "half", "rectilinear", "fisheye")
+LONGEST_INDEX = 256 << 20
+"""Bytes of the largest index of an MP4 file that is looked through for a tag."""
 STEREO_MODES = {1: "left-right", 2: "top-bottom"}
 
 
@@ -69,21 +72,51 @@ class Spherical:
         )
 
 
-def read_spherical(frame: Any, metadata: dict[str, str]) -> Spherical | None:
-    """Return the tag of a decoded frame or of its stream's metadata, None if there is none."""
+def read_spherical(
+    frame: Any, metadata: dict[str, str], path: Path | None = None
+) -> Spherical | None:
+    """Return the tag of a decoded frame or of its stream's metadata, None if there is none.
+
+    `path` is the MP4 or MOV file that it comes from: FFmpeg does not tell the first view of its V1
+    tags.
+    """
     data: Any = frame.side_data.get("SPHERICAL")
     if data is None:
         text = next((v for k, v in metadata.items() if k.upper() == MATROSKA_TAG), "")
         if "Spherical>true<" not in text:
             return None
         stereo = next((k for k, v in STEREO_MODES.items() if f">{v}<" in text), 0)
-        return Spherical(stereo=stereo)
+        return Spherical(EQUIRECTANGULAR, *read_view(text), stereo)
     # AVSphericalMapping: projection, then yaw, pitch and roll in degrees as 16.16 numbers.
     projection, *angles = np.frombuffer(memoryview(data), np.int32)[:4].tolist()
     stereo_data: Any = frame.side_data.get("STEREO3D")
     stereo = 0 if stereo_data is None else int(np.frombuffer(memoryview(stereo_data), np.int32)[0])
     yaw, pitch, roll = (angle / 65536 for angle in angles)
-    return Spherical(projection, yaw, pitch, roll, stereo)
+    found = Spherical(projection, yaw, pitch, roll, stereo)
+    if path is None or any(angles):
+        return found
+    yaw, pitch, roll = read_view(find_tag(path))
+    return replace(found, yaw=yaw, pitch=pitch, roll=roll)
+
+
+def read_view(text: str) -> tuple[float, float, float]:
+    """Return heading, pitch and roll of a V1 tag in degrees; 0 for what it does not say."""
+    found = dict(re.findall(r"InitialView(Heading|Pitch|Roll)Degrees>\s*(-?\d{1,3})\s*<", text))
+    return float(found.get("Heading", 0)), float(found.get("Pitch", 0)), float(found.get("Roll", 0))
+
+
+def find_tag(path: Path) -> str:
+    """Return the text of the V1 tag of an MP4 or MOV file, "" if there is none."""
+    try:
+        with path.open("rb") as file:
+            _, moov = find_moov(file, LONGEST_INDEX)
+    except (OSError, ValueError):
+        return ""
+    for begin, end in boxes(moov, b"trak", 8, len(moov)):
+        for tag, tag_end in boxes(moov, b"uuid", begin + 8, end):
+            if moov[tag + 8 : tag + 24] == UUID:
+                return moov[tag + 24 : tag_end].decode(errors="replace")
+    return ""
 
 
 def tag_mp4(path: Path, spherical: Spherical) -> None:
@@ -106,8 +139,11 @@ def tag_mp4(path: Path, spherical: Spherical) -> None:
         file.write(changed)
 
 
-def find_moov(file: Any) -> tuple[int, bytearray]:
-    """Return where the index of an MP4 file is, and its bytes."""
+def find_moov(file: Any, most: int | None = None) -> tuple[int, bytearray]:
+    """Return where the index of an MP4 file is, and its bytes.
+
+    Raises `ValueError` if there is none, or it has more than `most` bytes.
+    """
     at = 0
     while True:
         file.seek(at)
@@ -120,6 +156,8 @@ def find_moov(file: Any) -> tuple[int, bytearray]:
         if size < 8:
             raise ValueError("the file has no index")
         if kind == b"moov":
+            if most is not None and size > most:
+                raise ValueError("the index is too long")
             file.seek(at)
             return at, bytearray(file.read(size))
         at += size

@@ -250,7 +250,9 @@ class VideoFileSource(Source):
             self._late = frame.dts - (self._stream.start_time or 0)
         self._matrix = display_matrix(frame)
         self.has_alpha = RgbConverter().split(frame)[1] is not None
-        self.spherical = read_spherical(frame, dict(self._stream.metadata))
+        boxes = "mov" in self._container.format.name and not self.media.pipe
+        path = self.media.path if boxes else None
+        self.spherical = read_spherical(frame, dict(self._stream.metadata), path)
         if turns(self._matrix):
             self.width, self.height = frame.height, frame.width
             if self.sample_aspect_ratio:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rtstyle.errors import RtstyleError
 from rtstyle.live.bank import StyleBank
+from rtstyle.machine.heap import give_back
 from rtstyle.serve.clients.session import Session
 from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.live_picture import LivePicture
@@ -110,9 +111,16 @@ class Lobby:
         """Let a session go; what it held is freed in the background."""
         if self.sessions.pop(session.id, None) is None:
             return
-        task = asyncio.get_running_loop().create_task(session.close())
+        task = asyncio.get_running_loop().create_task(self._free(session))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+
+    async def _free(self, session: Session) -> None:
+        """Free what a session held, its encoder and decoder among it, for the system, too."""
+        try:
+            await session.close()
+        finally:
+            await asyncio.to_thread(give_back)
 
     async def _watch_over(self) -> None:
         """Let those go who say nothing any more, or never connected."""

@@ -27,8 +27,8 @@ HELD = 0.92
 """Share of the bound that is asked for: each segment of ten seconds begins with a full buffer."""
 
 FRUGAL: dict[str, dict[str, str]] = {
-    "libx264": {"x264-params": "bframes=0:rc-lookahead=0:mbtree=0:sliced-threads=1"},
-    "libx265": {"x265-params": "bframes=0:rc-lookahead=1:lookahead-slices=1:frame-threads=1"},
+    "libx264": {"x264-params": "bframes=1:rc-lookahead=0:mbtree=0:sliced-threads=1"},
+    "libx265": {"x265-params": "bframes=1:rc-lookahead=2:lookahead-slices=1:frame-threads=1"},
     "libvpx-vp9": {"lag-in-frames": "0"},
     "libaom-av1": {"lag-in-frames": "0"},
     "libsvtav1": {"svtav1-params": "lookahead=0:pred-struct=1"},
