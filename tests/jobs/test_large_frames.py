@@ -7,7 +7,6 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -15,9 +14,8 @@ import pytest
 
 from rtstyle.engines import open_engine
 from rtstyle.errors import SourceError
-from rtstyle.jobs.large_frames import check_whole
 from rtstyle.jobs.video import stylize_video
-from rtstyle.media.limits import LARGE_FRAME_PIXELS, MAX_WHOLE_PIXELS
+from rtstyle.media.limits import LARGE_FRAME_PIXELS, MAX_WHOLE_PIXELS, check_whole
 from rtstyle.sinks.encoding.encoders import configure
 from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sources import open_video
@@ -49,15 +47,14 @@ def write_large(path: Path, width: int, height: int, count: int, options: str = 
 
 def test_frames_beyond_the_limit_are_refused_unless_a_height_is_given() -> None:
     for width, rows, fits in ((4096, 2160, True), (5760, 2880, False), (*EIGHT_K, False)):
-        frames = SimpleNamespace(width=width, height=rows)
         assert (width * rows <= MAX_WHOLE_PIXELS) is fits
-        check_whole("a.mp4", frames, 1080)  # type: ignore[arg-type]
-        check_whole("a.mp4", frames, rows)  # type: ignore[arg-type]
+        check_whole("a.mp4", width, rows, 1080)
+        check_whole("a.mp4", width, rows, rows)
         if fits:
-            check_whole("a.mp4", frames, None)  # type: ignore[arg-type]
+            check_whole("a.mp4", width, rows, None)
             continue
         with pytest.raises(SourceError) as refused:
-            check_whole("a.mp4", frames, None)  # type: ignore[arg-type]
+            check_whole("a.mp4", width, rows, None)
         told = str(refused.value)
         for part in (f"{width}x{rows}", "--height 1080", f"--height {rows}"):
             assert part in told

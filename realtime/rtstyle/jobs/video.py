@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from rtstyle.errors import UsageError
 from rtstyle.files.names import read_name
-from rtstyle.jobs.large_frames import check_whole
 from rtstyle.jobs.mask_video import MovingMask, as_video
 from rtstyle.jobs.outputs import check_output, keep_what_is_read
 from rtstyle.jobs.resume import first_picture, identity, resumed
 from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter
 from rtstyle.machine import heap
 from rtstyle.media.container import Media, as_media
-from rtstyle.media.limits import is_large
+from rtstyle.media.limits import check_whole, is_large
 from rtstyle.media.yuv import BLACK, Colour
 from rtstyle.pipeline import Pipeline
 from rtstyle.report import Progress, Report
@@ -125,7 +124,7 @@ def stylize_video(
         mine = stack.enter_context(ExitStack())
         mine.callback(frames.close)
         frames.open()
-        check_whole(media.name, frames, recipe.height)
+        check_whole(media.name, frames.width, frames.height, recipe.height)
         encoding = of_source(encoding or Encoding(), frames)
         frames.deep = frames.depth > 8 and encoding.wants_depth and kind != "yuv4mpegpipe"
         keep = frames.has_alpha and not side_by_side and kind is None

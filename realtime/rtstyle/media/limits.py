@@ -14,8 +14,10 @@ MAX_FRAME_PIXELS = 36_000_000
 LARGE_FRAME_PIXELS = 8_000_000
 """Pixels from which on as few frames as possible are in memory at once: 4K."""
 MAX_WHOLE_PIXELS = 9_000_000
-"""Pixels of the largest frame of a video that is painted whole unasked: 4096x2160, in 1.5 GB. A
-frame takes 100 to 130 bytes a pixel in all, about half of them in the network."""
+"""Pixels of the largest frame of a video that is painted whole unasked: 4096x2160, in 1.5 GB. The
+network takes about half of that."""
+BYTES_PER_PIXEL = 130
+"""Memory for a pixel of a video's frames, in all places where one is."""
 MAX_ANIMATION_PIXELS = 4_200_000
 """The same for animated pictures, which a kilobyte can give any size: 2048x2048."""
 
@@ -40,3 +42,14 @@ def too_large(name: object, what: str, most: int = MAX_PIXELS, todo: str = "") -
     """Return the error for a picture of which `what` is more than `most` pixels allow."""
     limit = f"the most is {most / 1e6:g} million"
     return SourceError(f"{name} is too large.", f"{what}; {limit}", todo or "Scale it down first.")
+
+
+def check_whole(name: object, width: int, rows: int, height: int | None) -> None:
+    """Raise `SourceError` for a video of over `MAX_WHOLE_PIXELS` without a `height` to paint at."""
+    if height is None and width * rows > MAX_WHOLE_PIXELS:
+        gigabytes = 0.25 + width * rows * BYTES_PER_PIXEL / 1e9
+        raise SourceError(
+            f"{name} is too large to be painted whole.",
+            f"It is {width}x{rows} pixels, which would take {gigabytes:.1f} GB of memory",
+            f"Pass --height 1080 to paint it smaller, or --height {rows} to do it all the same.",
+        )
