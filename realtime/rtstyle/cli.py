@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rtstyle.commands.common.help import Chapters, Command
 from rtstyle.errors import RtstyleError
 from rtstyle.signals import ENDING, handled
 
@@ -45,6 +46,32 @@ DEBUG_VARIABLE = "RTSTYLE_DEBUG"
 """Environment variable that lets unforeseen errors through with their traceback."""
 
 
+class App(typer.Typer):
+    """An application whose commands have help in groups."""
+
+    def command(self, name: str | None = None, **options: Any) -> Any:
+        """Add a command; see `typer.Typer.command`."""
+        return super().command(name, **{"cls": Command, **options})
+
+
+def completed(arguments: Sequence[str]) -> list[str]:
+    """Return the command line with the command that `rtstyle IN OUT` means put in front.
+
+    It is `video` or `image`, by what IN is. Anything else is left as it is.
+    """
+    if len(arguments) < 2 or arguments[0].startswith("-") or is_command(arguments[0]):
+        return list(arguments)
+    from rtstyle.commands.common.kind import command_for
+
+    return [*command_for(arguments), *arguments]
+
+
+def is_command(word: str) -> bool:
+    """Return True for the name of a command."""
+    name = word.replace("-", "_")
+    return any(module.rpartition(".")[2] == name for module in COMMAND_MODULES)
+
+
 def modules_for(arguments: Sequence[str]) -> tuple[str, ...]:
     """Return the command modules that a command line needs: one if it begins with a command.
 
@@ -57,8 +84,9 @@ def modules_for(arguments: Sequence[str]) -> tuple[str, ...]:
 
 def build_app(modules: Sequence[str] = COMMAND_MODULES) -> typer.Typer:
     """Assemble the Typer application out of command modules."""
-    app = typer.Typer(
+    app = App(
         name="rtstyle",
+        cls=Chapters,
         no_args_is_help=True,
         add_completion=True,
         pretty_exceptions_enable=False,
@@ -135,7 +163,8 @@ def main() -> None:
     write_any_text()
     try:
         with unwinding():
-            build_app(modules_for(sys.argv[1:]))(standalone_mode=True)
+            words = completed(sys.argv[1:])
+            build_app(modules_for(words))(words, standalone_mode=True)
     except RtstyleError as error:
         print_error(error)
         sys.exit(error.exit_code)

@@ -294,7 +294,7 @@ def test_a_painting_is_known_by_its_content(
     video: Path, shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     style = painting(tmp_path)
-    words = [video, tmp_path / "out", "--style", style, "--threads", 1, "--size", 48]
+    words = [video, tmp_path / "out", "--style", style, "--threads", 1, "--long-side", 48]
     assert command(*words) == 0
     Image.fromarray(texture(6)[:, :80]).save(style)
     assert command(*words) == 2
@@ -327,7 +327,7 @@ def test_damage_is_told(
             self.counts["damaged packets"] = 3
 
     monkeypatch.setattr("rtstyle.sources.video_file.VideoFileSource", Damaged)
-    words = ["--style", painting(tmp_path), "--threads", 1, "--size", 48]
+    words = ["--style", painting(tmp_path), "--threads", 1, "--long-side", 48]
     assert command(video, tmp_path / "out", *words) == 0
     assert capsys.readouterr().err == "  note: 3 damaged packets\n"
 

@@ -43,7 +43,7 @@ def test_a_still(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "levels 3:0.6,2:0.6,1:0.6" in capsys.readouterr().out
     assert still("--style", "a.png") == 2
     assert "exists already" in capsys.readouterr().err
-    assert still("--style", "a.png", "--overwrite", "--size", 45, "--levels", "1:0.2,3") == 0
+    assert still("--style", "a.png", "--overwrite", "--long-side", 45, "--levels", "1:0.2,3") == 0
     assert out().shape == (30, 45, 3)
     assert "levels 3:0.6,1:0.2" in capsys.readouterr().out
 

@@ -72,7 +72,7 @@ def too_large(work: Work, free: int) -> UsageError:
     return UsageError(
         f"There is not enough memory for {work.width}x{work.height} pixels.",
         f"They need about {human_size(work.bytes(frugal=True))}, and {human_size(free)} are free.",
-        f"--size {side} would fit." if side >= 64 else "Close other programs.",
+        f"--long-side {side} would fit." if side >= 64 else "Close other programs.",
     )
 
 

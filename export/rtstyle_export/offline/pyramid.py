@@ -104,7 +104,7 @@ def check_size(network: Network, size: tuple[int, int]) -> None:
         raise UsageError(
             f"{size[1]}x{size[0]} pixels are too few for the layers chosen.",
             f"Each side must have at least {network.smallest()}.",
-            "Choose a larger --size, or shallower layers.",
+            "Choose a larger picture, or shallower layers.",
         )
 
 

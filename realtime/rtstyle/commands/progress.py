@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from fractions import Fraction
 from types import TracebackType
@@ -17,6 +18,8 @@ from rtstyle.styles.fit import watched
 if TYPE_CHECKING:
     from rtstyle.report import Progress
 
+ENOUGH = 30
+"""Frames after which the size of the whole is told: an encoder holds the first ones back."""
 LEAST_FPS, MOST_FPS = Fraction(1, 10), 1000
 
 
@@ -54,12 +57,13 @@ class Bar:
     """A progress bar for one job, on standard error, gone when the job is done.
 
     Call it with each `Progress`. Paintings that are fitted meanwhile (`rtstyle.styles.fit`) show,
-    too, and without a `name` nothing else. It shows nothing where standard error is not a terminal.
+    too, and without a `name` nothing else. `more` gives words for the share that is done. It shows
+    nothing where standard error is not a terminal.
     """
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", more: Callable[[float], str] | None = None) -> None:
         console = Console(stderr=True)
-        self._name = name
+        self._name, self._more = name, more
         self._rich = RichProgress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -82,8 +86,17 @@ class Bar:
             completed=status.frames_out,
             total=status.total,
             rate=f"{status.fps:.1f} FPS",
-            size=human_size(status.written),
+            size=self._size(status),
         )
+
+    def _size(self, status: Progress) -> str:
+        """Return how large the output is, how large it gets, and how long all outputs take."""
+        words = human_size(status.written)
+        if status.total and status.frames_out >= ENOUGH:
+            words += f" of about {human_size(status.written * status.total // status.frames_out)}"
+        if self._more is not None and status.total:
+            words += f"  {self._more(status.frames_out / status.total)}"
+        return words
 
     def study(self, painting: str, done: int, steps: int) -> None:
         """Show how far the fitting of a painting is: `done` of `steps`."""

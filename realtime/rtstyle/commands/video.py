@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rtstyle.commands.common.video_runs import (
+    plan,
+    run_many,
+    run_one,
+    tell_estimates,
+    watch_folder,
+    without_existing,
+)
 from rtstyle.commands.options import (
     MASK_HELP,
     MATCH_HELP,
@@ -24,15 +29,11 @@ from rtstyle.commands.options import (
     sampled,
 )
 from rtstyle.commands.photo_notes import tell_left_out
-from rtstyle.errors import RtstyleError, UsageError
-from rtstyle.files.names import STDIN, read_name, shown_name
-from rtstyle.jobs.outputs import list_videos, output_names
+from rtstyle.errors import UsageError
+from rtstyle.files.names import STDIN, read_name
 
 if TYPE_CHECKING:
     from fractions import Fraction
-
-    from rtstyle.jobs.video import VideoReport
-    from rtstyle.styles.recipe import Recipe
 
 
 def register(app: typer.Typer) -> None:
@@ -106,6 +107,29 @@ def video(
     ] = "black",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
     precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
+    codec: Annotated[
+        str, typer.Option(help="h264, hevc, av1, vp9 or prores; auto: what the file's kind has.")
+    ] = "auto",
+    quality: Annotated[
+        float | None,
+        typer.Option(help="0 to 100, the same look with every codec.", show_default="60"),
+    ] = None,
+    crf: Annotated[
+        float | None, typer.Option(help="Quality as the encoder's own number.", show_default=False)
+    ] = None,
+    bitrate: Annotated[
+        str | None, typer.Option(help="Bits a second, like 8M or 800k.", show_default=False)
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="The encoder's own word for time against size.", show_default=False),
+    ] = None,
+    pixel_format: Annotated[
+        str, typer.Option(help="auto (10 bits for 10-bit sources as hevc, av1), 8bit, 10bit, ...")
+    ] = "auto",
+    hdr: Annotated[
+        bool, typer.Option("--hdr", help="Write HDR (HLG, BT.2020); needs --codec hevc or av1.")
+    ] = False,
     encoder: Annotated[
         str, typer.Option(help="auto (hardware if it works), or FFmpeg's name of one.")
     ] = "auto",
@@ -126,6 +150,23 @@ def video(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing outputs.")
     ] = False,
+    skip_existing: Annotated[
+        bool | None,
+        typer.Option(
+            "--skip-existing/--no-skip-existing",
+            help="Leave out what is painted already.",
+            show_default="on for several videos",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where Ctrl-C or a crash ended the same command.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Paint each video that comes into the folder IN.")
+    ] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only tell how long it takes and how large it gets.")
+    ] = False,
 ) -> None:
     """Paint a video, several, or a folder of them, with their sound."""
     if len(paths) < 2:
@@ -143,11 +184,14 @@ def video(
         "side_by_side": side_by_side,
         "deinterlace": deinterlace,
         "background": background,
-        "encoding": Encoding(encoder=encoder),
+        "encoding": Encoding(
+            codec, encoder, quality, crf, read_bitrate(bitrate), preset, pixel_format, hlg=hdr
+        ),
         "audio": not no_audio,
         "keep_location": keep_location,
         "kind": format_,
         "overwrite": overwrite,
+        "resume": resume,
         "device": device,
         "precision": precision,
     }
@@ -159,16 +203,23 @@ def video(
     )  # fmt: skip
     if style and style_sweep:
         raise UsageError("--style and --style-sweep exclude each other.", "", "Give one of them.")
+    if watch:
+        raise typer.Exit(watch_folder(inputs, output, options, recipe))
     pairs = plan(inputs, output)
     # Addresses and pipes are not folders.
     read = [source for source, _ in pairs if isinstance(source, Path)]
     folders = [path for path in inputs if isinstance(path, Path)]
     tell_left_out(folders, [file for source in read for file in input_files(source)])
-    if len(pairs) == 1:
-        if run_one(*pairs[0], {**options, "style": recipe}).stopped:
-            raise typer.Exit(130)
+    if estimate:
+        tell_estimates(pairs, options, recipe)
         return
-    run_many(pairs, options, recipe)
+    several = len(pairs) > 1
+    if skip_existing or (skip_existing is None and several and not overwrite):
+        pairs = without_existing(pairs)
+    if several:
+        run_many(pairs, options, recipe)
+    elif pairs and run_one(*pairs[0], {**options, "style": recipe}).stopped:
+        raise typer.Exit(130)
 
 
 def read_coherence(text: str) -> float:
@@ -212,6 +263,20 @@ def read_rate(text: str | None) -> Fraction | None:
         ) from None
 
 
+def read_bitrate(text: str | None) -> int | None:
+    """Return the value of `--bitrate`. Raises `UsageError`."""
+    if text is None:
+        return None
+    from rtstyle.sinks.encoding.settings import parse_bitrate
+
+    try:
+        return parse_bitrate(text)
+    except ValueError:
+        raise UsageError(
+            f"--bitrate {text} is not a bit rate.", "", "Write 8M, 800k or 8000000."
+        ) from None
+
+
 def read_output(text: str) -> Path:
     """Return the path of the output. Raises `UsageError` for an address."""
     path = read_name(text)
@@ -222,97 +287,3 @@ def read_output(text: str) -> Path:
             "Write: rtstyle video in.mp4 - | ffmpeg -i - -c copy -f flv rtmp://...",
         )
     return Path(path)
-
-
-def plan(inputs: Sequence[Path | str], output: Path) -> list[tuple[Path | str, Path]]:
-    """Return the pairs (video, output) of a run. Raises `SourceError` for a folder without any.
-
-    One video or one folder of pictures goes to `output` itself, several go into the folder; and
-    so does one video where the folder is there already.
-    """
-    several = len(inputs) > 1
-    videos: list[Path | str] = []
-    for path in inputs:
-        folder = isinstance(path, Path) and path.is_dir()
-        found: list[Path | str] = [*list_videos(Path(path))] if folder else [path]
-        several = several or found != [path]
-        videos += found
-    first = videos[0]
-    no_folder = isinstance(first, Path) and not first.is_file()
-    if not several and (not output.is_dir() or no_folder):
-        return [(first, output)]
-    targets = [output / name for name in output_names([named(video) for video in videos])]
-    make_folder(output)
-    return list(zip(videos, targets, strict=True))
-
-
-def named(video: Path | str) -> Path:
-    """Return a path with the name and the suffix that a painted video gets in a folder."""
-    if isinstance(video, Path):
-        return video
-    return Path("stdin.mkv" if video == STDIN else re.sub(r'[\\/:*?"<>|]', "_", shown_name(video)))
-
-
-def make_folder(folder: Path) -> None:
-    """Make the output folder of several videos. Raises `UsageError` if that cannot be."""
-    from rtstyle.sinks.video_file import CONTAINERS
-
-    if folder.suffix.lower() in (*CONTAINERS, ".gif") and not folder.is_dir():
-        raise UsageError(f"{folder} names one file.", "Several videos need a folder.", "Name one.")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"The folder {folder} cannot be made.", error.strerror or "", "Choose another."
-        ) from error
-
-
-def run_one(source: Path | str, target: Path, options: dict[str, Any]) -> VideoReport:
-    """Paint one video with a progress bar, and print what became of it."""
-    from rtstyle.commands.progress import Bar
-    from rtstyle.files.sizes import human_size
-    from rtstyle.jobs.video import stylize_video
-    from rtstyle.sinks.pipe import is_pipe_output
-
-    # Standard output may carry the video.
-    piped = is_pipe_output(target)
-    with Bar(shown_name(source)) as bar:
-        report = stylize_video(source, target, progress=bar, **options)
-    if report.stopped and not report.frames:
-        typer.echo("stopped before the first frame; nothing was written", err=True)
-        return report
-    shown = "standard output" if target == Path(STDIN) else report.path
-    typer.echo(
-        f"{shown}: {report.frames} frames, {report.fps:.1f} FPS, "
-        f"{report.width}x{report.height}, {human_size(report.bytes)}"
-        + (" (stopped, partial)" if report.stopped else ""),
-        err=piped,
-    )
-    for note in report.notes:
-        typer.echo(f"  note: {note}", err=True)
-    return report
-
-
-def run_many(pairs: list[tuple[Path | str, Path]], options: dict[str, Any], recipe: Recipe) -> None:
-    """Paint several videos, with one model where it serves several; a bad one stops no other."""
-    from rtstyle.jobs.video import open_stylizer
-
-    failed = 0
-    with ExitStack() as stack:
-        shared: dict[str, Any] = {"style": recipe}
-        if not recipe.depends_on_clip:
-            opened = open_stylizer(recipe, device=options["device"], precision=options["precision"])
-            shared = {"stylizer": stack.enter_context(opened)}
-        for source, target in pairs:
-            try:
-                report = run_one(source, target, {**options, **shared})
-            except (RtstyleError, OSError) as error:
-                failed += 1
-                typer.echo(f"failed: {error}", err=True)
-                continue
-            if report.stopped:
-                raise typer.Exit(130)
-    if failed:
-        done = len(pairs) - failed
-        typer.echo(f"{failed} of {len(pairs)} videos failed, {done} are done.", err=True)
-        raise typer.Exit(2)

@@ -53,7 +53,8 @@ class VideoReport:
     `path` is the output, or `NAME.partial.EXT` if the run was `stopped`. `fps` is the steady
     rate, `seconds` the whole time in the pipeline, `bytes` the size of the output, `width` and
     `height` that of its pictures. `notes` are meant for the user: what was re-encoded, left out,
-    mended or skipped. `pipeline` has the details.
+    mended or skipped. `pipeline` has the details. `resumable` says whether a run that was stopped
+    can be gone on with.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class VideoReport:
     stopped: bool
     notes: list[str] = field(default_factory=list)
     pipeline: Report = field(default_factory=Report)
+    resumable: bool = False
 
 
 def stylize_video(
@@ -196,6 +198,7 @@ def stylize_video(
         report = pipeline.run()
     done = summarize(report, sink, painter)
     done.notes += lost
+    done.resumable = segments is not None and segments.frames > 0
     if frames.skip:
         done.frames += frames.skip
         done.notes.append(f"{frames.skip} frames were there from the run before")

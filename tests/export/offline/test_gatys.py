@@ -420,7 +420,7 @@ def square(side: int, dtype: torch.dtype = torch.float32) -> memory.Work:
 def test_memory_plan_keeps_then_saves_then_refuses() -> None:
     assert memory.plan(square(256), 4 << 30) is False
     assert memory.plan(square(1024), 4 << 30) is True
-    with pytest.raises(UsageError, match=r"--size \d+ would fit") as caught:
+    with pytest.raises(UsageError, match=r"--long-side \d+ would fit") as caught:
         memory.plan(square(2048), 4 << 30)
     side = int(caught.value.todo.split()[1])
     memory.plan(square(side), 4 << 30)

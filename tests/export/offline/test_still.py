@@ -122,7 +122,7 @@ def test_size_and_alpha(run: Run) -> None:
     photo = Pil.fromarray(pixels("photo.png"))
     photo.putalpha(Pil.fromarray((np.arange(48 * 60) % 256).astype(np.uint8).reshape(48, 60)))
     photo.save("photo.png")
-    code, text = run.still("--style", "a.png", "--size", "30")
+    code, text = run.still("--style", "a.png", "--long-side", "30")
     assert code == 0, text
     with Pil.open("out.png") as painted:
         assert (painted.size, painted.mode) == ((30, 24), "RGBA")
@@ -153,7 +153,7 @@ def test_preview(run: Run) -> None:
         (("--style", "a.png", "--device", "tpu"), "auto, cpu or cuda"),
         (("--style", "a.png", "--resume"), "nothing to resume"),
         (("--style", "a.png", "--style-scale", "0"), "out of range"),
-        (("--style", "a.png", "--size", "0"), "--size"),
+        (("--style", "a.png", "--long-side", "0"), "--long-side"),
     ],
 )
 def test_bad_input_is_one_message(run: Run, options: tuple[str, ...], words: str) -> None:
@@ -294,7 +294,7 @@ def test_texture(run: Run) -> None:
 
 
 def test_reconstruct_draws_a_labelled_sheet(run: Run) -> None:
-    options = ("--vgg-weights", "vgg19.safetensors", "--iterations", "2", "--size", "32")
+    options = ("--vgg-weights", "vgg19.safetensors", "--iterations", "2", "--long-side", "32")
     layers = ("--content", "conv1_1,relu2_1", "--style", "conv1_1+relu2_1")
     code, text = run("reconstruct", "photo.png", "sheet.png", *options, *layers)
     assert code == 0, text
@@ -317,7 +317,7 @@ def test_reconstruct_refuses(run: Run, options: tuple[str, ...], words: str) -> 
 
 def test_reconstruct_keeps_what_was_done(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt_after(monkeypatch, 3)
-    options = ("--vgg-weights", "vgg19.safetensors", "--iterations", "1", "--size", "32")
+    options = ("--vgg-weights", "vgg19.safetensors", "--iterations", "1", "--long-side", "32")
     layers = ("--content", "conv1_1,conv1_1,conv1_1,conv1_1,conv1_1", "--style", "-")
     code, text = run("reconstruct", "photo.png", "sheet.png", *options, *layers)
     assert (code, "what was done" in text) == (130, True)

@@ -51,7 +51,7 @@ def keyframes(
         float, typer.Option(help="Change from which on a frame is a cut, 0 to 255.")
     ] = 27.0,
     size: Annotated[
-        int, typer.Option(help="Long side in pixels, at most the video's.", min=16)
+        int, typer.Option("--long-side", help="Long side in pixels, at most the video's.", min=16)
     ] = 512,
     style_scale: Annotated[
         float, typer.Option(help="Long side of the paintings over the picture's: size of strokes.")

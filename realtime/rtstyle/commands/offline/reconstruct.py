@@ -55,7 +55,9 @@ def reconstruct(
     style: Annotated[
         str | None, typer.Option(help="The same. Default: the first layer, the first two, ...")
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of each picture, pixels.", min=32)] = 192,
+    size: Annotated[
+        int, typer.Option("--side", help="Side of each picture, pixels.", min=32)
+    ] = 192,
     iterations: Annotated[
         int, typer.Option(help="Evaluations of the objective for each picture.", min=1)
     ] = 150,

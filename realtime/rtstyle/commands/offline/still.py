@@ -61,7 +61,7 @@ def still(
     ],
     method: Annotated[str, typer.Option(help="gatys (optimisation) or wct.")] = "gatys",
     size: Annotated[
-        int, typer.Option(help="Long side in pixels, at most the photo's.", min=16)
+        int, typer.Option("--long-side", help="Long side in pixels, at most the photo's.", min=16)
     ] = 512,
     mask: Annotated[
         Path | None,
