@@ -27,8 +27,6 @@ def test_help_shows_few_options_in_groups(command: str) -> None:
     text = CliRunner().invoke(cli.build_app(), [command, "--help"]).stdout
     shown = [line for line in text.splitlines() if line.startswith("  -")]
     assert 0 < len(shown) <= words.MOST_VISIBLE
-    assert "Other:" not in text
-    assert [name for name in options(command) if words.group_of(name) == "Other"] == []
     assert max(map(len, text.splitlines())) <= 92
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from rtstyle.errors import UsageError
 from rtstyle.files.names import read_name
+from rtstyle.jobs.journal import first_picture, identity, resumed
 from rtstyle.jobs.mask_video import MovingMask, as_video
 from rtstyle.jobs.outputs import check_output, keep_what_is_read
-from rtstyle.jobs.resume import first_picture, identity, resumed
 from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter
 from rtstyle.machine import heap
 from rtstyle.media.container import Media, as_media

@@ -22,7 +22,7 @@ GROUPS = {
     "Style": (
         "style", "size", "strength", "keep_color", "style_scale", "style_sweep", "style_walk",
         "mask", "match_color", "stroke_size", "coherence", "vary", "seed", "alpha", "levels",
-        "method", "painting", "content", "name", "part", "style_size", "canvas", "carry",
+        "method", "painting", "content", "name", "part", "style_size", "canvas", "body", "carry",
         "cycle", "fade", "transition", "scenes", "only", "samples",
     ),
     "Picture": (
