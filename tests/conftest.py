@@ -16,6 +16,8 @@ pytest_plugins = ["helpers.watchdog"]
 # PyTorch on one thread, here and in child processes: small networks gain nothing by more, and where
 # the machine is busy, threads that wait for each other take 30 times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nobody's own styles: tests that add some have a folder of their own.
+os.environ["RTSTYLE_OWN_STYLES"] = os.devnull
 
 DATA = Path(
     os.environ.get("RTSTYLE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")

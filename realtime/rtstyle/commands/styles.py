@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtstyle.commands.photo_notes import read_photo
 from rtstyle.errors import UsageError
 
+if TYPE_CHECKING:
+    from rtstyle.styles.manifest import Style
+
+
+OWN = {
+    "add": "add FILE.onnx|PACK.zip|FOLDER|ADDRESS [--name NAME]",
+    "remove": "remove NAME",
+    "pack": "pack NAME FILE.zip",
+}
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("styles", help="List the styles, or paint a photo in all of them.")(styles)
+    app.command("styles", help="List the styles, add and remove own ones.")(styles)
 
 
 def styles(
     photo: Annotated[
-        Path | None, typer.Argument(help="With --sheet: the photo.", show_default=False)
+        Path | None,
+        typer.Argument(
+            help="With --sheet: the photo. Or `add`, `remove`, `pack`.", show_default=False
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Argument(help="With --sheet: the sheet to write.", show_default=False)
+        Path | None,
+        typer.Argument(
+            help="The sheet to write. Or what to add (an .onnx file, a pack, a folder, an "
+            "address), or the name to remove or pack.",
+            show_default=False,
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="With pack: the pack to write.", show_default=False)
     ] = None,
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Paint PHOTO in every style onto one sheet.")
@@ -30,12 +52,18 @@ def styles(
         str, typer.Option(help="Network on the sheet: fast, balanced or paper.")
     ] = "balanced",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    name: Annotated[
+        str | None, typer.Option(help="With add: another name.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing sheet.")
     ] = False,
 ) -> None:
     """List the styles, or paint a photo in all of them: --sheet PHOTO OUT."""
+    if photo is not None and str(photo) in OWN and not sheet:
+        _change_own(str(photo), output, file, name)
+        return
     _check_size(size)
     if sheet or photo is not None:
         if photo is None or output is None or not sheet:
@@ -47,6 +75,25 @@ def styles(
         _print_json()
     else:
         _print_table()
+
+
+def _change_own(what: str, given: Path | None, file: Path | None, name: str | None) -> None:
+    """Add, remove or pack styles. Raises `StyleError` or `UsageError`."""
+    if given is None or (what == "pack") != (file is not None):
+        raise UsageError(f"`styles {what}` is not complete.", "", f"rtstyle styles {OWN[what]}")
+    from rtstyle.styles import own
+
+    # A path would have one slash of an address only.
+    text = re.sub(r"^(https?):/+", r"\1://", str(given))
+    if what == "add":
+        for added in own.add(text, name):
+            typer.echo(f"added {added}")
+    elif what == "remove":
+        own.remove(text)
+        typer.echo(f"removed {text}")
+    elif file is not None:
+        own.pack(text, file)
+        typer.echo(f"{file}")
 
 
 def _check_size(size: str) -> None:
@@ -86,6 +133,7 @@ def _print_json() -> None:
             "artist": style.artist,
             "year": style.year,
             "licence": style.licence,
+            "own": style.own,
             "sizes": {s: style.files[s].bytes for s in style.sizes},
         }
         for style in load_manifest().styles.values()
@@ -101,5 +149,9 @@ def _print_table() -> None:
 
     table = Table("style", "painting", "artist", "year", "sizes", box=None)
     for style in load_manifest().styles.values():
-        table.add_row(style.name, style.title, style.artist, style.year, ", ".join(style.sizes))
+        table.add_row(style.name, style.title, style.artist, style.year, _sizes(style))
     Console().print(table)
+
+
+def _sizes(style: Style) -> str:
+    return ", ".join([*style.sizes, *(["added"] if style.own else [])])

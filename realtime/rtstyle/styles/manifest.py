@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,8 @@ DEFAULT_SIZE = "balanced"
 MANIFEST_VERSION = 1
 FOLDER_VARIABLE = "RTSTYLE_STYLES"
 """Environment variable that names another folder with a manifest.json."""
+OWN_VARIABLE = "RTSTYLE_OWN_STYLES"
+"""Environment variable that moves the folder of the styles that the user has added."""
 
 
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -76,6 +78,8 @@ class Style:
     licence: str
     painting: str
     files: Mapping[str, StyleFile]
+    own: bool = False
+    """Whether the user added it."""
 
     @property
     def sizes(self) -> tuple[str, ...]:
@@ -113,32 +117,77 @@ def styles_folder() -> Path:
     return in_wheel if in_wheel.is_dir() else package.parents[1] / "pretrained"
 
 
-def load_manifest(folder: Path | None = None) -> Manifest:
-    """Return the manifest of `folder` (default: `styles_folder()`), read once.
+def own_folder() -> Path:
+    """Return the folder of the styles that the user has added; `RTSTYLE_OWN_STYLES` moves it."""
+    if other := os.environ.get(OWN_VARIABLE):
+        return Path(other)
+    import platformdirs
 
-    Raises `StyleError` if it is missing or damaged.
+    return platformdirs.user_data_path("rtstyle") / "styles"
+
+
+def load_manifest(folder: Path | None = None) -> Manifest:
+    """Return the manifest of `folder`, read once; without one, of all styles that there are.
+
+    Those are what ships and, behind it, what the user has added. Raises `StyleError` if one of the
+    lists is damaged, or the one that ships is missing.
     """
-    return _read_manifest(folder or styles_folder())
+    if folder is not None:
+        return _read_manifest(folder)
+    shipped, own = shipped_manifest(), own_manifest()
+    return _joined(shipped, own) if own.styles else shipped
+
+
+def shipped_manifest() -> Manifest:
+    """Return the manifest of what ships. Raises as `load_manifest`."""
+    return _read_manifest(styles_folder())
+
+
+def own_manifest() -> Manifest:
+    """Return the manifest of what the user has added; empty where that is nothing."""
+    folder = own_folder()
+    try:
+        changed = (folder / "manifest.json").stat().st_mtime_ns
+    except OSError:
+        return Manifest(folder, {})
+    return _read_own(folder, changed)
+
+
+@lru_cache(maxsize=4)
+def _read_own(folder: Path, _changed: int) -> Manifest:
+    try:
+        found = _read_manifest.__wrapped__(folder)
+    except StyleError as error:
+        todo = f"Remove {folder / 'manifest.json'}, and add your styles again."
+        raise StyleError(error.what, error.why, todo) from error
+    return replace(found, styles={n: replace(s, own=True) for n, s in found.styles.items()})
+
+
+def _joined(shipped: Manifest, own: Manifest) -> Manifest:
+    key = (shipped.folder, id(shipped), id(own))
+    if key not in _JOINED:
+        _JOINED.clear()
+        styles = {**own.styles, **shipped.styles}
+        order = [*shipped.styles, *(name for name in own.styles if name not in shipped.styles)]
+        joined = replace(shipped, styles={name: styles[name] for name in order})
+        # Both are kept as well, so that their ids stay theirs.
+        _JOINED[key] = (joined, shipped, own)
+    return _JOINED[key][0]
+
+
+_JOINED: dict[Any, tuple[Manifest, Manifest, Manifest]] = {}
+
+
+def forget_own() -> None:
+    """Read the user's list again with the next look: it was changed just now."""
+    _read_own.cache_clear()
 
 
 @lru_cache(maxsize=8)
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / "manifest.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["version"] != MANIFEST_VERSION:
-            raise ValueError(f"version {content['version']}, expected {MANIFEST_VERSION}")
-        styles = {n: _parse_style(folder, n, entry) for n, entry in content["styles"].items()}
-        networks = {
-            size: {part: _parse_file(folder, part, size, file) for part, file in parts.items()}
-            for size, parts in content.get("any", {}).items()
-        }
-        paintings = None
-        if "paintings" in content:
-            paintings = _parse_file(folder, "paintings", "", content["paintings"])
-        wct = {
-            part: _parse_file(folder, "wct", part, f) for part, f in content.get("wct", {}).items()
-        }
+        return read_manifest(folder, json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise StyleError(
             f"The list of styles {path} cannot be read.", str(error.strerror), "Reinstall rtstyle."
@@ -148,13 +197,29 @@ def _read_manifest(folder: Path) -> Manifest:
         raise StyleError(
             f"The list of styles {path} is damaged.", why, "Reinstall rtstyle."
         ) from error
+
+
+def read_manifest(folder: Path, content: Any) -> Manifest:
+    """Return what the content of a manifest.json in `folder` says. Raises one of `DAMAGE`."""
+    if content["version"] != MANIFEST_VERSION:
+        raise ValueError(f"version {content['version']}, expected {MANIFEST_VERSION}")
+    styles = {n: _parse_style(folder, n, entry) for n, entry in content["styles"].items()}
+    networks = {
+        size: {part: _parse_file(folder, part, size, file) for part, file in parts.items()}
+        for size, parts in content.get("any", {}).items()
+    }
+    paintings = None
+    if "paintings" in content:
+        paintings = _parse_file(folder, "paintings", "", content["paintings"])
+    wct = {part: _parse_file(folder, "wct", part, f) for part, f in content.get("wct", {}).items()}
     return Manifest(folder, styles, networks, paintings, wct)
 
 
 def _parse_style(folder: Path, name: str, entry: Mapping[str, Any]) -> Style:
     files = {s: _parse_file(folder, name, s, f) for s, f in entry["files"].items()}
-    credit = {key: str(entry.get(key, "")) for key in ("title", "artist", "year", "licence")}
-    return Style(name, painting=str(entry.get("painting", "")), files=files, **credit)
+    keys = ("title", "artist", "year", "licence", "painting")
+    title, artist, year, licence, painting = (str(entry.get(key, "")) for key in keys)
+    return Style(name, title, artist, year, licence, painting, files)
 
 
 def _parse_file(folder: Path, name: str, size: str, entry: Mapping[str, Any]) -> StyleFile:
@@ -211,6 +276,9 @@ def find_model(style: str, size: str = DEFAULT_SIZE) -> Path:
             raise StyleError(f"There is no style file {style}.", "", "Check the path.")
         return path
     entry = find_style(style)
+    if size not in entry.files and entry.own and entry.files:
+        # Most people train one: a live picture must not fail where it would choose another.
+        size = entry.sizes[0]
     if size not in entry.files:
         sizes = ", ".join(entry.sizes) or "none"
         todo = f"Use --size {entry.sizes[0]}." if entry.sizes else "Choose another style."
