@@ -215,3 +215,27 @@ def test_a_stream_without_a_server_does_not_hold_the_picture_up(
     said = capsys.readouterr()
     assert said.out.startswith("120 frames")
     assert "key" not in said.err
+
+
+def test_sound_moves_the_strength(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rtstyle.live.controls.board import Board
+
+    asked: list[dict[str, float]] = []
+    ask = Board.ask
+
+    def noting(self: Board, changes: dict[str, float]) -> None:
+        asked.append(changes)
+        ask(self, changes)
+
+    monkeypatch.setattr(Board, "ask", noting)
+    sound = write_clip(tmp_path / "a.mkv", frames=50, sound="aac")
+    (tmp_path / "show.toml").write_text('[react]\nmid = "strength"\n')
+    words = ("--camera", "test", "--resolution", "64x48", "--fps", 60, "--frames", 60)
+    words += ("--style", "identity", "--no-window", "--scenes", tmp_path / "show.toml")
+    assert command(*words, "--react", sound) == 0
+    # A tone of 440 Hz.
+    assert max(changes["strength"] for changes in asked) > 0.9
+    assert command(*words, "--react", tmp_path / "none.mp3") == 2
+    assert "cannot be heard" in capsys.readouterr().err

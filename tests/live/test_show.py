@@ -13,6 +13,7 @@ from PIL import Image as Pil
 
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.live.bank import StyleBank
+from rtstyle.live.controls.bindings import DEVICES
 from rtstyle.live.controls.table import CONTROLS
 from rtstyle.live.keys import BINDINGS
 from rtstyle.live.look import Look
@@ -301,4 +302,4 @@ def test_the_example_in_the_documents_is_a_show(tmp_path: Path) -> None:
     # The styles of the tests have no wave.
     show = parse_show(example.replace("wave", "mosaic"), tmp_path)
     assert [scene.name for scene in show.scenes] == ["Opening", "Sea"]
-    assert [len(show.bindings[device]) for device in ("keys", "midi", "osc")] == [2, 2, 1]
+    assert [len(show.bindings[device]) for device in DEVICES] == [2, 2, 1, 2]

@@ -96,6 +96,13 @@ def webcam(
         typer.Option(help="Record into this new .mp4, .mkv, .mov or .webm.", show_default=False),
     ] = None,
     mic: Annotated[bool, typer.Option("--mic", help="Record the microphone too.")] = False,
+    react: Annotated[
+        str | None,
+        typer.Option(
+            help="Have sound move what [react] of --scenes says: `mic`, or an audio or video file.",
+            show_default=False,
+        ),
+    ] = None,
     virtual_camera: Annotated[
         bool, typer.Option("--virtual-camera", help="Show it to Zoom, Meet, Teams, OBS.")
     ] = False,
@@ -212,9 +219,9 @@ def webcam(
         say = partial(typer.echo, err=True)
         # Standard output may be the picture.
         tell = say if out == wiring.STDOUT else typer.echo
-        heard = SharedSound(wiring.open_microphone(stack)) if mic else None
+        heard = SharedSound(wiring.open_microphone(stack)) if mic or react == "mic" else None
         recorder = RecorderSink(
-            record, rate=rate, sound=heard,
+            record, rate=rate, sound=heard if mic else None,
             on_failure=lambda error: say(str(error)),
         )  # fmt: skip
         # Now, so that a name that cannot be is told before anything takes time.
@@ -249,6 +256,7 @@ def webcam(
             faces.open_midi(session, midi, stack)
         virtual = (source.width, source.height, rate) if virtual_camera else None
         sinks = [
+            *wiring.open_react(react, heard, session, say, stack),
             DeskSink(session.desk),
             recorder,
             *wiring.open_streams(
@@ -257,7 +265,7 @@ def webcam(
                 out_format,
                 rate,
                 stream_bitrate and 1000 * stream_bitrate,
-                heard,
+                heard if mic else None,
                 say,
                 stack,
             ),

@@ -149,3 +149,28 @@ def open_streams(
         stack.callback(sink.abort)
         sink.open()
     return sinks
+
+
+def open_react(
+    what: str | None,
+    heard: SharedSound | None,
+    session: LiveSession,
+    say: Callable[[str], object],
+    stack: ExitStack,
+) -> list[Sink]:
+    """Return what has sound move the controls, if that was asked for. Raises `SourceError`."""
+    if what is None:
+        return []
+    from rtstyle.live.hearing.react import Ear, ReactSink
+
+    ear: Ear
+    if heard is not None and what == "mic":
+        ear = heard.also()
+    else:
+        from rtstyle.sources.microphone import Microphone
+        from rtstyle.sources.sound_file import open_by_the_clock
+
+        ear = player = Microphone(what, opener=open_by_the_clock)
+        stack.callback(player.close)
+        player.open()
+    return [ReactSink(ear, session.desk.board, session.bindings, say)]

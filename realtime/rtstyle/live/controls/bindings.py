@@ -12,7 +12,7 @@ from rtstyle.errors import UsageError
 from rtstyle.live.controls.change import from_text, read_change
 from rtstyle.live.controls.table import Control, Kind, Value, find_control
 
-DEVICES = ("keys", "midi", "osc")
+DEVICES = ("keys", "midi", "osc", "react")
 """Kinds of devices, as the scenes file names them."""
 NEAR = 1.5 / 127
 """How near a knob must be to a value to take hold of it: one and a half of its own steps."""

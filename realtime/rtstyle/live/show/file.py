@@ -18,6 +18,8 @@ LARGEST = 1 << 20
 MOST_SCENES = 999
 LONGEST_STAY = 86_400.0
 """Seconds that a scene may stay at most: a day."""
+HEARD = ("loudness", "low", "mid", "high", "onset")
+"""Figures of sound; see `rtstyle.live.hearing`."""
 NOT_IN_SCENES = ("scene", "record", "full_screen", "figures", "help")
 
 
@@ -165,8 +167,18 @@ def _bindings(device: str, content: object) -> dict[str, str]:
         if device == "keys":
             # What a press does not say is told now, not in the middle of a show.
             binding.pressed()
+        if device == "react":
+            _check_figure(name, binding)
         read[key_name(name) if device == "keys" else name] = words
     return read
+
+
+def _check_figure(name: str, binding: Binding) -> None:
+    """Raise `UsageError` for a figure of sound that is not heard, or one that can do nothing."""
+    if name not in HEARD:
+        raise UsageError(f"[react] {name} is not heard.", "", f"There are {', '.join(HEARD)}.")
+    # What it does not say is told now, not in the middle of a show.
+    _ = binding.pressed() if name == "onset" else binding.moved(1.0)
 
 
 def key_name(name: str) -> str:
