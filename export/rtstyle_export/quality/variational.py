@@ -169,13 +169,15 @@ def space_of(style: VariationalStyle, vectors: Tensor) -> Space:
 
 def disentangled(judge: Judge, photos: Sequence[Tensor], vectors: Tensor, own: Tensor) -> float:
     """Share of triples (photo A, photo B, style) whose paintings' codes are nearer to each other
-    than the first is to its style's; `vectors` (S, M) are those of styles, `own` (S, L) codes."""
+    than the first is to its style's.
+
+    `photos` follow each other in pairs; `vectors` (S, M) are those of styles, `own` (S, L) codes.
+    """
     first, second, goals = [], [], []
-    for number, (vector, goal) in enumerate(zip(vectors, own, strict=True)):
-        pair = [photos[(number + k) % len(photos)] for k in range(2)]
-        looks = [judge.look(judge.paint(photo, vector[None]))[0] for photo in pair]
+    for vector, goal in zip(vectors, own, strict=True):
+        looks = [judge.look(judge.paint(photo, vector[None]))[0] for photo in photos]
         codes = judge.codes(looks)
-        first.append(codes[0])
-        second.append(codes[1])
-        goals.append(goal)
-    return share_disentangled(torch.stack(first), torch.stack(second), torch.stack(goals))
+        first.append(codes[:-1])
+        second.append(codes[1:])
+        goals.append(goal.expand(len(photos) - 1, -1))
+    return share_disentangled(torch.cat(first), torch.cat(second), torch.cat(goals))

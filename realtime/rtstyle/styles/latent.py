@@ -10,7 +10,6 @@ being a point of the space.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -126,18 +125,6 @@ def neighbour(vector: Vector, variation: float, seed: int, size: str) -> Vector:
     mean, deviation = space.code(vector[None])
     step = np.float32(WIDTH * variation) * deviation[0] * noise(space.dimensions, seed)
     return space.moved(vector, mean[0] + step)
-
-
-def mixed(vectors: Sequence[Vector], shares: Sequence[float], size: str) -> Vector:
-    """Return the blend of K vectors (M,) by `shares`, which sum to 1, through the latent space.
-
-    Codes and what they leave out are mixed, so that a share of 1 is the vector itself.
-    """
-    space, stacked = open_space(size), np.stack(vectors)
-    weights = np.asarray(shares, np.float32)
-    codes = space.code(stacked)[0]
-    known = space.vectors(np.concatenate([(weights @ codes)[None], codes]))
-    return np.asarray(known[0] + weights @ (stacked - known[1:]), np.float32)
 
 
 @dataclass(frozen=True)
