@@ -159,6 +159,19 @@ class TestBoard:
         assert board.state == {"strength": 0.5, "mirror": True}
         assert board.revision == 3
 
+    def test_ten_thousand_messages_between_two_frames_leave_one_change_a_control(self) -> None:
+        board, chance, refused = Board(), random.Random(11), 0
+        for _ in range(10_000):
+            control = chance.choice(CONTROLS)
+            value = chance.choice([valid(control, chance), chance.choice(NEVER)])
+            try:
+                board.ask({control.name: value})
+            except UsageError:
+                refused += 1
+        assert 3000 < refused < 7000
+        assert len(board.drain()) <= len(CONTROLS)
+        assert board.drain() == []
+
     def test_many_threads_lose_nothing(self) -> None:
         board = Board()
 

@@ -194,7 +194,7 @@ def jobs() -> Iterator[Check]:
 
 
 def live() -> Iterator[Check]:
-    """What live use may need: a display, cameras, people, virtual camera, microphone, the page."""
+    """What live use may need: a display, cameras, people, microphone, the page, control."""
     shown = has_display()
     todo = "" if shown else "Use --no-window, or start from a desktop session."
     yield Check("live", "display", shown, "" if shown else "none found", todo)
@@ -202,8 +202,10 @@ def live() -> Iterator[Check]:
     yield tried("live", "people", find_people)
     yield tried("live", "virtual camera", open_virtual_camera)
     yield tried("live", "microphone", open_microphone)
-    page = extra_check("web page", ("starlette", "uvicorn", "aiortc"), "serve")
+    page = extra_check("web page", ("starlette", "uvicorn", "websockets", "aiortc"), "serve")
     yield tried("live", "web page", doctor_jobs.serve_page, page.detail) if page.ok else page
+    stage = ("starlette", "uvicorn", "websockets", "python-osc", "mido", "python-rtmidi", "mss")
+    yield extra_check("control", stage, "stage")
 
 
 def tried(
