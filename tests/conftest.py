@@ -11,6 +11,8 @@ import pytest
 from helpers.any_models import write_any
 from helpers.models import identity_model, invert_model, network_model, write_pretrained
 
+from rtstyle.errors import speak_to_command_line
+
 pytest_plugins = ["helpers.watchdog"]
 
 # PyTorch on one thread, here and in child processes: small networks gain nothing by more, and where
@@ -50,6 +52,8 @@ def _own_folders(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RTSTYLE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("RTSTYLE_STYLES", str(pretrained_folder))
+        # Messages name options; tests/machine/test_installation.py shows how else they speak.
+        speak_to_command_line()
         # On a busy machine, a thread that lets every other one go first may wait for minutes.
         patch.setattr("rtstyle.machine.scheduling.lowest_priority", lambda: None)
         yield

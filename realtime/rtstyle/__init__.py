@@ -15,20 +15,31 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rtstyle import styles
     from rtstyle.jobs.image import stylize_image
     from rtstyle.jobs.video import stylize_video
     from rtstyle.painting.stylizer import Stylizer
+    from rtstyle.sinks.encoding.settings import Encoding
     from rtstyle.styles.recipe import Recipe
 
     __version__: str
 
-__all__ = ["Recipe", "Stylizer", "__version__", "stylize_image", "stylize_video"]
+__all__ = [
+    "Encoding",
+    "Recipe",
+    "Stylizer",
+    "__version__",
+    "styles",
+    "stylize_image",
+    "stylize_video",
+]
 
 # Before anything imports ONNX Runtime, and inherited by every process that is started: otherwise it
 # keeps a device id and a database of events in the user's folders.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
+    "Encoding": "rtstyle.sinks.encoding.settings",
     "Recipe": "rtstyle.styles.recipe",
     "Stylizer": "rtstyle.painting.stylizer",
     "stylize_image": "rtstyle.jobs.image",
@@ -41,6 +52,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("rtstyle")
+    if name == "styles":
+        return importlib.import_module("rtstyle.styles")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'rtstyle' has no attribute {name!r}")

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from rtstyle.commands.common.help import Chapters, Command
-from rtstyle.errors import RtstyleError
+from rtstyle.errors import RtstyleError, speak_to_command_line
 from rtstyle.signals import ENDING, handled
 
 # Modules of `rtstyle.commands`, each with `register(app)`, in the order of the help. They import
@@ -161,6 +161,7 @@ def write_any_text() -> None:
 def main() -> None:
     """Run the command line; the entry point of the `rtstyle` script."""
     write_any_text()
+    speak_to_command_line()
     try:
         with unwinding():
             words = completed(sys.argv[1:])

@@ -6,6 +6,8 @@ them as one message and exits with `exit_code`; nothing below `RtstyleError` sho
 
 from __future__ import annotations
 
+import re
+
 
 class RtstyleError(Exception):
     """Base of every error meant for the user.
@@ -19,6 +21,44 @@ class RtstyleError(Exception):
     def __init__(self, what: str, why: str = "", todo: str = "") -> None:
         self.what, self.why, self.todo = what, why, todo
         super().__init__(sentences(what, why, todo))
+
+    def __str__(self) -> str:
+        """Return the parts as one line, in the words of the caller's side: see `spoken`."""
+        return spoken(super().__str__())
+
+
+OPTION = re.compile(r"--([a-z][a-z]+(?:-[a-z]+)*)")
+EXTRA = re.compile(r"(?:pip install 'rtstyle\[([\w-]+)\]'|Install rtstyle\[([\w-]+)\])")
+PYTHON = {
+    "overwrite": "overwrite=True", "resume": "resume=True", "style-sweep": "sweep",
+    "codec": "Encoding(codec=...)", "encoder": "Encoding(encoder=...)",
+}  # fmt: skip
+"""Options whose argument in Python has another name, or takes but one value."""
+_command_line = False
+
+
+def speak_to_command_line() -> None:
+    """Let messages speak of options (`--overwrite`), as for one who typed a command."""
+    global _command_line
+    _command_line = True
+
+
+def spoken(text: str) -> str:
+    """Return a message in the words of the caller's side.
+
+    Options are named as arguments to callers from Python, and an extra by the command that adds it
+    to this copy.
+    """
+    if "rtstyle[" in text:
+        from rtstyle.machine.installation import get_extra
+
+        def added(found: re.Match[str]) -> str:
+            return f"Run: {get_extra(found[1] or found[2])}"
+
+        text = EXTRA.sub(added, text)
+    if _command_line:
+        return text
+    return OPTION.sub(lambda found: PYTHON.get(found[1], found[1].replace("-", "_")), text)
 
 
 def sentences(*parts: str) -> str:

@@ -6,7 +6,8 @@ names (`features.N.weight`): Oxford's own, or those that torchvision trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -33,6 +34,15 @@ _TRAINED_BY_TORCHVISION = {
     "vgg19": (-0.0535, -0.0493, -0.0679),
 }
 """Their first weights. How large weights are does not tell: the first layer's are alike."""
+
+
+def tell(message: str) -> None:
+    """Print a message on standard error."""
+    print(message, file=sys.stderr)
+
+
+on_download: Callable[[str], None] = tell
+"""Called with a sentence before half a gigabyte is fetched, which takes minutes."""
 
 
 def layer_names(arch: str) -> list[str]:
@@ -174,17 +184,21 @@ def _from_torchvision(arch: str, layers: Iterable[str]) -> VGG:
             str(error),
             "pip install 'rtstyle[train]', or give a file with --vgg-weights.",
         ) from error
+    # Of VGG-16 Oxford's own weights: Caffe's scale, as the papers used.
+    own = models.VGG16_Weights.IMAGENET1K_FEATURES
+    chosen = own if arch == "vgg16" else models.VGG19_Weights.IMAGENET1K_V1
+    place = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
+    size = f"{chosen.meta.get('_file_size', 0):.0f} MB"
+    if not place.is_file():
+        on_download(f"downloading the weights of {arch} once: {size} from {chosen.url} to {place}")
     try:
-        if arch == "vgg16":
-            # Oxford's own weights: Caffe's scale, as the papers used.
-            chosen = models.VGG16_Weights.IMAGENET1K_FEATURES
-            return VGG(arch, layers, chosen.get_state_dict(progress=False, check_hash=True))
-        state = models.VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+        state = chosen.get_state_dict(progress=False, check_hash=True)
     except OSError as error:
         raise TrainingError(
             f"Cannot download the weights of {arch}.",
             str(error),
-            "Check the connection, give a local file with --vgg-weights, or use what ships: "
-            "VGG-19 up to relu4_1 (rtstyle train --loss-network vgg19).",
+            f"Check the connection; or fetch {chosen.url} ({size}) elsewhere, as {place}; or "
+            "give a safetensors file of it with --vgg-weights; or use what ships: VGG-19 up to "
+            "relu4_1 (rtstyle train --loss-network vgg19).",
         ) from error
-    return VGG(arch, layers, state, *TORCHVISION)
+    return VGG(arch, layers, state, *(OXFORD if arch == "vgg16" else TORCHVISION))

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from rtstyle_export.offline.pyramid import Outcome, Plan, Progress, paint
 from rtstyle_export.offline.subject import Subject
 from rtstyle_export.runs.job import catch_interrupts
 
+TELL_EVERY = 30.0
+"""Seconds between two lines where no bar can be shown."""
 SAVE_EVERY = 60.0
 """Seconds between two saves of the state."""
 
@@ -63,6 +66,8 @@ class Watch:
         self.last: Progress | None = None
         self.title = ""
         self._shown = 0
+        self._began = time.monotonic()
+        self._due = self._began
         console = console or Console(stderr=True)
         self.bar = Bar(
             TextColumn("{task.description}"),
@@ -85,10 +90,24 @@ class Watch:
             self._task, description=name, total=progress.closures, completed=progress.closure,
             losses=f"{progress.value:.4f}  {losses}",
         )  # fmt: skip
+        self._tell(progress, name)
         every = self.settings.preview_every
         if self.settings.preview and progress.closure // every > self._shown // every:
             self._shown = progress.closure
             write_picture(Picture(progress.picture()), self.settings.preview)
+
+    def _tell(self, progress: Progress, name: str) -> None:
+        """Print a line now and then where no bar can be shown: in a log file or a pipe."""
+        now = time.monotonic()
+        last = progress.closure >= progress.closures
+        if not self.bar.disable or (now < self._due and not last):
+            return
+        self._due = now + TELL_EVERY
+        line = f"{name}: {progress.closure} of {progress.closures}, {progress.value:.4f}"
+        if progress.closure:
+            left = (now - self._began) / progress.closure * (progress.closures - progress.closure)
+            line += f", {timedelta(seconds=round(left))} left"
+        print(line, file=sys.stderr)
 
 
 class Saver:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
@@ -13,15 +14,19 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from torch import Tensor
 
 from rtstyle.errors import MissingExtraError
 from rtstyle_export.runs.loop import Loop
 from rtstyle_export.runs.loop import Progress as TrainProgress
 
+WIDE = 120
+"""Columns of a terminal from which each loss is shown, not only their sum."""
+TIMED, LONG = 5, 1800.0
+"""Steps that are timed at first, and seconds from which a run is called long."""
 SHOWN = ("total", "content", "style", "tv", "stability", "pixel", "feature", "coherence")
 
 
@@ -56,13 +61,15 @@ class Reporter:
         self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=trainer.step + 1)
         self.bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(20),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"),
+            # What does not fit is cut off here, never the steps and the time.
+            TextColumn("{task.fields[losses]}", table_column=Column(no_wrap=True, ratio=1)),
             console=console,
+            expand=True,
         )
+        self._first, self._seconds = trainer.step, trainer.seconds
         self.task = self.bar.add_task(
             "training", total=trainer.config.steps, completed=trainer.step, losses=""
         )
@@ -83,13 +90,30 @@ class Reporter:
     def __call__(self, progress: TrainProgress) -> None:
         """Take one step's figures."""
         smooth = self.trainer.metrics
-        losses = "  ".join(f"{name} {smooth[name]:.4f}" for name in SHOWN if name in smooth)
+        shown = SHOWN if self.bar.console.width >= WIDE else SHOWN[:1]
+        losses = "  ".join(f"{name} {smooth[name]:.4f}" for name in shown if name in smooth)
+        self._tell_time(progress)
         self.bar.update(self.task, completed=progress.step, losses=losses)
         for name, value in progress.losses.items():
             self.writer.add_scalar(f"loss/{name}", value, progress.step)
         self.writer.add_scalar("learning_rate", progress.learning_rate, progress.step)
         if progress.step % self.every == 0 or progress.step == progress.steps:
             self.preview(progress.step)
+
+    def _tell_time(self, progress: TrainProgress) -> None:
+        """Say how long the run takes, once its first steps are known, where that is long."""
+        done = progress.step - self._first
+        if done != TIMED or getattr(self.trainer.config, "minutes", False):
+            return
+        left = (progress.seconds - self._seconds) / done * (progress.steps - progress.step)
+        if left > LONG:
+            hours = timedelta(seconds=60 * round(left / 60))
+            self.bar.console.print(
+                f"about {hours} for the {progress.steps - progress.step} steps that are left; "
+                "fewer --steps, --size fast or --init-from take less. Ctrl-C is safe: the same "
+                "command goes on.",
+                soft_wrap=True, highlight=False,
+            )  # fmt: skip
 
     def preview(self, step: int) -> None:
         """Paint the preview photo and write it to the log and to `preview.png`."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtstyle.errors import spoken
+
 if TYPE_CHECKING:
     from rtstyle.doctor.check import Check
 
@@ -50,4 +52,4 @@ def _print(checks: list[Check]) -> None:
         typer.secho(f"  {mark} ", fg=colour, nl=False)
         typer.echo(f"{check.name:<24}{check.detail}")
         if check.todo:
-            typer.secho(f"     {'':<24}-> {check.todo}", dim=True)
+            typer.secho(f"     {'':<24}-> {spoken(check.todo)}", dim=True)

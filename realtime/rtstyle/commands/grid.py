@@ -29,6 +29,7 @@ def grid(
     ],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The picture to write.")],
     steps: Annotated[int, typer.Option(help="Pictures in a row and in a column, 2 to 9.")] = 5,
+    width: Annotated[int, typer.Option(help="Of the whole picture at most, pixels.")] = 1600,
     samples: Annotated[
         bool, typer.Option("--samples", help="Paint neighbours of one style.")
     ] = False,
@@ -61,11 +62,13 @@ def grid(
             painted = sample_sheet(
                 picture, styles[0], variation=vary, seed=seed, steps=steps, size=size,
                 strength=strength, style_scale=style_scale, keep_color=keep_color, device=device,
+                width=width,
             )  # fmt: skip
         else:
             painted = blend_grid(
                 picture, styles, steps=steps, size=size, strength=strength,
                 style_scale=style_scale, keep_color=keep_color, device=device,
+                width=width,
             )  # fmt: skip
     write_picture(Picture(painted), output)
     typer.echo(f"{output}  {painted.shape[1]}x{painted.shape[0]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from fractions import Fraction
@@ -101,6 +102,9 @@ class Bar:
     def study(self, painting: str, done: int, steps: int) -> None:
         """Show how far the fitting of a painting is: `done` of `steps`."""
         going = done < steps
+        if done == 0 and self._rich.disable:
+            # A log file, or a pipe: it takes some seconds before the first frame.
+            print(f"studying {painting} (once; it is remembered)", file=sys.stderr)
         if done == 0:
             self._rich.reset(self._study)
         name = f"studying {painting}"

@@ -11,6 +11,7 @@ import numpy as np
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.jobs.sheet import shrink
+from rtstyle.media.color import resize
 from rtstyle.painting.stylizer import Stylizer
 from rtstyle.styles import latent, model, paintings
 from rtstyle.styles.paintings import Statistics
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 GAP, CORNER = 6, 0.6
 WHITE = 255
+LEAST_CELL = 16
 
 
 def blend_grid(
@@ -31,20 +33,22 @@ def blend_grid(
     steps: int = 5,
     size: str = "fast",
     device: str = "auto",
+    width: int | None = None,
     **settings: Unpack[Settings],
 ) -> Image:
     """Return a square of `steps` x `steps` paintings of `photo`, (H, W, 3) uint8 RGB.
 
-    The corners are the four `styles`, whose pictures stand beside them; between, the weights are
-    bilinear. `size` and `settings` are fields of `Recipe`; what concerns clips, masks and canvases
-    is left out. Raises `UsageError`, `StyleError`, `DeviceError` or `EngineError`.
+    It is at most `width` pixels wide, where that is given. The corners are the four `styles`, whose
+    pictures stand beside them; between, the weights are bilinear. `size` and `settings` are fields
+    of `Recipe`; what concerns clips, masks and canvases is left out. Raises `UsageError`,
+    `StyleError`, `DeviceError` or `EngineError`.
     """
     if len(styles) != 4:
         raise UsageError(f"A grid has four styles, not {len(styles)}.", "", "Name one a corner.")
     check_steps(steps)
     ends = [as_mixture(name) for name in styles]
     recipe = as_recipe(str(ends[0]), size, **settings)
-    small = shrink(photo)
+    small = cell_of(photo, ends, steps, width)
     places = [float(place) for place in np.linspace(0, 1, steps)]
     vectors = [
         model.blend(between(ends, down, across), size, recipe.style_scale)
@@ -55,6 +59,28 @@ def blend_grid(
     return compose(rows, [corner_picture(end, small.shape[0]) for end in ends])
 
 
+def cell_of(photo: Image, ends: Sequence[Mixture], steps: int, width: int | None) -> Image:
+    """Return `photo` as large as it stands in a square, so that the sheet is `width` pixels wide.
+
+    Never larger than on other sheets. Raises `UsageError` for a width that leaves no picture.
+    """
+    small = shrink(photo)
+    if width is None:
+        return small
+    corners = [corner_picture(end, small.shape[0]) for end in ends]
+    side = max((corner.shape[1] for corner in corners if corner is not None), default=0)
+    gaps = (steps + 1) * GAP + 2 * GAP * bool(side)
+    factor = (width - gaps) / (steps * small.shape[1] + 2 * side)
+    height, wide = (round(edge * min(1.0, factor)) for edge in small.shape[:2])
+    if min(height, wide) < LEAST_CELL:
+        raise UsageError(
+            f"{width} pixels are too few for {steps} pictures in a row.",
+            "",
+            "Use a larger --width.",
+        )
+    return resize(small, height, wide)
+
+
 def sample_sheet(
     photo: Image,
     style: str,
@@ -63,6 +89,7 @@ def sample_sheet(
     steps: int = 5,
     size: str = "fast",
     device: str = "auto",
+    width: int | None = None,
     **settings: Unpack[Settings],
 ) -> Image:
     """Return a square of `steps` x `steps` paintings of `photo`, all like neighbours of one style.
@@ -77,7 +104,7 @@ def sample_sheet(
     variation, seed = neighbour(style, variation, recipe.seed).variation, recipe.seed
     drawn = [latent.neighbour(vector, variation, seed + k, size) for k in range(steps * steps - 1)]
     vectors = [vector, *drawn]
-    small = shrink(photo)
+    small = cell_of(photo, [own], steps, width)
     rows = paint_square(small, recipe, vectors, steps, device)
     return compose(rows, [corner_picture(own, small.shape[0]), None, None, None])
 

@@ -247,10 +247,15 @@ def open_mask(mask: Path | str | Image, regions: int) -> StillMask:
 
 
 def check_image(image: Any) -> Image:
-    """Return `image` C-contiguous. Raises `UsageError` unless it is (H, W, 3) uint8."""
+    """Return `image` C-contiguous; a picture of Pillow's becomes RGB.
+
+    Raises `UsageError` unless it is (H, W, 3) uint8.
+    """
+    if hasattr(image, "mode") and hasattr(image, "convert"):
+        image = np.asarray(image.convert("RGB"))
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = getattr(image, "dtype", type(image).__name__)
-        raise UsageError(f"A picture is a uint8 array, not {found}.")
+        raise UsageError(f"A picture is a uint8 array or one of Pillow's, not {found}.")
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UsageError(f"A picture has the shape (H, W, 3), not {image.shape}.")
     return np.ascontiguousarray(image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -87,6 +88,9 @@ class WindowSink(Sink):
         import pygame
 
         try:
+            if sys.platform == "linux" and not os.environ.get("XDG_RUNTIME_DIR"):
+                # Wayland cannot be used without it, and says so itself, before any message of ours.
+                os.environ.setdefault("SDL_VIDEODRIVER", "x11,kmsdrm")
             pygame.display.init()
         except pygame.error as error:
             raise no_display(str(error)) from error

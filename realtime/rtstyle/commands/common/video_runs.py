@@ -191,7 +191,10 @@ def shared_model(stack: ExitStack, options: dict[str, Any], recipe: Recipe) -> d
 
     if recipe.depends_on_clip:
         return {"style": recipe}
-    opened = open_stylizer(recipe, device=options["device"], precision=options["precision"])
+    from rtstyle.commands.progress import Bar
+
+    with Bar("opening the model"):
+        opened = open_stylizer(recipe, device=options["device"], precision=options["precision"])
     return {"stylizer": stack.enter_context(opened)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -81,9 +82,15 @@ def export(
         style, by_kind.Credits(title, artist, year, licence), photos, vgg_weights, paintings,
         manifest,
     )  # fmt: skip
-    use = by_kind.export(checkpoint, out, request, tell)
-    if use:
-        typer.echo(f"Use it: rtstyle {use}")
+    written: list[Path] = []
+
+    def on_file(path: Path, parity: Parity, rounding: Rounding | None = None) -> None:
+        written.append(path)
+        tell(path, parity, rounding)
+
+    use = by_kind.export(checkpoint, out, request, on_file)
+    if use and written:
+        typer.echo(f"Use it: rtstyle {use.replace('FILE.onnx', shlex.quote(str(written[0])))}")
 
 
 def build_ahead(style: str, size: str, resolutions: list[str], precision: str) -> None:
