@@ -23,7 +23,7 @@ GROUPS = {
         "style", "size", "strength", "keep_color", "style_scale", "style_sweep", "style_walk",
         "mask", "match_color", "stroke_size", "coherence", "vary", "seed", "alpha", "levels",
         "method", "painting", "content", "name", "part", "style_size", "canvas", "body", "carry",
-        "cycle", "fade", "transition", "scenes", "only", "samples",
+        "cycle", "fade", "react", "transition", "scenes", "only", "samples",
     ),
     "Picture": (
         "height", "width", "long_side", "side_by_side", "background", "deinterlace", "mirror",
@@ -44,7 +44,8 @@ GROUPS = {
         "format_", "no_audio", "keep_location", "overwrite", "skip_existing", "resume", "watch",
         "estimate", "preview", "preview_every", "save_every", "record", "folder", "json_file",
         "as_json", "plot", "photos", "paintings", "manifest", "title", "artist", "year", "licence",
-        "virtual_camera", "window", "open_page",
+        "virtual_camera", "window", "open_page", "stream", "stream_bitrate", "out_format",
+        "full_screen", "display", "stills",
     ),
     "Device": ("device", "precision", "threads", "workers", "vgg_weights", "camera", "mic",
                "tensorrt"),
@@ -67,7 +68,8 @@ RARE = {
     "webcam": (
         "control_host", "control_port", "control_token", "osc_host", "osc_out", "midi", "osc",
         "frames", "seed", "vary", "style_scale", "match_color", "folder", "style_walk", "loop",
-        "precision", "transition", "fade", "cycle", "mirror", "resolution",
+        "precision", "transition", "fade", "cycle", "mirror", "resolution", "stream_bitrate", "out",
+        "out_format", "display",
     ),
     "train": (
         "margin", "weight_bits", "optimizer", "learning_rate", "tv_weight", "content_layers",
