@@ -328,6 +328,14 @@ class TestMasks:
         for k, column in enumerate((20, 90, 160)):
             assert weights[k, 60, column] > 0.99
 
+    @pytest.mark.parametrize("size", [(60, 90), (38, 57), (242, 363)])
+    def test_weights_sum_to_one_at_any_size(self, size: tuple[int, int]) -> None:
+        colours = np.array([[250, 10, 10], [10, 240, 30], [0, 0, 255]], np.float32)
+        mask = np.random.default_rng(0).choice(colours, (60, 90)).astype(np.uint8)
+        weights = weigh(mask, colours, *size)
+        np.testing.assert_allclose(weights.sum(axis=0), 1, atol=1e-5)
+        assert weights.min() >= 0
+
     def test_edges_are_soft(self) -> None:
         weights = StillMask(self.three(), 3).weights(500, 750)
         edge = weights[0, 250, 240:260]

@@ -57,8 +57,8 @@ def weigh(mask: Image, colours: NDArray[np.float32], height: int, width: int) ->
         scaled = cv2.resize(
             (nearest == k).astype(np.float32), (width, height), interpolation=_method(mask, height)
         )
+        # Every pixel is of one region, and both filters are linear: the layers sum to 1.
         layers[k] = cv2.GaussianBlur(scaled, (0, 0), sigma)
-    layers /= np.maximum(layers.sum(axis=0), 1e-6)
     return layers
 
 

@@ -73,6 +73,31 @@ def test_rounded_weights_are_stored_exactly(bits: int) -> None:
     np.testing.assert_array_equal(found, kept)
 
 
+@pytest.mark.parametrize("count", [4095, 4096])
+def test_only_large_weights_are_stored_in_fewer_bytes(count: int, tmp_path: Path) -> None:
+    large = count >= 4096
+    layer = torch.nn.Linear(1, count, bias=False)
+    plain = layer.weight.detach().clone()
+    halved(layer)
+    assert bool((layer.weight.detach() != plain).any()) is large
+    shape = (16, 16, 4) if large else (5, 91, 3)
+    kernel = torch.nn.Conv2d(*shape, bias=False)
+    assert kernel.weight.numel() == count
+    plain = kernel.weight.detach().clone()
+    quantized(kernel)
+    assert bool((kernel.weight.detach() != plain).any()) is large
+    # Half precision keeps these values, and 8 bits do not.
+    model = adding((np.arange(count) % 1024 / 1024).astype(np.float32))
+    store_small(model)
+    stored = onnx.TensorProto.FLOAT16 if large else onnx.TensorProto.FLOAT
+    assert model.graph.initializer[0].data_type == stored
+    # Another file's weights are shared from as many bytes on.
+    weight = np.arange(count // 4, dtype=np.float32)
+    for name in ("donor.onnx", "taker.onnx"):
+        write(weight, tmp_path / name)
+    assert share(tmp_path / "taker.onnx", tmp_path / "donor.onnx") is large
+
+
 def test_kernels_are_rounded_only_for_a_while() -> None:
     net = torch.nn.Sequential(torch.nn.Conv2d(16, 40, 3), torch.nn.Conv2d(40, 2, 3))
     plain = {key: value.clone() for key, value in net.state_dict().items()}
