@@ -94,7 +94,7 @@ class TestCommands:
     def test_gatys_out_of_the_box(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         photo = write_pictures(tmp_path / "photos", 1) / "0.png"
         painting, out = write_painting(tmp_path / "painting.png"), tmp_path / "out.png"
-        words = ("--size", 64, "--iterations", 4, "--precision", "fp32")
+        words = ("--long-side", 64, "--iterations", 4, "--precision", "fp32")
         assert console.command("still", photo, out, "--style", painting, *words) == 0
         said = capsys.readouterr()
         assert said.err.count("note: VGG-19 ends at relu4_1 here") == 1
@@ -109,7 +109,7 @@ class TestCommands:
         painting = write_painting(tmp_path / "painting.png")
         words = ("--width", 32, "--height", 32, "--iterations", 1, "--precision", "fp32")
         assert console.command("texture", painting, tmp_path / "texture.png", *words) == 0
-        sheet = ("--size", 32, "--iterations", 1)
+        sheet = ("--side", 32, "--iterations", 1)
         assert console.command("reconstruct", painting, tmp_path / "sheet.png", *sheet) == 0
         said = capsys.readouterr()
         assert said.err.count("VGG-19 ends at relu4_1") == 2
