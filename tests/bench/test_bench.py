@@ -549,7 +549,7 @@ def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 @pytest.mark.parametrize(
     ("arguments", "error", "word"),
     [
-        (["--resolution", "640"], UsageError, "no resolution"),
+        (["--resolution", "640"], UsageError, "not a resolution"),
         (["--resolution", "63x48"], UsageError, "63x48"),
         (["--runs", "0"], UsageError, "--runs"),
         (["--plot", "b.jpg"], UsageError, ".png"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.console import rtstyle
 from PIL import Image as Pil
 
 from rtstyle import cli
@@ -21,18 +22,10 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
-) -> tuple[int, str, str]:
+def call(*words: object) -> tuple[int, str, str]:
     """Run the command in this process: (exit code, stdout, stderr)."""
-    monkeypatch.setattr(sys, "argv", ["rtstyle", *map(str, arguments)])
-    code = 0
-    try:
-        cli.main()
-    except SystemExit as end:
-        code = int(end.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
+    done = rtstyle(*words)
+    return done.code, done.out, done.err
 
 
 @pytest.fixture
@@ -90,12 +83,8 @@ def test_usage_errors_end_with_2() -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_errors_are_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: Path
-) -> None:
-    code, out, err = call(
-        monkeypatch, capsys, "image", photo, photo.with_name("out.png"), "--style", "mosiac"
-    )
+def test_errors_are_one_line(photo: Path) -> None:
+    code, out, err = call("image", photo, photo.with_name("out.png"), "--style", "mosiac")
     assert code != 0
     assert out == ""
     assert err.count("\n") == 1
@@ -103,68 +92,56 @@ def test_errors_are_one_line(
     assert "Did you mean mosaic?" in err
 
 
-def test_unforeseen_errors_show_no_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: Path
-) -> None:
+def test_unforeseen_errors_show_no_traceback(monkeypatch: pytest.MonkeyPatch, photo: Path) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("odd")
 
-    monkeypatch.setattr("rtstyle.jobs.image.paint_file", broken)
+    monkeypatch.setattr("rtstyle.jobs.photos.paint_file", broken)
     arguments = ("image", photo, photo.with_name("o.png"), "--style", "invert", "--device", "cpu")
-    code, _, err = call(monkeypatch, capsys, *arguments)
+    code, _, err = call(*arguments)
     assert code == 1
     assert "RuntimeError: odd" in err
     assert "Traceback" not in err
     monkeypatch.setenv(cli.DEBUG_VARIABLE, "1")
     with pytest.raises(RuntimeError, match="odd"):
-        call(monkeypatch, capsys, *arguments)
+        call(*arguments)
 
 
-def test_image_command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: Path
-) -> None:
+def test_image_command(photo: Path) -> None:
     output = photo.with_name("out.png")
-    code, out, _ = call(
-        monkeypatch, capsys, "image", photo, output, "--style", "invert", "--size", "fast"
-    )
+    code, out, _ = call("image", photo, output, "--style", "invert", "--size", "fast")
     assert code == 0
     assert "40x30" in out
     with Pil.open(output) as painted, Pil.open(photo) as source:
         np.testing.assert_array_equal(np.asarray(painted), 255 - np.asarray(source))
 
 
-def test_one_bad_photo_does_not_cost_the_others(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: Path
-) -> None:
+def test_one_bad_photo_does_not_cost_the_others(photo: Path) -> None:
     bad = photo.with_name("bad.png")
     bad.write_bytes(b"no picture")
     target = photo.with_name("painted")
-    code, _, err = call(monkeypatch, capsys, "image", bad, photo, target, "--style", "invert")
+    code, _, err = call("image", bad, photo, target, "--style", "invert")
     assert code == 2
     assert [p.name for p in target.iterdir()] == ["photo.png"]
     assert "bad.png" in err
     assert "1 of 2" in err
 
 
-def test_hidden_photos_of_a_folder_are_passed_over(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: Path
-) -> None:
+def test_hidden_photos_of_a_folder_are_passed_over(photo: Path) -> None:
     for name in ("._photo.jpg", ".photo.1234.png"):
         photo.with_name(name).write_bytes(b"no picture")
     target = photo.with_name("painted")
-    code, _, err = call(monkeypatch, capsys, "image", photo.parent, target, "--style", "invert")
+    code, _, err = call("image", photo.parent, target, "--style", "invert")
     assert (code, err) == (0, "")
     assert [p.name for p in target.iterdir()] == ["photo.png"]
 
 
-def test_what_the_system_refuses_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: Path
-) -> None:
+def test_what_the_system_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch, photo: Path) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", "/secret/a.png")
 
-    monkeypatch.setattr("rtstyle.jobs.image.plan", refuse)
-    code, _, err = call(monkeypatch, capsys, "image", photo, photo.with_name("o.png"))
+    monkeypatch.setattr("rtstyle.jobs.photos.plan", refuse)
+    code, _, err = call("image", photo, photo.with_name("o.png"))
     assert code == 2
     assert err.startswith("error: /secret/a.png cannot be used. Permission denied. Check its name")
     assert err.count("\n") == 1
@@ -181,38 +158,32 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_image_needs_two_paths(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: Path
-) -> None:
-    code, _, err = call(monkeypatch, capsys, "image", photo)
+def test_image_needs_two_paths(photo: Path) -> None:
+    code, _, err = call("image", photo)
     assert code == 2
     assert "output" in err
 
 
-def test_styles_as_table_and_json(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, out, _ = call(monkeypatch, capsys, "styles")
+def test_styles_as_table_and_json() -> None:
+    code, out, _ = call("styles")
     assert code == 0
     assert "Painting of mosaic" in out
-    code, out, _ = call(monkeypatch, capsys, "styles", "--json")
+    code, out, _ = call("styles", "--json")
     assert code == 0
     rows = {row["name"]: row for row in json.loads(out)}
     assert rows["mosaic"]["artist"] == "Nobody"
     assert set(rows["mosaic"]["sizes"]) == {"fast", "balanced"}
 
 
-def test_sheet(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: Path
-) -> None:
+def test_sheet(photo: Path) -> None:
     output = photo.with_name("sheet.png")
-    code, out, _ = call(monkeypatch, capsys, "styles", "--sheet", photo, output, "--size", "fast")
+    code, out, _ = call("styles", "--sheet", photo, output, "--size", "fast")
     assert code == 0
     assert str(output) in out
     with Pil.open(output) as sheet:
         assert sheet.width > 300
-    assert call(monkeypatch, capsys, "styles", "--sheet", photo, output)[0] == 2
-    assert call(monkeypatch, capsys, "styles", "--sheet", photo)[0] == 2
+    assert call("styles", "--sheet", photo, output)[0] == 2
+    assert call("styles", "--sheet", photo)[0] == 2
 
 
 def test_error_text_is_joined(capsys: pytest.CaptureFixture[str]) -> None:

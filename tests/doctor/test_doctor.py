@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.console import rtstyle
 
-from rtstyle import cli
 from rtstyle.doctor import checks as doctor
 from rtstyle.doctor import jobs
 from rtstyle.doctor.check import Check, works
@@ -141,17 +140,14 @@ def test_damaged_style_fails_the_command(
     tmp_path: Path,
     pretrained_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "styles"
     shutil.copytree(pretrained_folder, folder)
     (folder / "mosaic-fast.onnx").write_bytes(b"altered")
     monkeypatch.setenv(styles.FOLDER_VARIABLE, str(folder))
-    monkeypatch.setattr(sys, "argv", ["rtstyle", "doctor", "--json"])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code == 1
-    report = json.loads(capsys.readouterr().out)
+    done = rtstyle("doctor", "--json")
+    assert done.code == 1
+    report = json.loads(done.out)
     assert report["works"] is False
     [wrong] = [c for c in report["checks"] if c["group"] == "styles" and c["ok"] is False]
     assert wrong["name"] == "mosaic"
@@ -180,13 +176,9 @@ def test_a_damaged_network_for_any_picture_is_told(
     assert "donor.onnx" in found["any picture, paper"].detail
 
 
-def test_the_printed_report(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["rtstyle", "doctor"])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code == 0
-    out = capsys.readouterr().out
+def test_the_printed_report() -> None:
+    done = rtstyle("doctor")
+    assert done.code == 0
+    out = done.out
     assert "openvino:cpu" in out
     assert "Videos can be painted here." in out

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 from helpers.models import gain_model, identity_model, invert_model, network_model
+from helpers.pictures import noise
 from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 
 from rtstyle.engines import Engine, EngineOptions, devices, onnxrt, open_candidate, open_engine, ov
@@ -44,10 +45,6 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 @pytest.fixture(scope="module")
 def network() -> bytes:
     return network_model(4)
-
-
-def noise(*shape: int, seed: int = 0) -> Batch:
-    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
 
 
 def test_identity_returns_the_picture(device: str) -> None:
@@ -208,7 +205,7 @@ def test_missing_model_file(tmp_path: Path) -> None:
 
 def test_a_model_that_is_no_style(device: str) -> None:
     content = identity_model().replace(b"stylized", b"stylised")
-    with pytest.raises(EngineError, match="no style"):
+    with pytest.raises(EngineError, match="not a style"):
         open_engine(content, device)
 
 

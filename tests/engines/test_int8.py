@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from helpers import pictures
 from helpers.models import Graph, identity_model, network_model
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
@@ -44,7 +45,7 @@ def relu_ranges(model: bytes, image: NDArray[np.uint8]) -> dict[str, tuple[float
 
 
 def noise(*shape: int) -> NDArray[np.uint8]:
-    return np.random.default_rng(3).integers(0, 256, (*shape, 3), np.uint8)
+    return pictures.noise(*shape, seed=3)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 6.3), (-2.0, 2.0), (-0.1, 5.0), (-7.0, 0.5)])

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_card import FakeCard, FakeCuda, FakeLibrary, install
+from helpers.console import rtstyle
 from helpers.models import gain_model, identity_model, invert_model, network_model
 from test_static_graph import PRETRAINED, SHIPPED, feeds_for, shapes_of
-from typer.testing import CliRunner
 
-from rtstyle.cli import build_app
 from rtstyle.doctor import checks as doctor
 from rtstyle.engines import EngineOptions, devices, open_engine, read_model
 from rtstyle.engines.gpu import cuda_card, trt, trt_library
@@ -394,8 +393,8 @@ def test_the_command_builds_ahead(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     card, library = install(monkeypatch)
     words = ["export", "mosaic", "--tensorrt", "--size", "fast", "--resolution"]
     for times in (1, 2):
-        done = CliRunner().invoke(build_app(), [*words, "64x48", "--resolution", "48x64"])
-        assert done.exit_code == 0, done.output
+        done = rtstyle(*words, "64x48", "--resolution", "48x64")
+        assert done.code == 0, done.output
         assert done.output.count("kept already") == (0 if times == 1 else 2)
     assert len(library.built) == 2
     assert not card.memory
@@ -414,10 +413,8 @@ def test_the_command_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
         raise DeviceError(cuda_card.UNAVAILABLE, "There is none.", "Use --device cpu.")
 
     monkeypatch.setattr(trt, "open_card", absent)
-    done = CliRunner().invoke(build_app(), ["export", "mosaic", "--tensorrt", "--size", "fast"])
-    assert isinstance(done.exception, DeviceError)
-    wrong = CliRunner().invoke(
-        build_app(), ["export", "mosaic", "--tensorrt", "--resolution", "big"]
-    )
-    assert isinstance(wrong.exception, UsageError)
+    done = rtstyle("export", "mosaic", "--tensorrt", "--size", "fast")
+    assert isinstance(done.error, DeviceError)
+    wrong = rtstyle("export", "mosaic", "--tensorrt", "--resolution", "big")
+    assert isinstance(wrong.error, UsageError)
     assert doctor.built_engines(Path("nowhere")).detail == "none built"

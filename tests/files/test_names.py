@@ -15,7 +15,7 @@ from PIL import Image as Pil
 
 from rtstyle.files import temporary
 from rtstyle.files.pending import PendingFile, free_name, partial_name
-from rtstyle.live.session import shown_name
+from rtstyle.live.naming import shown_name
 from rtstyle.media.picture import Picture, write_picture
 from rtstyle.styles.spec import Mixture, parse_style
 
@@ -181,8 +181,8 @@ class TestLeftOvers:
 
 KILLED = """
 import os, signal, sys
-import rtstyle.jobs.image
-painted, paint = [], rtstyle.jobs.image.paint_file
+import rtstyle.jobs.photos
+painted, paint = [], rtstyle.jobs.photos.paint_file
 
 def paint_two(*words, **options):
     if len(painted) == 2:
@@ -190,7 +190,7 @@ def paint_two(*words, **options):
     painted.append(paint(*words, **options))
     return painted[-1]
 
-rtstyle.jobs.image.paint_file = paint_two
+rtstyle.jobs.photos.paint_file = paint_two
 from rtstyle.cli import main
 main()
 """

@@ -335,7 +335,7 @@ def test_a_locked_folder_is_found_before_the_work(
     # Within what other modules import: one that is imported now would keep a stand-in for good.
     monkeypatch.setattr("rtstyle.painting.stylizer.Stylizer.__init__", work)
     monkeypatch.setattr("rtstyle.media.picture.opened", work)
-    monkeypatch.setattr("rtstyle.jobs.wct.open_stylizer", work)
+    monkeypatch.setattr("rtstyle.jobs.slow.wct.open_stylizer", work)
     monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
     assert command(*words) == 2
     assert "cannot be written to" in capsys.readouterr().err
@@ -414,7 +414,7 @@ def test_plans_that_are_refused(photo: Path, tmp_path: Path) -> None:
         plan([photo, twin], tmp_path / "out", overwrite=False)
     with pytest.raises(UsageError, match="one file"):
         plan([twin, empty / "x.png"], tmp_path / "out.png", overwrite=False)
-    with pytest.raises(UsageError, match="no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         plan([photo, twin / "y.png"], photo, overwrite=False)
     with pytest.raises(SinkError, match="cannot be made"):
         plan([twin], tmp_path / "a" / "b", overwrite=False)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rtstyle.errors import SinkError, UsageError
-from rtstyle.jobs import keyframes
-from rtstyle.jobs.keyframes import Index, Job, Known, clock
-from rtstyle.jobs.shots import Shot, choose, divide, find_shots
+from rtstyle.jobs.slow import keyframes
+from rtstyle.jobs.slow.keyframes import Index, Job, Known, clock
+from rtstyle.jobs.slow.shots import Shot, choose, divide, find_shots
 from rtstyle.painting.flow import FlowChain, carry, still_map, warp
 from rtstyle.sources.video_file import VideoFileSource
 
@@ -251,7 +251,7 @@ class TestJob:
 
     def test_another_file_in_the_place_of_the_index(self, video: Path, tmp_path: Path) -> None:
         (tmp_path / "index.json").write_text("[1, 2]")
-        with pytest.raises(UsageError, match="no index of keyframes"):
+        with pytest.raises(UsageError, match="not an index of keyframes"):
             open_index(video, tmp_path, Job())
 
     def test_times_are_readable(self) -> None:
@@ -364,7 +364,7 @@ def test_no_video(shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_wct_lays_what_is_known_over_the_coarse_levels(shipped: Path) -> None:
-    from rtstyle.jobs.wct import WctPainter, learn, open_stylizer
+    from rtstyle.jobs.slow.wct import WctPainter, learn, open_stylizer
 
     seen: list[NDArray[np.uint8]] = []
     photo = np.ascontiguousarray(texture(0)[:, :96])

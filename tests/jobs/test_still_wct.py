@@ -10,7 +10,7 @@ from helpers.console import command
 from helpers.wct_files import ship_wct
 from PIL import Image
 
-from rtstyle.jobs.wct import parse_levels
+from rtstyle.jobs.slow.wct import parse_levels
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from helpers.pictures import noise
 
 from rtstyle.errors import SinkError, StyleError, UsageError
 from rtstyle.frame import Frame, Image
@@ -41,7 +42,7 @@ PATIENCE = 60.0
 
 
 def photo(height: int = 32, width: int = 48, seed: int = 0) -> Image:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return noise(height, width, seed=seed)
 
 
 @pytest.fixture

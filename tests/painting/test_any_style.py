@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import pictures
+from helpers.console import rtstyle
 from helpers.media import write_clip
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
-from rtstyle import cli
 from rtstyle.engines.devices import cache_folder
 from rtstyle.errors import RtstyleError, SourceError, StyleError, UsageError
 from rtstyle.frame import Frame, Image
@@ -40,8 +40,8 @@ from rtstyle.styles.spec import Mixture, as_mixture, parse_style, parse_sweep
 CPU = "onnxruntime:cpu"
 
 
-def noise(height: int, width: int, low: int = 60, high: int = 180) -> Image:
-    return np.random.default_rng(0).integers(low, high, (height, width, 3), np.uint8)
+def noise(height: int, width: int) -> Image:
+    return pictures.noise(height, width, low=60, high=180)
 
 
 def write(path: Path, image: Image) -> str:
@@ -630,18 +630,10 @@ class TestLive:
 
 class TestCommands:
     @pytest.fixture
-    def run(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> Callable[..., tuple[int, str]]:
-        def call(*arguments: object) -> tuple[int, str]:
-            monkeypatch.setattr(sys, "argv", ["rtstyle", *map(str, arguments)])
-            code = 0
-            try:
-                cli.main()
-            except SystemExit as end:
-                code = int(end.code or 0)
-            output = capsys.readouterr()
-            return code, output.out + output.err
+    def run(self) -> Callable[..., tuple[int, str]]:
+        def call(*words: object) -> tuple[int, str]:
+            done = rtstyle(*words)
+            return done.code, done.output
 
         return call
 

@@ -6,17 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.pictures import noise
 
 from rtstyle.errors import EngineError
-from rtstyle.frame import Image
 from rtstyle.painting.network import MIN_SIDE, WRAP, Network, extended
 from rtstyle.styles.model import resolve
 
 CPU = "onnxruntime:cpu"
-
-
-def noise(height: int, width: int) -> Image:
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 40), (33, 20)])

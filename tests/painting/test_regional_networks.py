@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import pictures
 from helpers.models import invert_model, network_model
 
 from rtstyle.engines import open_engine, open_engines
@@ -27,7 +28,7 @@ CPU = "onnxruntime:cpu"
 
 
 def noise(height: int = 60, width: int = 96) -> Image:
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    return pictures.noise(height, width)
 
 
 def stripes(count: int, height: int = 60, width: int = 96) -> Image:

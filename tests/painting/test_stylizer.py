@@ -7,6 +7,7 @@ import threading
 import cv2
 import numpy as np
 import pytest
+from helpers.pictures import noise
 
 import rtstyle
 from rtstyle.errors import EngineError, StyleError, UsageError
@@ -15,10 +16,6 @@ from rtstyle.media.color import with_chroma_of
 from rtstyle.painting.stylizer import Stylizer
 
 CPU = "onnxruntime:cpu"
-
-
-def noise(height: int, width: int, seed: int = 0) -> Image:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (15, 16), (16, 16), (31, 57)])
@@ -134,7 +131,7 @@ def test_closed() -> None:
 
 @pytest.mark.parametrize("device", ["onnxruntime:cpu", "openvino:cpu"])
 def test_concurrent_calls(device: str) -> None:
-    images = [noise(24, 40, seed) for seed in range(8)]
+    images = [noise(24, 40, seed=seed) for seed in range(8)]
     results: dict[int, Image] = {}
 
     def work(first: int) -> None:

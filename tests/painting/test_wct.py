@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import pictures
 from helpers.wct_files import write_wct
 from numpy.typing import NDArray
 
@@ -26,10 +27,7 @@ def features(channels: int, height: int, width: int, seed: int = 0) -> NDArray[n
 
 
 def photo(height: int = 64, width: int = 80, seed: int = 0) -> NDArray[np.uint8]:
-    import cv2
-
-    small = np.random.default_rng(seed).integers(0, 256, (8, 9, 3), dtype=np.uint8)
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
+    return pictures.photo(height, width, seed)
 
 
 class TestFormulas:

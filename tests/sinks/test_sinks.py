@@ -18,6 +18,7 @@ import av.error
 import numpy as np
 import pytest
 from helpers.media import decode, exact_rgb, number_of, packets, picture, write_clip
+from helpers.pictures import coarse_noise
 from numpy.typing import NDArray
 
 from rtstyle.errors import SinkError
@@ -57,9 +58,7 @@ def fill(sink: Sink, count: int = COUNT, complete: bool = True, **size: int) -> 
 
 def noise(width: int, height: int, index: int) -> NDArray[np.uint8]:
     """A picture that hardly shrinks when it is encoded."""
-    shape = (height // 2, width // 2, 3)
-    small = np.random.default_rng(index).integers(0, 256, shape, np.uint8)
-    return small.repeat(2, axis=0).repeat(2, axis=1)
+    return coarse_noise(height, width, index)
 
 
 def names(folder: Path) -> list[str]:
@@ -673,9 +672,7 @@ class TestRename:
         assert str(left) in str(caught.value)
         assert len(decode(left)) == COUNT
 
-    def test_an_older_partial_file_stays(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kept: str
-    ) -> None:
+    def test_an_older_partial_file_stays(self, tmp_path: Path, name: str, kept: str) -> None:
         (tmp_path / kept).write_bytes(b"old")
         fill(open_output(tmp_path / name, FakeSource()), complete=False)
         assert (tmp_path / kept).read_bytes() == b"old"

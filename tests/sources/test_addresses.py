@@ -192,7 +192,7 @@ class TestServers:
             VideoFileSource(f"{site}/a%20clip.mp4").open()
 
     def test_a_server_without_end_is_left(self, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("rtstyle.sources.video_file.MOST_BYTES", 3000)
+        monkeypatch.setattr("rtstyle.sources.packets.MOST_BYTES", 3000)
         with VideoFileSource(f"{site}/a%20clip.mp4") as source:
             found = list(source)
         assert 0 < len(found) < 10

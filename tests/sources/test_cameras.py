@@ -10,8 +10,8 @@ from typing import Any
 
 import cv2
 import pytest
+from helpers.console import command
 
-from rtstyle import cli
 from rtstyle.errors import SourceError
 from rtstyle.sources.cameras import camera_list, v4l2
 from rtstyle.sources.cameras.camera_list import find_camera, list_cameras, say_cameras
@@ -184,10 +184,7 @@ class TestOtherSystems:
 class TestCommand:
     def run(self, monkeypatch: pytest.MonkeyPatch, found: list[CameraInfo], *words: str) -> int:
         monkeypatch.setattr(camera_list, "list_cameras", lambda: found)
-        monkeypatch.setattr("sys.argv", ["rtstyle", "cameras", *words])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return int(end.value.code or 0)
+        return command("cameras", *words)
 
     def test_table(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

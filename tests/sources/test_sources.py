@@ -200,9 +200,9 @@ class TestVideoFile:
         path = write_clip(tmp_path / "a.h264", frames=20)
         decoded = 0
         with VideoFileSource(path, start=0.6) as source:
-            frames = list(source._decode(source._stream))
+            frames = list(source._decode())
 
-            def decode(stream: object) -> Iterator[av.VideoFrame]:
+            def decode() -> Iterator[av.VideoFrame]:
                 nonlocal decoded
                 for frame in frames:
                     decoded += 1
@@ -226,7 +226,7 @@ class TestVideoFile:
                 raise IndexError("list index out of range")
 
         with VideoFileSource(write_clip(tmp_path / "a.mp4", frames=COUNT)) as source:
-            source._container = Announcing(source._container)
+            source._reader.container = Announcing(source._reader.container)
             assert [number_of(frame.image, 4) for frame in source] == list(range(COUNT))
         assert source.counts == {}
 

@@ -287,7 +287,7 @@ class TestWatching:
     ) -> None:
         screen = io.StringIO()
         console = Console(file=screen, force_terminal=True, width=80)
-        monkeypatch.setattr("rtstyle.commands.progress.Console", lambda **_: console)
+        monkeypatch.setattr("rich.console.Console", lambda **_: console)
         with Bar() as bar:
             assert "studying" not in screen.getvalue()
             bar.study("wave.jpg", 4, 16)

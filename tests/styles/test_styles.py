@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from helpers.console import rtstyle
 
-from rtstyle import cli
 from rtstyle.errors import StyleError
 from rtstyle.styles import manifest
 
@@ -56,14 +56,10 @@ def test_unknown_size_lists_those_there_are() -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--json"], ["--sheet", "photo.png", "out.png"]])
-def test_the_command_refuses_an_unknown_size(
-    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", ["rtstyle", "styles", "--size", "nope", *words])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    assert caught.value.code == 2
-    assert "no size 'nope'. Use fast, balanced, paper" in capsys.readouterr().err
+def test_the_command_refuses_an_unknown_size(words: list[str]) -> None:
+    done = rtstyle("styles", "--size", "nope", *words)
+    assert done.code == 2
+    assert "no size 'nope'. Use fast, balanced, paper" in done.err
 
 
 def test_an_altered_file_is_refused(folder: Path) -> None:

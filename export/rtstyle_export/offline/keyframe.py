@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 
 from rtstyle.frame import Image
-from rtstyle.jobs.keyframes import Known
-from rtstyle.jobs.still import Paintings
+from rtstyle.jobs.slow.keyframes import Known
+from rtstyle.jobs.slow.still import Paintings
 from rtstyle_export.data import to_tensor
 from rtstyle_export.offline.job import Settings, choose_device
 from rtstyle_export.offline.network import load_network
@@ -17,7 +17,7 @@ from rtstyle_export.offline.subject import Subject
 
 
 class GatysPainter:
-    """A `rtstyle.jobs.keyframes.Painter`.
+    """A `rtstyle.jobs.slow.keyframes.Painter`.
 
     What is known has the coarse levels, so they are left out.
     """

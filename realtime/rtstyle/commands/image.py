@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +20,14 @@ from rtstyle.commands.options import (
     sampled,
 )
 from rtstyle.commands.photo_notes import tell_left_out
-from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.commands.progress import Bar
+from rtstyle.errors import UsageError
+from rtstyle.media.limits import DEFAULT_QUALITY, check_quality
+from rtstyle.styles.manifest import DEFAULT_SIZE, DEFAULT_STYLE
+from rtstyle.styles.recipe import Recipe
+
+if TYPE_CHECKING:
+    from rtstyle.jobs.image import ImageReport
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +43,9 @@ def image(
         ),
     ],
     style: Annotated[
-        list[str] | None, typer.Option(help=STYLE_HELP + REGIONS_HELP, show_default="mosaic")
+        list[str] | None, typer.Option(help=STYLE_HELP + REGIONS_HELP, show_default=DEFAULT_STYLE)
     ] = None,
-    size: Annotated[str, typer.Option(help=SIZE_HELP)] = "balanced",
+    size: Annotated[str, typer.Option(help=SIZE_HELP)] = DEFAULT_SIZE,
     style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
     vary: Annotated[float, typer.Option(help=VARY_HELP)] = 0.0,
     seed: Annotated[int | None, typer.Option(help=SEED_HELP, show_default=False)] = None,
@@ -53,7 +60,7 @@ def image(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
     precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "fp32",
-    quality: Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")] = 95,
+    quality: Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")] = DEFAULT_QUALITY,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing outputs.")
     ] = False,
@@ -66,57 +73,40 @@ def image(
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle image IN... OUT")
     *inputs, output = paths
-    from rtstyle.commands.progress import Bar
-    from rtstyle.jobs.image import paint_file, plan
-    from rtstyle.jobs.journal import Journal
-    from rtstyle.media.picture import check_quality
-    from rtstyle.painting.stylizer import Stylizer
-    from rtstyle.styles.manifest import DEFAULT_STYLE
-    from rtstyle.styles.recipe import Recipe
-
     check_quality(quality)
     recipe = Recipe(
         sampled(style or [DEFAULT_STYLE], vary, seed), size, strength, keep_color, height,
         style_scale, mask,
         match_color=match_color,
     )  # fmt: skip
-    read, options = recipe.pictures(), (repr(recipe), device, precision, quality)
-    several = len(inputs) > 1 or inputs[0].is_dir()
-    # With --overwrite an old painting looks like a new one.
-    journal = Journal(output, {"options": options}, read) if several and not overwrite else None
-    before: list[Path] = []
+    from rtstyle.jobs.photos import PhotoRun, Skipped
 
-    def skip(source: Path, target: Path) -> bool:
-        if journal is None or not journal.is_done(source, target):
-            return False
-        before.append(source)
-        return True
-
-    pairs = plan(inputs, output, overwrite=overwrite, read=read, done=skip)
-    tell_left_out(inputs, [*before, *(source for source, _ in pairs)])
-    if before:
-        typer.echo(f"continuing: {len(before)} photos were painted before", err=True)
-    if journal:
-        journal.begin(pairs)
-    failed = 0
-    with Stylizer(recipe, device=device, precision=precision) as stylizer:
-        for source, target in pairs:
-            try:
-                with Bar():
-                    report = paint_file(stylizer, source, target, quality=quality)
-            except (RtstyleError, OSError) as error:
-                if len(pairs) == 1:
-                    raise
-                # One bad photo must not cost the user the others.
-                failed += 1
-                typer.echo(f"skipped: {error}", err=True)
-                continue
-            tiles = f", {report.tiles} tiles" if report.tiles > 1 else ""
-            typer.echo(f"{report.output}  {report.width}x{report.height}{tiles}")
-            for note in report.notes:
-                typer.echo(f"  note: {note}", err=True)
-    if journal:
-        journal.end()
+    run = PhotoRun(
+        inputs, output, recipe, device=device, precision=precision, quality=quality,
+        overwrite=overwrite,
+    )  # fmt: skip
+    tell_left_out(inputs, [*run.done, *(source for source, _ in run.pairs)])
+    if run.done:
+        typer.echo(f"continuing: {len(run.done)} photos were painted before", err=True)
+    failed, photos = 0, iter(run)
+    while True:
+        with Bar():
+            found = next(photos, None)
+        if found is None:
+            break
+        if isinstance(found, Skipped):
+            failed += 1
+            typer.echo(f"skipped: {found.error}", err=True)
+        else:
+            tell(found)
     if failed:
-        typer.echo(f"{failed} of {len(pairs)} photos were skipped.", err=True)
+        typer.echo(f"{failed} of {len(run.pairs)} photos were skipped.", err=True)
         raise typer.Exit(2)
+
+
+def tell(report: ImageReport) -> None:
+    """Print what became of a photo."""
+    tiles = f", {report.tiles} tiles" if report.tiles > 1 else ""
+    typer.echo(f"{report.output}  {report.width}x{report.height}{tiles}")
+    for note in report.notes:
+        typer.echo(f"  note: {note}", err=True)

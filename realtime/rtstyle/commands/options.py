@@ -1,10 +1,13 @@
-"""Options that several commands share, and their help: the same words everywhere."""
+"""Options that several commands share, their help, and how they are handed over in groups."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias, get_type_hints
 
 import typer
 
@@ -65,3 +68,49 @@ def sampled(styles: Sequence[str], vary: float, seed: int | None) -> tuple[str, 
 PRECISION_HELP = (
     "auto (the quickest that style and machine allow), fp32, fp16 (GPUs), int8 or bf16."
 )
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Return `command` as Typer is to see it: with the fields of each dataclass as options.
+
+    The command itself takes the dataclass, made of what the user gave. What its `__post_init__`
+    raises is raised before the command begins. Every field needs a default.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, tuple[Any, list[str]]] = {}
+    for parameter in inspect.signature(command).parameters.values():
+        kind = hints[parameter.name]
+        if not is_dataclass(kind):
+            parameters.append(parameter.replace(annotation=kind))
+            continue
+        options = options_of(kind)
+        groups[parameter.name] = kind, [option.name for option in options]
+        parameters += options
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        made = {
+            name: kind(**{option: values.pop(option) for option in options})
+            for name, (kind, options) in groups.items()
+        }
+        command(**values, **made)
+
+    named = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in parameters]
+    run.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
+    run.__annotations__ = {option.name: option.annotation for option in named}
+    return run
+
+
+def options_of(kind: Any) -> list[inspect.Parameter]:
+    """Return the fields of a dataclass as parameters."""
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(kind)
+    ]

@@ -9,12 +9,7 @@ from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
-
 from rtstyle.files.sizes import human_size
-from rtstyle.styles.fit import watched
 
 if TYPE_CHECKING:
     from rtstyle.report import Progress
@@ -63,6 +58,13 @@ class Bar:
     """
 
     def __init__(self, name: str = "", more: Callable[[float], str] | None = None) -> None:
+        # Here, because the help of the commands needs neither.
+        from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        from rtstyle.styles.fit import watched
+
         console = Console(stderr=True)
         self._name, self._more = name, more
         self._rich = RichProgress(
@@ -78,7 +80,7 @@ class Bar:
         )
         self._task = self._rich.add_task(name, total=None, rate="", size="", visible=bool(name))
         self._study = self._rich.add_task("", total=None, rate="", size="", visible=False)
-        self._watch = ExitStack()
+        self._watched, self._watch = watched, ExitStack()
 
     def __call__(self, status: Progress) -> None:
         """Show how far the job is."""
@@ -113,7 +115,7 @@ class Bar:
 
     def __enter__(self) -> Bar:
         self._rich.start()
-        self._watch.enter_context(watched(self.study))
+        self._watch.enter_context(self._watched(self.study))
         return self
 
     def __exit__(

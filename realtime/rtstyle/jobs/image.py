@@ -12,8 +12,8 @@ import numpy as np
 
 from rtstyle.errors import SinkError, SourceError, UsageError
 from rtstyle.media.color import resize
+from rtstyle.media.limits import DEFAULT_QUALITY
 from rtstyle.media.picture import (
-    DEFAULT_QUALITY,
     INPUT_SUFFIXES,
     OUTPUT_FORMATS,
     Picture,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
-from rtstyle.jobs.keyframes import INDEX, KEY
+from rtstyle.jobs.slow.keyframes import INDEX, KEY
 from rtstyle.media.picture import read_picture
 
 NEAR = 1e-3

@@ -1,9 +1,14 @@
-"""How large pictures may be, asked before anything is decoded: a small file can hold a huge one."""
+"""How large pictures may be, asked before anything is decoded, and how well they are kept.
+
+A small file can hold a huge picture.
+"""
 
 from __future__ import annotations
 
-from rtstyle.errors import SourceError
+from rtstyle.errors import SourceError, UsageError
 
+DEFAULT_QUALITY = 95
+"""Of JPEG and WebP, 1 to 100."""
 MAX_PIXELS = 120_000_000
 """Pixels of the largest photo, painting or mask: the largest cameras take 102 million."""
 MAX_HUNGRY_PIXELS = 64_000_000
@@ -53,3 +58,9 @@ def check_whole(name: object, width: int, rows: int, height: int | None) -> None
             f"It is {width}x{rows} pixels, which would take {gigabytes:.1f} GB of memory",
             f"Pass --height 1080 to paint it smaller, or --height {rows} to do it all the same.",
         )
+
+
+def check_quality(quality: int) -> None:
+    """Raise `UsageError` unless `quality` is 1 to 100."""
+    if not 1 <= quality <= 100:
+        raise UsageError(f"A quality of {quality} is out of range.", "", "Use 1 to 100.")

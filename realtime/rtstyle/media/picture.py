@@ -23,6 +23,7 @@ from rtstyle.files.names import not_there
 from rtstyle.files.temporary import replacing
 from rtstyle.frame import Image
 from rtstyle.media.feed import is_pipe, read_pipe
+from rtstyle.media.limits import DEFAULT_QUALITY, check_quality
 from rtstyle.media.picture_file import (
     HEIF_SUFFIXES,
     JPEG_SUFFIXES,
@@ -52,7 +53,6 @@ OUTPUT_FORMATS = {
     ".tiff": "TIFF",
 }
 
-DEFAULT_QUALITY = 95
 MOST_BYTES = 1 << 30
 """Bytes of a photo that comes through a pipe, at most."""
 
@@ -267,12 +267,6 @@ def output_format(path: Path) -> str:
         raise UsageError(
             f"Photos cannot be written as {path.name!r}.", "", f"Use {names}."
         ) from None
-
-
-def check_quality(quality: int) -> None:
-    """Raise `UsageError` unless `quality` is 1 to 100."""
-    if not 1 <= quality <= 100:
-        raise UsageError(f"A quality of {quality} is out of range.", "", "Use 1 to 100.")
 
 
 def write_picture(picture: Picture, path: Path, quality: int = DEFAULT_QUALITY) -> tuple[str, ...]:

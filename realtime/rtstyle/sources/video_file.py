@@ -20,31 +20,25 @@ from rtstyle.errors import SourceError
 from rtstyle.frame import Frame, Image
 from rtstyle.media.color import resize
 from rtstyle.media.container import (
-    MOST_BYTES,
-    READ_TIMEOUT,
     Media,
     as_media,
-    pick_video_stream,
     picture_rate,
     promised_end,
 )
 from rtstyle.media.deep import DeepImage, dithered
-from rtstyle.media.feed import PATIENCE
 from rtstyle.media.orientation import Matrix, display_matrix, turns, upright
 from rtstyle.media.picture_file import hide_transparent
 from rtstyle.media.spherical import read_spherical
 from rtstyle.media.timestamps import TimestampMender, check_times, exact_seconds, with_following
 from rtstyle.media.yuv import Alpha, RgbConverter, over
 from rtstyle.sources.base import Source
-from rtstyle.sources.decoder import open_decoder
 from rtstyle.sources.deinterlace import check_deinterlace, deinterlaced
+from rtstyle.sources.packets import PacketReader
 
 DEFAULT_RATE = Fraction(25)
 
 MISSING = Fraction(1, 2)
 """Seconds that a file may be shorter than its header says without being called cut off."""
-MAX_RESTARTS = 50
-"""How often reading goes on after damage before the rest of the file is given up."""
 FAINT = 8
 """Alpha below which a pixel counts as hidden: codecs do not keep 0 exactly."""
 HELD = Fraction(1, 10)
@@ -82,7 +76,7 @@ class VideoFileSource(Source):
         self.start, self.end = start, end
         self.threads = threads or min(4, os.cpu_count() or 1)
         self.duration: float | None = None
-        self._container: Any = None
+        self._reader = PacketReader(self.media, self.threads, self.counts)
         self._stopped = False
         self._matrix: Matrix | None = None
         # Packets of AVI have a place in the order of decoding and no time of presentation, and
@@ -91,10 +85,10 @@ class VideoFileSource(Source):
 
     def open(self) -> None:
         """Open the file and read its header."""
-        if self._container is not None:
+        if self._reader.is_open:
             return
-        self._container = self.media.open()
         try:
+            self._reader.open()
             self._read_header()
         except BaseException:
             self.close()
@@ -102,10 +96,8 @@ class VideoFileSource(Source):
 
     def close(self) -> None:
         """Close the file."""
-        if self._container is not None:
-            self._container.close()
-            self._container = None
-            self.media.close()
+        if self._reader.is_open:
+            self._reader.close()
             # The frames that were asked for side data, see `__iter__`.
             gc.collect(1)
 
@@ -123,7 +115,7 @@ class VideoFileSource(Source):
         last = None if self.end is None else self._zero + exact_seconds(self.end)
         index, matrix, shown, longest = 0, self._matrix, 0, 0
         before: av.VideoFrame | None = None
-        for decoded, following in with_following(self._decode(self._stream)):
+        for decoded, following in with_following(self._decode()):
             if self._stopped:
                 break
             if index and decoded.key_frame:
@@ -208,7 +200,7 @@ class VideoFileSource(Source):
 
     def _note_missing(self, end: int, longest: int) -> None:
         """Count the seconds by which the file ends before its header says so."""
-        promised = promised_end(self._stream, self._container)
+        promised = promised_end(self._reader.stream, self._reader.container)
         if promised is None:
             return
         missing = promised - end * self._time_base
@@ -217,17 +209,15 @@ class VideoFileSource(Source):
             self.counts["seconds missing at the end"] = max(1, round(missing))
 
     def _read_header(self) -> None:
-        self._stream = pick_video_stream(self._container, self.name)
-        stream = self._stream
-        self._decoder = open_decoder(stream, self.name, self.threads)
+        container, stream = self._reader.container, self._reader.stream
         self._time_base = stream.time_base or Fraction(1, 90000)
         self.rate = stream.average_rate or stream.guessed_rate or None
-        self._zero = Fraction(self._container.start_time or 0, av.time_base)
+        self._zero = Fraction(container.start_time or 0, av.time_base)
         self.origin = self._zero + exact_seconds(self.start)
         ratio = stream.sample_aspect_ratio
         self.sample_aspect_ratio = ratio if ratio and ratio != 1 else None
         self.duration = self._find_duration()
-        self.bit_rate = picture_rate(self._container, stream)
+        self.bit_rate = picture_rate(container, stream)
         self.frames = self._estimate_frames()
         self.width, self.height = stream.width, stream.height
         self._learn_from_first_frame()
@@ -240,19 +230,19 @@ class VideoFileSource(Source):
 
     def _learn_from_first_frame(self) -> None:
         """Decode one frame for what only frames know: rotation, and the size in odd files."""
-        frame = next(self._decode(self._stream), None)
+        frame = next(self._decode(), None)
         if frame is None:
             raise self._nothing_found()
         self.width, self.height = frame.width, frame.height
         self.depth = max(part.bits for part in frame.format.components)
         self._timed = frame.pts is not None
-        if self._container.format.name == "avi" and frame.dts is not None:
-            self._late = frame.dts - (self._stream.start_time or 0)
+        if self._reader.container.format.name == "avi" and frame.dts is not None:
+            self._late = frame.dts - (self._reader.stream.start_time or 0)
         self._matrix = display_matrix(frame)
         self.has_alpha = RgbConverter().split(frame)[1] is not None
-        boxes = "mov" in self._container.format.name and not self.media.pipe
+        boxes = "mov" in self._reader.container.format.name and not self.media.pipe
         path = self.media.path if boxes else None
-        self.spherical = read_spherical(frame, dict(self._stream.metadata), path)
+        self.spherical = read_spherical(frame, dict(self._reader.stream.metadata), path)
         if turns(self._matrix):
             self.width, self.height = frame.height, frame.width
             if self.sample_aspect_ratio:
@@ -260,26 +250,19 @@ class VideoFileSource(Source):
         del frame
         gc.collect(1)
         # Raw streams cannot seek back, and counts start at 0.
-        self._rewind()
+        self._reader.rewind()
         self.counts.clear()
 
-    def _rewind(self) -> None:
-        """Go to the beginning, in a fresh container."""
-        self._container.close()
-        self._container = self.media.open()
-        self._stream = pick_video_stream(self._container, self.name)
-        self._decoder = open_decoder(self._stream, self.name, self.threads)
-
     def _find_duration(self) -> float | None:
-        stream = self._stream
+        container, stream = self._reader.container, self._reader.stream
         if stream.duration and stream.time_base:
             return float(stream.duration * stream.time_base)
-        if self._container.duration:
-            return float(self._container.duration / av.time_base)
+        if container.duration:
+            return float(container.duration / av.time_base)
         return None
 
     def _estimate_frames(self) -> int | None:
-        total: int | None = self._stream.frames or None
+        total: int | None = self._reader.stream.frames or None
         if total is None and self.duration and self.rate:
             total = round(self.duration * self.rate)
         if total is None or (self.start is None and self.end is None):
@@ -298,7 +281,7 @@ class VideoFileSource(Source):
         # comes to the same.
         seekable = self._timed and not self.media.pipe
         if seekable and not any(self._lands(first, back) for back in SEEK_BACK):
-            self._rewind()
+            self._reader.rewind()
         # A time given with three decimals must not miss the frame it was read from.
         return first - Fraction(1, 2000)
 
@@ -315,9 +298,9 @@ class VideoFileSource(Source):
         target = int((first - back) / self._time_base)
         before = self.counts.copy()
         try:
-            self._go_to(target)
-            frame = next(self._decode(self._stream), None)
-            self._go_to(target)
+            self._reader.seek(target)
+            frame = next(self._decode(), None)
+            self._reader.seek(target)
         except av.error.FFmpegError:
             return False
         finally:
@@ -327,11 +310,6 @@ class VideoFileSource(Source):
         found = self._stamp(frame)
         return found is not None and found * self._time_base <= first
 
-    def _go_to(self, target: int) -> None:
-        self._container.seek(target, stream=self._stream)
-        # PyAV does so for the streams' own decoders only.
-        self._decoder.flush_buffers()
-
     def _stamp(self, frame: av.VideoFrame | None) -> int | None:
         """Return the presentation time of a frame in ticks, else what its packet had, else None."""
         if frame is None:
@@ -340,45 +318,9 @@ class VideoFileSource(Source):
             return None if frame.dts is None else frame.dts - self._late
         return frame.dts if frame.pts is None else frame.pts
 
-    def _decode(self, stream: Any) -> Iterator[av.VideoFrame]:
-        frames = self._decode_packets(stream)
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        frames = self._reader.frames()
         return deinterlaced(frames, self._deinterlace, self._time_base, self.counts)
-
-    def _decode_packets(self, stream: Any) -> Iterator[av.VideoFrame]:
-        for packet in self._packets(stream):
-            try:
-                frames = self._decoder.decode(packet)
-            except av.error.FFmpegError:
-                self.counts["damaged packets"] += 1
-                continue
-            for frame in frames:
-                if frame.is_corrupt:
-                    self.counts["damaged frames"] += 1
-                yield frame
-
-    def _packets(self, stream: Any) -> Iterator[Any]:
-        read = 0
-        for _ in range(MAX_RESTARTS):
-            try:
-                for packet in self._container.demux(stream):
-                    read += packet.size
-                    if self.media.address and read > MOST_BYTES:
-                        self.counts[f"time given up: over {MOST_BYTES >> 30} GiB were sent"] += 1
-                        return
-                    yield packet
-                if self.media.silent:
-                    self.counts[f"time given up: nothing came for {PATIENCE:g} s"] += 1
-                return
-            except av.error.ExitError:
-                self.counts[f"time given up: no answer for {READ_TIMEOUT:g} s"] += 1
-                return
-            except (av.error.EOFError, IndexError):
-                # PyAV stumbles over streams that a file announces midway, but only at its end, once
-                # the packets that flush the streams it knew are out.
-                return
-            except av.error.FFmpegError:
-                self.counts["damaged packets"] += 1
-        self.counts["given up"] += 1
 
     def _fit(self, image: Any) -> Any:
         if image.shape[:2] == (self.height, self.width):

@@ -13,10 +13,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from helpers.adain_runs import make, material, quick_fitting  # noqa: E402, F401
+from helpers.console import rtstyle  # noqa: E402
 from helpers.models import identity_model, write_pretrained  # noqa: E402
 from PIL import Image as Pil  # noqa: E402
 
-from rtstyle import cli  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle.painting.stylizer import Stylizer  # noqa: E402
 from rtstyle.styles import manifest  # noqa: E402
@@ -155,7 +155,6 @@ def test_export(
     place: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = make(place, f"run-{size}", size=size, steps=1)
     run.save()
@@ -168,15 +167,13 @@ def test_export(
     encoder, _ = load_pair(Checkpoint.load(run.path), place / "vgg19.safetensors")
     write_encoder(encoder, out / "wct-encoder.onnx")
     arguments = [
-        *("rtstyle", "export", run.path, "--out", out, "--manifest"),
+        *("export", run.path, "--out", out, "--manifest"),
         *("--vgg-weights", place / "vgg19.safetensors"),
         *("--photos", place / "photos", "--paintings", place / "paintings"),
     ]
-    monkeypatch.setattr("sys.argv", [str(a) for a in arguments])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert not end.value.code
-    assert "100.0000% within 1 level" in capsys.readouterr().out
+    done = rtstyle(*arguments)
+    assert done.code == 0, done.output
+    assert "100.0000% within 1 level" in done.out
     monkeypatch.setenv("RTSTYLE_STYLES", str(out))
     assert manifest.find_any("content", size).training["steps"] == 0
     # VGG-19 is in the encoder's file already.

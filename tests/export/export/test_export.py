@@ -13,10 +13,9 @@ from onnx import numpy_helper
 
 torch = pytest.importorskip("torch")
 
+from helpers.console import rtstyle  # noqa: E402
 from helpers.training import small_config, vgg_state  # noqa: E402
-from typer.testing import CliRunner  # noqa: E402
 
-from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.engines import open_engine, ov  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle.samples import sample_frames  # noqa: E402
@@ -174,10 +173,8 @@ def test_command_writes_every_style_and_the_manifest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint, out = write_checkpoint(tmp_path), tmp_path / "out"
-    result = CliRunner().invoke(
-        build_app(), ["export", str(checkpoint), "--out", str(out), "--manifest", "--artist", "Me"]
-    )
-    assert result.exit_code == 0, result.output
+    result = rtstyle("export", str(checkpoint), "--out", str(out), "--manifest", "--artist", "Me")
+    assert result.code == 0, result.output
     assert "within 1 level" in result.output
     assert result.output.count("int8 changes") == (2 if ov.has_int8() else 0)
     monkeypatch.setenv("RTSTYLE_STYLES", str(out))

@@ -13,13 +13,14 @@ from PIL import Image as Pil
 
 torch = pytest.importorskip("torch")
 
+from helpers.console import rtstyle  # noqa: E402
 from helpers.training import vgg_state, write_painting  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from rtstyle import cli  # noqa: E402
 from rtstyle.errors import SinkError  # noqa: E402
 from rtstyle.media.color import with_chroma_of  # noqa: E402
 from rtstyle_export.offline import job, memory  # noqa: E402
+from rtstyle_export.offline.gatys import Method  # noqa: E402
 
 LAYERS = ("--content-layers", "relu2_1", "--style-layers", "conv1_1,relu2_1")
 
@@ -41,19 +42,10 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class Run:
     """Runs commands in this process."""
 
-    def __init__(self, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.patch, self.capsys = patch, capsys
-
     def __call__(self, *arguments: object) -> tuple[int, str]:
         """Return exit code and all that was printed."""
-        self.patch.setattr(sys, "argv", ["rtstyle", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = self.capsys.readouterr()
-        return code, out + err
+        done = rtstyle(*arguments)
+        return done.code, done.output
 
     def still(self, *arguments: object, layers: tuple[str, ...] = LAYERS) -> tuple[int, str]:
         weights = ("--vgg-weights", "vgg19.safetensors", "--iterations", "3")
@@ -61,9 +53,9 @@ class Run:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("RTSTYLE_DEBUG", "1")
-    return Run(monkeypatch, capsys)
+    return Run()
 
 
 def pixels(name: str) -> np.ndarray:
@@ -322,3 +314,9 @@ def test_reconstruct_keeps_what_was_done(run: Run, monkeypatch: pytest.MonkeyPat
     code, text = run("reconstruct", "photo.png", "sheet.png", *options, *layers)
     assert (code, "what was done" in text) == (130, True)
     assert pixels("sheet.png").ndim == 3
+
+
+def test_the_help_names_the_defaults_of_the_code(run: Run) -> None:
+    shown = " ".join(run("still", "--help")[1].split())
+    assert f"at the coarsest size ({Method().closures})" in shown
+    assert f"Evaluations between previews, default {job.Settings().preview_every}." in shown

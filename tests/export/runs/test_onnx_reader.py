@@ -10,12 +10,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from helpers.adain_runs import make, material, quick_fitting  # noqa: E402, F401
+from helpers.console import rtstyle  # noqa: E402
 from helpers.models import network_model  # noqa: E402
 from helpers.training import small_config, vgg19_state, write_painting, write_pictures, write_vgg  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
-from typer.testing import CliRunner  # noqa: E402
 
-from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.commands.training.train_adain import find_start as find_any_start  # noqa: E402
 from rtstyle.engines import EngineOptions, open_engine, read_model  # noqa: E402
 from rtstyle.engines.onnxrt import open_session  # noqa: E402
@@ -143,12 +142,12 @@ def test_training_starts_from_a_built_in_name(tmp_path: Path) -> None:
         "--learning-rate", "1e-9", "--vgg-weights", str(tmp_path / "vgg16.safetensors"),
         "--out", str(tmp_path / "out"), "--device", "cpu", "--precision", "fp32", "--init-from",
     ]  # fmt: skip
-    wrong = CliRunner().invoke(build_app(), [*words, "mosiac"])
-    assert isinstance(wrong.exception, StyleError)
-    assert "mosaic" in str(wrong.exception)
+    wrong = rtstyle(*words, "mosiac")
+    assert isinstance(wrong.error, StyleError)
+    assert "mosaic" in str(wrong.error)
     assert not (tmp_path / "out").exists()
-    result = CliRunner().invoke(build_app(), [*words, "mosaic"])
-    assert result.exit_code == 0, result.output
+    result = rtstyle(*words, "mosaic")
+    assert result.code == 0, result.output
     trained = Checkpoint.load(tmp_path / "out" / "checkpoint.pt").model
     for key, value in checkpoint_of(find_model("mosaic", "fast")).model.items():
         torch.testing.assert_close(trained[key], value, atol=1e-6, rtol=0)

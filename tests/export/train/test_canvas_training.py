@@ -10,11 +10,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from helpers.console import rtstyle  # noqa: E402
 from helpers.training import write_place  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
-from typer.testing import CliRunner  # noqa: E402
 
-from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.engines import open_engine  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle_export.export.johnson import export_styles  # noqa: E402
@@ -410,8 +409,8 @@ def test_the_command_trains_with_a_canvas_and_says_what_does_not_go_together(
         "--style-size", "64", "--vgg-weights", str(place / "vgg16.safetensors"),
         "--content-layers", "relu2_2", "--style-layers", "relu1_2,relu2_2",
     ]  # fmt: skip
-    done = CliRunner().invoke(build_app(), words)
-    assert done.exit_code == 0, done.output
+    done = rtstyle(*words)
+    assert done.code == 0, done.output
     assert (tmp_path / "run" / "checkpoint.pt").is_file()
-    refused = CliRunner().invoke(build_app(), [*words[:-4], "--stability-weight", "3"])
-    assert "--coherence-weight" in str(refused.exception)
+    refused = rtstyle(*words[:-4], "--stability-weight", "3")
+    assert "--coherence-weight" in str(refused.error)

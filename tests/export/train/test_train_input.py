@@ -12,11 +12,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from helpers.console import rtstyle  # noqa: E402
 from helpers.training import small_config, train_words, write_place  # noqa: E402
 from PIL import Image  # noqa: E402
-from typer.testing import CliRunner  # noqa: E402
 
-from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle_export import data  # noqa: E402
 from rtstyle_export.data import Crops, first_readable, list_pictures, read_picture  # noqa: E402
@@ -89,10 +88,8 @@ class TestPictures:
     @pytest.mark.parametrize("workers", [0, 1])
     def test_a_run_goes_on_past_a_broken_photo(self, place: Path, workers: int) -> None:
         (place / "photos" / "00.png").write_bytes(b"broken")
-        result = CliRunner().invoke(
-            build_app(), train_words(place, "--steps", "4", "--workers", str(workers))
-        )
-        assert result.exit_code == 0, result.output
+        result = rtstyle(*train_words(place, "--steps", "4", "--workers", str(workers)))
+        assert result.code == 0, result.output
         assert Checkpoint.load(place / "out" / "checkpoint.pt").step == 4
 
     def test_nothing_but_broken_photos(
@@ -153,8 +150,8 @@ class TestOptions:
 
     @pytest.mark.parametrize("option", ["--threads", "--workers"])
     def test_fewer_than_none(self, place: Path, option: str) -> None:
-        result = CliRunner().invoke(build_app(), train_words(place, option, "-1"))
-        assert result.exit_code == 2
+        result = rtstyle(*train_words(place, option, "-1"))
+        assert result.code == 2
         assert option in result.output
 
 
@@ -202,8 +199,8 @@ class TestRuns:
     def test_the_log_of_a_resumed_run_is_whole(self, place: Path) -> None:
         accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
         for steps in ("2", "4", "4"):
-            result = CliRunner().invoke(build_app(), train_words(place, "--steps", steps))
-            assert result.exit_code == 0, result.output
+            result = rtstyle(*train_words(place, "--steps", steps))
+            assert result.code == 0, result.output
         log = accumulator.EventAccumulator(str(place / "out" / "tensorboard"))
         log.Reload()
         assert [event.step for event in log.Scalars("loss/total")] == [1, 2, 3, 4]
@@ -227,13 +224,12 @@ class TestExport:
     def test_the_folder_of_a_run_is_its_checkpoint(self, place: Path) -> None:
         run = trainer(place)
         run.run()
-        result = CliRunner().invoke(build_app(), ["export", str(run.folder)])
-        assert result.exit_code == 0, result.output
+        result = rtstyle("export", str(run.folder))
+        assert result.code == 0, result.output
         assert (run.folder / "painting-fast.onnx").is_file()
-        with pytest.raises(TrainingError, match=r"no checkpoint\.pt"):
-            CliRunner().invoke(
-                build_app(), ["export", str(place / "photos")], catch_exceptions=False
-            )
+        wrong = rtstyle("export", place / "photos")
+        assert isinstance(wrong.error, TrainingError)
+        assert "no checkpoint.pt" in wrong.err
 
     def test_a_picture_is_no_checkpoint(self, place: Path) -> None:
         with pytest.raises(TrainingError) as caught:

@@ -19,6 +19,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from helpers.console import rtstyle  # noqa: E402
 from helpers.training import (  # noqa: E402
     SHALLOW,
     small_config,
@@ -28,9 +29,7 @@ from helpers.training import (  # noqa: E402
     write_place,
 )
 from PIL import Image  # noqa: E402
-from typer.testing import CliRunner  # noqa: E402
 
-from rtstyle.cli import build_app  # noqa: E402
 from rtstyle.commands.training.outcome import RunLog, describe  # noqa: E402
 from rtstyle.errors import RtstyleError, TrainingError, UsageError  # noqa: E402
 from rtstyle_export.data import (  # noqa: E402
@@ -350,9 +349,8 @@ def test_a_device_that_is_not_there_is_an_error(place: Path) -> None:
 
 
 def test_command_trains_previews_logs_and_resumes(place: Path) -> None:
-    runner = CliRunner()
-    first = runner.invoke(build_app(), train_words(place))
-    assert first.exit_code == 0, first.output
+    first = rtstyle(*train_words(place))
+    assert first.code == 0, first.output
     assert "Finished after 3 steps" in first.output
     with Image.open(place / "out" / "preview.png") as preview:
         assert preview.size == (2 * 307, 256)
@@ -363,8 +361,8 @@ def test_command_trains_previews_logs_and_resumes(place: Path) -> None:
     assert events
     assert events[0].stat().st_size > 500
     longer = train_words(place, "--steps", "5")
-    again = runner.invoke(build_app(), longer)
-    assert again.exit_code == 0, again.output
+    again = rtstyle(*longer)
+    assert again.code == 0, again.output
     assert Checkpoint.load(place / "out" / "checkpoint.pt").step == 5
 
 
@@ -416,8 +414,8 @@ def test_bad_input_is_one_clear_error(place: Path, change: list[str], kind: type
         words += ["--vgg-weights", str(place / "vgg16.safetensors"), "--out", str(place / "o")]
         words += ["--content-layers", "relu2_2"]
         words += [] if "--style-layers" in words else ["--style-layers", "relu1_2"]
-    result = CliRunner().invoke(build_app(), words)
-    assert isinstance(result.exception, kind)
+    result = rtstyle(*words)
+    assert isinstance(result.error, kind)
 
 
 def python_path() -> dict[str, str]:
@@ -468,7 +466,7 @@ def test_two_gloo_processes_train_as_one_with_twice_the_batch(place: Path) -> No
     # Without random windows, two processes with one photo each see what one sees with two.
     alone = [str(place / "alone") if word == str(place / "out") else word for word in words]
     alone[alone.index("--batch") + 1] = "2"
-    assert CliRunner().invoke(build_app(), alone).exit_code == 0
+    assert rtstyle(*alone).code == 0
     single = Checkpoint.load(place / "alone" / "checkpoint.pt")
     torch.manual_seed(0)
     start = build_network("fast").state_dict()
@@ -479,12 +477,13 @@ def test_two_gloo_processes_train_as_one_with_twice_the_batch(place: Path) -> No
 
 class TestRunLog:
     def test_a_run_whose_output_is_a_file_tells_where_it_is(
-        self, place: Path, capsys: pytest.CaptureFixture[str]
+        self,
+        place: Path,
     ) -> None:
-        result = CliRunner().invoke(build_app(), train_words(place))
-        assert result.exit_code == 0, result.output
+        result = rtstyle(*train_words(place))
+        assert result.code == 0, result.output
         steps = int(train_words(place)[train_words(place).index("--steps") + 1])
-        assert result.stderr.startswith(f"step 0 of {steps}\n")
+        assert result.err.startswith(f"step 0 of {steps}\n")
 
     def test_lines_come_while_a_step_takes_its_time(
         self, capsys: pytest.CaptureFixture[str]

@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtstyle.commands.offline.options import (
-    Device,
-    Iterations,
-    Overwrite,
-    Seed,
-    Threads,
-    VggWeights,
-    missing_torch,
-    suited,
-)
+from rtstyle.commands.offline.options import Iterations, Place, VggWeights, missing_torch, suited
+from rtstyle.commands.options import grouped
+from rtstyle.commands.training.outcome import given
 from rtstyle.errors import UsageError
-from rtstyle.jobs.still import (
+from rtstyle.jobs.slow.still import (
+    THRESHOLD,
     Paintings,
     check_method,
     painting_files,
@@ -27,12 +21,12 @@ from rtstyle.jobs.still import (
 )
 
 if TYPE_CHECKING:
-    from rtstyle.jobs.keyframes import Painter
+    from rtstyle.jobs.slow.keyframes import Painter
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("keyframes", help="Paint keyframes of a video at full quality.")(keyframes)
+    app.command("keyframes", help="Paint keyframes of a video at full quality.")(grouped(keyframes))
 
 
 def keyframes(
@@ -49,7 +43,7 @@ def keyframes(
     ] = None,
     threshold: Annotated[
         float, typer.Option(help="Change from which on a frame is a cut, 0 to 255.")
-    ] = 27.0,
+    ] = THRESHOLD,
     size: Annotated[
         int, typer.Option("--long-side", help="Long side in pixels, at most the video's.", min=16)
     ] = 512,
@@ -71,45 +65,46 @@ def keyframes(
     alpha: Annotated[
         float | None, typer.Option(help="Strength of wct; default 0.6.", show_default=False)
     ] = None,
-    iterations: Iterations = 300,
-    seed: Seed = 0,
+    iterations: Iterations = None,
+    seed: Annotated[int | None, typer.Option(help="Of the noise of gatys, default 0.")] = None,
     vgg_weights: VggWeights = None,
-    device: Device = "auto",
-    threads: Threads = 0,
-    overwrite: Overwrite = False,
+    *,
+    place: Place,
 ) -> None:
     """Paint keyframes, an index with their times, and a contact sheet.
 
     Within a shot each keyframe starts from the last one, moved by optical flow. The same command
     goes on after Ctrl-C.
     """
-    check(method, carry, levels, alpha, iterations, threshold)
-    from rtstyle.jobs import keyframes as job
+    check(method, carry, threshold)
+    own = {"levels": levels, "alpha": alpha}
+    optimising: dict[str, Any] = {
+        "iterations": iterations, "seed": seed, "vgg_weights": vgg_weights,
+    }  # fmt: skip
+    refuse_strangers(method, **(own if method == "gatys" else optimising))
+    from rtstyle.jobs.slow import keyframes as job
     from rtstyle.sources.video_file import VideoFileSource
 
     paintings, files = read_paintings(style), painting_files(style)
     pictures = [{**job.identify(path), "weight": weight} for path, weight in files]
     options: dict[str, Any] = {
         "method": method, "style": pictures, "style_scale": style_scale, "carry": carry,
-        **({"levels": levels, "alpha": alpha} if method == "wct" else {}),
-        **({"iterations": iterations, "seed": seed} if method == "gatys" else {}),
+        **(own if method == "wct" else {"iterations": iterations or 300, "seed": seed or 0}),
     }  # fmt: skip
     what = job.Job(every, threshold, size, options)
     with VideoFileSource(video):
         pass  # say now what is wrong with the video
-    job.prepare(folder, overwrite=overwrite, read=[video, *(path for path, _ in files)])
+    job.prepare(folder, overwrite=place.overwrite, read=[video, *(path for path, _ in files)])
     index = job.Index(folder, job.identify(video), what)
 
     def make(height: int, width: int) -> Painter:
         if method == "gatys":
-            return gatys(
-                paintings, style_scale, iterations, seed, carry, vgg_weights, device, threads
-            )
-        from rtstyle.jobs.wct import SHARE, WctPainter, learn, open_stylizer
+            return gatys(paintings, style_scale, place, given(share=carry), **optimising)
+        from rtstyle.jobs.slow import wct
 
-        stylizer = open_stylizer(levels, alpha, None, device, threads)
-        blend = learn(stylizer, paintings, (height, width), style_scale)
-        return WctPainter(stylizer, blend, SHARE if carry is None else carry)
+        stylizer = wct.open_stylizer(levels, alpha, None, place.device, place.threads)
+        blend = wct.learn(stylizer, paintings, (height, width), style_scale)
+        return wct.WctPainter(stylizer, blend, **given(share=carry))  # type: ignore[arg-type]
 
     fresh: list[int] = []
 
@@ -119,7 +114,7 @@ def keyframes(
 
     try:
         for note in job.plan(
-            index, lambda: VideoFileSource(video), what, lambda _: None, overwrite=overwrite
+            index, lambda: VideoFileSource(video), what, lambda _: None, overwrite=place.overwrite
         ):
             typer.echo(f"  note: {note}", err=True)
         job.paint(index, lambda: VideoFileSource(video), make, what, show)
@@ -129,45 +124,31 @@ def keyframes(
     typer.echo(f"{folder}: {job.summary(index, fresh)}, {job.INDEX} and {job.SHEET}")
 
 
-def check(
-    method: str,
-    carry: float | None,
-    levels: str | None,
-    alpha: float | None,
-    iterations: int,
-    threshold: float,
-) -> None:
-    """Raise `UsageError` for options that are out of range or mean nothing together."""
+def check(method: str, carry: float | None, threshold: float) -> None:
+    """Raise `UsageError` for options that are out of range."""
     check_method(method)
     if carry is not None and not 0 <= carry <= 1:
         raise UsageError(f"--carry {carry:g} is not 0 to 1.")
     if not 0 < threshold <= 255:
         raise UsageError(f"--threshold {threshold:g} is not above 0 and at most 255.")
-    if method == "gatys":
-        refuse_strangers(method, levels=levels, alpha=alpha)
-    else:
-        refuse_strangers(method, iterations=iterations != 300 or None)
 
 
 def gatys(
     paintings: Paintings,
     scale: float,
-    iterations: int,
-    seed: int,
-    carry: float | None,
+    place: Place,
+    share: dict[str, Any],
+    *,
+    iterations: int | None,
+    seed: int | None,
     vgg_weights: Path | None,
-    device: str,
-    threads: int,
 ) -> Painter:
     """Return the painter that optimises. Raises `MissingExtraError`, `TrainingError`."""
     try:
-        from rtstyle_export.offline.gatys import Method
-        from rtstyle_export.offline.job import Settings
-        from rtstyle_export.offline.keyframe import GatysPainter
-        from rtstyle_export.offline.objective import GatysSpec
-        from rtstyle_export.offline.pyramid import Plan
+        from rtstyle_export.offline import start
     except ImportError as error:
         raise missing_torch(error) from error
-    plan = Plan(suited(GatysSpec(), vgg_weights), Method(closures=iterations), seed=seed)
-    settings = Settings(vgg_weights, device, threads)
-    return GatysPainter(paintings, scale, plan, settings, 1.0 if carry is None else carry)
+    method = start.Method(**given(closures=iterations))  # type: ignore[arg-type]
+    plan = start.Plan(suited(start.GatysSpec(), vgg_weights), method, seed=seed or 0)
+    settings = start.Settings(vgg_weights, place.device, place.threads)
+    return start.GatysPainter(paintings, scale, plan, settings, **share)

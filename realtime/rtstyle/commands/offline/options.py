@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rtstyle.commands.training.outcome import given
 from rtstyle.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -16,9 +18,7 @@ if TYPE_CHECKING:
 
 
 EXTRA = "pip install 'rtstyle[train]'"
-
-
-# Options that several commands have.
+SEED_HELP = "Of the noise."
 VggWeights = Annotated[
     Path | None,
     typer.Option(
@@ -26,41 +26,74 @@ VggWeights = Annotated[
         "layers torchvision's download."
     ),
 ]
-
-
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-
-
-Precision = Annotated[str, typer.Option(help="Of gatys: auto, fp32 or bf16.")]
-
-
-Threads = Annotated[int, typer.Option(help="CPU threads; 0: all.", min=0)]
-
-
-Seed = Annotated[int, typer.Option(help="Of the noise.")]
-
-
 Iterations = Annotated[
-    int,
+    int | None,
     typer.Option(
-        help="Evaluations of the objective at the coarsest size; each finer one has half as many.",
+        help="Evaluations of the objective at the coarsest size (300); each finer one has half as "
+        "many.",
         min=1,
+        show_default=False,
     ),
 ]
 
 
-Preview = Annotated[Path | None, typer.Option(help="File for the picture so far.")]
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the work is done, and which files it may replace."""
+
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto"
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: all.", min=0)] = 0
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = (
+        False
+    )
 
 
-PreviewEvery = Annotated[int, typer.Option(help="Evaluations between previews.", min=1)]
+@dataclass(frozen=True, slots=True)
+class Optimising:
+    """Options of an optimisation; None and False are what the user did not ask for."""
 
+    iterations: Iterations = None
+    vgg_weights: VggWeights = None
+    precision: Annotated[
+        str | None, typer.Option(help="Of gatys: auto, fp32 or bf16. Default auto.")
+    ] = None
+    preview: Annotated[Path | None, typer.Option(help="File for the picture so far.")] = None
+    preview_every: Annotated[
+        int | None, typer.Option(help="Evaluations between previews, default 25.", min=1)
+    ] = None
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue where Ctrl-C or a crash ended the same command."),
+    ] = False
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+    def given(self) -> dict[str, Any]:
+        """Return what the user asked for, by the names of the options."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name)}
 
+    def method(self, **more: Any) -> dict[str, Any]:
+        """Return the fields of a `Method`."""
+        return {**given(closures=self.iterations), **more}
 
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Continue where Ctrl-C or a crash ended the same command.")
-]
+    def settings(self, place: Place) -> dict[str, Any]:
+        """Return the fields of `Settings`."""
+        return given(
+            vgg_weights=self.vgg_weights,
+            device=place.device,
+            threads=place.threads,
+            preview=self.preview,
+            preview_every=self.preview_every,
+            precision=self.precision,
+        )
+
+    def check_targets(
+        self, source: Path, output: Path, state: Path, place: Place, read: Sequence[Path]
+    ) -> None:
+        """Raise if the output or the preview must not be written; see `check_target`."""
+        for target in (output, self.preview):
+            if target is not None:
+                check_target(
+                    source, target, state, overwrite=place.overwrite, resume=self.resume, read=read
+                )
 
 
 Quality = Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")]
@@ -89,22 +122,23 @@ def suited(spec: GatysSpec, vgg_weights: Path | None, **chosen: object) -> Gatys
 def check_target(
     source: Path,
     output: Path,
-    state: Path,
+    state: Path | None,
     *,
     overwrite: bool,
-    resume: bool,
+    resume: bool = False,
     read: Sequence[Path] = (),
 ) -> None:
-    """Raise if `output` must not be written; a run that goes on may replace its own picture.
+    """Raise if `output` must not be written; a run that continues may replace its own picture.
 
-    `read` are the pictures that are read beside `source`.
+    `state` is the file from which the run can continue, None without one. `read` are the pictures
+    that are read beside `source`.
     """
     from rtstyle.jobs.image import check_output
 
     # Not for the preview of the same run.
-    if state.is_file() and not resume and state.name.startswith(output.stem):
+    if state is not None and state.is_file() and not resume and state.name.startswith(output.stem):
         typer.echo(f"note: {state} is of a run that was cut short; --resume continues.", err=True)
-    mine = overwrite or (resume and state.is_file())
+    mine = overwrite or (resume and state is not None and state.is_file())
     check_output(source, output, overwrite=mine, read=read)
 
 

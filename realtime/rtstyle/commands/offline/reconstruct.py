@@ -8,21 +8,21 @@ from typing import Annotated
 import typer
 
 from rtstyle.commands.offline.options import (
-    Device,
-    Overwrite,
-    Seed,
-    Threads,
+    SEED_HELP,
+    Place,
     VggWeights,
+    check_target,
     missing_torch,
     suited,
 )
+from rtstyle.commands.options import grouped
 from rtstyle.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command("reconstruct", help="Draw what layers know of a picture, on one sheet.")(
-        reconstruct
+        grouped(reconstruct)
     )
 
 
@@ -61,11 +61,10 @@ def reconstruct(
     iterations: Annotated[
         int, typer.Option(help="Evaluations of the objective for each picture.", min=1)
     ] = 150,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(help=SEED_HELP)] = 0,
     vgg_weights: VggWeights = None,
-    device: Device = "auto",
-    threads: Threads = 0,
-    overwrite: Overwrite = False,
+    *,
+    place: Place,
 ) -> None:
     """Draw figures 1 and 4 of Gatys et al. 2016 for a picture, as one labelled sheet.
 
@@ -73,37 +72,32 @@ def reconstruct(
     balance of both. Ctrl-C keeps the pictures that are done.
     """
     try:
-        from rtstyle_export.offline.gatys import Method
-        from rtstyle_export.offline.network import check_layers
-        from rtstyle_export.offline.objective import GatysSpec
-        from rtstyle_export.offline.reconstruct import rows
-        from rtstyle_export.offline.reconstruct_job import draw
+        from rtstyle_export.offline import start
     except ImportError as error:
         raise missing_torch(error) from error
-    from rtstyle.jobs.image import check_output
     from rtstyle.media.picture import Picture, read_picture, write_picture
 
     for source in (picture, painting):
         if source is not None:
-            check_output(source, output, overwrite=overwrite)
-    base = suited(GatysSpec(), vgg_weights)
+            check_target(source, output, None, overwrite=place.overwrite)
+    base = suited(start.GatysSpec(), vgg_weights)
     content_sets = parse_sets(content or ",".join(base.style_layers))
     style_sets = parse_sets(style) if style else None
     for layers in [*content_sets, *(style_sets or [])]:
-        check_layers(layers)
-    planned = rows(
+        start.check_layers(layers)
+    planned = start.rows(
         read_picture(picture).rgb,
         None if painting is None else read_picture(painting).rgb,
         size,
         content_sets,
         style_sets,
-        Method(closures=iterations),
+        start.Method(closures=iterations),
         seed,
         base,
     )
     if not planned:
         raise UsageError("There is nothing to draw.", "", "Name layers of --content or --style.")
-    sheet, complete = draw(planned, size, vgg_weights, device, threads)
+    sheet, complete = start.draw(planned, size, vgg_weights, place.device, place.threads)
     if sheet is not None:
         write_picture(Picture(sheet), output)
     if not complete:

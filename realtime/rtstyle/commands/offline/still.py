@@ -2,51 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rtstyle.commands.offline.options import (
-    Device,
-    Iterations,
-    Overwrite,
-    Precision,
-    Preview,
-    PreviewEvery,
+    SEED_HELP,
+    Optimising,
+    Place,
     Quality,
-    Resume,
-    Seed,
-    Threads,
-    VggWeights,
     check_target,
     conclude,
     missing_torch,
     suited,
 )
-from rtstyle.commands.photo_notes import read_photo
+from rtstyle.commands.options import grouped
 from rtstyle.commands.training.outcome import given
 from rtstyle.commands.training.train import parse_layers
 from rtstyle.errors import UsageError
-from rtstyle.jobs.still import (
-    check_method,
-    read_paintings,
-    refuse_strangers,
-    suit_colors,
-    working_size,
-)
+from rtstyle.jobs.slow.still import check_method, refuse_strangers
+from rtstyle.media.limits import DEFAULT_QUALITY, check_quality
+from rtstyle.styles.spec import pictures_of
 
 if TYPE_CHECKING:
     from rtstyle.frame import Image
-    from rtstyle.media.picture import Picture
-    from rtstyle.painting.masks import Weights
+    from rtstyle.jobs.slow.still_photo import StillPhoto
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("still", help="Paint one photo at full quality, slowly.")(still)
+    app.command("still", help="Paint one photo at full quality, slowly.")(grouped(still))
 
 
 def still(
@@ -90,7 +78,9 @@ def still(
     pooling: Annotated[str | None, typer.Option(help="average (default) or max.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="lbfgs (default) or adam.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of adam.")] = None,
-    init: Annotated[str, typer.Option(help="Begin with photo, noise or style.")] = "photo",
+    init: Annotated[
+        str | None, typer.Option(help="Begin with photo (default), noise or style.")
+    ] = None,
     levels: Annotated[
         str | None,
         typer.Option(help="Of wct, with strengths: 4:0.8,3,2,1. Default all.", show_default=False),
@@ -98,132 +88,106 @@ def still(
     alpha: Annotated[
         float | None, typer.Option(help="Strength of wct; default 0.6.", show_default=False)
     ] = None,
-    iterations: Iterations = 300,
     tolerance: Annotated[
-        float, typer.Option(help="Stop once 10 evaluations gain less than this share.")
-    ] = 0.0,
-    seed: Seed = 0,
-    vgg_weights: VggWeights = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    threads: Threads = 0,
-    preview: Preview = None,
-    preview_every: PreviewEvery = 25,
-    quality: Quality = 95,
-    resume: Resume = False,
-    overwrite: Overwrite = False,
+        float | None, typer.Option(help="Stop once 10 evaluations gain less than this share.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help=SEED_HELP)] = 0,
+    quality: Quality = DEFAULT_QUALITY,
+    *,
+    work: Optimising,
+    place: Place,
 ) -> None:
     """Paint one photo by optimisation (Gatys et al. 2016) or by WCT (Li et al. 2017).
 
     Ctrl-C keeps the best so far of an optimisation.
     """
     check_method(method)
+    check_quality(quality)
     refuse_contradictions(tv, gamma, optimizer, learning_rate, style, mask)
+    objective = given(
+        content_weight=content_weight, style_weight=style_weight, tv=tv, gamma=gamma,
+        content_layers=parse_layers(content_layers) if content_layers else None,
+        style_layers=parse_layers(style_layers) if style_layers else None,
+        tv_weight=tv_weight, pooling=pooling,
+    )  # fmt: skip
+    picture = partial(
+        read_still, photo, style, size=size, mask=mask, keep_color=keep_color, quality=quality
+    )
     if method == "wct":
-        refuse_strangers(
-            method, content_weight=content_weight, style_weight=style_weight, tv=tv,
-            content_layers=content_layers, style_layers=style_layers, tv_weight=tv_weight,
-            pooling=pooling, optimizer=optimizer, preview=preview, vgg_weights=vgg_weights,
-            init=init != "photo" or None, tolerance=tolerance or None, resume=resume or None,
-            iterations=iterations != 300 or None, precision=precision != "auto" or None,
-        )  # fmt: skip
+        strangers = given(optimizer=optimizer, init=init, tolerance=tolerance)
+        refuse_strangers(method, **objective, **strangers, **work.given())
         still_by_wct(
-            photo, output, style, levels=levels, alpha=alpha, size=size, mask=mask,
-            style_scale=style_scale, keep_color=keep_color, device=device, threads=threads,
-            quality=quality, overwrite=overwrite,
+            picture, output, pictures_of(style, mask), levels=levels, alpha=alpha,
+            style_scale=style_scale, place=place, source=photo,
         )  # fmt: skip
         return
     refuse_strangers(method, levels=levels, alpha=alpha)
     try:
-        from rtstyle_export.offline.gatys import Method
-        from rtstyle_export.offline.job import Settings, run, state_file
-        from rtstyle_export.offline.objective import GatysSpec
-        from rtstyle_export.offline.pyramid import Plan
-        from rtstyle_export.offline.subject import Subject
+        from rtstyle_export.offline import start
     except ImportError as error:
         raise missing_torch(error) from error
-    from rtstyle.media.color import with_chroma_of
-    from rtstyle.media.picture import check_quality, write_picture
-    from rtstyle.styles.spec import pictures_of
 
-    check_quality(quality)
-    state, read = state_file(output), pictures_of(style, mask)
-    for target in (output, preview):
-        if target is not None:
-            check_target(photo, target, state, overwrite=overwrite, resume=resume, read=read)
-    spec = GatysSpec(
-        **given(
-            content_layers=parse_layers(content_layers) if content_layers else None,
-            style_layers=parse_layers(style_layers) if style_layers else None,
-            content_weight=content_weight, style_weight=style_weight,
-            tv_weight=tv_weight, tv=tv, gamma=gamma, pooling=pooling,
-        )  # type: ignore[arg-type]
+    state = start.state_file(output)
+    work.check_targets(photo, output, state, place, pictures_of(style, mask))
+    how = given(optimizer=optimizer, learning_rate=learning_rate, tolerance=tolerance)
+    spec = suited(
+        start.GatysSpec(**objective),  # type: ignore[arg-type]
+        work.vgg_weights, content_layers=content_layers, style_layers=style_layers,
     )  # fmt: skip
-    spec = suited(spec, vgg_weights, content_layers=content_layers, style_layers=style_layers)
-    options = given(optimizer=optimizer, learning_rate=learning_rate)
-    plan = Plan(spec, Method(closures=iterations, tolerance=tolerance, **options), init, seed)  # type: ignore[arg-type]
-    picture = read_photo(photo)
-    shape = working_size(picture.rgb, size)
-    paintings = [read_paintings(text) for text in style]
-    guides = read_guides(mask, len(style), shape)
-    content, paintings = suit_colors(picture.rgb, paintings, keep_color)
-
+    plan = start.Plan(
+        spec,
+        start.Method(**work.method(**how)),
+        **given(init=init),  # type: ignore[arg-type]
+        seed=seed,
+    )
+    one = picture()
     notes: tuple[str, ...] = ()
 
     def write(image: Image) -> None:
         nonlocal notes
-        if keep_color == "luminance":
-            image = with_chroma_of(scaled(picture, shape).rgb, image)
-        notes = write_picture(replace(scaled(picture, shape), rgb=image), output, quality)
+        notes = one.write(image, output)
 
-    outcome = run(
-        Subject(content, paintings, guides, style_scale), shape, plan,
-        Settings(vgg_weights, device, threads, preview, preview_every, precision), write, state,
-        resume=resume,
+    outcome = start.run(
+        start.Subject(one.content, one.paintings, one.guides, style_scale), one.shape, plan,
+        start.Settings(**work.settings(place)), write, state, resume=work.resume,
     )  # fmt: skip
     tell(notes)
     conclude(outcome, output)
 
 
+def read_still(photo: Path, style: list[str], **options: Any) -> StillPhoto:
+    """Read a photo and its paintings, and print what was lost of it."""
+    from rtstyle.jobs.slow.still_photo import StillPhoto
+
+    found = StillPhoto(photo, style, **options)
+    for note in found.notes:
+        typer.echo(f"note: {photo}: {note}", err=True)
+    return found
+
+
 def still_by_wct(
-    photo: Path,
+    picture: Callable[[], StillPhoto],
     output: Path,
-    style: list[str],
+    read: list[Path],
     *,
+    source: Path,
     levels: str | None,
     alpha: float | None,
-    size: int,
-    mask: Path | None,
     style_scale: float,
-    keep_color: str | None,
-    device: str,
-    threads: int,
-    quality: int,
-    overwrite: bool,
+    place: Place,
 ) -> None:
     """Paint one photo by WCT, without PyTorch."""
-    from rtstyle.jobs.image import check_output
-    from rtstyle.jobs.wct import describe, learn, open_stylizer
-    from rtstyle.media.color import resize, with_chroma_of
-    from rtstyle.media.picture import check_quality, write_picture
-    from rtstyle.styles.spec import pictures_of
+    from rtstyle.jobs.slow import wct as job
 
-    check_quality(quality)
-    check_output(photo, output, overwrite=overwrite, read=pictures_of(style, mask))
-    picture = read_photo(photo)
-    shape = working_size(picture.rgb, size)
-    guides = read_guides(mask, len(style), shape)
-    paintings = [read_paintings(text) for text in style]
-    content, paintings = suit_colors(picture.rgb, paintings, keep_color)
-    small = scaled(picture, shape)
-    with open_stylizer(levels, alpha, None, device, threads) as stylizer:
-        blends = [learn(stylizer, mix, shape, style_scale) for mix in paintings]
-        painted = stylizer(resize(content, *shape), blends, guides)
-        used = describe(stylizer.alphas, stylizer.levels)
-    if keep_color == "luminance":
-        painted = with_chroma_of(small.rgb, painted)
-    notes = write_picture(replace(small, rgb=painted), output, quality)
-    typer.echo(f"{output}  {shape[1]}x{shape[0]}  levels {used}")
+    check_target(source, output, None, overwrite=place.overwrite, read=read)
+    photo = picture()
+    painted, used = job.paint_still(
+        photo, style_scale=style_scale, levels=levels, alpha=alpha, device=place.device,
+        threads=place.threads,
+    )  # fmt: skip
+    notes = photo.write(painted, output)
+    height, width = photo.shape
+    typer.echo(f"{output}  {width}x{height}  levels {used}")
     tell(notes)
 
 
@@ -256,20 +220,3 @@ def refuse_contradictions(
         raise UsageError(
             "A mask needs a style for each of its regions.", "", "Repeat --style, darkest first."
         )
-
-
-def read_guides(mask: Path | None, count: int, shape: tuple[int, int]) -> Weights | None:
-    """Return (R, H, W), how much of each of `count` styles a pixel has; None without a mask."""
-    if mask is None:
-        return None
-    from rtstyle.painting.masks import StillMask, read_mask
-
-    return StillMask(read_mask(mask), count).weights(*shape)
-
-
-def scaled(picture: Picture, shape: tuple[int, int]) -> Picture:
-    """Return a picture with its alpha at another size."""
-    from rtstyle.media.color import resize
-
-    alpha = None if picture.alpha is None else resize(picture.alpha, *shape)
-    return replace(picture, rgb=resize(picture.rgb, *shape), alpha=alpha)

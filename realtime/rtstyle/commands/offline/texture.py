@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtstyle.commands.offline.options import (
-    Device,
-    Iterations,
-    Overwrite,
-    Precision,
-    Preview,
-    PreviewEvery,
+    SEED_HELP,
+    Optimising,
+    Place,
     Quality,
-    Resume,
-    Seed,
-    Threads,
-    VggWeights,
     check_target,
     conclude,
     missing_torch,
     suited,
 )
+from rtstyle.commands.options import grouped
 from rtstyle.commands.training.outcome import given
 from rtstyle.commands.training.train import parse_layers
 from rtstyle.errors import UsageError
-from rtstyle.jobs.still import check_method, read_paintings, refuse_strangers
+from rtstyle.jobs.slow.still import check_method, read_paintings, refuse_strangers
+from rtstyle.media.limits import DEFAULT_QUALITY, MAX_PIXELS, check_quality
+from rtstyle.styles.spec import pictures_of
+
+if TYPE_CHECKING:
+    from rtstyle.frame import Image
+
+TV_WEIGHT = 0.1
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("texture", help="Make a texture like that of a painting.")(texture)
+    app.command("texture", help="Make a texture like that of a painting.")(grouped(texture))
 
 
 def texture(
@@ -53,103 +54,76 @@ def texture(
     levels: Annotated[
         str | None, typer.Option(help="Of wct, such as 4,3,2,1. Default all.", show_default=False)
     ] = None,
-    tv_weight: Annotated[float, typer.Option(help="Of the total variation.")] = 0.1,
+    tv_weight: Annotated[
+        float | None, typer.Option(help="Of the total variation, default 0.1.")
+    ] = None,
     pooling: Annotated[str | None, typer.Option(help="average (default) or max.")] = None,
-    iterations: Iterations = 300,
-    seed: Seed = 0,
-    vgg_weights: VggWeights = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    threads: Threads = 0,
-    preview: Preview = None,
-    preview_every: PreviewEvery = 25,
-    quality: Quality = 95,
-    resume: Resume = False,
-    overwrite: Overwrite = False,
+    seed: Annotated[int, typer.Option(help=SEED_HELP)] = 0,
+    quality: Quality = DEFAULT_QUALITY,
+    *,
+    work: Optimising,
+    place: Place,
 ) -> None:
     """Make a texture from noise, by optimisation (Gatys et al. 2015) or by WCT."""
     check_method(method)
+    check_quality(quality)
+    check_area(height, width)
+    objective = given(
+        style_layers=parse_layers(style_layers) if style_layers else None,
+        pooling=pooling,
+        tv_weight=tv_weight,
+    )
+    read = pictures_of([painting])
     if method == "wct":
-        refuse_strangers(
-            method, style_layers=style_layers, pooling=pooling, preview=preview,
-            vgg_weights=vgg_weights, precision=precision != "auto" or None, resume=resume or None,
-            iterations=iterations != 300 or None, tv_weight=tv_weight != 0.1 or None,
+        refuse_strangers(method, **objective, **work.given())
+        from rtstyle.jobs.slow import wct as job
+
+        check_target(Path(painting), output, None, overwrite=place.overwrite, read=read)
+        made = job.make_texture(
+            painting, (height, width), style_scale=style_scale, levels=levels, seed=seed,
+            device=place.device, threads=place.threads,
         )  # fmt: skip
-        texture_by_wct(
-            painting, output, levels=levels, shape=(height, width), style_scale=style_scale,
-            seed=seed, device=device, threads=threads, quality=quality, overwrite=overwrite,
-        )  # fmt: skip
+        write_texture(made, output, quality)
+        typer.echo(f"{output}  {width}x{height}")
         return
     refuse_strangers(method, levels=levels)
     try:
-        from rtstyle_export.offline.gatys import Method
-        from rtstyle_export.offline.job import Settings, run, state_file
-        from rtstyle_export.offline.objective import GatysSpec
-        from rtstyle_export.offline.pyramid import Plan
-        from rtstyle_export.offline.subject import Subject
+        from rtstyle_export.offline import start
     except ImportError as error:
         raise missing_torch(error) from error
-    from rtstyle.media.picture import Picture, check_quality, write_picture
-    from rtstyle.styles.spec import pictures_of
 
-    check_quality(quality)
-    check_area(height, width)
-    state, read = state_file(output), pictures_of([painting])
-    for target in (output, preview):
-        if target is not None:
-            check_target(
-                Path(painting), target, state, overwrite=overwrite, resume=resume, read=read
-            )
-    layers = given(
-        style_layers=parse_layers(style_layers) if style_layers else None, pooling=pooling
-    )
-    spec = GatysSpec(content_layers={}, content_weight=0.0, tv_weight=tv_weight, **layers)  # type: ignore[arg-type]
-    spec = suited(spec, vgg_weights, content_layers={}, style_layers=style_layers)
-    outcome = run(
-        Subject(None, [read_paintings(painting)], None, style_scale),
+    state = start.state_file(output)
+    work.check_targets(Path(painting), output, state, place, read)
+    flat = {"content_layers": {}, "content_weight": 0.0, "tv_weight": TV_WEIGHT}
+    spec = suited(
+        start.GatysSpec(**{**flat, **objective}),  # type: ignore[arg-type]
+        work.vgg_weights, content_layers={}, style_layers=style_layers,
+    )  # fmt: skip
+    outcome = start.run(
+        start.Subject(None, [read_paintings(painting)], None, style_scale),
         (height, width),
-        Plan(spec, Method(closures=iterations), "noise", seed),
-        Settings(vgg_weights, device, threads, preview, preview_every, precision),
-        lambda image: write_picture(Picture(image), output, quality),
+        start.Plan(
+            spec,
+            start.Method(**work.method()),
+            "noise",
+            seed,
+        ),
+        start.Settings(**work.settings(place)),
+        lambda image: write_texture(image, output, quality),
         state,
-        resume=resume,
+        resume=work.resume,
     )
     conclude(outcome, output)
 
 
 def check_area(height: int, width: int) -> None:
     """Raise `UsageError` for a picture that no program would open."""
-    from rtstyle.media.limits import MAX_PIXELS
-
     if width * height > MAX_PIXELS:
         raise UsageError(f"{width}x{height} is too large for a picture.")
 
 
-def texture_by_wct(
-    painting: str,
-    output: Path,
-    *,
-    levels: str | None,
-    shape: tuple[int, int],
-    style_scale: float,
-    seed: int,
-    device: str,
-    threads: int,
-    quality: int,
-    overwrite: bool,
-) -> None:
-    """Make a texture by WCT, without PyTorch: noise goes through all levels some times."""
-    from rtstyle.jobs.image import check_output
-    from rtstyle.jobs.wct import learn, open_stylizer
-    from rtstyle.media.picture import Picture, check_quality, write_picture
-    from rtstyle.styles.spec import pictures_of
+def write_texture(image: Image, output: Path, quality: int) -> None:
+    """Write a texture; see `write_picture`, whose errors it raises."""
+    from rtstyle.media.picture import Picture, write_picture
 
-    check_quality(quality)
-    check_area(*shape)
-    check_output(Path(painting), output, overwrite=overwrite, read=pictures_of([painting]))
-    paintings = read_paintings(painting)
-    with open_stylizer(levels, 1.0, None, device, threads) as stylizer:
-        blend = learn(stylizer, paintings, shape, style_scale)
-        made = stylizer.texture(blend, *shape, seed)
-    write_picture(Picture(made), output, quality)
-    typer.echo(f"{output}  {shape[1]}x{shape[0]}")
+    write_picture(Picture(image), output, quality)

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from rtstyle.errors import UsageError
-
 if TYPE_CHECKING:
     from rtstyle_export.runs.loop import Loop
 
@@ -20,12 +18,6 @@ EXTRA = "pip install 'rtstyle[train]'"
 EVERY = 30.0
 """Seconds between two lines about a run."""
 AnyLoop = TypeVar("AnyLoop", bound="Loop")
-
-
-def check_precision(precision: str) -> None:
-    """Raise `UsageError` for an unknown precision."""
-    if precision not in ("auto", "fp32", "bf16"):
-        raise UsageError(f"There is no precision {precision!r}.", todo="auto, fp32 or bf16.")
 
 
 def given(**options: object) -> dict[str, object]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rtstyle.commands.training.outcome import EXTRA, RunLog, check_precision, conclude, given
-from rtstyle.errors import MissingExtraError, UsageError
+from rtstyle.commands.options import grouped
+from rtstyle.commands.training.options import (
+    PictureWeights,
+    Running,
+    Schedule,
+    missing_torch,
+)
+from rtstyle.commands.training.outcome import given
+from rtstyle.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("train")(train)
+    app.command("train")(grouped(train))
 
 
 def find_start(name: str, size: str) -> Path:
@@ -67,9 +75,6 @@ def train(
         str | None,
         typer.Option(help="fast, balanced or paper. Default: balanced; with --canvas, fast."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps in all.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Photos a step.")] = None,
-    crop: Annotated[int | None, typer.Option(help="Side of the crops, pixels.")] = None,
     margin: Annotated[
         int | None,
         typer.Option(help="Pixels painted beyond the crop, against frames at the border."),
@@ -89,12 +94,6 @@ def train(
         int | None,
         typer.Option(help="8 or 16: with 8, kernels are trained and stored in 8 bits each."),
     ] = None,
-    optimizer: Annotated[str | None, typer.Option(help="soap or adam.")] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
-    seed: Annotated[int, typer.Option()] = 0,
-    content_weight: Annotated[float | None, typer.Option()] = None,
-    style_weight: Annotated[float | None, typer.Option()] = None,
-    tv_weight: Annotated[float | None, typer.Option(help="Total variation.")] = None,
     stability_weight: Annotated[
         float | None,
         typer.Option(help="Weight of the loss against flicker; 0 switches it off."),
@@ -137,13 +136,6 @@ def train(
     loss_network: Annotated[
         str, typer.Option(help="vgg16, or vgg19, which ships (up to relu4_1).")
     ] = "vgg16",
-    vgg_weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="Local safetensors file, Oxford's or torchvision's weights; default: a download, "
-            "of VGG-19 up to relu4_1 what ships."
-        ),
-    ] = None,
     init_from: Annotated[
         str | None,
         typer.Option(
@@ -155,13 +147,10 @@ def train(
         Path | None,
         typer.Option(help="Folder of the run; default runs/NAME-SIZE."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read photos.")] = 0,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
-    preview: Annotated[Path | None, typer.Option(help="Photo of the previews.")] = None,
-    preview_every: Annotated[int, typer.Option(min=1)] = 200,
-    save_every: Annotated[int, typer.Option(min=1)] = 100,
+    *,
+    weights: PictureWeights,
+    schedule: Schedule,
+    running: Running,
 ) -> None:
     """Train a style. Run the same command again to resume after Ctrl-C or a crash.
 
@@ -173,33 +162,27 @@ def train(
             "Training needs a painting and a folder of photographs.",
             todo="rtstyle train painting.jpg photos/ --name mystyle",
         )
-    check_precision(precision)
     try:
-        from rtstyle_export.data import first_readable, list_pictures
-        from rtstyle_export.maths.losses import CanvasLossSpec, LossSpec
-        from rtstyle_export.runs.config import CanvasConfig, TrainConfig
-        from rtstyle_export.runs.job import train as run
-        from rtstyle_export.runs.loss_network import reachable
-        from rtstyle_export.train.canvas import CanvasTrainer
-        from rtstyle_export.train.johnson import Trainer
+        from rtstyle_export.train import start
     except ImportError as error:
-        raise MissingExtraError("Training needs PyTorch.", str(error), EXTRA) from error
+        raise missing_torch(error) from error
 
     paintings, photos = pictures[:-1], pictures[-1]
     names = name or [path.stem for path in paintings]
-    kind, loss = (CanvasConfig, CanvasLossSpec) if canvas else (TrainConfig, LossSpec)
+    kind, loss = (
+        (start.CanvasConfig, start.CanvasLossSpec)
+        if canvas
+        else (start.TrainConfig, start.LossSpec)
+    )
     layers = {
         "content_layers": parse_layers(content_layers)
         if content_layers
-        else reachable(loss_network, loss().content_layers, vgg_weights),
+        else start.reachable(loss_network, loss().content_layers, running.vgg_weights),
         "style_layers": parse_layers(style_layers)
         if style_layers
-        else reachable(loss_network, loss().style_layers, vgg_weights),
+        else start.reachable(loss_network, loss().style_layers, running.vgg_weights),
     }
-    weights = given(
-        content_weight=content_weight,
-        style_weight=style_weight,
-        tv_weight=tv_weight,
+    more = given(
         coherence_weight=coherence_weight,
     )
     seeing = given(minutes=minutes, coherence_weight=coherence_weight, body=body, stills=stills)
@@ -217,14 +200,9 @@ def train(
         stills = 0.0  # what can paint already need not learn it first
     options = given(
         stills=stills,
-        steps=steps,
-        batch=batch,
-        crop=crop,
         margin=margin,
         style_size=style_size,
         weight_bits=weight_bits,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
         stability_weight=stability_weight,
         minutes=minutes,
         body=body,
@@ -234,27 +212,15 @@ def train(
         paintings=tuple(str(path) for path in paintings),
         parts=tuple(parse_part(text) for text in part or ()),
         size=size or ("fast" if canvas else "balanced"),
-        seed=seed,
         loss_network=loss_network,
-        loss=loss(**layers, **weights),  # type: ignore[arg-type]
+        loss=loss(**layers, **weights.given(), **more),  # type: ignore[arg-type]
+        **schedule.given(),
         **options,  # type: ignore[arg-type]
     )
-    start = None if init_from is None else find_start(init_from, config.size)
-    folder = out or Path("runs") / f"{names[0]}-{config.size}"
-    trainer_of: Any = CanvasTrainer if canvas else Trainer
-    with RunLog() as log:
-        done, trainer = run(
-            lambda machine: log.follow(
-                trainer_of(
-                    config, photos, folder, machine, init_from=start, vgg_weights=vgg_weights
-                )
-            ),
-            preview or first_readable(list_pictures(photos)),
-            device=device,
-            precision=precision,
-            workers=workers,
-            threads=threads,
-            preview_every=preview_every,
-            save_every=save_every,
-        )
-    conclude(done, trainer, f". Next: rtstyle export {trainer.path}")
+    trainer: Any = start.CanvasTrainer if canvas else start.Trainer
+    make = partial(
+        trainer, config, photos, out or Path("runs") / f"{names[0]}-{config.size}",
+        init_from=None if init_from is None else find_start(init_from, config.size),
+        vgg_weights=running.vgg_weights,
+    )  # fmt: skip
+    running.train(make, photos, ". Next: rtstyle export {}")

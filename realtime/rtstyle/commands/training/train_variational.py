@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rtstyle.commands.training.outcome import EXTRA, RunLog, check_precision, conclude, given
+from rtstyle.commands.options import grouped
+from rtstyle.commands.training.options import (
+    PictureWeights,
+    Running,
+    Schedule,
+    missing_torch,
+)
+from rtstyle.commands.training.outcome import given
 from rtstyle.commands.training.train_adain import find_start
-from rtstyle.errors import MissingExtraError
 
 TOLD_EVERY = 50
 """Vectors of paintings between two lines about them."""
@@ -18,14 +25,13 @@ TOLD_EVERY = 50
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command("train-variational", help="Train a latent space of styles, to draw them from.")(
-        train_variational
+        grouped(train_variational)
     )
 
 
 def train_variational(
     photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of photographs.")],
     paintings: Annotated[Path, typer.Argument(metavar="PAINTINGS", help="Folder of paintings.")],
-    steps: Annotated[int | None, typer.Option(help="Steps in all.")] = None,
     vector_steps: Annotated[
         int | None, typer.Option(help="The first steps, which see vectors of paintings only.")
     ] = None,
@@ -34,36 +40,21 @@ def train_variational(
         int | None, typer.Option(help="Paintings whose vector is fitted, some seconds each.")
     ] = None,
     latent: Annotated[int | None, typer.Option(help="Dimensions of the latent space.")] = None,
-    batch: Annotated[
-        int | None, typer.Option(help="Paintings a step, with two photos each.")
-    ] = None,
-    crop: Annotated[int | None, typer.Option(help="Side of the crops, pixels.")] = None,
     margin: Annotated[
         int | None, typer.Option(help="Pixels painted beyond the crop, against frames.")
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
-    seed: Annotated[int, typer.Option()] = 0,
     vector_weight: Annotated[
         float | None, typer.Option(help="Weight of the distance of vectors.")
     ] = None,
     kl_weight: Annotated[
         float | None, typer.Option(help="Weight of the divergence from the normal distribution.")
     ] = None,
-    content_weight: Annotated[float | None, typer.Option()] = None,
-    style_weight: Annotated[float | None, typer.Option()] = None,
-    tv_weight: Annotated[float | None, typer.Option(help="Total variation.")] = None,
     disentangle_weight: Annotated[
         float | None, typer.Option(help="Weight of what a style code tells of the photo.")
     ] = None,
     triplet_weight: Annotated[
         float | None,
         typer.Option(help="Weight of style codes that are nearer to another painting's."),
-    ] = None,
-    vgg_weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="Local file of VGG-19, Oxford's or torchvision's weights; default: what ships."
-        ),
     ] = None,
     init_from: Annotated[
         str,
@@ -75,65 +66,40 @@ def train_variational(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; default runs/variational.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 0,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
-    preview: Annotated[Path | None, typer.Option(help="Photo of the previews.")] = None,
-    preview_every: Annotated[int, typer.Option(min=1)] = 500,
-    save_every: Annotated[int, typer.Option(min=1)] = 100,
+    *,
+    weights: PictureWeights,
+    schedule: Schedule,
+    running: Running,
 ) -> None:
     """Train a latent space of styles. Run the same command again to resume."""
-    check_precision(precision)
     try:
-        from rtstyle_export.data import first_readable, list_pictures
-        from rtstyle_export.maths.losses import VariationalLossSpec
-        from rtstyle_export.runs.job import train as run
-        from rtstyle_export.runs.variational_config import VariationalConfig
-        from rtstyle_export.train.variational import VariationalTrainer
+        from rtstyle_export.train import start
     except ImportError as error:
-        raise MissingExtraError("Training needs PyTorch.", str(error), EXTRA) from error
+        raise missing_torch(error) from error
 
-    weights = given(
+    more = given(
         vector_weight=vector_weight,
         kl_weight=kl_weight,
-        content_weight=content_weight,
-        style_weight=style_weight,
-        tv_weight=tv_weight,
         disentangle_weight=disentangle_weight,
         triplet_weight=triplet_weight,
     )
     options = given(
-        steps=steps,
         vector_steps=vector_steps,
         vectors=vectors,
         fitted=fitted,
         latent=latent,
-        batch=batch,
-        crop=crop,
         margin=margin,
-        learning_rate=learning_rate,
     )
-    config = VariationalConfig(
-        seed=seed,
-        loss=VariationalLossSpec(**weights),  # type: ignore[arg-type]
+    config = start.VariationalConfig(
+        loss=start.VariationalLossSpec(**weights.given(), **more),  # type: ignore[arg-type]
+        **schedule.given(),
         **options,  # type: ignore[arg-type]
     )
-    with RunLog() as log:
-        done, trainer = run(
-            lambda machine: log.follow(VariationalTrainer(
-                config, photos, paintings, out or Path("runs") / "variational", machine,
-                init_from=find_start(init_from, config.size), vgg_weights=vgg_weights, tell=tell,
-            )),
-            preview or first_readable(list_pictures(photos)),
-            device=device,
-            precision=precision,
-            workers=workers,
-            threads=threads,
-            preview_every=preview_every,
-            save_every=save_every,
-        )  # fmt: skip
-    conclude(done, trainer, f": {trainer.path}")
+    make = partial(
+        start.VariationalTrainer, config, photos, paintings, out or Path("runs") / "variational",
+        init_from=find_start(init_from, config.size), vgg_weights=running.vgg_weights, tell=tell,
+    )  # fmt: skip
+    running.train(make, photos, ": {}")
 
 
 def tell(done: int, total: int) -> None:

@@ -20,7 +20,8 @@ from rtstyle.files.pending import check_folder
 from rtstyle.files.temporary import replacing
 from rtstyle.frame import Image
 from rtstyle.jobs.image import refuse_loss
-from rtstyle.jobs.shots import THRESHOLD, Moment, choose, find_shots
+from rtstyle.jobs.slow.shots import Moment, choose, find_shots
+from rtstyle.jobs.slow.still import THRESHOLD
 from rtstyle.media.color import resize
 from rtstyle.media.picture import Picture, read_picture, write_picture
 from rtstyle.painting.flow import FlowChain, carry

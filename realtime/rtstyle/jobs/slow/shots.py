@@ -10,11 +10,10 @@ import numpy as np
 
 from rtstyle.errors import MissingExtraError, UsageError
 from rtstyle.frame import Image
+from rtstyle.jobs.slow.still import THRESHOLD
 from rtstyle.media.color import resize
 from rtstyle.sources.base import Source
 
-THRESHOLD = 27.0
-"""Change in hue, saturation and lightness, in levels of 255, from which on a frame is a cut."""
 SHORTEST = 0.5
 """A shot lasts at least this many seconds."""
 LOOK = 256

@@ -1,4 +1,4 @@
-"""What commands do around `WctStylizer`: options, paintings, keyframes."""
+"""Photos, textures and keyframes by `WctStylizer`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from rtstyle.closeable import Closing
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
+from rtstyle.jobs.slow.still import Paintings, read_paintings
+from rtstyle.media.color import resize
 from rtstyle.painting.wct.stylizer import ALPHA, Blend, WctStylizer
 
 if TYPE_CHECKING:
-    from rtstyle.jobs.keyframes import Known
-    from rtstyle.jobs.still import Paintings
+    from rtstyle.jobs.slow.keyframes import Known
+    from rtstyle.jobs.slow.still_photo import StillPhoto
 
 SYNTAX = "Write 4,3,2,1 or, with strengths, 4:0.8,3:0.5."
 SHARE = 0.5
@@ -60,8 +62,40 @@ def learn(
     return [(stylizer.learn(picture, shape, scale), weight) for picture, weight in paintings]
 
 
+def paint_still(
+    photo: StillPhoto,
+    *,
+    style_scale: float,
+    levels: str | None,
+    alpha: float | None,
+    device: str,
+    threads: int,
+) -> tuple[Image, str]:
+    """Paint a photo; return the painting, of its `shape`, and the levels with their strengths."""
+    with open_stylizer(levels, alpha, None, device, threads) as stylizer:
+        blends = [learn(stylizer, mix, photo.shape, style_scale) for mix in photo.paintings]
+        painted = stylizer(resize(photo.content, *photo.shape), blends, photo.guides)
+        return painted, describe(stylizer.alphas, stylizer.levels)
+
+
+def make_texture(
+    painting: str,
+    shape: tuple[int, int],
+    *,
+    style_scale: float,
+    levels: str | None,
+    seed: int,
+    device: str,
+    threads: int,
+) -> Image:
+    """Make a texture of `shape` (rows, columns): noise goes through all levels some times."""
+    paintings = read_paintings(painting)
+    with open_stylizer(levels, 1.0, None, device, threads) as stylizer:
+        return stylizer.texture(learn(stylizer, paintings, shape, style_scale), *shape, seed)
+
+
 class WctPainter(Closing):
-    """A `rtstyle.jobs.keyframes.Painter` with one blend of paintings; closes its stylizer."""
+    """A `rtstyle.jobs.slow.keyframes.Painter` with one blend of paintings; closes its stylizer."""
 
     def __init__(self, stylizer: WctStylizer, blend: Blend, share: float = SHARE) -> None:
         self.stylizer, self.blend, self.share = stylizer, blend, share

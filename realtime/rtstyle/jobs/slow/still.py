@@ -1,4 +1,4 @@
-"""What the commands that paint one still share: paintings, colours, sizes, and how they end."""
+"""What slow pictures share: methods, paintings, colours, sizes. Imported without NumPy."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rtstyle.frame import Image
 
 METHODS = ("gatys", "wct")
+
+THRESHOLD = 27.0
+"""Change in hue, saturation and lightness, in levels of 255, from which on a frame is a cut."""
 
 KEEP_COLOR = ("luminance", "match")
 """Two ways to keep a photo's colours, Gatys et al. 2016b: sections 3.2 and 3.1."""

@@ -1,0 +1,46 @@
+"""All that starts a training: configurations, objectives and trainers, for the commands."""
+
+from rtstyle_export.data import first_readable, list_pictures
+from rtstyle_export.maths.losses import (
+    AdainLossSpec,
+    CanvasLossSpec,
+    LossSpec,
+    VariationalLossSpec,
+)
+from rtstyle_export.networks.wct import COMPACT_WIDTH
+from rtstyle_export.runs.config import AdainConfig, CanvasConfig, TrainConfig, WctConfig
+from rtstyle_export.runs.job import train
+from rtstyle_export.runs.loop import Loop, Machine
+from rtstyle_export.runs.loss_network import reachable
+from rtstyle_export.runs.variational_config import VariationalConfig
+from rtstyle_export.train.adain import AdainTrainer
+from rtstyle_export.train.canvas import CanvasTrainer
+from rtstyle_export.train.johnson import Trainer
+from rtstyle_export.train.variational import VariationalTrainer
+from rtstyle_export.train.wct import WctTrainer
+from rtstyle_export.train.wct_compact import CompactTrainer
+
+__all__ = [
+    "COMPACT_WIDTH",
+    "AdainConfig",
+    "AdainLossSpec",
+    "AdainTrainer",
+    "CanvasConfig",
+    "CanvasLossSpec",
+    "CanvasTrainer",
+    "CompactTrainer",
+    "Loop",
+    "LossSpec",
+    "Machine",
+    "TrainConfig",
+    "Trainer",
+    "VariationalConfig",
+    "VariationalLossSpec",
+    "VariationalTrainer",
+    "WctConfig",
+    "WctTrainer",
+    "first_readable",
+    "list_pictures",
+    "reachable",
+    "train",
+]
