@@ -196,3 +196,19 @@ def write_pretrained(folder: Path, styles: Mapping[str, Mapping[str, bytes]]) ->
     manifest = folder / "manifest.json"
     manifest.write_text(json.dumps({"version": 1, "styles": entries}), encoding="utf-8")
     return manifest
+
+
+def canvas_model() -> bytes:
+    """A stand-in for a network: the canvas where it is trusted, else the photo in reverse."""
+    graph = Graph()
+    trust = graph.up(graph.planes("trust"))
+    size = graph.size("image")
+    known = graph.op("Slice", trust, graph.ints(0, 0), size, graph.ints(2, 3))
+    known = graph.op("Greater", known, graph.scalar(127))
+    reverse = graph.op("Sub", graph.scalar(255), graph.planes("image"))
+    graph.finish(graph.op("Where", known, graph.planes("canvas"), reverse))
+    extra = [
+        helper.make_tensor_value_info("canvas", TensorProto.UINT8, ["N", "H", "W", 3]),
+        helper.make_tensor_value_info("trust", TensorProto.UINT8, ["N", "h", "w", 1]),
+    ]
+    return graph.model({"rtstyle.name": "reverse", "rtstyle.size": "fast"}, extra)

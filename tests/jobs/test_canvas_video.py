@@ -9,34 +9,17 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from helpers.models import Graph
-from onnx import TensorProto, helper
+from helpers.models import canvas_model
 from PIL import Image as Pil
 
 from rtstyle import Stylizer
-from rtstyle.commands.video import read_coherence
+from rtstyle.commands.options import read_coherence
 from rtstyle.errors import StyleError, UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.frame_queue import Policy
 from rtstyle.jobs.video import stylize_video
 from rtstyle.pipeline import Pipeline
 from rtstyle.testing import FakeSink, FakeSource
-
-
-def canvas_model() -> bytes:
-    """A stand-in for a network: the canvas where it is trusted, else the photo in reverse."""
-    graph = Graph()
-    trust = graph.up(graph.planes("trust"))
-    size = graph.size("image")
-    known = graph.op("Slice", trust, graph.ints(0, 0), size, graph.ints(2, 3))
-    known = graph.op("Greater", known, graph.scalar(127))
-    reverse = graph.op("Sub", graph.scalar(255), graph.planes("image"))
-    graph.finish(graph.op("Where", known, graph.planes("canvas"), reverse))
-    extra = [
-        helper.make_tensor_value_info("canvas", TensorProto.UINT8, ["N", "H", "W", 3]),
-        helper.make_tensor_value_info("trust", TensorProto.UINT8, ["N", "h", "w", 1]),
-    ]
-    return graph.model({"rtstyle.name": "reverse", "rtstyle.size": "fast"}, extra)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rtstyle.engines.canvas import UNKNOWN, empty
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import UNDERPAINTING, FlowEstimator, Motion, lay, look, sight
+from rtstyle.painting.canvas import MOVING, UNDERPAINTING, FlowEstimator, Motion, lay, look, sight
 from rtstyle.painting.coherence import CoherentPainter, faded, levels, over, paint
 
 
@@ -40,7 +40,9 @@ def test_a_painting_moves_along_with_its_frame(right: int, down: int) -> None:
     motion = motion_between(first, shifted(first, right, down))
     painted = scene(seed=7)
     canvas = lay(painted, motion)
-    assert motion.trust.mean() > 0.8 * 255
+    wanted_trust = 255 if right == down == 0 else MOVING
+    assert motion.trust.mean() > 0.8 * wanted_trust
+    assert motion.trust.max() == wanted_trust
     wanted = shifted(painted, right, down)
     inner = (slice(20, -20), slice(20, -20))
     error = np.abs(canvas.picture[inner].astype(int) - wanted[inner])

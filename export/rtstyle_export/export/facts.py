@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rtstyle_export.runs.checkpoint import Checkpoint
-from rtstyle_export.runs.config import AdainConfig, TrainConfig, WctConfig
+from rtstyle_export.runs.config import AdainConfig, CanvasConfig, TrainConfig, WctConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
 
 
@@ -45,6 +45,7 @@ def of_styles(config: TrainConfig) -> dict[str, Any]:
         **weights(config.loss),
         "loss": asdict(config.loss),
         "stability_weight": config.stability_weight,
+        **({"body": config.body} if isinstance(config, CanvasConfig) else {}),
     }
 
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any, TypeAlias, get_type_hints
 
 import typer
 
+from rtstyle.errors import UsageError
+
 JsonFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
@@ -37,6 +39,23 @@ MASK_HELP = "Picture of flat colours: a region for each --style, dark to light."
 
 
 MATCH_HELP = "Give the style picture the colours of the content first."
+
+
+STROKE_HELP = "How wide strokes are, 0.25 to 4 (networks that see a canvas)."
+
+
+COHERENCE_HELP = "Keep what is painted from frame to frame: on, off, or 0 to 1."
+
+
+def read_coherence(text: str) -> float:
+    """Return the value of `--coherence`, 0 to 1. Raises `UsageError`."""
+    try:
+        value = {"on": 1.0, "off": 0.0}.get(text) if text in ("on", "off") else float(text)
+    except ValueError:
+        value = None
+    if value is None or not 0 <= value <= 1:
+        raise UsageError(f"--coherence {text} is out of range.", "", "Use on, off, or 0 to 1.")
+    return value
 
 
 VARY_HELP = "Paint like a neighbour of the style: how far from it, 0 to 2 (0.5 is near)."

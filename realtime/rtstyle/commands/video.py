@@ -16,6 +16,7 @@ from rtstyle.commands.common.video_runs import (
     without_existing,
 )
 from rtstyle.commands.options import (
+    COHERENCE_HELP,
     MASK_HELP,
     MATCH_HELP,
     PRECISION_HELP,
@@ -23,9 +24,11 @@ from rtstyle.commands.options import (
     SCALE_HELP,
     SEED_HELP,
     SIZE_HELP,
+    STROKE_HELP,
     STYLE_HELP,
     VARY_HELP,
     WALK_HELP,
+    read_coherence,
     sampled,
 )
 from rtstyle.commands.photo_notes import tell_left_out
@@ -75,11 +78,11 @@ def video(
     ] = False,
     stroke_size: Annotated[
         float,
-        typer.Option(help="How wide strokes are, 0.25 to 4 (networks that see a canvas)."),
+        typer.Option(help=STROKE_HELP),
     ] = 1.0,
     coherence: Annotated[
         str,
-        typer.Option(help="Keep what is painted from frame to frame: on, off, or 0 to 1."),
+        typer.Option(help=COHERENCE_HELP),
     ] = "on",
     strength: Annotated[float, typer.Option(help="0 (the video) to 1 (the painting).")] = 1.0,
     keep_color: Annotated[
@@ -220,17 +223,6 @@ def video(
         run_many(pairs, options, recipe)
     elif pairs and run_one(*pairs[0], {**options, "style": recipe}).stopped:
         raise typer.Exit(130)
-
-
-def read_coherence(text: str) -> float:
-    """Return the value of `--coherence`, 0 to 1. Raises `UsageError`."""
-    try:
-        value = {"on": 1.0, "off": 0.0}.get(text) if text in ("on", "off") else float(text)
-    except ValueError:
-        value = None
-    if value is None or not 0 <= value <= 1:
-        raise UsageError(f"--coherence {text} is out of range.", "", "Use on, off, or 0 to 1.")
-    return value
 
 
 def read_time(option: str, text: str | None) -> float | None:

@@ -12,15 +12,18 @@ import typer
 from rtstyle.commands.live import wiring
 from rtstyle.commands.live.wiring import DEFAULT_RATE
 from rtstyle.commands.options import (
+    COHERENCE_HELP,
     MASK_HELP,
     MATCH_HELP,
     PRECISION_HELP,
     REGIONS_HELP,
     SCALE_HELP,
     SEED_HELP,
+    STROKE_HELP,
     STYLE_HELP,
     VARY_HELP,
     WALK_HELP,
+    read_coherence,
     sampled,
 )
 
@@ -62,6 +65,8 @@ def webcam(
     style_walk: Annotated[float | None, typer.Option(help=WALK_HELP, show_default=False)] = None,
     vary: Annotated[float, typer.Option(help=VARY_HELP)] = 0.0,
     seed: Annotated[int | None, typer.Option(help=SEED_HELP, show_default=False)] = None,
+    stroke_size: Annotated[float, typer.Option(help=STROKE_HELP)] = 1.0,
+    coherence: Annotated[str, typer.Option(help=COHERENCE_HELP)] = "on",
     mask: Annotated[Path | None, typer.Option(help=MASK_HELP, show_default=False)] = None,
     only: Annotated[str, typer.Option(help="Paint all, background or person.")] = "all",
     height: Annotated[
@@ -199,7 +204,7 @@ def webcam(
     look = Look(
         names, ladder[start].size, strength, keep_color, height, style_scale, mask,
         match_color=match_color, mirror=mirror, only=cast("Only", only), walk=style_walk,
-        seed=seed or 0,
+        seed=seed or 0, stroke_size=stroke_size, coherence=read_coherence(coherence),
     )  # fmt: skip
     if style_walk is not None:
         open_space(look.size)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtstyle.closeable import Closing
 from rtstyle.errors import RtstyleError
@@ -210,18 +211,35 @@ class StyleBank(Closing):
         strength: float = 1.0,
         weights: Weights | None = None,
         vector: Statistics | None = None,
+        stroke_size: float = 1.0,
     ) -> Image:
         """Run a model on an (H, W, 3) uint8 RGB picture and return the same shape.
 
         Opens the model first if it is not ready. `strength` counts only where the style `mixes`,
-        `weights` (K, H, W) only with styles for K regions. A `vector` (M,) takes the place of that
-        of a picture as style. Raises as `network` does.
+        `weights` (K, H, W) only with styles for K regions, `stroke_size` only where the network
+        sees a canvas. A `vector` (M,) takes the place of that of a picture as style. Raises as
+        `network` does.
         """
         network = self.network(style, size)
         if vector is not None:
             network = network.given(model.at_vector(network.model, vector))
         with self._running:
-            painted = network.paint(image, strength, weights)
+            painted = network.paint(image, strength, weights, stroke_size=stroke_size)
+        with self._changed:
+            self._warm.add((network.model.files, (image.shape[0], image.shape[1])))
+        return painted
+
+    def sees_canvas(self, style: Styles, size: str) -> bool:
+        """Return True if the network of a style sees what it has painted. Raises as `network`."""
+        return self.network(style, size).sees_canvas
+
+    def run(
+        self, image: Image, extra: Mapping[str, NDArray[np.uint8]], style: Styles, size: str
+    ) -> Image:
+        """Run a network that sees a canvas once, with the inputs `extra`. Raises as `network`."""
+        network = self.network(style, size)
+        with self._running:
+            painted = network.run(image, extra)
         with self._changed:
             self._warm.add((network.model.files, (image.shape[0], image.shape[1])))
         return painted

@@ -37,6 +37,8 @@ KEYS = (
     Key(("[", "]"), "[ ]", "less, more of the style before", ("mix -0.1", "mix +0.1")),
     Key(("x",), "x", "a style that nobody painted", ("random",)),
     Key(("u", "y"), "u y", "longer, shorter walk through styles", ("walk +5", "walk -5")),
+    Key((",", "."), ", .", "narrower, wider strokes", ("stroke_size -0.25", "stroke_size +0.25")),
+    Key(("j", "l"), "j l", "less, more coherence", ("coherence -0.25", "coherence +0.25")),
     Key(("c",), "c", "keep the camera's colours", ("keep_color",)),
     Key(("k",), "k", "pictures in the camera's colours", ("match_color",)),
     Key(("b",), "b", "paint all, background, person", ("only +1",)),

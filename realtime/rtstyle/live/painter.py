@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from rtstyle.live.bank import StyleBank
 from rtstyle.live.look import Look
 from rtstyle.live.naming import split_names
 from rtstyle.live.rate import RateController
+from rtstyle.live.steady import SteadyPainter
 from rtstyle.live.transition import Layer, Transition
 from rtstyle.media.color import resize
 from rtstyle.painting.masks import StillMask
@@ -71,6 +73,8 @@ class Studio:
         self._match: bool | None = self._wanted.match_color or None
         self.problem: RtstyleError | None = None
         self.frozen = False
+        self.coherent = True
+        """Whether there is time to paint over the last frame; a controller decides for itself."""
         self.last: Image | None = None
 
     @property
@@ -191,9 +195,32 @@ class Studio:
         weights = divided.weights(rows, columns) if divided else None
         small = resize(source, rows, columns)
         vector = self._walked(look)
-        layer.painted = self._bank.paint(small, *look.model_name, look.strength, weights, vector)
+        steady = None if weights is not None or vector is not None else self._steady(look, layer)
+        if steady is not None:
+            layer.painted = steady(small)
+        else:
+            layer.painted = self._bank.paint(
+                small, *look.model_name, look.strength, weights, vector, look.stroke_size
+            )
         layer.seconds = time.perf_counter() - began
         return layer.painted
+
+    def _steady(self, look: Look, layer: Layer) -> SteadyPainter | None:
+        """Return what paints over the last frame of a layer, None where there can be none."""
+        wanted = look.coherence > 0.0 and self.coherent
+        if self._controller is not None:
+            wanted = wanted and self._controller.rung.coherent
+        if not wanted or not self._bank.sees_canvas(*look.model_name):
+            layer.steady = None
+            return None
+        key = (look.model_name, look.stroke_size, look.coherence)
+        if layer.steady is None or layer.steady.key != key:
+            style, size = look.model_name
+            run = partial(self._bank.run, style=style, size=size)
+            layer.steady = SteadyPainter(
+                run, key, stroke_size=look.stroke_size, coherence=look.coherence
+            )
+        return layer.steady
 
     def _walked(self, look: Look) -> Statistics | None:
         """Return the style vector of this moment of a walk, None where there is no walk."""

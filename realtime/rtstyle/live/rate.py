@@ -25,21 +25,31 @@ SETTLE = 5
 PATIENCE = 3.0
 """Seconds of room before a first climb; doubled after each climb that had to be taken back."""
 LONGEST_PATIENCE = 300.0
+COHERENT_COST = 1.9
+"""The same for the flow, and for the move of the last painting along it."""
 RELATIVE_COST = {"fast": 1.0, "balanced": 2.3, "paper": 40.0}
 """Time for a pixel, roughly, by network size; only used until a rung has been measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One choice: a network size, and the share of the frame's rows that it works on (0 to 1)."""
+    """One choice: a network size, and the share of the frame's rows that it works on (0 to 1).
+
+    With `coherent`, frames are painted over the last ones where the network sees a canvas.
+    """
 
     size: str
     scale: float
+    coherent: bool = False
 
     @property
     def cost(self) -> float:
-        """Expected time, relative to `fast` at full resolution."""
-        return RELATIVE_COST.get(self.size, 1.0) * self.scale**2
+        """Expected time, relative to `fast` at full resolution and frame by frame."""
+        return (
+            RELATIVE_COST.get(self.size, 1.0)
+            * (COHERENT_COST if self.coherent else 1.0)
+            * self.scale**2
+        )
 
     def height(self, rows: int) -> int | None:
         """Return the working height for frames of `rows` rows, None for all of them."""
@@ -47,20 +57,31 @@ class Rung:
 
 
 SCALES = (1.0, 0.8, 0.65, 0.5, 0.375)
-LADDER = (Rung("balanced", 1.0), *(Rung("fast", scale) for scale in SCALES))
-"""The default ladder, from the best to the quickest."""
+STEADY = Rung("fast", 1.0, coherent=True)
+LADDER = (Rung("balanced", 1.0), STEADY, *(Rung("fast", scale) for scale in SCALES))
+"""The default ladder, from the best to the quickest: coherence goes before resolution does."""
 
 
 def choose_ladder(styles: Sequence[str], size: str) -> tuple[tuple[Rung, ...], int]:
     """Return what the controller may choose from, and where it begins: most can hold `fast`.
 
-    `styles` are one, or those of a mask's regions.
+    `styles` are one, or those of a mask's regions. What `fast` paints over the last frame is better
+    to look at than `balanced` frame by frame.
     """
     from rtstyle.styles.manifest import load_manifest
 
-    if size == "auto" and len(styles) == 1 and styles[0] in load_manifest().styles:
-        return LADDER, LADDER.index(Rung("fast", 1.0))
-    return tuple(Rung("fast" if size == "auto" else size, scale) for scale in SCALES), 0
+    known = load_manifest().styles
+    if size == "auto" and len(styles) == 1 and styles[0] in known:
+        files = known[styles[0]].files
+        if not files["fast"].sees_canvas or files["balanced"].sees_canvas:
+            return LADDER, LADDER.index(STEADY)
+    return steady_ladder("fast" if size == "auto" else size), 0
+
+
+def steady_ladder(size: str, least: float = 0.0) -> tuple[Rung, ...]:
+    """Return the rungs of one network size down to a scale of `least`, coherent at first."""
+    scales = (scale for scale in SCALES if scale >= least)
+    return (Rung(size, 1.0, coherent=True), *(Rung(size, scale) for scale in scales))
 
 
 class RateController:

@@ -87,6 +87,8 @@ class LiveSession:
             "mix": Knob(lambda: self._mixed, self.mix),
             "walk": Knob(lambda: studio.walk, self.use_walk),
             "strength": look("strength", "strength {:.0%}".format),
+            "coherence": look("coherence", "coherence {:.0%}".format),
+            "stroke_size": look("stroke_size", "strokes {:.2g} times as wide".format),
             "keep_color": look(
                 "keep_color", lambda on: f"colours of the {'camera' if on else 'style'}"
             ),

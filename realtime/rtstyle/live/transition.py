@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from rtstyle.frame import Image
+from rtstyle.live.steady import SteadyPainter
 from rtstyle.media.color import blend_linear
 
 MOST_LAYERS = 3
@@ -24,7 +25,7 @@ class Layer:
     """A model, what it painted last, and how much of the picture before the transition it was.
 
     `model` holds those settings of a look that choose a model. `seconds` is what painting took,
-    None before the first time.
+    None before the first time. `steady` paints each frame over the last one, where that can be.
     """
 
     model: dict[str, Any]
@@ -32,6 +33,7 @@ class Layer:
     painted: Image | None = None
     seconds: float | None = None
     owed: float = 0.0
+    steady: SteadyPainter | None = None
 
 
 class Transition:

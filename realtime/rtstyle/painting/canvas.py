@@ -26,6 +26,10 @@ SAME = 30.0
 """Difference in levels of 255, of the worst channel, up to which a colour counts as the same."""
 CUT = 0.25
 """Share of a frame that must be trusted; below it the shot has changed, and the canvas is empty."""
+STILL = 0.06
+"""Pixels of the small picture up to which nothing moves: what is there stays where it is."""
+MOVING = 204
+"""Trust in what moves: moves by parts of a pixel take sharpness, which new paint gives back."""
 UNDERPAINTING = 128
 """Trust in an enlarged coarse painting of the same frame."""
 
@@ -48,7 +52,8 @@ class Motion:
     """What moved since the last frame.
 
     `flow` is None where nothing is known of that: the canvas is then empty. `trust` is
-    (H / 2, W / 2) uint8, rounded up: 255 where the last painting may be kept, else 0.
+    (H / 2, W / 2) uint8, rounded up: 255 where the last painting may be kept as it is, less where
+    it moves, 0 where it shows something else.
     """
 
     flow: Flow | None
@@ -105,8 +110,10 @@ def look(now: Sight, before: Sight | None, estimate: FlowEstimator) -> Motion:
     if cv2.countNonZero(same) < CUT * same.size:
         return nothing
     rows, columns = half(now.size)
-    trust = cv2.resize(same, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    _, trust = cv2.threshold(trust, 127, 255, cv2.THRESH_BINARY)
+    still = cv2.inRange(cv2.magnitude(*cv2.split(flow)), (0,), (STILL,))
+    flow = np.asarray(cv2.copyTo(np.zeros_like(flow), still, flow), np.float32)
+    trust = cv2.min(same, cv2.max(still, (MOVING, 0, 0, 0)))  # type: ignore[call-overload]
+    trust = cv2.resize(trust, (columns, rows), interpolation=cv2.INTER_NEAREST)
     return Motion(flow, np.asarray(trust, np.uint8))
 
 

@@ -118,6 +118,7 @@ class LivePicture:
         image = resize(image, *self._shape)
         studio = self._studio
         studio.change(height=self._painter.rung.height(self._shape[0]))
+        studio.coherent = self._painter.rung.coherent
         if not self._ready():
             self.warming = True
             mirrored = np.ascontiguousarray(image[:, ::-1]) if studio.look.mirror else image

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rtstyle.closeable import Closing
 from rtstyle.live.look import Look
-from rtstyle.live.rate import SCALES, RateController, Rung
+from rtstyle.live.rate import RateController, Rung, steady_ladder
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -58,7 +58,7 @@ class Painter(Closing):
         self._changed = threading.Condition()
         self._stopped = False
         self._times: deque[float] = deque(maxlen=MEASURED)
-        self._ladder = [Rung(size, scale) for scale in SCALES if scale >= SMALLEST_SCALE]
+        self._ladder = steady_ladder(size, SMALLEST_SCALE)
         self._controller = RateController(target, self._ladder)
         self.received = self.painted = self.dropped = self.failures = 0
         self._thread = threading.Thread(target=self._run, name="rtstyle-paint", daemon=True)

@@ -17,7 +17,8 @@ HEAVIEST = 1_000_000.0
 """Largest weight; only what weights are to each other counts."""
 
 SWITCHES = ("keep_color", "mirror", "split")
-PLAIN = ("strength", *SWITCHES)
+NUMBERS = ("strength", "coherence", "stroke_size")
+PLAIN = (*NUMBERS, *SWITCHES)
 """Controls that a page changes as the table has them; styles are by the names of the gallery."""
 
 Blend: TypeAlias = tuple[tuple[str, float], ...]
@@ -91,8 +92,9 @@ def read_query(
     if ":" in settings.get("style", ""):
         parts = (part.partition(":") for part in settings["style"].split(","))
         settings["style"] = {name: read_number(text, "A weight") for name, _, text in parts}
-    if "strength" in settings:
-        settings["strength"] = read_number(settings["strength"], "strength")
+    for name in NUMBERS:
+        if name in settings:
+            settings[name] = read_number(settings[name], name)
     return check_settings(settings, styles, mixable)
 
 

@@ -47,6 +47,11 @@ class StyleFile:
     training: Mapping[str, Any]
     donors: tuple[tuple[Path, str], ...] = ()
 
+    @property
+    def sees_canvas(self) -> bool:
+        """Whether the network sees what it has painted."""
+        return "body" in self.training
+
     def problem(self) -> str:
         """Say in a few words what is wrong with the file, or return an empty string."""
         if why := _difference(self.path, self.sha256):

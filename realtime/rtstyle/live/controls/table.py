@@ -125,6 +125,8 @@ CONTROLS: tuple[Control, ...] = (
     _number("walk", "Walk through styles, one every so many seconds; 0: stay.", 0, 3600, 5, "s"),
     _number("mix", "Mix in the style before: its share.", 0, 1, 0.1),
     _number("strength", "From the camera's picture (0) to the painting (1).", 0, 1, 0.1),
+    _number("coherence", "How much stays from frame to frame; 0: each is new.", 0, 1, 0.25),
+    _number("stroke_size", "How wide strokes are, of what is usual.", 0.25, 4, 0.25),
     _switch("keep_color", "Keep the camera's colours."),
     _switch("match_color", "Give pictures as styles the camera's colours of this moment."),
     Control("only", Kind.CHOICE, "What is painted.", choices=ONLY),
