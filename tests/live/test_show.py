@@ -216,6 +216,7 @@ class TestWriting:
         assert scene.values == {
             "style": "invert", "strength": 0.3, "keep_color": False, "only": "person",
             "mirror": True, "split": False, "walk": 0.0, "transition": "cut", "fade": 0.6,
+            "coherence": 1.0, "stroke_size": 1.0,
         }  # fmt: skip
         assert run.after(0).state["scene"] == "Scene 3"
         before = {k: v for k, v in run.state.items() if k != "scene"}

@@ -16,7 +16,6 @@ from rtstyle.live.look import Look
 from rtstyle.live.painter import Studio
 from rtstyle.live.rate import LADDER, STEADY, RateController, Rung, choose_ladder, steady_ladder
 from rtstyle.serve.painter import Painter
-from rtstyle.styles.manifest import load_manifest
 
 
 @pytest.fixture
@@ -101,13 +100,10 @@ def test_coherence_goes_before_resolution_does() -> None:
     assert STEADY.cost > LADDER[LADDER.index(STEADY) + 1].cost
 
 
-def test_what_sees_a_canvas_begins_with_it() -> None:
-    styles = load_manifest().styles
-    seeing = [name for name, style in styles.items() if style.files["fast"].sees_canvas]
-    assert "wave" in seeing
-    ladder, start = choose_ladder(["wave"], "auto")
-    assert ladder[start] == STEADY
-    ladder, start = choose_ladder([str(Path("some.jpg"))], "auto")
+@pytest.mark.parametrize("style", ["invert", "some.jpg"])
+@pytest.mark.parametrize("size", ["auto", "fast"])
+def test_a_live_picture_begins_with_coherence(style: str, size: str) -> None:
+    ladder, start = choose_ladder([style], size)
     assert ladder[start] == STEADY
 
 

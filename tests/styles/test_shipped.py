@@ -17,6 +17,7 @@ from rtstyle.engines import EngineOptions, ov
 from rtstyle.engines.base import read_model
 from rtstyle.engines.onnxrt import open_session
 from rtstyle.errors import StyleError
+from rtstyle.live.rate import STEADY, choose_ladder
 from rtstyle.painting.norm_graph import NormGraph, baked
 from rtstyle.painting.tiling import paint_tiled
 from rtstyle.samples import sample_frames
@@ -228,3 +229,15 @@ def test_flat_dark_and_bright_paintings_do_not_explode(
         painted = stylize(next(iter(sample_frames(1)))[::4, ::4].copy())
     # As flat as the painting.
     assert np.abs(painted.astype(int) - level).mean() < 4
+
+
+def test_a_style_that_sees_a_canvas_is_live_over_it_and_not_frame_by_frame_in_balanced() -> None:
+    styles = load_manifest().styles
+    seeing = [name for name, style in styles.items() if style.files["fast"].sees_canvas]
+    assert "wave" in seeing
+    for name in styles:
+        ladder, start = choose_ladder([name], "auto")
+        assert ladder[start] == STEADY
+        assert (ladder[0] == STEADY) == (name in seeing)
+        with Stylizer(name, "fast") as stylizer:
+            assert stylizer.network.sees_canvas == (name in seeing)

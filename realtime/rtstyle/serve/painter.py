@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -124,7 +125,8 @@ class Painter(Closing):
         it. Call it before any seat is taken.
         """
         seconds, controller = self.seconds or 0.0, self._controller
-        full = self._ladder[0].cost
+        # What was measured was painted frame by frame.
+        full = replace(self._ladder[0], coherent=False).cost
         fits = (BESIDE * seconds * rung.cost / full <= controller.budget for rung in self._ladder)
         start = next((at for at, good in enumerate(fits) if good), len(self._ladder) - 1)
         self._controller = RateController(controller.target, self._ladder, start)
