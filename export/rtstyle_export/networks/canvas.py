@@ -147,6 +147,24 @@ CANVAS_SIZES = ("fast", "balanced")
 """The sizes of networks that see a canvas, from quick to good."""
 
 
+def without_canvas(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state of the `RealTimeNet` that paints as a network of the body `quarter` does.
+
+    On an empty canvas, that is: `state` is that of a `CanvasNet`. But for the thousandth that its
+    gate lets through, both paint the same.
+    """
+    stem = len(state["stem.weight"])
+    found = {key: value for key, value in state.items() if key.startswith(("stem.", "out."))}
+    for key, value in state.items():
+        if key.startswith("body."):
+            name = key.removeprefix("body.")
+            found[name] = value[:stem] if name.startswith("up.") else value
+    # What the tail is told where nothing is trusted lies in the last kernels then.
+    kernels = found["out.weight"]
+    told = state["known.bias"][:stem].repeat_interleave(kernels.shape[2] // stem)
+    return {**found, "out.weight": kernels * told}
+
+
 def over_plain(net: CanvasNet, plain: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the state of `net`, of the body `quarter`, that paints as a `RealTimeNet` does.
 

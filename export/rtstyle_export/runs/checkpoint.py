@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from rtstyle.errors import TrainingError
-from rtstyle_export.networks.canvas import SPECS, CanvasNet, over_plain
+from rtstyle_export.networks.canvas import SPECS, CanvasNet, over_plain, without_canvas
 from rtstyle_export.networks.johnson import PaperNet, build_network
 from rtstyle_export.networks.layers import select_style, style_keys
 from rtstyle_export.networks.realtime import RealTimeNet
@@ -128,12 +128,15 @@ def initial_weights(source: Checkpoint, config: TrainConfig) -> dict[str, torch.
 
     Shared layers are copied. Style layers are copied by name where `source` has the style, else
     they start from the mean over its styles, the best guess for a painting not seen yet. A network
-    that sees a canvas with the body `quarter` also starts from one that sees none.
+    that sees a canvas with the body `quarter` also starts from one that sees none, and the other
+    way about.
     """
     old_config = source.johnson()
     target, model = network_of(config), source.model
     if _gains_canvas(old_config, config):
         model = over_plain(CanvasNet(SPECS[config.size, "quarter"], len(old_config.styles)), model)
+    elif _gains_canvas(config, old_config):
+        model = without_canvas(model)
     elif _form(old_config) != _form(config):
         raise TrainingError(
             f"Cannot start {_form(config)} from {_form(old_config)}.",
@@ -150,7 +153,7 @@ def initial_weights(source: Checkpoint, config: TrainConfig) -> dict[str, torch.
 
 
 def _gains_canvas(old: TrainConfig, new: TrainConfig) -> bool:
-    """Return True where a network that sees no canvas can become one that does."""
+    """Return True where a network that sees no canvas is that of `new` but for the canvas."""
     sees = isinstance(new, CanvasConfig) and new.body == "quarter"
     return sees and not isinstance(old, CanvasConfig) and old.size == new.size
 

@@ -17,6 +17,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from rtstyle.commands.training.train_adain import find_start as find_any_start  # noqa: E402
 from rtstyle.engines import EngineOptions, open_engine, read_model  # noqa: E402
+from rtstyle.engines.canvas import Canvas  # noqa: E402
 from rtstyle.engines.onnxrt import open_session  # noqa: E402
 from rtstyle.errors import StyleError, TrainingError  # noqa: E402
 from rtstyle.samples import sample_frames  # noqa: E402
@@ -25,9 +26,10 @@ from rtstyle_export.data import list_pictures, read_picture  # noqa: E402
 from rtstyle_export.export.adain import export_adain  # noqa: E402
 from rtstyle_export.export.wct_onnx import DecoderFile  # noqa: E402
 from rtstyle_export.maths.vgg import load_vgg  # noqa: E402
+from rtstyle_export.networks.canvas import without_canvas  # noqa: E402
 from rtstyle_export.networks.johnson import build_network  # noqa: E402
 from rtstyle_export.networks.wct import WctDecoder  # noqa: E402
-from rtstyle_export.onnx_files.writer import Credits, PictureNet, write_onnx  # noqa: E402
+from rtstyle_export.onnx_files.writer import Credits, on_bytes, write_onnx  # noqa: E402
 from rtstyle_export.runs.checkpoint import (  # noqa: E402
     Checkpoint,
     initial_weights,
@@ -48,11 +50,15 @@ def test_a_built_in_style_paints_the_same_once_read_back(size: str) -> None:
     source = checkpoint_of(path)
     assert (source.config.styles, source.johnson().size) == (("mosaic",), size)
     assert source.step > 0
-    frame = next(sample_frames(1))[:96, :120].copy()[None]
-    with torch.no_grad():
-        found = PictureNet(source.network())(torch.from_numpy(frame)).numpy().astype(int)
+    frame = next(sample_frames(1))[:96, :120].copy()
     with open_engine(path, "cpu", precision="fp32") as engine:
-        assert np.abs(found - engine.run(frame)).max() <= 1
+        over = Canvas(frame[:, ::-1].copy(), np.full((48, 60), 200, np.uint8))
+        extra = over.feeds() if engine.extras else {}
+        wanted = engine.run(frame[None], extra or None)
+    given = [torch.from_numpy(value) for value in (frame[None], *extra.values())]
+    with torch.no_grad():
+        found = on_bytes(source.network())(*given).numpy().astype(int)
+    assert np.abs(found - wanted).max() <= 1
 
 
 def test_weights_come_back_to_half_precision(tmp_path: Path) -> None:
@@ -149,5 +155,7 @@ def test_training_starts_from_a_built_in_name(tmp_path: Path) -> None:
     result = rtstyle(*words, "mosaic")
     assert result.code == 0, result.output
     trained = Checkpoint.load(tmp_path / "out" / "checkpoint.pt").model
-    for key, value in checkpoint_of(find_model("mosaic", "fast")).model.items():
+    known = without_canvas(checkpoint_of(find_model("mosaic", "fast")).model)
+    assert known.keys() == trained.keys()
+    for key, value in known.items():
         torch.testing.assert_close(trained[key], value, atol=1e-6, rtol=0)

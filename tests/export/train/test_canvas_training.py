@@ -119,6 +119,17 @@ def test_a_network_begins_as_one_that_sees_no_canvas_paints(size: str) -> None:
         found, gate = net.eval()(photo, 0 * canvas, none, torch.tensor([0]))
     # All but a thousandth, which the gate lets through of an empty canvas.
     torch.testing.assert_close(found, wanted * (1 - gate), rtol=1e-3, atol=1e-4)
+    # And the other way about: what the network would paint without a canvas.
+    with torch.no_grad():
+        net.known.bias.add_(0.1 * torch.rand(len(net.known.bias)))
+        wanted, gate = net(photo, 0 * canvas, none, torch.tensor([0]))
+    seeing = Checkpoint(config, 7, net.state_dict(), None, 0.0, {})
+    back = TrainConfig(styles=("b",), paintings=("b",), size=size)
+    plain = build_network(size, 1)
+    plain.load_state_dict(initial_weights(seeing, back))
+    with torch.no_grad():
+        found = plain.eval()(photo) * (1 - gate)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
     other = CanvasConfig(styles=("b",), paintings=("b",), size=size, body="eighth")
     with pytest.raises(TrainingError, match="Cannot start"):
         initial_weights(old, other)
@@ -239,7 +250,7 @@ def test_a_motion_carries_a_frame_onto_the_next_one() -> None:
             assert float(error) < 0.01
             compared += 1
         before = frame
-    assert compared > 20
+    assert compared > 10
 
 
 def test_a_run_begins_with_stills_and_goes_on_with_sequences() -> None:
