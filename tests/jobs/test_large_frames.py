@@ -72,7 +72,7 @@ def test_large_frames_are_decoded_one_at_a_time(tmp_path: Path) -> None:
     for name, width in (("small.mp4", 64), ("large.mp4", 4096)):
         with open_video(write_large(tmp_path / name, width, 2160 if width > 64 else 48, 2)) as it:
             assert isinstance(it, VideoFileSource)
-            kinds[name] = it._decoder.thread_type.name
+            kinds[name] = it._reader._decoder.thread_type.name
             assert len(list(it)) == 2
     assert kinds == {"small.mp4": "AUTO", "large.mp4": "SLICE"}
 

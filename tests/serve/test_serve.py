@@ -698,7 +698,7 @@ def test_without_the_extra_the_way_out_is_named(
         importlib.util, "find_spec", lambda name: None if name == "aiortc" else find(name)
     )
     assert command() == 2
-    assert "rtstyle[serve]" in capsys.readouterr().err
+    assert "[serve]" in capsys.readouterr().err
 
 
 def test_off_loopback_a_token_is_demanded() -> None:

@@ -236,7 +236,7 @@ def test_a_device_by_name() -> None:
 
 def test_the_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
-    with pytest.raises(MissingExtraError, match=r"rtstyle\[virtual-camera\]"):
+    with pytest.raises(MissingExtraError, match=r"\[virtual-camera\]"):
         VirtualCameraSink(96, 64).open()
 
 
