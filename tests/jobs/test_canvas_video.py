@@ -66,13 +66,10 @@ def test_what_was_painted_stays_until_a_cut(style: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(painted[4], 255 - frames[4])
 
 
-@pytest.mark.parametrize("coherence", [0.0, 0.4])
-def test_without_coherence_every_frame_is_painted_anew(
-    style: str, tmp_path: Path, coherence: float
-) -> None:
+def test_without_coherence_every_frame_is_painted_anew(style: str, tmp_path: Path) -> None:
     frames = flickering()
     source = write_frames(tmp_path / "in", frames)
-    stylize_video(source, tmp_path / "out" / "p_%03d.png", style, size="fast", coherence=coherence)
+    stylize_video(source, tmp_path / "out" / "p_%03d.png", style, size="fast", coherence=0.0)
     for frame, painted in zip(frames, read_frames(tmp_path / "out"), strict=True):
         np.testing.assert_array_equal(painted, 255 - frame)
 

@@ -14,7 +14,7 @@ from rtstyle.engines.canvas import UNKNOWN, empty
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.painting.canvas import MOVING, UNDERPAINTING, FlowEstimator, Motion, lay, look, sight
-from rtstyle.painting.coherence import CoherentPainter, faded, levels, over, paint
+from rtstyle.painting.coherence import CoherentPainter, faded, levels, over, paint, settled
 
 
 def scene(height: int = 240, width: int = 320, seed: int = 0) -> Image:
@@ -144,6 +144,25 @@ def test_what_was_painted_stays_above_the_coarse_painting() -> None:
     known = fine["trust"][0, ..., 0] == 255
     assert known.mean() > 0.9
     assert (fine["canvas"][0, 2:-2, 2:-2] == 9).mean() > 0.85
+
+
+@pytest.mark.parametrize(("coherence", "kept"), [(1.0, 0.85), (0.4, 0.34)])
+def test_a_painting_changes_slowly_where_nothing_moves(coherence: float, kept: float) -> None:
+    before, new = (np.full((10, 12, 3), value, np.uint8) for value in (100, 200))
+    trust = np.full((5, 6), 255, np.uint8)
+    trust[:, 3:] = MOVING
+    found = settled(before, new, trust, coherence)
+    assert (found[:, 6:] == 200).all()
+    assert (found[:, :6] == round(200 - 100 * kept)).all()
+
+
+def test_camera_noise_is_still_and_a_pan_is_not() -> None:
+    first = scene()
+    noise = np.random.default_rng(1).normal(0, 2, first.shape)
+    still = motion_between(first, np.clip(first + noise, 0, 255).astype(np.uint8))
+    assert (still.trust == 255).mean() > 0.9
+    pan = motion_between(first, shifted(first, 2, 0))
+    assert (pan.trust == 255).mean() < 0.05
 
 
 def test_coherence_scales_the_trust_and_hides_what_has_none() -> None:

@@ -26,8 +26,9 @@ SAME = 30.0
 """Difference in levels of 255, of the worst channel, up to which a colour counts as the same."""
 CUT = 0.25
 """Share of a frame that must be trusted; below it the shot has changed, and the canvas is empty."""
-STILL = 0.06
-"""Pixels of the small picture up to which nothing moves: what is there stays where it is."""
+STILL, STEADY = 0.25, 8
+"""Pixels of the small picture, and levels of 255, up to which nothing moves or changes: what is
+there stays where it is. Flow in a camera's noise is a fifth of a pixel."""
 MOVING = 204
 """Trust in what moves: moves by parts of a pixel take sharpness, which new paint gives back."""
 UNDERPAINTING = 128
@@ -111,6 +112,9 @@ def look(now: Sight, before: Sight | None, estimate: FlowEstimator) -> Motion:
         return nothing
     rows, columns = half(now.size)
     still = cv2.inRange(cv2.magnitude(*cv2.split(flow)), (0,), (STILL,))
+    still = cv2.bitwise_and(
+        still, cv2.inRange(_difference(now.colour, before.colour), (0,), (STEADY,))
+    )
     flow = np.asarray(cv2.copyTo(np.zeros_like(flow), still, flow), np.float32)
     trust = cv2.min(same, cv2.max(still, (MOVING, 0, 0, 0)))  # type: ignore[call-overload]
     trust = cv2.resize(trust, (columns, rows), interpolation=cv2.INTER_NEAREST)
@@ -122,14 +126,20 @@ def trusted(now: Sight, before: Sight, flow: Flow) -> NDArray[np.uint8]:
     height, width = now.grey.shape
     where = _positions(height, width) + flow
     there = cv2.remap(before.colour, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    # Each step is one pass of OpenCV: the same in NumPy takes three times as long.
-    red, green, blue = cv2.split(cv2.absdiff(there, now.colour))
-    different = cv2.max(cv2.max(red, green), blue)
-    # Single pixels differ by noise; what is hidden is larger.
-    same = cv2.inRange(cv2.blur(different, (3, 3)), (0,), (SAME - 1,))
+    same = cv2.inRange(_difference(np.asarray(there, np.uint8), now.colour), (0,), (SAME - 1,))
     inside = cv2.inRange(where, (-0.5, -0.5), (width - 0.5, height - 0.5))
     known = cv2.erode(cv2.bitwise_and(same, inside), np.ones((3, 3), np.uint8))
     return np.asarray(known, np.uint8)
+
+
+def _difference(one: Image, two: Image) -> NDArray[np.uint8]:
+    """Return how far colours (h, w, 3) are apart, by the worst channel and without noise: (h, w).
+
+    Each step is one pass of OpenCV: the same in NumPy takes three times as long.
+    """
+    red, green, blue = cv2.split(cv2.absdiff(one, two))
+    # Single pixels differ by noise; what is hidden is larger.
+    return np.asarray(cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3)), np.uint8)
 
 
 def lay(painted: Image, motion: Motion) -> Canvas:

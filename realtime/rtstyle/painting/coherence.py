@@ -35,6 +35,8 @@ TRAINED_ROWS = 480
 STEP = 2.25
 """By how much a level is larger than the one before, at most: 1080 rows over 480."""
 LEAST_ROWS = 64
+FRESH = 0.15
+"""Share of new paint where nothing moves. Changes of less than four levels are rounded away."""
 
 Run = Callable[[Image, Mapping[str, NDArray[np.uint8]]], Image]
 """Paints (H, W, 3) uint8 with the further inputs `canvas` and `trust`, (1, H, W, C) uint8 each."""
@@ -76,10 +78,12 @@ def paint(
     *,
     stroke_size: float = 1.0,
     coherence: float = 1.0,
+    fresh: bool = False,
 ) -> tuple[Image, ...]:
     """Paint a frame (H, W, 3) at all its levels, over the last paintings `before`.
 
-    `before` may be empty. `coherence` (0 to 1) is the trust in the last painting. Returns the
+    `before` may be empty. `coherence` (0 to 1) is the trust in the last painting; with `fresh` it
+    is painted over even where nothing moves. Returns the
     paintings from coarse to fine; the last one is the frame's.
     """
     sizes = levels((image.shape[0], image.shape[1]), stroke_size)
@@ -95,8 +99,24 @@ def paint(
             canvas = faded(lay(before[number], motion), coherence)
         if done:
             canvas = over(canvas, done[-1])
-        done.append(run(frame, canvas.feeds()))
+        painted = run(frame, canvas.feeds())
+        if before and coherence > 0 and not fresh:
+            painted = settled(before[number], painted, motion.trust, coherence)
+        done.append(painted)
     return tuple(done)
+
+
+def settled(
+    before: Image, painted: Image, trust: NDArray[np.uint8], coherence: float = 1.0
+) -> Image:
+    """Return a painting (H, W, 3) that changes slowly where nothing moves, by `coherence`.
+
+    Painted over and over, strokes would grow there without end.
+    """
+    kept = (1 - FRESH) * coherence
+    mixed = cv2.addWeighted(before, kept, painted, 1 - kept, 0)
+    still = full_size(np.asarray(cv2.inRange(trust, (255,), (255,)), np.uint8), painted)
+    return np.asarray(cv2.copyTo(mixed, still, painted.copy()), np.uint8)
 
 
 def faded(canvas: Canvas, coherence: float) -> Canvas:
@@ -186,5 +206,6 @@ class CoherentPainter:
             before,
             stroke_size=self._stroke_size,
             coherence=self._coherence,
+            fresh=step.keyframe is not None,
         )
         return self._painted[-1]
