@@ -200,9 +200,9 @@ class TestRuns:
         self, place: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+        files = pytest.importorskip("tensorboard.summary.writer.event_file_writer")
         # Files of one second are read in the order of their numbers as text: 10 comes before 9.
-        writer = "tensorboard.summary.writer.event_file_writer._global_uid"
-        monkeypatch.setattr(writer, type(resolve_name(writer.replace("writer._", "writer:_")))(0))
+        monkeypatch.setattr(files, "_global_uid", files.AtomicCounter(0))
         for steps in ("2", "4", "4"):
             result = rtstyle(*train_words(place, "--steps", steps))
             assert result.code == 0, result.output
