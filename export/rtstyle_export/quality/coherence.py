@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rtstyle.frame import Image
+from rtstyle.painting.flow import still_map, warp
 from rtstyle_export.data import Part, read_picture, to_tensor
 from rtstyle_export.maths.functional import gram_matrix
 from rtstyle_export.maths.vgg import load_vgg
@@ -67,10 +68,7 @@ def _resized(image: Image, size: tuple[int, int]) -> Image:
 
 
 def _warped(values: NDArray[np.generic], flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    height, width = flow.shape[:2]
-    where = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32) + flow
-    moved = cv2.remap(values, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    return np.asarray(moved, np.float32)
+    return np.asarray(warp(values, still_map(*flow.shape[:2]) + flow), np.float32)
 
 
 def _agree(back: NDArray[np.float32], forth: NDArray[np.float32]) -> NDArray[np.bool_]:

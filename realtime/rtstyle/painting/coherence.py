@@ -115,8 +115,8 @@ def settled(
     """
     kept = (1 - FRESH) * coherence
     mixed = cv2.addWeighted(before, kept, painted, 1 - kept, 0)
-    still = full_size(np.asarray(cv2.inRange(trust, (255,), (255,)), np.uint8), painted)
-    return np.asarray(cv2.copyTo(mixed, still, painted.copy()), np.uint8)
+    moves = full_size(np.asarray(cv2.inRange(trust, (0,), (254,)), np.uint8), painted)
+    return np.asarray(cv2.copyTo(painted, moves, mixed), np.uint8)
 
 
 def faded(canvas: Canvas, coherence: float) -> Canvas:

@@ -1,0 +1,85 @@
+"""What is measured of coherence and strokes, on clips whose figures are known."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from rtstyle.frame import Image
+from rtstyle_export.quality.coherence import (
+    camera_noise,
+    change_between,
+    sharpness,
+    steadiness,
+    stroke_ratio,
+    warp_error,
+)
+
+
+def scene(seed: int, right: int = 0) -> Image:
+    """A smooth random picture of 360 rows, moved to the right."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (36, 64, 3), np.uint8)
+    image = cv2.resize(coarse, (640, 360), interpolation=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(np.roll(image, right, axis=1), np.uint8)
+
+
+CLIP = [scene(0, 3 * n) for n in range(4)]
+ALONG = [scene(1, 3 * n) for n in range(4)]
+STUCK = [scene(1)] * 4
+
+
+def test_what_moves_along_has_no_warp_error_and_what_stays_has_one() -> None:
+    along, itself = warp_error(CLIP, ALONG)
+    stuck, _ = warp_error(CLIP, STUCK)
+    assert along < 2
+    assert itself < 2
+    # What stays behind is off by three pixels of the painting.
+    wanted = np.sqrt(np.mean(np.square(scene(1).astype(float) - scene(1, 3))))
+    assert stuck == pytest.approx(wanted, rel=0.1)
+
+
+def test_without_flow_there_is_no_warp_error() -> None:
+    assert all(map(math.isnan, warp_error(CLIP[:1], CLIP[:1])))
+
+
+def test_a_clip_over_the_canvas_is_compared_with_itself_frame_by_frame() -> None:
+    def style_loss(image: Image) -> float:
+        return float(image[0, 0, 0]) + 1
+
+    found = steadiness(CLIP, lambda _, n: STUCK[n], lambda _, n: ALONG[n], style_loss, every=1)
+    assert found.errors[2] < 0.2 * found.errors[1]
+    assert found.ratio == pytest.approx(found.errors[2] / found.errors[1])
+    later = [style_loss(image) for image in ALONG[1:]]
+    assert found.style == pytest.approx(np.mean(later) / style_loss(STUCK[0]))
+
+
+def test_sharpness_falls_with_blur() -> None:
+    image = scene(2)
+    assert sharpness(np.asarray(cv2.blur(image, (9, 9)), np.uint8)) < 0.7 * sharpness(image)
+
+
+def test_change_between_frames_is_that_of_the_noise() -> None:
+    photo = np.full((60, 80, 3), 128, np.uint8)
+    painted, plain = change_between(camera_noise(photo, 20), lambda image, _: 255 - image)
+    # The difference of two draws, each with the rounding to whole levels.
+    assert plain == pytest.approx(math.sqrt(2 * (2**2 + 1 / 12)), rel=0.03)
+    assert painted == pytest.approx(plain)
+
+
+def test_strokes_that_grow_with_the_frame_have_a_ratio_of_one() -> None:
+    def spread(image: Image) -> float:
+        return float(image.std())
+
+    same = stroke_ratio(scene(3), 720, lambda image: image, spread, 360)
+    assert same == pytest.approx(1, abs=0.02)
+
+    def fainter_when_larger(image: Image) -> Image:
+        return np.asarray(image * (360 / image.shape[0]), np.uint8)
+
+    half = stroke_ratio(scene(3), 720, fainter_when_larger, spread, 360)
+    assert half == pytest.approx(0.5, abs=0.02)
