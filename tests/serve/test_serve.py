@@ -65,7 +65,12 @@ def is_clear_error(response: Any, status: int) -> bool:
 # The controls
 
 
-def test_controls_are_those_of_a_plain_obs_page(server: Running) -> None:
+def test_controls_are_those_of_a_plain_obs_page(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rtstyle.serve import camera
+
+    monkeypatch.setattr(camera, "LINGER", 0.0)
     before = get(server, "/api/state").json()["state"]
     assert before["style"] == "invert"
     url = f"{server.address}/api/state"
@@ -73,15 +78,18 @@ def test_controls_are_those_of_a_plain_obs_page(server: Running) -> None:
     assert httpx.patch(url, json=changes, timeout=PATIENCE).status_code == 204
     assert get(server, "/api/state").json()["state"] == before | changes
     stage = server.hub.stage
-    key = tuple(sorted({}))
     with stream(server, "") as response:
-        next(response.iter_bytes())
-        (channel,) = (c for k, c in server.hub._channels.items() if k == key)
+        # Kept: an iterator that is thrown away hangs up, and the channel goes with its viewer.
+        chunks = response.iter_raw()
+        next(chunks)
+        channel = server.hub._channels[()]
         assert channel.picture.settings()["style"] == "identity"
         assert channel.picture.settings()["mirror"] is True
         httpx.post(f"{server.address}/api/do/next", timeout=PATIENCE)
         assert channel.picture.settings()["style"] == "invert"
+        chunks.close()
     assert stage.settings["style"] == "invert"
+    run(until(lambda: not server.hub.is_open, "a closed camera"))
     httpx.patch(url, json=before, timeout=PATIENCE)
 
 
@@ -627,6 +635,7 @@ def test_a_camera_that_ends_ends_the_stream(
 
 def test_health_and_metrics(server: Running) -> None:
     async def work() -> None:
+        await until(lambda: not server.lobby.sessions, "an empty house")
         async with Peer(server.address) as peer:
             await peer.call()
             await peer.painted(2)
