@@ -100,8 +100,9 @@ def test_a_large_photo_is_painted_coarse_first(style: str) -> None:
         painted = stylizer(photo)
     # The stand-in keeps the coarse painting below: the enlarged reverse of the reduced photo.
     small = cv2.resize(photo, (480, 640), interpolation=cv2.INTER_AREA)
-    wanted = cv2.resize(255 - small, (900, 1200), interpolation=cv2.INTER_CUBIC)
-    np.testing.assert_array_equal(painted, wanted)
+    coarse = np.asarray(255 - small, np.uint8)
+    fine = np.asarray(cv2.resize(coarse, (900, 1200), interpolation=cv2.INTER_CUBIC), np.uint8)
+    np.testing.assert_array_equal(painted, with_strokes_of(coarse, fine))
 
 
 def test_wider_strokes_begin_at_fewer_rows(style: str) -> None:

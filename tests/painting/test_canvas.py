@@ -14,7 +14,15 @@ from rtstyle.engines.canvas import UNKNOWN, empty
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.painting.canvas import MOVING, UNDERPAINTING, FlowEstimator, Motion, lay, look, sight
-from rtstyle.painting.coherence import CoherentPainter, faded, levels, over, paint, settled
+from rtstyle.painting.coherence import (
+    CoherentPainter,
+    faded,
+    levels,
+    over,
+    paint,
+    settled,
+    with_strokes_of,
+)
 
 
 def scene(height: int = 240, width: int = 320, seed: int = 0) -> Image:
@@ -156,6 +164,40 @@ def test_a_painting_changes_slowly_where_nothing_moves(coherence: float, kept: f
     assert (found[:, :6] == round(200 - 100 * kept)).all()
 
 
+def test_what_a_coarse_painting_can_show_is_its_own_in_the_fine_one() -> None:
+    coarse, fine = scene(120, 160, seed=3), scene(270, 360, seed=4)
+    checks = np.indices((270, 360)).sum(axis=0)[..., None] % 2 * 60
+    fine = np.asarray(fine // 2 + 30 + checks, np.uint8)
+    done = with_strokes_of(coarse, fine)
+    grey = np.array([0.299, 0.587, 0.114])
+    reduced = cv2.resize(done, (160, 120), interpolation=cv2.INTER_AREA)
+    assert np.abs(reduced @ grey - coarse @ grey).mean() < 4
+    assert np.abs(cv2.resize(fine, (160, 120)) @ grey - coarse @ grey).mean() > 30
+    # What only the larger one can show is that of the fine painting.
+    high = [(x @ grey) - cv2.GaussianBlur(x @ grey, (0, 0), 2) for x in (done, fine)]
+    assert np.corrcoef(high[0].ravel(), high[1].ravel())[0, 1] > 0.95
+
+
+def test_a_painting_with_its_own_strokes_stays_as_it_is() -> None:
+    fine = scene(270, 360)
+    coarse = cv2.resize(fine, (160, 120), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(with_strokes_of(np.asarray(coarse), fine), fine)
+
+
+def test_what_moves_moves_at_every_level() -> None:
+    """The trust of a frame counts for the smaller levels too, at their size."""
+    size = (1080, 1440)
+    trust = np.full((540, 720), 255, np.uint8)
+    trust[:, 360:] = MOVING
+    motion = Motion(np.zeros((2, 2, 2), np.float32), trust)
+    first = paint(lambda image, extra: np.zeros_like(image), scene(*size), motion, ())
+    second = paint(lambda image, extra: np.full_like(image, 200), scene(*size), motion, first)
+    for painted in second:
+        middle = painted.shape[1] // 2
+        assert painted[:, : middle - 20].max() < 40
+        assert painted[:, middle + 20 :].min() == 200
+
+
 def test_camera_noise_is_still_and_a_pan_is_not() -> None:
     first = scene()
     noise = np.random.default_rng(1).normal(0, 2, first.shape)
@@ -211,9 +253,9 @@ def test_a_keyframe_is_the_canvas_of_its_own_frame_at_every_level() -> None:
     for extra in (coarse, fine):
         assert (extra["trust"] == 255).all()
         assert (extra["canvas"] == 200).all()
-    # The next frame goes on from what was painted over it.
+    # The next frame goes on from what was painted over it: with the strokes of the coarse one.
     painter.paint(image, painter.prepare(image, 1))
-    assert (run.given[3][1]["canvas"] == 2).mean() > 0.9
+    assert (run.given[3][1]["canvas"] == 1).mean() > 0.9
 
 
 @pytest.mark.parametrize("values", [{"stroke_size": 5.0}, {"coherence": 1.5}])

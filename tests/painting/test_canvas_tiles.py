@@ -77,4 +77,5 @@ def test_a_large_picture_is_painted_over_coarse_ones(
         tiled, several = tiling.paint(network, image, Recipe(str(file), "fast"))
     assert one == 1
     assert several > 1 or tile == 512
-    assert np.abs(whole.astype(int) - tiled).max() <= 1
+    # One level for the tiles, one for the strokes of the coarse painting, enlarged.
+    assert np.abs(whole.astype(int) - tiled).max() <= 2

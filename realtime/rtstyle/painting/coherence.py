@@ -2,8 +2,9 @@
 
 A frame of more rows than the network was trained for is first painted at fewer rows, and the
 enlarged coarse painting lies below the fine one, so that strokes grow with the frame (Gatys et al.
-2017, section 6, and Wang et al. 2017 go from coarse to fine for the same reason). Each level has
-its own last painting; the motion is found once, for all of them.
+2017, section 6, and Wang et al. 2017 go from coarse to fine for the same reason). The fine painting
+then keeps only what the coarse one is too small to show. Each level has its own last painting; the
+motion is found once, for all of them.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ STEP = 2.25
 LEAST_ROWS = 64
 FRESH = 0.15
 """Share of new paint where nothing moves. Changes of less than four levels are rounded away."""
+
+SMOOTH = 2.0
+"""Pixels of the coarse painting (sigma) over which colours are mixed."""
+GREY = np.tile(np.array([0.299, 0.587, 0.114], np.float32), (3, 1))
+"""Takes the grey of RGB, as three equal channels."""
 
 Run = Callable[[Image, Mapping[str, NDArray[np.uint8]]], Image]
 """Paints (H, W, 3) uint8 with the further inputs `canvas` and `trust`, (1, H, W, C) uint8 each."""
@@ -100,6 +106,8 @@ def paint(
         if done:
             canvas = over(canvas, done[-1])
         painted = run(frame, canvas.feeds())
+        if done:
+            painted = with_strokes_of(done[-1], painted)
         if before and coherence > 0 and not fresh:
             painted = settled(before[number], painted, motion.trust, coherence)
         done.append(painted)
@@ -121,10 +129,7 @@ def settled(
 
 def faded(canvas: Canvas, coherence: float) -> Canvas:
     """Trust a canvas by a share `coherence` only; what is not trusted is unknown."""
-    rows, columns = half(canvas.picture.shape[:2])
-    trust = canvas.trust
-    if trust.shape != (rows, columns):
-        trust = np.asarray(cv2.resize(trust, (columns, rows), interpolation=cv2.INTER_NEAREST))
+    trust = at_half(canvas.trust, canvas.picture)
     unknown = np.full_like(canvas.picture, UNKNOWN)
     known = full_size(trust, canvas.picture)
     picture = np.asarray(cv2.copyTo(canvas.picture, known, unknown), np.uint8)
@@ -142,9 +147,36 @@ def over(canvas: Canvas, coarse: Image) -> Canvas:
     return Canvas(np.asarray(cv2.copyTo(canvas.picture, known, under), np.uint8), trust)
 
 
+def with_strokes_of(coarse: Image, fine: Image) -> Image:
+    """Return a fine painting that, reduced to the size of a coarse one, is the coarse one.
+
+    What both sizes can show is taken from the coarse painting, what only the larger one can show
+    from the fine one: two bands of a Laplacian pyramid (Burt and Adelson 1983). Strokes are then as
+    wide as the coarse ones, edges as sharp as the fine ones. Colours are mixed more smoothly than
+    brightness, whose steps the eye sees better, so that edges get no coloured beads.
+    """
+    rows, columns = coarse.shape[:2]
+    reduced = cv2.resize(fine, (columns, rows), interpolation=cv2.INTER_AREA)
+    apart = cv2.subtract(coarse, reduced, dtype=cv2.CV_16S)
+    grey = cv2.transform(apart, GREY)
+    apart = cv2.GaussianBlur(cv2.subtract(apart, grey), (0, 0), SMOOTH)
+    apart = cv2.add(apart, grey)
+    apart = cv2.resize(apart, fine.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.add(fine, apart, dtype=cv2.CV_8U), np.uint8)
+
+
+def at_half(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
+    """Return the trust (h, w), of any size, at half the size of a picture (H, W, 3)."""
+    rows, columns = half((picture.shape[0], picture.shape[1]))
+    if trust.shape == (rows, columns):
+        return trust
+    return np.asarray(cv2.resize(trust, (columns, rows), interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
 def full_size(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
-    """Return the trust of every pixel of a picture (H, W, 3): (H, W)."""
+    """Return the trust of every pixel of a picture (H, W, 3): (H, W). `trust` is of any size."""
     height, width = picture.shape[:2]
+    trust = at_half(trust, picture)
     rows, columns = trust.shape
     whole = cv2.resize(trust, (2 * columns, 2 * rows), interpolation=cv2.INTER_NEAREST)
     return np.ascontiguousarray(whole[:height, :width], np.uint8)
