@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -192,3 +194,46 @@ def test_live_every_prepared_frame_is_painted() -> None:
 def test_frames_that_depend_on_each_other_take_one_worker() -> None:
     with pytest.raises(UsageError, match="one worker"):
         Pipeline(FakeSource(1), Counting(), [FakeSink()], workers=2)
+
+
+def keyframe_folder(folder: Path, moments: dict[float, Image]) -> Path:
+    folder.mkdir()
+    rows = []
+    for number, (time, image) in enumerate(moments.items(), 1):
+        name = f"key_{number:05d}.png"
+        Pil.fromarray(image).save(folder / name)
+        rows.append({"file": name, "time": time, "frame": 0, "shot": 0, "done": True})
+    (folder / "index.json").write_text(json.dumps({"keyframes": rows}))
+    return folder
+
+
+def test_a_video_goes_on_from_painted_keyframes(style: str, tmp_path: Path) -> None:
+    frames = [scene()] * 4 + [scene(9)] * 3
+    source = write_frames(tmp_path / "in", frames)
+    first, second = scene(20, 60, 80), scene(21)
+    keys = keyframe_folder(tmp_path / "keys", {0.0: first, 5 / 25: second})
+    report = stylize_video(
+        source, tmp_path / "out" / "p_%03d.png", style, size="fast", keyframes=keys
+    )
+    painted = read_frames(tmp_path / "out")
+    enlarged = cv2.resize(first, (160, 120), interpolation=cv2.INTER_CUBIC)
+    for frame in painted[:4]:
+        assert np.abs(frame.astype(int) - enlarged).mean() < 1
+    # A cut, then the second keyframe.
+    np.testing.assert_array_equal(painted[4], 255 - frames[4])
+    for frame in painted[5:]:
+        assert np.abs(frame.astype(int) - second).mean() < 1
+    assert "2 of 2 keyframes were painted on" in report.notes
+
+
+@pytest.mark.parametrize("options", [{"coherence": 0.0}, {"style": "invert"}])
+def test_keyframes_need_a_canvas(style: str, tmp_path: Path, options: dict[str, Any]) -> None:
+    source = write_frames(tmp_path / "in", [scene()])
+    keys = keyframe_folder(tmp_path / "keys", {0.0: scene(2)})
+    given: dict[str, Any] = {"style": style, "size": "fast", "keyframes": keys, **options}
+    with pytest.raises(UsageError, match="Keyframes are for networks that see"):
+        stylize_video(source, tmp_path / "out" / "p_%03d.png", **given)
+    with pytest.raises(UsageError, match="holds no keyframes"):
+        stylize_video(
+            source, tmp_path / "out" / "p_%03d.png", style, keyframes=tmp_path / "in", size="fast"
+        )

@@ -13,14 +13,16 @@ import av
 import numpy as np
 import pytest
 from helpers.media import write_clip
+from helpers.models import canvas_model
 from numpy.typing import NDArray
+from PIL import Image as Pil
 
 from rtstyle.errors import UsageError
 from rtstyle.jobs.video import VideoReport, stylize_video
 from rtstyle.report import Progress
 from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.tracks import picture_track
-from rtstyle.sinks.tracks.segment_file import segment_path
+from rtstyle.sinks.tracks.segment_file import segment_path, state_path
 
 FRAMES = 60
 X264 = Encoding(encoder="libx264")
@@ -147,3 +149,58 @@ def test_other_options_are_refused_by_name(source: Path, tmp_path: Path) -> None
         paint(source, tmp_path / "a.mp4", resume=True, strength=0.5)
     with pytest.raises(UsageError, match="for video files"):
         paint(source, tmp_path / "a.gif", resume=True)
+
+
+@pytest.fixture
+def seeing(tmp_path: Path) -> dict[str, str]:
+    """A style that sees what it has painted."""
+    path = tmp_path / "reverse.onnx"
+    path.write_bytes(canvas_model())
+    return {"style": str(path)}
+
+
+@pytest.fixture
+def flickering(tmp_path: Path) -> Path:
+    """A still picture whose brightness changes from frame to frame, as numbered pictures."""
+    (tmp_path / "in").mkdir()
+    chance = np.random.default_rng(3)
+    still = np.kron(chance.integers(60, 190, (12, 16, 3)), np.ones((8, 8, 1)))
+    for number in range(FRAMES):
+        shown = (still + 12 * np.sin(number)).astype(np.uint8)
+        Pil.fromarray(shown).save(tmp_path / "in" / f"{number:03d}.png")
+    return tmp_path / "in" / "%03d.png"
+
+
+def test_the_canvas_of_the_interruption_is_gone_on_with(
+    flickering: Path, tmp_path: Path, seeing: dict[str, str]
+) -> None:
+    source = flickering
+    whole, out = tmp_path / "whole.mp4", tmp_path / "a.mp4"
+    paint(source, whole, **seeing)
+    apart = np.abs(pictures(whole) - pictures_alone(source, tmp_path, seeing))
+    assert apart[20:].mean() > 1, "the canvas must count in this clip"
+    for moment in (13, 30, 12):
+        with pytest.raises(Broken):
+            paint(source, out, moment, resume=True, **seeing)
+        assert state_path(out, 0).exists()
+    report = paint(source, out, resume=True, **seeing)
+    assert report.pipeline.frames_out < FRAMES - 30
+    check_same(out, whole)
+    assert sorted(path.name for path in tmp_path.glob("a.mp4*")) == ["a.mp4"]
+
+
+def pictures_alone(source: Path, folder: Path, seeing: dict[str, str]) -> NDArray[np.int16]:
+    paint(source, folder / "alone.mp4", coherence=0.0, **seeing)
+    return pictures(folder / "alone.mp4")
+
+
+def test_without_its_canvas_it_does_not_go_on(
+    flickering: Path, tmp_path: Path, seeing: dict[str, str]
+) -> None:
+    source, out = flickering, tmp_path / "a.mp4"
+    with pytest.raises(Broken):
+        paint(source, out, 30, **seeing)
+    for number in range(2):
+        state_path(out, number).write_bytes(b"PK\x05\x06" + bytes(18))
+    with pytest.raises(UsageError, match="canvas of the interruption"):
+        paint(source, out, resume=True, **seeing)

@@ -84,6 +84,13 @@ def video(
         str,
         typer.Option(help=COHERENCE_HELP),
     ] = "on",
+    keyframes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of rtstyle keyframes, painted over by hand or not: begin shots from them.",
+            show_default=False,
+        ),
+    ] = None,
     strength: Annotated[float, typer.Option(help="0 (the video) to 1 (the painting).")] = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Keep the colours of the video.")
@@ -193,6 +200,7 @@ def video(
         "audio": not no_audio,
         "keep_location": keep_location,
         "kind": format_,
+        "keyframes": keyframes,
         "overwrite": overwrite,
         "resume": resume,
         "device": device,

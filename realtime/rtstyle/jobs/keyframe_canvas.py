@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
+from rtstyle.jobs.journal import file_stamp
 from rtstyle.jobs.slow.keyframes import INDEX, KEY
 from rtstyle.media.picture import read_picture
 
@@ -25,6 +27,14 @@ class KeyframeCanvas:
         self._pictures = read_index(folder)
         self._next = 0
         self.used = 0
+
+    def identity(self) -> list[list[Any]]:
+        """Return what changes when the pictures do: time, file, size and time of the file."""
+        return [[time, str(path), file_stamp(path)] for time, path in self._pictures]
+
+    def note(self) -> str:
+        """Return how many keyframes were used, for the user."""
+        return f"{self.used} of {len(self._pictures)} keyframes were painted on"
 
     def at(self, time: float) -> Image | None:
         """Return the painting of the frame at `time` seconds, if there is one.

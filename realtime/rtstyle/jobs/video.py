@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rtstyle.errors import UsageError
 from rtstyle.files.names import read_name
 from rtstyle.jobs.journal import first_picture, identity, resumed
+from rtstyle.jobs.keyframe_canvas import KeyframeCanvas
 from rtstyle.jobs.mask_video import MovingMask, as_video
 from rtstyle.jobs.outputs import check_output, keep_what_is_read
 from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter
@@ -25,8 +26,9 @@ from rtstyle.sinks import open_output
 from rtstyle.sinks.encoding.alpha import keeps_alpha
 from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.pipe import check_format
+from rtstyle.sinks.tracks.picture_track import segment_length
 from rtstyle.sinks.tracks.segment_file import SegmentFile
-from rtstyle.sinks.video_file import CONTAINERS
+from rtstyle.sinks.video_file import CONTAINERS, DEFAULT_RATE
 from rtstyle.sources import open_video
 from rtstyle.sources.video_file import VideoFileSource
 from rtstyle.styles.manifest import DEFAULT_STYLE
@@ -90,6 +92,7 @@ def stylize_video(
     overwrite: bool = False,
     resume: bool = False,
     kind: str | None = None,
+    keyframes: str | Path | None = None,
     stylizer: Stylizer | None = None,
     progress: Callable[[Progress], None] | None = None,
     **settings: Unpack[Settings],
@@ -107,15 +110,18 @@ def stylize_video(
     laid over where the output has no transparency. `audio=False` leaves sound and subtitles out,
     and all tags with them; `keep_location` keeps what says where a video was taken. A 360-degree
     video is painted without a seam and keeps its tag. `device` and `precision` are those of
-    `Stylizer`. `stylizer` uses a model that is open already, and its recipe. An existing file is
-    replaced only with `overwrite`, and only once the new one is whole; after Ctrl-C the report is
-    `stopped` and what was done is kept as partial. `resume` goes on where an earlier run of the
-    same options was interrupted, by Ctrl-C or by a crash, up to ten seconds of video before that;
-    the file becomes the same as without the interruption. Raises `RtstyleError`s.
+    `Stylizer`. `keyframes` is a folder of `rtstyle keyframes`: their frames are painted over these
+    pictures, which may have been changed by hand. `stylizer` uses a model that is open already, and
+    its recipe. An existing file is replaced only with `overwrite`, and only once the new one is
+    whole; after Ctrl-C the report is `stopped` and what was done is kept as partial. `resume` goes
+    on where an earlier run of the same options was interrupted, by Ctrl-C or by a crash, up to ten
+    seconds of video before that; the file becomes the same as without the interruption.
+    Raises `RtstyleError`s.
     """
     recipe = as_recipe(style, size, **settings) if stylizer is None else stylizer.recipe
     media, output = as_media(read_name(source) if isinstance(source, str) else source), Path(output)
     kind = check_format(kind, output)
+    canvas = None if keyframes is None else KeyframeCanvas(Path(keyframes))
     if kind is None:
         check_output(media.path, output, overwrite)
         keep_what_is_read(output, recipe)
@@ -139,7 +145,7 @@ def stylize_video(
             asked = identity(
                 media, recipe, encoding, start=start, end=end, rate=rate, device=device,
                 side_by_side=side_by_side, deinterlace=deinterlace, background=background,
-                precision=precision,
+                precision=precision, keyframes=None if canvas is None else canvas.identity(),
             )  # fmt: skip
             segments = SegmentFile(output, asked)
             stack.callback(segments.close)
@@ -173,13 +179,20 @@ def stylize_video(
         coherent = stylizer.coherent()
         if coherent is not None and stylizer.strength:
             assert isinstance(painter, VideoPainter)
-            painter = CoherentVideoPainter(painter, coherent)
-            if frames.skip:
-                raise UsageError(
-                    "--resume is not for a network that sees what it has painted.",
-                    "Its canvas of the moment of the interruption is not kept.",
-                    "Leave out --resume to begin anew, or add --coherence off.",
-                )
+            painter = CoherentVideoPainter(
+                painter, coherent, canvas.at if canvas else nothing,
+                keep_every=segment_length(frames.rate or DEFAULT_RATE) if segments else 0,
+            )  # fmt: skip
+            if segments is not None:
+                segments.state_after = painter.state_after
+                if frames.skip:
+                    painter.go_on(segments.state())
+        elif canvas is not None:
+            raise UsageError(
+                "Keyframes are for networks that see what they have painted.",
+                f"{stylizer.describe()} does not, or may not.",
+                "Use a built-in style, and leave out --coherence off and --strength 0.",
+            )
         if recipe.sweep is not None and not frames.frames:
             raise UsageError(
                 f"{media.name} does not say how long it is.",
@@ -198,6 +211,8 @@ def stylize_video(
         report = pipeline.run()
     done = summarize(report, sink, painter)
     done.notes += lost
+    if canvas is not None:
+        done.notes.append(canvas.note())
     done.resumable = segments is not None and segments.frames > 0
     if frames.skip:
         done.frames += frames.skip
@@ -205,6 +220,10 @@ def stylize_video(
     if frames.has_alpha and not keep:
         done.notes.append(f"transparency laid over {background}: this output does not keep it")
     return done
+
+
+def nothing(_: float) -> None:
+    """Return None: no painting of the frame at that time."""
 
 
 def of_source(encoding: Encoding, frames: Source) -> Encoding:

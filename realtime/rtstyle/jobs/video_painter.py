@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
+from rtstyle.errors import UsageError
 from rtstyle.jobs.mask_video import MovingMask
 from rtstyle.media.color import resize
 from rtstyle.media.deep import WHITE, DeepImage, as_deep, with_rest
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rtstyle.frame import Frame, Image
-    from rtstyle.painting.coherence import CoherentPainter, Step
+    from rtstyle.painting.coherence import CoherentPainter, Memory, Step
     from rtstyle.painting.stylizer import Stylizer
 
 
@@ -118,7 +119,9 @@ class VideoPainter:
 class CoherentVideoPainter:
     """Paints the frames of a clip in order, with a network that sees what it has painted.
 
-    `keyframe_at` returns a painting of the frame at a time in seconds, where there is one.
+    `keyframe_at` returns a painting of the frame at a time in seconds, where there is one. With
+    `keep_every`, what the painter knows after each so many frames is kept for `state_after`, so
+    that a run that is interrupted can `go_on` there.
     """
 
     def __init__(
@@ -126,8 +129,11 @@ class CoherentVideoPainter:
         painter: VideoPainter,
         coherent: CoherentPainter,
         keyframe_at: Callable[[float], Image | None] = lambda _: None,
+        keep_every: int = 0,
     ) -> None:
         self._painter, self._coherent, self._keyframe_at = painter, coherent, keyframe_at
+        self._keep_every = keep_every
+        self._kept: dict[int, Memory] = {}
 
     @property
     def width(self) -> int:
@@ -148,7 +154,32 @@ class CoherentVideoPainter:
     def paint_prepared(self, frame: Frame, found: tuple[Image, Step]) -> NDArray[Any]:
         """Paint a frame over what was painted before."""
         image, step = found
-        return self._painter.finished(frame, image, self._coherent.paint(image, step))
+        painted = self._coherent.paint(image, step)
+        frames = frame.index + 1
+        if self._keep_every and frames % self._keep_every == 0:
+            self._kept[frames] = self._coherent.memory_after(step)
+        return self._painter.finished(frame, image, painted)
+
+    def state_after(self, frames: int) -> dict[str, NDArray[Any]] | None:
+        """Return what the painter knew after so many frames, and forget what was before."""
+        for number in [number for number in self._kept if number < frames]:
+            del self._kept[number]
+        memory = self._kept.pop(frames, None)
+        return None if memory is None else memory.to_arrays()
+
+    def go_on(self, state: Mapping[str, NDArray[Any]] | None) -> None:
+        """Go on after the frames of another run, which left `state`. Raises `UsageError`."""
+        from rtstyle.painting.coherence import Memory
+
+        try:
+            memory = Memory.from_arrays(state or {})
+        except (KeyError, ValueError) as error:
+            raise UsageError(
+                "--resume cannot go on: the canvas of the interruption is not there.",
+                "It is kept beside the output, as .canvas0 or .canvas1.",
+                "Leave out --resume to begin anew.",
+            ) from error
+        self._coherent.go_on(memory)
 
 
 def beside(image: Image, painted: Image) -> Image:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,6 +75,22 @@ class Memory:
 
     sight: Sight
     painted: tuple[Image, ...]
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return it as arrays by name, to be written to a file."""
+        now = self.sight
+        levels = {f"level{number}": image for number, image in enumerate(self.painted)}
+        place = np.array([now.index, *now.size])
+        return {"place": place, "grey": now.grey, "colour": now.colour, **levels}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Memory:
+        """Undo `to_arrays`. Raises `KeyError` or `ValueError` for other arrays."""
+        index, rows, columns = (int(value) for value in arrays["place"])
+        count = sum(name.startswith("level") for name in arrays)
+        painted = tuple(np.asarray(arrays[f"level{n}"], np.uint8) for n in range(count))
+        seen = Sight(index, arrays["grey"], arrays["colour"], (rows, columns))
+        return cls(seen, painted)
 
 
 def paint(
@@ -186,6 +203,7 @@ def full_size(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
 class Step:
     """What is known of a frame before it is painted: its motion, and a painting of it, if any."""
 
+    sight: Sight
     motion: Motion
     keyframe: Image | None = None
 
@@ -212,6 +230,14 @@ class CoherentPainter:
         self._seen: Sight | None = None
         self._painted: tuple[Image, ...] = ()
 
+    def go_on(self, memory: Memory) -> None:
+        """Take the next frame as the one after that of `memory`, which another painter painted."""
+        self._seen, self._painted = memory.sight, memory.painted
+
+    def memory_after(self, step: Step) -> Memory:
+        """Return what is kept of the frame that was painted last, whose step is `step`."""
+        return Memory(step.sight, self._painted)
+
     def prepare(self, image: Image, index: int, keyframe: Image | None = None) -> Step:
         """Find what moved since the frame that was prepared last.
 
@@ -221,8 +247,8 @@ class CoherentPainter:
         now = sight(image, index)
         before, self._seen = self._seen, now
         if keyframe is not None:
-            return Step(unmoved(now.size), keyframe)
-        return Step(look(now, before if self._coherence else None, self._estimate))
+            return Step(now, unmoved(now.size), keyframe)
+        return Step(now, look(now, before if self._coherence else None, self._estimate))
 
     def paint(self, image: Image, step: Step) -> Image:
         """Paint a frame, given what `prepare` found for it."""

@@ -28,6 +28,11 @@ FARTHEST = 60
 """Seconds from a picture's decoding to its show, above which an encoder is not believed."""
 
 
+def segment_length(rate: Fraction) -> int:
+    """Return the number of frames in a segment, at a rate in frames a second."""
+    return max(1, round(SEGMENT * rate))
+
+
 class PictureTrack:
     """The stream of pictures in an open container.
 
@@ -64,7 +69,7 @@ class PictureTrack:
         self._context: Any = self.stream.codec_context
         self._configure(self._context)
         self._segments = segments
-        self._length = max(1, round(SEGMENT * rate)) if segments else 0
+        self._length = segment_length(rate) if segments else 0
         self._segment: list[Written] = []
         # What the encoder of the last segment gave at its end goes out with the next frame.
         self._rest: list[Any] = []

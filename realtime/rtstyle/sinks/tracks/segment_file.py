@@ -8,23 +8,37 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from rtstyle.errors import UsageError
-from rtstyle.files.temporary import with_addition
+from rtstyle.files.temporary import replacing, with_addition
 
 MAGIC = b"rtstyle segments 1\n"
+
+State = Mapping[str, NDArray[Any]]
+"""What a painter must know of the frames before the next segment, as arrays by name."""
 
 
 def segment_path(output: Path) -> Path:
     """Return where the segments of an output are kept: `out.mp4.state`."""
     return with_addition(output, f"{output.suffix}.state", "")
+
+
+def state_path(output: Path, number: int) -> Path:
+    """Return where the painter's state at the end of segment `number` is kept.
+
+    Two files take turns: one is whole whatever happens while the other is written.
+    """
+    return with_addition(output, f"{output.suffix}.canvas{number % 2}", "")
 
 
 REST = -1
@@ -68,16 +82,18 @@ class SegmentFile:
 
     `resume` finds what an earlier run of the same identity left, `begin` starts anew, `add` appends
     a whole segment, `replay` gives back what is there. Where the file cannot be written, the run
-    goes on without it.
+    goes on without it. `state_after` returns the painter's state after so many frames, which is
+    kept for the last segment.
     """
 
     def __init__(self, output: Path, identity: Mapping[str, Any]) -> None:
-        self.path = segment_path(output)
+        self.path, self._output = segment_path(output), output
+        self.state_after: Callable[[int], State | None] = lambda _: None
         self.identity = json.loads(json.dumps(identity, default=str, sort_keys=True))
         self.frames = 0
         self.encoder: Any = None
         self._file: BinaryIO | None = None
-        self._begins = self._ends = 0
+        self._begins = self._ends = self._count = 0
 
     def resume(self) -> int:
         """Return how many frames an earlier run left, 0 for none. Raises `UsageError` for another.
@@ -103,6 +119,7 @@ class SegmentFile:
         self._ends = self._begins
         for segment in segments(file):
             self.frames += count(segment["frames"])
+            self._count += 1
             self._ends = file.tell()
         self._file = file
         return self.frames
@@ -134,6 +151,7 @@ class SegmentFile:
                 self._begins = self._ends = self._file.tell()
             self._file.seek(self._ends)
             self._file.truncate()
+            self._keep_state(self.frames + sum(frame.pts != REST for frame in frames))
             table = [[frame.pts, [described(p) for p in frame.packets]] for frame in frames]
             self._file.write(json.dumps({"frames": table}).encode() + b"\n")
             for frame in frames:
@@ -143,9 +161,29 @@ class SegmentFile:
             self._file.flush()
             self._ends = self._file.tell()
             self.frames += count(table)
+            self._count += 1
         except OSError:
             # A full disk: the output itself will say so.
             self.discard()
+
+    def _keep_state(self, frames: int) -> None:
+        state = self.state_after(frames)
+        if state is not None:
+            with (
+                replacing(state_path(self._output, self._count)) as fresh,
+                fresh.open("wb") as file,
+            ):
+                np.savez(file, **{**state, "frames": np.array(frames)})  # type: ignore[arg-type]
+
+    def state(self) -> State | None:
+        """Return the painter's state after the frames of an earlier run, None if there is none."""
+        try:
+            with np.load(state_path(self._output, self._count - 1), allow_pickle=False) as kept:
+                found = dict(kept)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return None
+        frames = found.pop("frames", np.array(-1))
+        return found if np.array_equal(frames, self.frames) else None
 
     def replay(self) -> Iterator[Written]:
         """Give back the frames of all whole segments, in order."""
@@ -168,8 +206,9 @@ class SegmentFile:
     def discard(self) -> None:
         """Remove the file: the output is whole, or cannot be."""
         self.close()
-        with suppress(OSError):
-            self.path.unlink(missing_ok=True)
+        for path in (self.path, *(state_path(self._output, number) for number in range(2))):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def segments(file: BinaryIO) -> Iterator[Any]:
