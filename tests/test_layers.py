@@ -25,7 +25,7 @@ LAYERS = {
     ),
     "rtstyle_export": (
         *("export", "quality", "offline", "train", "runs", "onnx_files", "networks", "maths"),
-        "data",
+        "augment | data",
     ),
 }
 # Who may import these at all.
@@ -40,6 +40,7 @@ ONLY_IN = {
 THREADS = {
     "rtstyle.pipeline": "capture and workers of a run",
     "rtstyle.live.bank": "models opened and fitted while the picture continues",
+    "rtstyle.jobs.augment.run": "pictures of a data set, some at once",
     "rtstyle.sources.cameras.resilient": "a camera that may hang",
     "rtstyle.sources.microphone": "sound, which waits for nobody",
     "rtstyle.sinks.streams.sender": "encoding for a network that may hang",

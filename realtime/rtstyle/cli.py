@@ -40,6 +40,7 @@ COMMAND_MODULES = (
     "training.train_wct",
     "training.train_variational",
     "training.export",
+    "training.augment",
 )
 
 DEBUG_VARIABLE = "RTSTYLE_DEBUG"

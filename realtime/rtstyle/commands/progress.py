@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from fractions import Fraction
@@ -125,4 +126,49 @@ class Bar:
         trace: TracebackType | None,
     ) -> None:
         self._watch.close()
+        self._rich.stop()
+
+
+class Count:
+    """A bar that counts things done, on standard error; a line now and then in a log file."""
+
+    def __init__(self, name: str, total: int, every: float = 30.0) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self._console = Console(stderr=True)
+        self._name, self._total, self._every = name, total, every
+        self._done, self._next = 0, time.monotonic() + every
+        self._rich = RichProgress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._rich.add_task(name, total=total)
+
+    def step(self) -> None:
+        """Count one more."""
+        self._done += 1
+        self._rich.update(self._task, completed=self._done)
+        if self._rich.disable and time.monotonic() >= self._next:
+            self._next += self._every
+            self.say(f"{self._name}: {self._done} of {self._total}")
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        if self._rich.disable:
+            print(line, file=sys.stderr)
+        else:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def __enter__(self) -> Count:
+        self._rich.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._rich.stop()

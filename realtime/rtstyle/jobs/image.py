@@ -12,7 +12,7 @@ import numpy as np
 
 from rtstyle.errors import SinkError, SourceError, UsageError
 from rtstyle.media.color import resize
-from rtstyle.media.limits import DEFAULT_QUALITY
+from rtstyle.media.limits import DEFAULT_QUALITY, WHOLE_PIXELS
 from rtstyle.media.picture import (
     INPUT_SUFFIXES,
     OUTPUT_FORMATS,
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from rtstyle.frame import Image
     from rtstyle.painting.masks import Weights
     from rtstyle.painting.network import Network
-
-WHOLE_PIXELS = 2_000_000
-"""Pictures up to this size are painted whole, without a look at the memory the model takes."""
 
 
 @dataclass(frozen=True, slots=True)

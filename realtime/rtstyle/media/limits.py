@@ -14,6 +14,8 @@ MAX_PIXELS = 120_000_000
 MAX_HUNGRY_PIXELS = 64_000_000
 """The same for decoders that take four times the memory of the picture, as of progressive JPEG."""
 HUNGRY = frozenset(("AVIF", "HEIF", "JPEG2000", "WEBP"))
+WHOLE_PIXELS = 2_000_000
+"""Pictures up to this size are painted whole, without a look at the memory the model takes."""
 MAX_FRAME_PIXELS = 36_000_000
 """Pixels of the largest frame of a video or animation: 8K, of which a dozen are in memory."""
 LARGE_FRAME_PIXELS = 8_000_000

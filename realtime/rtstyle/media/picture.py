@@ -59,8 +59,7 @@ MOST_BYTES = 1 << 30
 # Descriptive EXIF tags; the others describe the layout of the source file.
 _KEPT_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
 _KEPT_FOLDERS = (0x8769, 0x8825)
-# Size of the picture in the source: no longer true once it was turned or scaled.
-_DROPPED_EXIF = (0xA002, 0xA003)
+_DROPPED_EXIF = (0xA002, 0xA003)  # Size of the picture, no longer true once it was turned.
 
 _ORIENTATION = 274
 _TURNS = {
@@ -95,10 +94,13 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def read_picture(path: Path, kind: str = "photo", *, whole: bool = False) -> Picture:
+def read_picture(
+    path: Path, kind: str = "photo", *, whole: bool = False, upright: bool = True
+) -> Picture:
     """Read a picture, which messages call a `kind`.
 
-    A file that is cut off has a note of what is missing. Raises `SourceError` if it is missing,
+    A file that is cut off has a note of what is missing. Without `upright` it stays as it lies in
+    its file, and its orientation stays in its EXIF. Raises `SourceError` if it is missing,
     damaged, animated, too large or a raw file, less than half there, or, with `whole`, cut off.
     """
     if path.is_dir() or not path.exists():
@@ -112,7 +114,9 @@ def read_picture(path: Path, kind: str = "photo", *, whole: bool = False) -> Pic
         # Pillow's decoders raise whatever a damaged file leads them to, even TypeError.
         why = str(error) or type(error).__name__
         raise SourceError(f"{path} cannot be read.", why, "The file may be damaged.") from error
-    return picture if turn is None else _turned(picture, turn)
+    if turn is None:
+        return picture
+    return _turned(picture, turn) if upright else replace(picture, exif=_lying(picture, turn))
 
 
 def _read(path: Path, kind: str, whole: bool) -> tuple[Picture, tuple[int, bool] | None]:
@@ -191,6 +195,16 @@ def _turned(picture: Picture, turn: tuple[int, bool]) -> Picture:
 
     alpha = None if picture.alpha is None else upright(picture.alpha)
     return replace(picture, rgb=upright(picture.rgb), alpha=alpha)
+
+
+def _lying(picture: Picture, turn: tuple[int, bool]) -> bytes:
+    """Return the EXIF of a picture with the orientation that makes it upright."""
+    from PIL import Image as Pil
+
+    exif = Pil.Exif()
+    exif.load(picture.exif)
+    exif[_ORIENTATION] = next(number for number, known in _TURNS.items() if known == turn)
+    return exif.tobytes()
 
 
 def _eight_bit(image: Pil.Image) -> Pil.Image:

@@ -23,7 +23,7 @@ GROUPS = {
         "style", "size", "strength", "keep_color", "style_scale", "style_sweep", "style_walk",
         "mask", "match_color", "stroke_size", "coherence", "vary", "seed", "alpha", "levels",
         "method", "painting", "content", "name", "part", "style_size", "canvas", "body", "carry",
-        "cycle", "fade", "react", "transition", "scenes", "only", "samples",
+        "cycle", "fade", "react", "transition", "scenes", "only", "samples", "per", "p",
     ),
     "Picture": (
         "height", "width", "long_side", "side_by_side", "background", "deinterlace", "mirror",
@@ -45,13 +45,13 @@ GROUPS = {
         "estimate", "preview", "preview_every", "save_every", "record", "folder", "json_file",
         "as_json", "plot", "photos", "paintings", "manifest", "title", "artist", "year", "licence",
         "virtual_camera", "window", "open_page", "stream", "stream_bitrate", "out_format",
-        "full_screen", "display", "stills",
+        "full_screen", "display", "stills", "keep", "votes", "report",
     ),
     "Device": ("device", "precision", "threads", "workers", "vgg_weights", "camera", "mic",
                "tensorrt"),
     "Control": ("control", "control_host", "control_port", "control_token", "midi", "osc",
                 "osc_host", "osc_out", "address", "token", "host", "port", "https", "certificate",
-                "key", "max_clients"),
+                "key", "max_clients", "trials"),
 }  # fmt: skip
 """Parameters of the commands by group, in the order in which groups and options are shown."""
 
@@ -107,6 +107,7 @@ EXAMPLES = {
         "rtstyle train painting.jpg photos/ --init-from wave --size fast",
     ),
     "export": ("rtstyle export runs/painting-balanced",),
+    "augment": ("rtstyle augment photos/ painted/ --per 3 --strength 0.3..1",),
 }
 
 CHAPTERS = {
@@ -114,6 +115,7 @@ CHAPTERS = {
     "Live": ("webcam", "serve", "control", "cameras"),
     "Slow pictures": ("still", "texture", "reconstruct", "keyframes"),
     "This machine": ("doctor", "bench"),
+    "Data and judgement": ("augment",),
 }
 """Commands by chapter; those that are in none make styles."""
 LAST_CHAPTER = "Make styles"

@@ -1,0 +1,101 @@
+"""`rtstyle augment`: a data set for training, painted in styles drawn at random."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtstyle.commands.options import PRECISION_HELP
+from rtstyle.media.limits import DEFAULT_QUALITY
+
+if TYPE_CHECKING:
+    from rtstyle.jobs.augment.plan import Plan
+    from rtstyle.jobs.augment.run import AugmentRun
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("augment", help="Paint a data set in random styles, labels untouched.")(augment)
+
+
+def augment(
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of a data set.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder; OUT/1, OUT/2, ... are whole data sets.")
+    ],
+    per: Annotated[int, typer.Option(help="Paintings of each picture.")] = 1,
+    strength: Annotated[
+        str, typer.Option(help="0 (the picture) to 1 (the painting), or a range as 0.3..1.")
+    ] = "1",
+    seed: Annotated[int, typer.Option(help="The same number draws the same styles.")] = 0,
+    p: Annotated[
+        float, typer.Option("--p", help="Share of the pictures that is painted, 0 to 1.")
+    ] = 1.0,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='More labels to copy, as a pattern: "gt/*.png". Masks in usual folders are known.',
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[str, typer.Option(help="Network: fast.")] = "fast",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
+    quality: Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")] = DEFAULT_QUALITY,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing outputs.")
+    ] = False,
+) -> None:
+    """Paint a data set in random styles, with folders, names and labels as they are.
+
+    The same command continues what was cut short.
+    """
+    from rtstyle.jobs.augment.run import AugmentOptions, AugmentRun, read_strength
+
+    options = AugmentOptions(read_strength(strength), seed, p, size, precision, quality)
+    run = AugmentRun(
+        photos, out, options, per=per, keep=keep or (), device=device, overwrite=overwrite
+    )
+    tell_plan(run.plan)
+    if conclude(run):
+        raise typer.Exit(2)
+
+
+def tell_plan(plan: Plan) -> None:
+    """Print what is not painted, and what gets another name."""
+    if plan.left_out:
+        kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(plan.left_out.items()))
+        typer.echo(f"note: left out, as neither picture nor label: {kinds}", err=True)
+    if plan.renamed:
+        typer.echo(
+            f"note: {len(plan.renamed)} pictures are written as PNG ({plan.renamed[0]}, ...): "
+            "labels that give their names do not find them",
+            err=True,
+        )
+
+
+def conclude(run: AugmentRun) -> int:
+    """Paint, with a bar, and print what was done; return how many pictures failed."""
+    from rtstyle.commands.progress import Count
+
+    made = kept = failed = 0
+    began = time.monotonic()
+    with Count("painting", len(run.plan.pictures)) as count:
+        for picture in run:
+            made, kept = made + picture.made, kept + picture.kept
+            for note in picture.notes:
+                count.say(f"note: {picture.source}: {note}")
+            if picture.error is not None:
+                failed += 1
+                count.say(f"skipped: {picture.error}")
+            count.step()
+    rate = made / max(time.monotonic() - began, 1e-9)
+    before = f", {kept} were there before" if kept else ""
+    labels = f", {len(run.plan.copied)} label files copied" if run.plan.copied else ""
+    typer.echo(f"{run.output}  {made} pictures, {rate:.1f} a second{before}{labels}")
+    if failed:
+        typer.echo(f"{failed} of {len(run.plan.pictures)} pictures were skipped.", err=True)
+    return failed

@@ -1,0 +1,217 @@
+"""The job: every picture of a data set painted some times, labels copied."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rtstyle.engines.devices import cpu_count
+from rtstyle.errors import RtstyleError, SinkError, UsageError
+from rtstyle.files.temporary import replacing
+from rtstyle.jobs.augment.manifest import AugmentManifest
+from rtstyle.jobs.augment.plan import Plan, check_output, plan
+from rtstyle.media.limits import DEFAULT_QUALITY, check_quality
+from rtstyle.media.picture import Picture, read_picture, write_picture
+from rtstyle.painting.augment import (
+    AugmentPainter,
+    Draw,
+    Range,
+    check_strength,
+    draw,
+    read_strength,
+)
+from rtstyle.styles import manifest
+from rtstyle.styles.recipe import check_range
+from rtstyle.styles.spec import check_seed
+
+__all__ = ["AugmentOptions", "AugmentRun", "Painted", "read_strength"]
+
+MOST = 1000
+"""Paintings of one picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentOptions:
+    """What is painted. It decides every pixel, together with machine and device.
+
+    `strength` is the range from which strengths are drawn, `p` the share of pictures that is
+    painted; the others are copied. Raises `UsageError`.
+    """
+
+    strength: Range = (1.0, 1.0)
+    seed: int = 0
+    p: float = 1.0
+    size: str = "fast"
+    precision: str = "auto"
+    quality: int = DEFAULT_QUALITY
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+        check_seed(self.seed)
+        check_range("A share", self.p, (0, 1))
+        check_quality(self.quality)
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that decides the pictures, by name; the networks by their hashes."""
+        parts = ("content", "sample")
+        networks = [manifest.listed_any(part, self.size).sha256[:16] for part in parts]
+        return {
+            "strength": list(self.strength), "seed": self.seed, "p": self.p, "size": self.size,
+            "precision": self.precision, "quality": self.quality, "networks": networks,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """What became of one picture: paintings made now and kept from before, or the error."""
+
+    source: PurePosixPath
+    made: int = 0
+    kept: int = 0
+    error: RtstyleError | OSError | None = None
+    notes: tuple[str, ...] = ()
+
+
+class AugmentRun:
+    """A run over a data set: `OUT/1` to `OUT/PER` become data sets of the same layout.
+
+    `plan` says what is painted and copied. Iterating copies the labels, then yields a `Painted` for
+    every picture, in order. A run that is cut short goes on where it was.
+    Raises `UsageError`, `SourceError`, `SinkError`, `StyleError`, `DeviceError` or `EngineError`.
+    """
+
+    def __init__(
+        self,
+        photos: Path,
+        output: Path,
+        options: AugmentOptions,
+        *,
+        per: int = 1,
+        keep: Sequence[str] = (),
+        device: str = "auto",
+        overwrite: bool = False,
+    ) -> None:
+        if not 1 <= per <= MOST:
+            raise UsageError(
+                f"{per} paintings of each picture are out of range.", "", f"Use 1 to {MOST}."
+            )
+        check_output(photos, output)
+        self.plan: Plan = plan(photos, keep)
+        self.output, self.per = output, per
+        self._options, self._device = options, device
+        if overwrite:
+            (output / "manifest.jsonl").unlink(missing_ok=True)
+        self.manifest = AugmentManifest(output, options.identity())
+        if not (overwrite or self.manifest.goes_on):
+            self._refuse_loss()
+
+    def _refuse_loss(self) -> None:
+        """Raise `UsageError` if a file that no such run has written would be replaced."""
+        names = (*self.plan.pictures.values(), *self.plan.copied)
+        targets = (self.output / str(n) / name for n in range(1, self.per + 1) for name in names)
+        if there := next((target for target in targets if target.exists()), None):
+            raise UsageError(
+                f"{there} exists already.", "", "Name another folder, or pass --overwrite."
+            )
+
+    def __iter__(self) -> Iterator[Painted]:
+        streams = cpu_count()
+        with AugmentPainter(
+            self._options.size, device=self._device, streams=streams, threads=streams,
+            precision=self._options.precision,
+        ) as painter:  # fmt: skip
+            self._prepare()
+            try:
+                yield from self._painted(painter, streams)
+                self.manifest.end()
+            finally:
+                self.manifest.close()
+
+    def _prepare(self) -> None:
+        """Make the folders, copy the labels, and begin the list."""
+        names = {*self.plan.pictures.values(), *self.plan.copied}
+        try:
+            for folder in self._versions():
+                for inside in {name.parent for name in names}:
+                    (folder / inside).mkdir(parents=True, exist_ok=True)
+                for name in self.plan.copied:
+                    copy(self.plan.root / name, folder / name)
+        except OSError as error:
+            raise SinkError(
+                f"{self.output} cannot be written.", error.strerror or str(error)
+            ) from error
+        self.manifest.begin()
+
+    def _versions(self) -> list[Path]:
+        return [self.output / str(number) for number in range(1, self.per + 1)]
+
+    def _painted(self, painter: AugmentPainter, streams: int) -> Iterator[Painted]:
+        """Paint, some pictures at once, and yield in order."""
+        left = iter(self.plan.pictures)
+        going: deque[Future[tuple[Painted, list[dict[str, Any]]]]] = deque()
+        pool = ThreadPoolExecutor(streams, thread_name_prefix="rtstyle-augment")
+        try:
+            while True:
+                while len(going) < 2 * streams and (source := next(left, None)) is not None:
+                    going.append(pool.submit(self._paint, painter, source))
+                if not going:
+                    return
+                found, entries = going.popleft().result()
+                for entry in entries:
+                    self.manifest.add(entry)
+                yield found
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _paint(
+        self, painter: AugmentPainter, source: PurePosixPath
+    ) -> tuple[Painted, list[dict[str, Any]]]:
+        """Paint all versions of one picture that are not there, and return their entries."""
+        path, target, options = self.plan.root / source, self.plan.pictures[source], self._options
+        entries, kept, notes = list[dict[str, Any]](), 0, list[str]()
+        picture: Picture | None = None
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            for number in range(1, self.per + 1):
+                file = f"{number}/{target}"
+                if self.manifest.holds(file, digest):
+                    kept += 1
+                    continue
+                # By the name of the source and the number, whatever else is in the set.
+                drawn = draw(f"{options.seed}/{number}/{source}", options.strength, options.p)
+                if drawn is None and source == target:
+                    copy(path, self.output / file)
+                else:
+                    # Boxes and masks fit the picture as it lies in its file.
+                    picture = picture or read_picture(path, "picture", upright=False)
+                    made = picture if drawn is None else painted(painter, picture, drawn)
+                    notes += write_picture(made, self.output / file, options.quality)
+                entries.append(entry(file, source, digest, drawn))
+        except (RtstyleError, OSError) as error:
+            return Painted(source, len(entries), kept, error), entries
+        notes += () if picture is None else picture.notes
+        return Painted(source, len(entries), kept, None, tuple(dict.fromkeys(notes))), entries
+
+
+def painted(painter: AugmentPainter, picture: Picture, drawn: Draw) -> Picture:
+    """Return a picture as it was drawn."""
+    rgb = painter.paint(picture.rgb, painter.style(drawn.seed), drawn.strength)
+    return replace(picture, rgb=rgb)
+
+
+def entry(file: str, source: PurePosixPath, digest: str, drawn: Draw | None) -> dict[str, Any]:
+    """Return the line of the manifest for one painting."""
+    style = {"style": None} if drawn is None else {"style": drawn.style, "strength": drawn.strength}
+    return {"file": file, "source": str(source), "sha256": digest, **style}
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file as it is, whole or not at all."""
+    with replacing(target) as fresh:
+        shutil.copyfile(source, fresh)
