@@ -47,7 +47,7 @@ THREADS = {
     "rtstyle.sinks.streams.relay": "what the process beside it says",
     "rtstyle.serve.camera": "the server's own camera",
     "rtstyle.serve.painter": "the one engine that all clients share",
-    "rtstyle.serve.server": "the server beside its owner, and a browser that is opened",
+    "rtstyle.serve.web.host": "the server beside its owner, and a browser that is opened",
     "rtstyle.remote.osc": "OSC, which comes at any moment",
     "rtstyle.remote.server": "the controls beside a running picture",
     "rtstyle.commands.training.outcome": "a line now and then where there is no terminal",

@@ -35,8 +35,9 @@ class StyleAugment(v2.Transform):  # type: ignore[misc]
     call number n of a new transform always draws the same; without one it follows PyTorch's
     generator. In a worker of a `DataLoader` the worker's own seed is mixed in, which differs by
     worker and epoch. Each process opens its own engine at its first picture: workers on one
-    thread, others on all cores. `size` and `device` are those of `rtstyle.Stylizer`; `size` needs a
-    latent space.
+    thread, others on all cores. Where pictures are painted before workers start, these have to be
+    spawned: `DataLoader(..., multiprocessing_context="spawn")`. `size`, which needs a latent space,
+    and `device` are those of `rtstyle.Stylizer`.
 
     Raises `UsageError` for values out of range, and when called with what is not uint8 RGB.
     """
@@ -87,9 +88,10 @@ class StyleAugment(v2.Transform):  # type: ignore[misc]
             return PIL.Image.fromarray(image[0])
         check_pictures(inpt)
         clip = 4 if isinstance(inpt, tv_tensors.Video) else 3
-        pictures = np.array(inpt.detach().cpu()).reshape(-1, *inpt.shape[-clip:])
-        # (N, 3, H, W) or (N, T, 3, H, W): N draws, and channels last for painting.
-        images = np.ascontiguousarray(np.moveaxis(pictures, -3, -1))
+        plain = inpt.detach().cpu().as_subclass(Tensor).numpy()
+        pictures = plain.reshape(-1, *plain.shape[-clip:])
+        # (N, 3, H, W) or (N, T, 3, H, W): N draws. A copy, with channels last for painting.
+        images = np.array(np.moveaxis(pictures, -3, -1), order="C")
         self._paint(images, key)
         done = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, -3)))
         done = done.reshape(inpt.shape).to(inpt.device)

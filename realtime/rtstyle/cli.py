@@ -32,6 +32,7 @@ COMMAND_MODULES = (
     "live.control",
     "cameras",
     "serve",
+    "live.survey",
     "styles",
     "doctor",
     "bench",

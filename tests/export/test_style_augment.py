@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -163,33 +165,52 @@ def test_a_copy_for_another_process_has_no_engine() -> None:
 
 
 class Photos(Dataset):  # type: ignore[type-arg]
+    """Pictures with the seed of the worker that painted them."""
+
     def __init__(self, transform: Any) -> None:
-        self.transform, self.images = transform, batch(4)
+        self.transform, self.images = transform, batch(2)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Any:
-        return self.transform(self.images[index])
+        worker = torch.utils.data.get_worker_info()
+        return self.transform(self.images[index]), 0 if worker is None else worker.seed
 
 
-def epochs(transform: StyleAugment) -> list[Any]:
-    generator = torch.Generator().manual_seed(0)
-    loader = DataLoader(
-        Photos(transform), 2, num_workers=2, generator=generator, multiprocessing_context="fork"
-    )
-    return [torch.cat(list(loader)) for _ in range(2)]
+def as_worker(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    info = SimpleNamespace(seed=seed, id=0, num_workers=2)
+    monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda: info)
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="processes are not forked here")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_workers_paint_differently_by_epoch_and_the_same_by_seed() -> None:
+def test_workers_and_epochs_draw_differently_and_the_same_by_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, found = batch(1), []
+    for worker in (5, 6, 5):
+        as_worker(monkeypatch, worker)
+        found.append(augment(seed=1)(images))
+    assert torch.equal(found[0], found[2])
+    assert not torch.equal(found[0], found[1])
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_spawned_paints(monkeypatch: pytest.MonkeyPatch) -> None:
     transform = augment(seed=1)
-    # Forked after an engine was open here.
     transform(batch(1))
-    first, second = epochs(transform)
-    assert first.shape == (4, 3, 32, 64)
-    assert not any(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    loader = DataLoader(Photos(transform), 2, num_workers=1, multiprocessing_context="spawn")
+    (painted, seeds), *_ = list(loader)
+    as_worker(monkeypatch, int(seeds[0]))
     again = augment(seed=1)
-    again(batch(1))
-    assert torch.equal(epochs(again)[0], first)
+    again._calls = transform._calls
+    assert torch.equal(painted, torch.stack([image for image, _ in Photos(again)]))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_worker_that_was_forked_from_a_painter_says_so_in_place_of_hanging() -> None:
+    transform = augment(seed=1)
+    transform(batch(1))
+    loader = DataLoader(Photos(transform), 2, num_workers=1, multiprocessing_context="fork")
+    with pytest.raises(Exception, match="was forked from one that had painted"):
+        list(loader)

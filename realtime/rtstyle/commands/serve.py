@@ -11,6 +11,8 @@ import typer
 
 from rtstyle.commands.options import PRECISION_HELP, SCALE_HELP, STYLE_HELP
 from rtstyle.errors import MissingExtraError
+from rtstyle.serve.defaults import HOST, MAX_CLIENTS, MIN_FPS, PORT, TARGET_FPS
+from rtstyle.styles.manifest import DEFAULT_STYLE
 
 if TYPE_CHECKING:
     from rtstyle.serve.server import Running
@@ -24,9 +26,9 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; other than loopback needs a token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0: any free one.", min=0, max=65535)] = 8765,
-    style: Annotated[str, typer.Option(help=f"Shown first. {STYLE_HELP}")] = "mosaic",
+    ] = HOST,
+    port: Annotated[int, typer.Option(help="0: any free one.", min=0, max=65535)] = PORT,
+    style: Annotated[str, typer.Option(help=f"Shown first. {STYLE_HELP}")] = DEFAULT_STYLE,
     size: Annotated[str, typer.Option(help="Network: fast, balanced or paper.")] = "fast",
     style_scale: Annotated[
         float, typer.Option(help=SCALE_HELP + " Built-in ones keep theirs.")
@@ -38,13 +40,13 @@ def serve(
     ] = "0",
     max_clients: Annotated[
         int, typer.Option(help="Most clients at once, however quick the machine.", min=1)
-    ] = 8,
+    ] = MAX_CLIENTS,
     min_fps: Annotated[
         float, typer.Option(help="Refuse a client if each would get fewer frames.", min=0)
-    ] = 8.0,
+    ] = MIN_FPS,
     target_fps: Annotated[
         float, typer.Option(help="Choose the working resolution for this rate; low is finer.")
-    ] = 32.0,
+    ] = TARGET_FPS,
     token: Annotated[
         str | None,
         typer.Option(help="Ask for this token (default: a new one off loopback).", metavar="TEXT"),
@@ -69,10 +71,11 @@ def serve(
     require_extra()
     import logging
 
-    from rtstyle.serve.server import Options, open_browser
+    from rtstyle.serve.server import Options
     from rtstyle.serve.server import serve as run
     from rtstyle.serve.settings import as_query
     from rtstyle.serve.web.guard import is_loopback
+    from rtstyle.serve.web.host import open_browser
 
     # aiortc reports every lost packet as if it were news.
     for library in ("aiortc", "aioice"):

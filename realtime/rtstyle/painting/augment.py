@@ -8,13 +8,14 @@ pictures look at shapes more than at textures. Styles are samples of the latent 
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from rtstyle.closeable import Closing
-from rtstyle.errors import UsageError
+from rtstyle.errors import EngineError, UsageError
 from rtstyle.frame import Image
 from rtstyle.media.limits import WHOLE_PIXELS
 from rtstyle.painting.network import Network
@@ -30,6 +31,9 @@ Range: TypeAlias = tuple[float, float]
 
 STEP = 32
 """Sides are extended to a multiple of this: an engine is compiled for each size."""
+
+_painters: set[int] = set()
+"""Processes that have opened an engine here: this one, and those that it was forked from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,10 @@ class AugmentPainter(Closing):
         threads: int = 0,
         precision: str = "auto",
     ) -> None:
+        refuse_fork()
         self.size = size
         space = latent.open_space(size)
+        _painters.add(os.getpid())
         model = Model(
             (manifest.find_any("content", size).path,), np.zeros((1, space.numbers), np.float32)
         )
@@ -138,3 +144,16 @@ def extended(image: Image) -> Image:
     if not (below or right):
         return image
     return np.pad(image, ((0, below), (0, right), (0, 0)), mode="symmetric")
+
+
+def refuse_fork() -> None:
+    """Raise `EngineError` in a process that was forked from one that had painted.
+
+    The threads of its engines stayed behind, and this process could wait for them for ever.
+    """
+    if _painters and os.getpid() not in _painters:
+        raise EngineError(
+            "Pictures cannot be painted in this process.",
+            "It was forked from one that had painted already.",
+            'Give the DataLoader multiprocessing_context="spawn".',
+        )

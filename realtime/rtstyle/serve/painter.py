@@ -13,18 +13,13 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from rtstyle.closeable import Closing
 from rtstyle.live.look import Look
 from rtstyle.live.rate import RateController, Rung, steady_ladder
+from rtstyle.serve.defaults import TARGET_FPS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 T = TypeVar("T")
 
-TARGET_FPS = 32.0
-"""Frames a second for each client that the working resolution is chosen for.
-
-More than any camera gives: video is decoded and encoded beside the painting, and often the
-browser runs on the same cores.
-"""
 MEASURED = 60
 """Paintings whose median time says what the machine can carry."""
 BESIDE = 1.25

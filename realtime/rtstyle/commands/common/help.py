@@ -51,7 +51,7 @@ GROUPS = {
                "tensorrt"),
     "Control": ("control", "control_host", "control_port", "control_token", "midi", "osc",
                 "osc_host", "osc_out", "address", "token", "host", "port", "https", "certificate",
-                "key", "max_clients", "trials"),
+                "key", "max_clients", "questions"),
 }  # fmt: skip
 """Parameters of the commands by group, in the order in which groups and options are shown."""
 
@@ -108,6 +108,10 @@ EXAMPLES = {
     ),
     "export": ("rtstyle export runs/painting-balanced",),
     "augment": ("rtstyle augment photos/ painted/ --per 3 --strength 0.3..1",),
+    "survey": (
+        "rtstyle survey fast/ paper/ --paintings originals/",
+        "rtstyle survey --report --plot report.png",
+    ),
 }
 
 CHAPTERS = {
@@ -115,7 +119,7 @@ CHAPTERS = {
     "Live": ("webcam", "serve", "control", "cameras"),
     "Slow pictures": ("still", "texture", "reconstruct", "keyframes"),
     "This machine": ("doctor", "bench"),
-    "Data and judgement": ("augment",),
+    "Data and judgement": ("augment", "survey"),
 }
 """Commands by chapter; those that are in none make styles."""
 LAST_CHAPTER = "Make styles"

@@ -11,13 +11,11 @@ from rtstyle.errors import RtstyleError
 from rtstyle.live.bank import StyleBank
 from rtstyle.machine.heap import give_back
 from rtstyle.serve.clients.session import Session
+from rtstyle.serve.defaults import MAX_CLIENTS, MIN_FPS
 from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.live_picture import LivePicture
 from rtstyle.serve.painter import Painter
 
-MIN_FPS = 8.0
-"""Frames a second below which a client is refused: motion falls apart."""
-MAX_CLIENTS = 8
 SILENCE = 10.0
 """Seconds without a frame or a message after which a client counts as gone."""
 CONNECT_WITHIN = 8.0
