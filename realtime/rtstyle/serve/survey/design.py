@@ -68,7 +68,7 @@ class Design:
         self.triples = triples(methods, rng) if paintings else []
         self._painters = [Shown(PAINTINGS, name) for name in sorted(paintings)]
         for questions_of_a_kind in (self.pairs, self.triples, self._painters):
-            rng.shuffle(questions_of_a_kind)  # type: ignore[arg-type]
+            rng.shuffle(questions_of_a_kind)
         if not self.pairs and not self.triples:
             raise UsageError(
                 "There is nothing to compare.",

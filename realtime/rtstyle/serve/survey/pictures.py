@@ -77,5 +77,5 @@ def square(image: Pil.Image, side: int) -> Pil.Image:
 def fitted(image: Pil.Image, longest: int) -> Pil.Image:
     """Return a picture with its long side at most `longest`."""
     factor = min(1.0, longest / max(image.size))
-    size = tuple(max(1, round(edge * factor)) for edge in image.size)
+    size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
     return image.resize(size, Pil.Resampling.LANCZOS) if factor < 1 else image
