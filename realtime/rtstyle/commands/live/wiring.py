@@ -74,6 +74,7 @@ def open_shown(
     *,
     display: int = 0,
     full_screen: bool = False,
+    figures: bool = True,
 ) -> list[Sink]:
     """Open the window, on a `display`, and the virtual camera (of this width, height and rate).
 
@@ -90,7 +91,9 @@ def open_shown(
         from rtstyle.sinks.window import WindowSink
 
         title = f"rtstyle: {Path(session.studio.look.names[0]).stem}"
-        sinks.append(WindowSink(title, session, display=display, full_screen=full_screen))
+        shown = WindowSink(title, session, display=display, full_screen=full_screen)
+        shown.show_hud = figures
+        sinks.append(shown)
     for sink in sinks:
         # Before the model is loaded, so that a missing screen or device is told at once.
         stack.callback(sink.abort)
