@@ -303,4 +303,4 @@ def test_the_example_in_the_documents_is_a_show(tmp_path: Path) -> None:
     # The styles of the tests have no wave.
     show = parse_show(example.replace("wave", "mosaic"), tmp_path)
     assert [scene.name for scene in show.scenes] == ["Opening", "Sea"]
-    assert [len(show.bindings[device]) for device in DEVICES] == [2, 2, 1, 2]
+    assert [len(show.bindings[device]) for device in DEVICES] == [2, 2, 1, 3]

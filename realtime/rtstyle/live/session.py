@@ -10,8 +10,9 @@ from typing import Any
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.live.bank import Shape, StyleBank
 from rtstyle.live.controls.bindings import Bindings
-from rtstyle.live.controls.desk import Desk, Knob
+from rtstyle.live.controls.desk import Desk, Knob, attribute
 from rtstyle.live.controls.table import Value
+from rtstyle.live.hearing.tempo import Tempo
 from rtstyle.live.keepsakes import Keepsakes
 from rtstyle.live.keys import BINDINGS, KEYS
 from rtstyle.live.meter import Meter
@@ -75,6 +76,7 @@ class LiveSession:
         )  # fmt: skip
         self.desk.board.check_texts(self._check_text)
         self.desk.add(self._knobs(), self._actions())
+        self.tempo = Tempo(self.desk, self.bindings, self.say, clock)
         if scenes is not None:
             self.player.load()
             self._take_styles()
@@ -154,10 +156,8 @@ class LiveSession:
         self.desk.add(
             {
                 "full_screen": Knob(lambda: window.full_screen, window.fill_screen),
-                "figures": Knob(
-                    lambda: window.show_hud, lambda on: setattr(window, "show_hud", on)
-                ),
-                "help": Knob(lambda: window.show_help, lambda on: setattr(window, "show_help", on)),
+                "figures": attribute(window, "show_hud"),
+                "help": attribute(window, "show_help"),
             }
         )
 

@@ -23,6 +23,11 @@ class Knob:
     set: Callable[[Any], object]
 
 
+def attribute(owner: object, name: str) -> Knob:
+    """Return the knob of an attribute."""
+    return Knob(lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
+
+
 class Desk:
     """Connects a `Board` to the picture: a `Knob` for each value, a function for each action.
 

@@ -143,6 +143,8 @@ CONTROLS: tuple[Control, ...] = (
     Control("transition", Kind.CHOICE, "How styles give way to each other.", choices=TRANSITIONS),
     _number("fade", "How long a transition takes.", 0, 10, 0.2, "seconds"),
     _number("cycle", "Go on to the next scene or style after so long; 0: never.", 0, 3600, 5, "s"),
+    _action("tap", "Tap the beat: twice or more."),
+    _number("tempo", "Beats a minute, for `[react] beat`; 0: none.", 0, 300, 1, "BPM"),
     _switch("full_screen", "Fill the screen."),
     _switch("figures", "Show the figures over the picture."),
     _switch("help", "Show the keys over the picture."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ LARGEST = 1 << 20
 MOST_SCENES = 999
 LONGEST_STAY = 86_400.0
 """Seconds that a scene may stay at most: a day."""
-HEARD = ("loudness", "low", "mid", "high", "onset")
-"""Figures of sound; see `rtstyle.live.hearing`."""
+HEARD = ("loudness", "low", "mid", "high", "onset", "beat")
+"""Figures of sound, and the tapped beat; see `rtstyle.live.hearing`."""
 NOT_IN_SCENES = ("scene", "record", "full_screen", "figures", "help")
 
 
@@ -45,13 +45,17 @@ class Show:
 
     def find(self, text: str) -> int:
         """Return the place of a scene by its name, or its number from 1 on. Raises `UsageError`."""
-        names = [scene.name for scene in self.scenes]
-        if text in names:
-            return names.index(text)
-        if text.isdecimal() and 1 <= int(text) <= len(names):
-            return int(text) - 1
-        there = f"There are {', '.join(names)}." if names else "There are none."
-        raise UsageError(f"{text!r} is not a scene.", "", there)
+        return find_named([scene.name for scene in self.scenes], text)
+
+
+def find_named(names: Sequence[str], text: str) -> int:
+    """Return the place of a scene by its name, or its number from 1 on. Raises `UsageError`."""
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and 1 <= int(text) <= len(names):
+        return int(text) - 1
+    there = f"There are {', '.join(names)}." if names else "There are none."
+    raise UsageError(f"{text!r} is not a scene.", "", there)
 
 
 def read_show(path: Path) -> Show:
@@ -178,7 +182,7 @@ def _check_figure(name: str, binding: Binding) -> None:
     if name not in HEARD:
         raise UsageError(f"[react] {name} is not heard.", "", f"There are {', '.join(HEARD)}.")
     # What it does not say is told now, not in the middle of a show.
-    _ = binding.pressed() if name == "onset" else binding.moved(1.0)
+    _ = binding.pressed() if name in ("onset", "beat") else binding.moved(1.0)
 
 
 def key_name(name: str) -> str:
@@ -251,5 +255,14 @@ def _write(path: Path, text: str) -> None:
 
 def scene_values(controls: Mapping[str, Control], state: Mapping[str, Value]) -> dict[str, Value]:
     """Return what of a state belongs into a scene: the look, and how it comes."""
-    left_out = (*NOT_IN_SCENES, "mix", "match_color", "mask", "freeze", "target_fps", "cycle")
+    left_out = (
+        *NOT_IN_SCENES,
+        "mix",
+        "match_color",
+        "mask",
+        "freeze",
+        "target_fps",
+        "cycle",
+        "tempo",
+    )
     return {name: state[name] for name in controls if name in state and name not in left_out}
