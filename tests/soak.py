@@ -54,6 +54,7 @@ def upload(server: Running, client: httpx.Client, number: int) -> None:
 def switch(server: Running, count: int) -> None:
     lobby = server.lobby
     live = LivePicture(lobby.bank, lobby.painter, lobby.catalogue)
+    live.change({"fade": 0.0})
     # Of the size that styles are made ready for.
     frame = np.full((*USUAL, 3), 200, np.uint8)
     names = list(lobby.catalogue)

@@ -13,8 +13,11 @@ import av
 import cv2
 import numpy as np
 import pytest
+from helpers.media import write_clip
 
+from rtstyle.live.keys import page_keys
 from rtstyle.serve.server import Options, Running, serving
+from rtstyle.serve.web.app import STATIC
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 REQUIRED = os.environ.get("RTSTYLE_TEST_BROWSER") == "required"
@@ -179,11 +182,13 @@ def test_the_painted_video_plays(page: Any, server: Running) -> None:
     until(lambda: np.abs(pixels(page) - first).max() > 40, "movement", page)
     until(lambda: page.locator("#fps").inner_text() not in ("–", "0"), "frames a second", page)
     until(lambda: page.locator("#latency").inner_text().isdigit(), "a latency", page)
-    # What is shown comes from the server: it counted it, and mirrored it as the page asks.
     assert server.lobby.painter.painted > 5
-    assert settings(server)["mirror"] is True
+    # Mirrored where it is shown alone: what is saved reads as it is.
+    assert settings(server)["mirror"] is False
+    flipped = "one => getComputedStyle(one).transform"
+    assert page.locator("#painted").evaluate(flipped) == "matrix(-1, 0, 0, 1, 0, 0)"
     left, right = first[:, :8].mean(), first[:, -8:].mean()
-    assert left < right
+    assert left > right
 
 
 def test_styles_switch_by_click(page: Any, server: Running) -> None:
@@ -210,9 +215,23 @@ def test_everything_goes_by_keyboard(page: Any, server: Running) -> None:
     for _ in range(3):
         page.keyboard.press("ArrowLeft")
     until(lambda: settings(server)["strength"] == 0.97, "less strength", page)
-    page.keyboard.press("Tab")
+    for expected in ("stroke_size", "coherence", "keep_color"):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == expected
     page.keyboard.press("Space")
     until(lambda: settings(server)["keep_color"], "kept colours", page)
+    for key, name, value in (
+        (".", "stroke_size", 1.25),
+        ("j", "coherence", 0.75),
+        ("b", "only", "background"),
+        ("t", "transition", "cut"),
+        ("}", "fade", 0.8),
+    ):
+        page.keyboard.press(key)
+        until(lambda n=name, v=value: settings(server)[n] == v, name, page)
+    page.locator("#only").select_option("all")
+    until(lambda: settings(server)["only"] == "all", "all again", page)
+    page.locator("#split").focus()
     page.keyboard.press("o")
     until(lambda: settings(server)["split"], "the split view", page)
     page.keyboard.press("n")
@@ -227,7 +246,23 @@ def test_everything_goes_by_keyboard(page: Any, server: Running) -> None:
     page.locator("#mirror").focus()
     page.keyboard.press("m")
     page.keyboard.press("Space")
-    until(lambda: settings(server)["mirror"] is False, "one change, not two", page)
+    # One change, not two.
+    assert not page.locator("#mirror").is_checked()
+    assert page.locator("#frame[data-mirror]").count() == 0
+
+
+def test_the_list_of_keys_is_that_of_the_one_table(page: Any) -> None:
+    page.locator(".work").first.wait_for()
+    page.keyboard.press("?")
+    shown = page.locator("#key-list dt").all_inner_texts()
+    does = page.locator("#key-list dd").all_inner_texts()
+    assert list(zip(shown, does, strict=True)) == [(key.shown, key.does) for key in page_keys()]
+    # Every one of them does something on the page.
+    script = (STATIC / "page.js").read_text()
+    actions = script[script.index("const ACTIONS") : script.index("function act")]
+    for key in page_keys():
+        for words in key.asks:
+            assert f"  {words.split()[0]}:" in actions
 
 
 def test_the_page_has_names_for_all_it_offers(page: Any) -> None:
@@ -236,7 +271,8 @@ def test_the_page_has_names_for_all_it_offers(page: Any) -> None:
         """() => [...document.querySelectorAll("button, input, a, video, img, dialog")]
         .filter((one) => {
             const label = one.getAttribute("aria-label") ?? one.getAttribute("aria-labelledby");
-            return !(label || one.textContent.trim() || one.labels?.length || one.alt === "");
+            const named = one.labels?.length || one.hasAttribute("alt");
+            return !(label || named || one.textContent.trim());
         }).map((one) => one.outerHTML)"""
     )
     assert not nameless
@@ -276,10 +312,13 @@ def test_a_dropped_picture_is_painted_like_and_blended(wall: Any, gallery: Runni
     until(lambda: shows(wall, 200, 30, 30), "red", wall)
     assert dropping.count() == 0
     assert wall.get_by_role("radio", name="my red cat").is_checked()
+    with wall.expect_download() as download:
+        wall.get_by_role("button", name="Snapshot").click()
+    assert download.value.suggested_filename.startswith("rtstyle-my-red-cat-")
     assert wall.locator("#title").inner_text() == "my red cat"
     assert "hangs in the gallery" in wall.locator("#adding").inner_text()
 
-    wall.keyboard.press("x")
+    wall.keyboard.press("e")
     # What has no painting cannot be blended.
     assert wall.get_by_role("checkbox", name="Painting of invert").is_disabled()
     wall.get_by_role("checkbox", name="Painting of mosaic").check(force=True)
@@ -338,7 +377,7 @@ def test_the_page_fits(wall: Any, width: int) -> None:
     # Nor does a long name of a picture make it wider.
     drop(wall, f"{'long' * 20}.png", flat(1, 2, 3))
     wall.get_by_role("radio", name="longlong").wait_for()
-    wall.keyboard.press("x")
+    wall.keyboard.press("e")
     wall.get_by_role("checkbox", name="Painting of mosaic").check(force=True)
     wall.locator("#mix").wait_for()
     assert wall.evaluate("document.documentElement.scrollWidth") <= width
@@ -362,9 +401,10 @@ def test_a_snapshot_is_a_png_of_the_picture(page: Any, tmp_path: Path) -> None:
 def test_a_recording_downloads_and_decodes(page: Any, tmp_path: Path) -> None:
     start(page)
     until(lambda: is_negative(page), "the negative", page)
-    page.get_by_role("button", name="Record").click()
-    assert page.locator("#recording").is_visible()
-    page.wait_for_timeout(2500)
+    page.get_by_label("Record sound").check(force=True)
+    page.locator("#record").click()
+    page.locator("#recording").wait_for()
+    page.locator("#recorded", has_text="0:03").wait_for()
     with page.expect_download() as download:
         page.get_by_role("button", name="Finish").click()
     path = tmp_path / download.value.suggested_filename
@@ -372,6 +412,18 @@ def test_a_recording_downloads_and_decodes(page: Any, tmp_path: Path) -> None:
     download.value.save_as(path)
     with av.open(str(path)) as file:
         frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+        assert [stream.type for stream in file.streams] == ["video", "audio"] or file.streams.audio
+        # Its length is known, and it can be sought in: the index is before the pictures.
+        assert file.duration is not None
+        assert 2.5 < file.duration / av.time_base < 10
+        content = path.read_bytes()
+        assert 0 < content.find(b"\x1c\x53\xbb\x6b") < content.find(b"\x1f\x43\xb6\x75")
+        file.seek(round(2.5 * av.time_base), backward=True)
+        first = next(frame for frame in file.decode(video=0))
+        assert 1.0 < first.time <= 2.6
+    with av.open(str(path)) as file:
+        heard = [frame.to_ndarray() for frame in file.decode(audio=0)]
+    assert max(np.abs(part).max() for part in heard) > 0.01
     assert len(frames) > 5
     assert np.median(frames[-1]) < 120
     assert page.locator("#recording").is_hidden()
@@ -445,3 +497,217 @@ def test_the_page_for_obs_says_what_is_wrong_and_tries_again(
         picture = page.locator("#picture")
         until(lambda: picture.evaluate("(one) => one.naturalWidth") == 640, "a picture", page)
         until(message.is_hidden, "no message", page)
+
+
+@pytest.fixture(scope="module")
+def show(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("show") / "show.toml"
+    path.write_text('[[scene]]\nname = "Bare"\nstyle = "identity"\nfade = 0\nstrength = 0.5\n')
+    return path
+
+
+@pytest.fixture
+def scenic(pretrained_folder: Path, show: Path) -> Iterator[Running]:
+    """A server with scenes."""
+    with serving(Options(port=0, style="invert", min_fps=0, scenes=show)) as it:
+        yield it
+
+
+def test_scenes_are_shown_and_looks_are_kept_in_the_browser(browser: Any, scenic: Running) -> None:
+    with open_page(browser, scenic.url) as page:
+        start(page)
+        page.get_by_role("button", name="Bare").click()
+        until(lambda: settings(scenic)["style"] == "identity", "the scene", page)
+        assert settings(scenic)["strength"] == 0.5
+        page.keyboard.press("1")
+        until(lambda: settings(scenic)["style"] == "mosaic", "another style", page)
+        page.get_by_role("button", name="Keep this look").click()
+        page.reload()
+        start(page)
+        page.keyboard.press("v")
+        until(lambda: settings(scenic)["style"] == "identity", "the first scene", page)
+        page.keyboard.press("v")
+        until(lambda: settings(scenic)["style"] == "mosaic", "the kept look", page)
+        assert settings(scenic)["strength"] == 0.5
+        page.get_by_role("button", name="Remove mosaic").click()
+        assert page.get_by_role("button", name="mosaic", exact=True).count() == 0
+
+
+def test_a_mask_is_drawn_with_the_pointer(page: Any, server: Running) -> None:
+    start(page)
+    until(lambda: is_negative(page), "the negative", page)
+    page.locator("#mask-draw").click()
+    page.locator("#brush").fill("30")
+    box = page.locator("#drawing").bounding_box()
+    # On the left as it is seen: on the right of the picture, as the view is mirrored.
+    page.mouse.move(box["x"] + 0.1 * box["width"], box["y"])
+    page.mouse.down()
+    for down in (0.5, 1.0):
+        page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + down * box["height"], steps=5)
+    page.mouse.up()
+    until(lambda: settings(server)["mask"], "a mask", page)
+    page.locator("#mask-done").click()
+
+    def halves() -> tuple[float, float]:
+        image = pixels(page)
+        return float(np.median(image[:, :20])), float(np.median(image[:, -10:]))
+
+    until(lambda: halves()[0] > 135 and halves()[1] < 80, "a negative on the right alone", page)
+    page.keyboard.press("a")
+    until(lambda: not settings(server)["mask"], "no mask", page)
+    until(lambda: is_negative(page), "the negative", page)
+
+
+SIZES = [(390, 844), (768, 1024), (1280, 800), (1920, 1080)]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_picture_stays_in_sight_and_targets_are_large(
+    page: Any, width: int, height: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.locator(".work").nth(1).wait_for()
+    for share in (0, 0.5, 1):
+        page.evaluate(f"scrollTo(0, {share} * document.documentElement.scrollHeight)")
+        page.wait_for_function("() => new Promise((done) => requestAnimationFrame(() => done(1)))")
+        box = page.locator("#frame").bounding_box()
+        assert box["y"] >= -1
+        assert box["y"] + box["height"] <= height
+        assert box["height"] * box["width"] > 0.2 * width * height
+        for name in ("#only", "#camera"):
+            one = page.locator(name).bounding_box()
+            if 0 < one["y"] < height and one["y"] > box["y"] + box["height"]:
+                assert one["x"] + one["width"] <= width
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("button, select, input, a")].map((one) => {
+            const target = one.closest("label") ?? one, box = target.getBoundingClientRect();
+            return [one.id || one.textContent || one.name, box.width, box.height];
+        }).filter(([, width, height]) => width && (width < 44 || height < 44))"""
+    )
+    assert not small
+
+
+CONTRAST = (Path(__file__).parent / "contrast.js").read_text()
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_text_has_contrast(browser: Any, server: Running, scheme: str) -> None:
+    with open_page(browser, server.url, color_scheme=scheme) as page:
+        page.locator(".work").nth(1).wait_for()
+        assert page.evaluate(CONTRAST) == []
+        page.locator("#help").click()
+        assert page.evaluate(CONTRAST) == []
+
+
+def test_the_screen_stays_on_while_the_picture_is_live(browser: Any, server: Running) -> None:
+    locks = """
+        window.held = 0;
+        navigator.wakeLock.request = async () => {
+            window.held += 1;
+            return { released: false, release: async () => { window.held -= 1; } };
+        };"""
+    with open_page(browser, "about:blank") as page:
+        page.add_init_script(locks)
+        page.goto(server.url)
+        start(page)
+        page.wait_for_function("() => window.held === 1")
+        page.get_by_role("button", name="Stop").click()
+        page.wait_for_function("() => window.held === 0")
+
+
+def test_the_stage_shows_the_pages_picture_in_a_window_of_its_own(
+    page: Any, server: Running
+) -> None:
+    start(page)
+    until(lambda: is_negative(page), "the negative", page)
+    with page.expect_popup() as opened:
+        page.get_by_role("button", name="Stage").click()
+    stage = opened.value
+    stage.wait_for_function("() => document.getElementById('picture').videoWidth === 320")
+    assert stage.locator("button, input, select").count() == 0
+    assert stage.locator("body[data-mirror]").count() == 1
+    page.keyboard.press("m")
+    until(lambda: stage.locator("body[data-mirror]").count() == 0, "not mirrored", page)
+    assert len(server.lobby.sessions) == 1
+
+
+def test_the_stage_alone_paints_the_camera_in_the_look_of_its_address(
+    browser: Any, server: Running
+) -> None:
+    until(lambda: not server.lobby.clients, "an empty house")
+    with open_page(browser, f"{server.url}stage?style=identity&strength=0.7&mirror=1") as page:
+        page.wait_for_function("() => document.getElementById('picture').videoWidth === 320")
+        assert settings(server)["style"] == "identity"
+        assert settings(server)["strength"] == 0.7
+        assert page.locator("body[data-mirror]").count() == 1
+        assert page.locator("#message").is_hidden()
+
+
+def test_the_page_is_installable_and_cameras_have_names(page: Any) -> None:
+    client = page.context.new_cdp_session(page)
+    manifest = client.send("Page.getAppManifest")
+    assert not manifest["errors"]
+    errors = client.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    # Playwright's profiles are private ones, in which nothing is installed.
+    assert [one["errorId"] for one in errors if one["errorId"] != "in-incognito"] == []
+    start(page)
+    label = page.evaluate("document.getElementById('painted').srcObject !== null")
+    assert label
+    until(lambda: page.locator("#camera option").count() == 1, "the list of cameras", page)
+    [name] = page.locator("#camera option").all_inner_texts()
+    assert name.endswith("camera.mjpeg")
+    page.locator("#camera").select_option(label=name)
+    live(page)
+
+
+def test_a_link_with_its_code_leads_others_to_the_same_look(
+    browser: Any, pretrained_folder: Path, tmp_path: Path
+) -> None:
+    token = "a-token-that-nobody-guesses"
+    options = Options(host="0.0.0.0", port=0, style="invert", token=token, min_fps=0)
+    with serving(options) as server:
+        port = server.address.rpartition(":")[2]
+        with open_page(browser, f"http://127.0.0.1:{port}/?token={token}") as page:
+            page.locator(".work").nth(1).wait_for()
+            page.keyboard.press("1")
+            page.keyboard.press("-")
+            page.get_by_role("button", name="Share").click()
+            page.locator("#link[open]").wait_for()
+            link = page.locator("#address").input_value()
+            assert link.startswith(server.address)
+            assert f"token={token}" in link
+            page.wait_for_function("() => document.getElementById('qr').naturalWidth > 0")
+            page.locator("#qr").screenshot(path=tmp_path / "qr.png")
+            read, _, _ = cv2.QRCodeDetector().detectAndDecode(cv2.imread(str(tmp_path / "qr.png")))
+            assert read == link
+        here = link.replace(server.address, f"http://127.0.0.1:{port}")
+        with open_page(browser, here) as page:
+            page.get_by_role("radio", name="mosaic").wait_for()
+            until(lambda: page.locator("#strength").input_value() == "0.9", "the strength", page)
+            assert page.get_by_role("radio", name="mosaic").is_checked()
+            assert "token" not in page.url
+
+
+def test_a_photo_and_a_video_are_painted_and_downloaded(
+    page: Any, server: Running, clip: Path, tmp_path: Path
+) -> None:
+    page.locator(".work").nth(1).wait_for()
+    film = write_clip(tmp_path / "film.mp4", sound="aac")
+    photo = cv2.imencode(".png", np.full((48, 64, 3), 250, np.uint8))[1].tobytes()
+    page.locator("#file").set_input_files(
+        [
+            {"name": "my photo.png", "mimeType": "image/png", "buffer": photo},
+            {"name": "film.mp4", "mimeType": "video/mp4", "buffer": film.read_bytes()},
+        ]
+    )
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download my photo-painted.png").click()
+    download.value.save_as(tmp_path / "photo.png")
+    assert cv2.imread(str(tmp_path / "photo.png")).max() < 10
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download film-painted.mp4").click()
+    download.value.save_as(tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as file:
+        assert len(list(file.decode(video=0))) > 10
+    page.get_by_role("button", name="Remove my photo.png").click()
+    until(lambda: len(server.server.site.jobs.jobs) == 1, "the photo deleted", page)

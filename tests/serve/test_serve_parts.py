@@ -159,6 +159,7 @@ def test_a_style_that_is_not_ready_holds_nobody_up(tmp_path: Path) -> None:
     frame = np.full((96, 128, 3), 200, np.uint8)
     with StyleBank() as bank:
         picture = LivePicture(bank, Painter(), Catalogue("invert", "fast", tmp_path))
+        picture.change({"fade": 0.0})
         image, painted = picture(frame)
         assert not painted
         assert picture.warming
@@ -229,7 +230,11 @@ def test_settings_are_taken() -> None:
         '{"strength": "1"}',
         '{"strength": -0.1}',
         '{"mirror": "yes"}',
-        '{"only": "person"}',
+        '{"only": "cat"}',
+        '{"mask": "abc"}',
+        '{"mask": 5}',
+        '{"fade": 11}',
+        '{"transition": "spin"}',
         '{"__class__": 1}',
         '{"style": "x.onnx"}',
         '{"style": null}',

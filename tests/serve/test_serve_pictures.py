@@ -239,6 +239,7 @@ class Live:
     def __init__(self, bank: StyleBank, folder: Path) -> None:
         self.bank, self.catalogue = bank, Catalogue("invert", "fast", folder)
         self.picture = LivePicture(bank, Painter(), self.catalogue)
+        self.picture.change({"fade": 0.0})
         self.picture(FRAME)
         assert bank.wait_idle(PATIENCE)
         assert self.colour() == (55, 55, 55)
@@ -305,6 +306,7 @@ def test_nobody_waits_while_a_picture_is_encoded(
 
     monkeypatch.setattr(paintings, "run_encoder", slowly)
     other = LivePicture(live.bank, Painter(), live.catalogue)
+    other.change({"fade": 0.0})
     # Not a colour of another test: its statistics would be known.
     name = hang(live.catalogue, (90, 140, 10))
     live.show(name)

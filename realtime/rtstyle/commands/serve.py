@@ -47,6 +47,14 @@ def serve(
     target_fps: Annotated[
         float, typer.Option(help="Choose the working resolution for this rate; low is finer.")
     ] = TARGET_FPS,
+    library: Annotated[
+        Path | None,
+        typer.Option(help="Keep pictures that pages send in this folder.", show_default=False),
+    ] = None,
+    scenes: Annotated[
+        Path | None,
+        typer.Option(help="Scenes for the page, as TOML: show.toml.", show_default=False),
+    ] = None,
     token: Annotated[
         str | None,
         typer.Option(help="Ask for this token (default: a new one off loopback).", metavar="TEXT"),
@@ -78,8 +86,8 @@ def serve(
     from rtstyle.serve.web.host import open_browser
 
     # aiortc reports every lost packet as if it were news.
-    for library in ("aiortc", "aioice"):
-        logging.getLogger(library).setLevel(logging.ERROR)
+    for noisy in ("aiortc", "aioice"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     near = is_loopback(host)
     options = Options(
         host=host,
@@ -97,6 +105,8 @@ def serve(
         https=(not near) if https is None else https,
         certificate=certificate,
         key=key,
+        library=library,
+        scenes=scenes,
     )
 
     def started(running: Running) -> None:
@@ -117,7 +127,7 @@ def require_extra() -> None:
     """Raise `MissingExtraError` unless the libraries of the extra `serve` are there."""
     missing = [
         n
-        for n in ("aiortc", "starlette", "uvicorn", "websockets")
+        for n in ("aiortc", "segno", "starlette", "uvicorn", "websockets")
         if not importlib.util.find_spec(n)
     ]
     if missing:

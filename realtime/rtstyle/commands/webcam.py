@@ -29,6 +29,7 @@ from rtstyle.commands.options import (
 
 if TYPE_CHECKING:
     from rtstyle.live.look import Only
+    from rtstyle.sources.base import Source
 
 
 def register(app: typer.Typer) -> None:
@@ -169,6 +170,20 @@ def webcam(
     display: Annotated[
         int, typer.Option(help="The screen for the window: 0 is the first.", min=0, max=63)
     ] = 0,
+    kiosk: Annotated[
+        bool,
+        typer.Option(
+            "--kiosk",
+            help="Run for months: full screen, waits for its camera, never sleeps, watchdog, log.",
+        ),
+    ] = False,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write messages here too, 4 MB at most; --kiosk: rtstyle.log in --folder.",
+            show_default=False,
+        ),
+    ] = None,
     folder: Annotated[Path, typer.Option(help="For snapshots and recordings by key.")] = Path(),
     frames: Annotated[
         int | None, typer.Option(help="Stop after so many frames.", min=1, show_default=False)
@@ -187,6 +202,7 @@ def webcam(
     from rtstyle.live.person import PersonSegmenter
     from rtstyle.live.rate import RateController, choose_ladder
     from rtstyle.painting.stylizer import check_match, open_mask
+    from rtstyle.sinks.heartbeat import HeartbeatSink
     from rtstyle.sinks.recorder import RecorderSink
     from rtstyle.sinks.tracks.shared_sound import SharedSound
     from rtstyle.sources import open_camera
@@ -212,16 +228,26 @@ def webcam(
     if match_color:
         check_match(model)
     divided = open_mask(mask, len(names)) if mask else None
+    from rtstyle.commands.live import kiosk as long_run
+    from rtstyle.machine.service import ServiceManager
+
+    service = ServiceManager()
     with ExitStack() as stack:
+        log = log or (folder / long_run.LOG if kiosk else None)
+        say = stack.enter_context(long_run.logged(log)) if log else partial(typer.echo, err=True)
+        if kiosk:
+            long_run.keep_awake(stack, say)
         # Once the pipeline runs it closes the camera, or leaves it to a thread that hangs in it.
         mine = stack.enter_context(ExitStack())
-        source = mine.enter_context(
-            open_camera(camera, width=width, height=rows, rate=fps, loop=loop)
-        )
+
+        def open_source() -> Source:
+            asked = open_camera(camera, width=width, height=rows, rate=fps, loop=loop or kiosk)
+            return mine.enter_context(asked)
+
+        source = long_run.opened(open_source, service, say) if kiosk else open_source()
         if divided:
             divided.weights(source.height, source.width)
         rate = wiring.hold_rate(target_fps, source.rate)
-        say = partial(typer.echo, err=True)
         # Standard output may be the picture.
         tell = say if out == wiring.STDOUT else typer.echo
         heard = SharedSound(wiring.open_microphone(stack)) if mic or react == "mic" else None
@@ -243,6 +269,7 @@ def webcam(
         studio.transition = transition
         studio.walk, studio.seed = style_walk or 0.0, look.seed
         from rtstyle.live.controls.desk import DeskSink
+        from rtstyle.live.hearing.tempo import BeatSink
         from rtstyle.live.naming import shown_names
         from rtstyle.live.session import LiveSession
         from rtstyle.pipeline import LATEST, Pipeline
@@ -262,6 +289,7 @@ def webcam(
         virtual = (source.width, source.height, rate) if virtual_camera else None
         sinks = [
             *wiring.open_react(react, heard, session, say, stack),
+            BeatSink(session.tempo),
             DeskSink(session.desk),
             recorder,
             *wiring.open_streams(
@@ -275,13 +303,15 @@ def webcam(
                 stack,
             ),
             *wiring.open_shown(
-                window, virtual, session, stack, display=display, full_screen=full_screen
+                window, virtual, session, stack, display=display,
+                full_screen=full_screen or kiosk, figures=not kiosk,
             ),
-        ]
+            HeartbeatSink(service),
+        ]  # fmt: skip
         look = studio.look  # That of the first scene, where there are some.
         engine = wiring.warm_up(bank, look, source)
         what = f"{shown_names(look)} on {engine}, {float(rate):g} FPS"
-        typer.echo(f"{source.describe()}  |  {what}", err=True)
+        say(f"{source.describe()}  |  {what}")
         pipeline = Pipeline(
             source, studio, sinks, policy=LATEST, limit=frames,
             max_rate=float(rate) if target_fps else None, progress=session.progress,

@@ -1,4 +1,4 @@
-"""The keys of the live window: one table that the window's help and the documentation share."""
+"""The keys of the live window and of the page: one table, which help and documentation share."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ KEYS = (
     Key(("t",), "t", "fade, cut, wipe", ("transition +1",)),
     Key(("{", "}"), "{ }", "shorter, longer fade", ("fade -0.2", "fade +0.2")),
     Key(("<", ">"), "< >", "stay shorter, longer in a cycle", ("cycle -5", "cycle +5")),
+    Key(("z",), "z", "tap the beat", ("tap",)),
+    Key((";", ":"), "; :", "slower, quicker beat", ("tempo -1", "tempo +1")),
     Key(("(", ")"), "( )", "hold a lower, higher rate", ("target_fps -5", "target_fps +5")),
     Key(("v",), "v", "next scene", ("next_scene",)),
     Key(("w",), "w", "write this look as a scene", ("save_scene",)),
@@ -59,5 +61,27 @@ KEYS = (
     Key(("?", "/"), "?", "this list", ("help",)),
     Key(("q", "escape"), "q", "quit", ("quit",)),
 )
+PAGE_ONLY = (
+    Key(("i",), "i", "add a picture as a style", ("picture",)),
+    Key(("e",), "e", "blend styles", ("blend",)),
+)
+"""Keys of what only the page of `rtstyle serve` has; the words are its own."""
+ONLY_IN_WINDOW = ("random", "walk", "mix", "match_color", "tap", "tempo", "target_fps", "quit")
+"""Controls that the page has no key for."""
+
+
+def page_keys() -> tuple[Key, ...]:
+    """Return the keys of the page: those of the window for what both have, and its own.
+
+    Browsers have uses of their own for F1 to F12.
+    """
+    shared = (
+        key
+        for key in KEYS
+        if key.asks[0].split()[0] not in ONLY_IN_WINDOW and not key.keys[0][1:].isdecimal()
+    )
+    return (*shared, *PAGE_ONLY)
+
+
 BINDINGS = {key: words for entry in KEYS for key, words in entry.bindings.items()}
 """What each key asks for, in words of the controls."""

@@ -20,7 +20,7 @@ from rtstyle.live.rate import RateController
 from rtstyle.live.steady import SteadyPainter
 from rtstyle.live.transition import Layer, Transition
 from rtstyle.media.color import resize
-from rtstyle.painting.masks import StillMask
+from rtstyle.painting.masks import DrawnMask, StillMask
 from rtstyle.styles.latent import Walk, available
 from rtstyle.styles.paintings import Statistics
 
@@ -67,7 +67,7 @@ class Studio:
         self._latest, self._now = Layer(model_of(self._wanted)), clock()
         divided = len(self._wanted.names) > 1
         self._regions = mask if divided else None
-        self._part = None if divided else mask
+        self._part: StillMask | DrawnMask | None = None if divided else mask
         self._unmasked = False
         self.matched = False
         self._match: bool | None = self._wanted.match_color or None
@@ -115,6 +115,10 @@ class Studio:
                 raise UsageError("The mask divides styles: choose one style for all of it.")
             raise UsageError("There is no mask to paint by.", "", "Start with --mask.")
         self._unmasked = not on
+
+    def lay_mask(self, mask: StillMask | DrawnMask | None) -> None:
+        """Paint from now on where a mask of two regions says so; None: everywhere."""
+        self._part, self._unmasked = mask, False
 
     def hold_rate(self, rate: float) -> None:
         """Have the controller hold `rate` frames a second, where there is one."""
@@ -247,8 +251,10 @@ class Studio:
         if look.only != "all" and self._segmenter is not None:
             person = self._segmenter(source)
             where = person if look.only == "person" else 255 - person
-        if self._part is not None and not self._unmasked:
-            part = self._part.weights(source.shape[0], source.shape[1])[1]
+        # Another thread may lay a new one.
+        over = self._part
+        if over is not None and not self._unmasked:
+            part = over.weights(source.shape[0], source.shape[1])[1]
             where = np.rint(part * np.float32(255) if where is None else part * where)
             where = where.astype(np.uint8)
         return where

@@ -156,6 +156,28 @@ class StillMask:
         return known
 
 
+class DrawnMask:
+    """A small mask drawn by hand, (h, w) uint8, stretched over pictures of any shape.
+
+    255 is what is painted. Its edges are as soft as its cells are large.
+    """
+
+    def __init__(self, mask: Image) -> None:
+        self._mask = mask
+        self._known: Weights | None = None
+
+    def weights(self, height: int, width: int) -> Weights:
+        """Return (2, H, W) float32 for a picture of this size: what stays and what is painted."""
+        known = self._known
+        if known is None or known.shape[1:] != (height, width):
+            cell = max(height / self._mask.shape[0], width / self._mask.shape[1])
+            large = cv2.resize(self._mask, (width, height), interpolation=cv2.INTER_LINEAR)
+            painted = cv2.GaussianBlur(large.astype(np.float32) / 255, (0, 0), max(0.5, cell / 2))
+            known = np.stack((1 - painted, painted))
+            self._known = known
+        return known
+
+
 def nearest_colour(mask: Image, colours: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the index of the nearest of (K, 3) colours, K to 255, for each pixel: (H, W)."""
     found = np.empty(mask.shape[:2], np.uint8)

@@ -15,16 +15,20 @@ from rtstyle.frame import Image
 from rtstyle.live.bank import StyleBank
 from rtstyle.live.look import Look
 from rtstyle.live.painter import Studio
+from rtstyle.live.person import PersonSegmenter
 from rtstyle.media.color import resize
+from rtstyle.painting.masks import DrawnMask
 from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.painter import Painter
-from rtstyle.serve.settings import Style, as_json, names_in
+from rtstyle.serve.settings import CROSSING, FADE, PLAIN, Style, as_json, names_in
 
 MAX_PIXELS = 640 * 480
 """Area at which pictures are painted; larger ones are scaled down to it."""
 MAX_SIDE = 4096
 """Pixels of the longest side that is taken from a camera."""
 LATENCIES = 120
+ATTRIBUTES = {"freeze": "frozen"}
+"""Controls that a `Studio` has under another name."""
 
 
 class LivePicture:
@@ -37,7 +41,8 @@ class LivePicture:
     def __init__(self, bank: StyleBank, painter: Painter, catalogue: Catalogue) -> None:
         self._bank, self._painter, self._catalogue = bank, painter, catalogue
         look = Look(catalogue.model_of(catalogue.first), catalogue.size)
-        self._studio = Studio(bank, look)
+        self._studio = Studio(bank, look, segmenter=PersonSegmenter(), fade=FADE)
+        self.masked = False
         # What the page calls the models that may be in the studio's looks.
         self._asked: dict[str, Style] = {look.title: catalogue.first}
         self._shape = (0, 0)
@@ -58,11 +63,15 @@ class LivePicture:
         if "style" in settings:
             settings["style"] = self._model_of(settings["style"])
             self.problem = ""
-        self._studio.change(**settings)
-
-    def cross(self, transition: str, fade: float) -> None:
-        """Have styles give way to each other like this; see `Studio`."""
-        self._studio.transition, self._studio.fade = transition, fade
+        studio = self._studio
+        for name in (*CROSSING, "freeze"):
+            if name in settings:
+                setattr(studio, ATTRIBUTES.get(name, name), settings.pop(name))
+        if "mask" in settings:
+            drawn = settings.pop("mask")
+            self.masked = drawn is not None
+            studio.lay_mask(None if drawn is None else DrawnMask(drawn))
+        studio.change(**settings)
 
     def _model_of(self, style: Style) -> str:
         """Return the bank's name of a style, and remember that of the page."""
@@ -77,10 +86,10 @@ class LivePicture:
         look = self._studio.look
         return {
             "style": as_json(self._asked[look.title]),
-            "strength": look.strength,
-            "keep_color": look.keep_color,
-            "mirror": look.mirror,
-            "split": look.split,
+            **{name: getattr(look, name) for name in PLAIN},
+            **{name: getattr(self._studio, name) for name in CROSSING},
+            "freeze": self._studio.frozen,
+            "mask": self.masked,
         }
 
     @property

@@ -13,14 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from rtstyle.errors import UsageError
+from rtstyle.errors import EngineError, UsageError
 from rtstyle.live.bank import StyleBank
+from rtstyle.live.person import compiled_model
 from rtstyle.pipeline import one_opencv_thread
 from rtstyle.serve.camera import CameraHub
 from rtstyle.serve.clients.lobby import SILENCE, Lobby
 from rtstyle.serve.defaults import HOST, MAX_CLIENTS, MIN_FPS, PORT, TARGET_FPS
 from rtstyle.serve.gallery.catalogue import Catalogue
+from rtstyle.serve.gallery.library import Library
+from rtstyle.serve.paint_jobs import PaintJobs
 from rtstyle.serve.painter import USUAL, Painter
+from rtstyle.serve.scenes import read_scenes
+from rtstyle.serve.stage import Stage
 from rtstyle.serve.web.app import build_app
 from rtstyle.serve.web.host import Server, beside, check_access, find_certificate, make_server
 from rtstyle.serve.web.listener import address_of, bind
@@ -54,6 +59,8 @@ class Options:
     certificate: Path | None = None
     key: Path | None = None
     silence: float = SILENCE
+    library: Path | None = None
+    scenes: Path | None = None
 
     def __post_init__(self) -> None:
         check_access(self.host, self.token, self.certificate, self.key)
@@ -108,7 +115,10 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
         contextlib.closing(bind(options.host, options.port, "--host", "--port"))
     )
     pictures = tempfile.TemporaryDirectory(prefix="rtstyle-", ignore_cleanup_errors=True)
-    catalogue = Catalogue(options.style, options.size, Path(stack.enter_context(pictures)))
+    folder = Path(stack.enter_context(pictures))
+    library = Library(options.library) if options.library is not None else None
+    catalogue = Catalogue(options.style, options.size, folder, library)
+    scenes = read_scenes(options.scenes, catalogue) if options.scenes is not None else ()
     stack.enter_context(one_opencv_thread())
     bank = StyleBank(
         device=options.device,
@@ -128,12 +138,21 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
         min_fps=options.min_fps,
         silence=options.silence,
     )
-    hub = CameraHub(options.camera, lobby)
-    app, site = build_app(lobby, hub, host=options.host, token=options.token, secure=options.secure)
-    certificate, key = certificates(options, stack)
-    server = make_server(app, site, certificate, key)
+    hub = CameraHub(options.camera, lobby, stage=Stage(catalogue, scenes))
     address = address_of(listener, options.host, secure=options.secure)
     url = address + (f"/?token={options.token}" if options.token else "/")
+    jobs = PaintJobs(folder / "painted", options.device, options.precision)
+    app, site = build_app(
+        lobby,
+        hub,
+        jobs,
+        host=options.host,
+        token=options.token,
+        secure=options.secure,
+        address=address,
+    )
+    certificate, key = certificates(options, stack)
+    server = make_server(app, site, certificate, key)
     return Running(url, address, server, lobby, hub), listener
 
 
@@ -149,12 +168,15 @@ def warm_up(bank: StyleBank, painter: Painter, catalogue: Catalogue) -> None:
     first = catalogue.model_of(catalogue.first)
     picture = np.random.default_rng(0).integers(0, 256, (*USUAL, 3), np.uint8)
     bank.paint(picture, first, catalogue.size)
+    # Else everybody waits for it when the first one asks for the person alone.
+    with contextlib.suppress(EngineError):
+        compiled_model(1)
     for _ in range(WARM_UP):
         began = time.monotonic()
         bank.paint(picture, first, catalogue.size)
         painter.measure(time.monotonic() - began)
     painter.settle()
-    models = [entry.model for entry in catalogue.entries.values()]
+    models = [entry.model for entry in catalogue.entries.values() if not entry.picture]
     # One painting warms the network for any: the first picture that is sent comes in at once.
     models += [catalogue.model_of(((name, 1.0),)) for name in sorted(catalogue.mixable)[:1]]
     bank.prepare([(model, catalogue.size) for model in models], painter.usual, urgent=False)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from rtstyle.errors import UsageError
+from rtstyle.frame import Image
 from rtstyle.live.controls.table import BY_NAME, is_number
 
 MAX_MESSAGE = 4096
@@ -18,8 +22,16 @@ HEAVIEST = 1_000_000.0
 
 SWITCHES = ("keep_color", "mirror", "split")
 NUMBERS = ("strength", "coherence", "stroke_size")
-PLAIN = (*NUMBERS, *SWITCHES)
+PLAIN = (*NUMBERS, *SWITCHES, "only")
+"""Settings of a look that a page changes as the table has them."""
+CROSSING = ("transition", "fade")
+"""How its styles give way to each other."""
+CONTROLS = (*PLAIN, *CROSSING, "freeze")
 """Controls that a page changes as the table has them; styles are by the names of the gallery."""
+FADE = 0.6
+"""Seconds of a transition, at the start."""
+MASK = (72, 96)
+"""Rows and columns of the mask that a page draws; it is stretched over the picture."""
 
 Blend: TypeAlias = tuple[tuple[str, float], ...]
 """Names of styles, in order, with shares that sum to 1."""
@@ -67,12 +79,32 @@ def check_settings(
     for name, value in settings.items():
         if name == "style":
             checked[name] = check_style(value, styles, mixable)
-        elif name in PLAIN:
+        elif name == "mask":
+            checked[name] = check_mask(value)
+        elif name in CONTROLS:
             checked[name] = BY_NAME[name].check(value)
         else:
-            known = ", ".join(("style", *PLAIN))
+            known = ", ".join(("style", *CONTROLS, "mask"))
             raise UsageError("There is no such setting.", "", f"There are {known}.")
     return checked
+
+
+def check_mask(value: object) -> Image | None:
+    """Return a mask, `MASK` uint8 of 0 and 255 (painted), from its bits in base64; None for "".
+
+    The bits go row by row from the left, the first one in the highest place of a byte.
+    """
+    if value == "":
+        return None
+    size = MASK[0] * MASK[1]
+    try:
+        bits = base64.b64decode(str(value), validate=True) if isinstance(value, str) else b""
+    except ValueError:
+        bits = b""
+    if len(bits) != size // 8:
+        raise UsageError(f"A mask has {MASK[1]} by {MASK[0]} bits, in base64.")
+    flat = np.unpackbits(np.frombuffer(bits, np.uint8)) * np.uint8(255)
+    return np.asarray(flat.reshape(MASK), np.uint8)
 
 
 def read_query(
@@ -84,7 +116,7 @@ def read_query(
     """
     # The page numbers its attempts, so that none comes out of a cache.
     settings: dict[str, Any] = {name: value for name, value in query.items() if name != "n"}
-    for name in SWITCHES:
+    for name in (*SWITCHES, "freeze"):
         if name in settings:
             settings[name] = {"1": True, "true": True, "0": False, "false": False}.get(
                 settings[name], settings[name]
@@ -92,7 +124,7 @@ def read_query(
     if ":" in settings.get("style", ""):
         parts = (part.partition(":") for part in settings["style"].split(","))
         settings["style"] = {name: read_number(text, "A weight") for name, _, text in parts}
-    for name in NUMBERS:
+    for name in (*NUMBERS, "fade"):
         if name in settings:
             settings[name] = read_number(settings[name], name)
     return check_settings(settings, styles, mixable)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
 
 from rtstyle.live.controls.desk import Desk, Knob
 from rtstyle.live.controls.table import Value
 from rtstyle.live.look import Look
+from rtstyle.live.show.file import find_named
 from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.live_picture import LivePicture
-from rtstyle.serve.settings import PLAIN, as_query, read_query
-
-FADE = 0.6
-"""Seconds of a transition, at the start."""
+from rtstyle.serve.scenes import PageScene
+from rtstyle.serve.settings import CROSSING, FADE, PLAIN, as_query, read_query
 
 
 class Stage:
     """Controls for the live pictures that follow it. Lives on the event loop."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, catalogue: Catalogue, scenes: Sequence[PageScene] = ()) -> None:
+        self._catalogue, self.scenes, self._scene = catalogue, tuple(scenes), ""
         look = Look()
         self.settings: dict[str, Any] = {"style": catalogue.first}
         self.settings |= {name: getattr(look, name) for name in PLAIN}
@@ -37,6 +37,9 @@ class Stage:
             "previous": lambda: self._turn(-1),
         }
         self.desk.add({"style": style, **knobs}, turns)
+        if self.scenes:
+            scene = Knob(lambda: self._scene, self._show)
+            self.desk.add({"scene": scene}, {"next_scene": self._next_scene})
         self.turn()
 
     def turn(self) -> None:
@@ -47,12 +50,32 @@ class Stage:
 
     def follow(self, picture: LivePicture) -> None:
         """Have a picture look like this from now on, for as long as there is one."""
-        picture.cross(**self._crossing)
-        picture.change(self.settings)
+        picture.change(self.settings | self._crossing)
         self._pictures.add(picture)
 
-    def _check(self, _: str, value: Value) -> None:
-        self._style(str(value))
+    def _check(self, name: str, value: Value) -> None:
+        if name == "scene":
+            self._find(str(value))
+        else:
+            self._style(str(value))
+
+    def _find(self, text: str) -> PageScene:
+        found = find_named([scene.name for scene in self.scenes], text)
+        return self.scenes[found]
+
+    def _show(self, text: str) -> None:
+        scene = self._find(text)
+        self._scene = scene.name
+        # How a style comes must be known when it does.
+        for name in CROSSING:
+            if name in scene.values:
+                self._cross(name, scene.values[name])
+        self._change({n: v for n, v in scene.values.items() if n in self.settings})
+
+    def _next_scene(self) -> None:
+        names = [scene.name for scene in self.scenes]
+        at = names.index(self._scene) if self._scene in names else -1
+        self._show(names[(at + 1) % len(names)])
 
     def _say(self, text: str) -> None:
         self.problem = text
@@ -61,12 +84,12 @@ class Stage:
         return Knob(lambda: self.settings[name], lambda value: self._change({name: value}))
 
     def _of_crossing(self, name: str) -> Knob:
-        def change(value: Value) -> None:
-            self._crossing[name] = value
-            for picture in self._pictures:
-                picture.cross(**self._crossing)
+        return Knob(lambda: self._crossing[name], lambda value: self._cross(name, value))
 
-        return Knob(lambda: self._crossing[name], change)
+    def _cross(self, name: str, value: Value) -> None:
+        self._crossing[name] = value
+        for picture in self._pictures:
+            picture.change({name: value})
 
     def _choose(self, text: str) -> None:
         self._change(self._style(text))

@@ -45,7 +45,7 @@ GROUPS = {
         "estimate", "preview", "preview_every", "save_every", "record", "folder", "json_file",
         "as_json", "plot", "photos", "paintings", "manifest", "title", "artist", "year", "licence",
         "virtual_camera", "window", "open_page", "stream", "stream_bitrate", "out_format",
-        "full_screen", "display", "stills", "keep", "votes", "report",
+        "full_screen", "display", "kiosk", "log", "library", "stills", "keep", "votes", "report",
     ),
     "Device": ("device", "precision", "threads", "workers", "vgg_weights", "camera", "mic",
                "tensorrt"),
@@ -69,7 +69,7 @@ RARE = {
         "control_host", "control_port", "control_token", "osc_host", "osc_out", "midi", "osc",
         "frames", "seed", "vary", "style_scale", "match_color", "folder", "style_walk", "loop",
         "precision", "transition", "fade", "cycle", "mirror", "resolution", "stream_bitrate", "out",
-        "out_format", "display",
+        "out_format", "display", "log",
     ),
     "train": (
         "margin", "weight_bits", "optimizer", "learning_rate", "tv_weight", "content_layers",

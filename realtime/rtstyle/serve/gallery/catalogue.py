@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rtstyle.errors import StyleError, UsageError
 from rtstyle.live.bank import StyleBank
+from rtstyle.serve.gallery.library import Library
 from rtstyle.serve.gallery.pictures import Kept, keep_picture
 from rtstyle.serve.gallery.thumbnail import SHIPPED, encode_thumbnail, sample_picture
 from rtstyle.serve.settings import Style, names_in
@@ -19,6 +20,8 @@ from rtstyle.styles.spec import Mixture, parse_style
 
 PICTURES = 24
 """Pictures kept; the one that was not chosen for longest makes room for a new one."""
+LIBRARY = 120
+"""Pictures kept in a library; when it is full, no more are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,14 @@ class Catalogue:
     """The built-in styles that exist in `size`, what the server was started with, and pictures.
 
     `first` is what is shown before anything is chosen; it may be an .onnx file, a picture or a
-    blend. Pictures are copied to `folder`. But for `thumbnail` all of it belongs to the event
-    loop. `revision` counts the changes. Raises `StyleError` if `first` is unknown or does not
-    exist in `size`, `UsageError` for a blend that cannot be.
+    blend. Pictures are copied to `folder`, or kept in a `library`, from where a later server hangs
+    them up again. But for `thumbnail` all of it belongs to the event loop. `revision` counts the
+    changes. Raises `StyleError` if `first` is unknown or does not exist in `size`, `UsageError` for
+    a blend that cannot be.
     """
 
-    def __init__(self, first: str, size: str, folder: Path) -> None:
-        self.size, self.folder = size, folder
+    def __init__(self, first: str, size: str, folder: Path, library: Library | None = None) -> None:
+        self.size, self.folder, self._library = size, folder, library
         # Not that of the server before: a page may outlive it.
         self.revision = secrets.randbits(32)
         self.entries: dict[str, Entry] = {}
@@ -59,14 +63,21 @@ class Catalogue:
             if size in style.files:
                 name, mixes = style.name, has_painting(style.name, size)
                 self._add(Entry(name, style.title, style.artist, style.year, name, mixes))
-        self.first: Style = self._take(first)
+        if library is not None and self.takes_pictures:
+            for kept in library.pictures():
+                self._show(kept)
+                self._pictures[kept.name] = None
+        self.first: Style = self.take(first)
 
     def _add(self, entry: Entry) -> None:
         self.entries[entry.name] = entry
 
-    def _take(self, first: str) -> Style:
-        """Return `first` as the page names it."""
-        found = parse_style(first)
+    def take(self, text: str) -> Style:
+        """Return a style of the server's own user as the page names it; files are hung up.
+
+        Raises as the class does.
+        """
+        found = parse_style(text)
         if isinstance(found, Mixture):
             manifest.find_any("content", self.size)
             parts = tuple((self._take_painting(name), share) for name, share in found.parts)
@@ -76,8 +87,11 @@ class Catalogue:
         if found in self.entries:
             return found
         # The page knows the file only by this name: a path never goes out or comes in.
-        self._add(Entry("file", Path(found).stem, "", "", found))
-        return "file"
+        files = [entry for entry in self.entries.values() if entry.name.startswith("file")]
+        known = next((entry.name for entry in files if entry.model == found), None)
+        name = known or ("file" if not files else f"file-{len(files) + 1}")
+        self._add(Entry(name, Path(found).stem, "", "", found))
+        return name
 
     def _take_painting(self, name: str) -> str:
         """Return the name of a part of a blend; a picture file is hung up."""
@@ -127,9 +141,14 @@ class Catalogue:
         return ",".join(f"{self.entries[name].model}:{share:g}" for name, share in style)
 
     def hang(self, kept: Kept) -> Entry:
-        """Add a picture that a page sent; if there are too many, another one goes."""
+        """Add a picture that a page sent; if there are too many, another one goes.
+
+        A library loses none: raises `UsageError` where it is full, or cannot be written to.
+        """
         if kept.name not in self.entries:
-            while len(self._pictures) >= PICTURES:
+            if self._library is not None:
+                kept = self._library.keep(kept, full=len(self._pictures) >= LIBRARY)
+            while self._library is None and len(self._pictures) >= PICTURES:
                 self.take_down(next(iter(self._pictures)))
             self._show(kept)
             self._pictures[kept.name] = None

@@ -2,14 +2,24 @@
 
 const WANTED = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30, max: 30 } };
 
-export async function askForCamera(facing) {
+// Opens a camera: the one of `id`, else one that is `facing` the user or away from him.
+export async function askForCamera({ facing = "user", id = "" }) {
   if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("", "InsecureError");
-  return navigator.mediaDevices.getUserMedia({ audio: false, video: { ...WANTED, facingMode: facing } });
+  const which = id ? { deviceId: { exact: id } } : { facingMode: facing };
+  return navigator.mediaDevices.getUserMedia({ audio: false, video: { ...WANTED, ...which } });
 }
 
-export async function countCameras() {
-  const devices = await navigator.mediaDevices.enumerateDevices();
-  return devices.filter((device) => device.kind === "videoinput").length;
+// Browsers tell the names only once the user has lent a camera.
+export async function listCameras() {
+  const devices = await navigator.mediaDevices?.enumerateDevices() ?? [];
+  return devices.filter((device) => device.kind === "videoinput" && device.deviceId)
+    .map((device, at) => ({ id: device.deviceId, name: device.label || `Camera ${at + 1}` }));
+}
+
+export function fillCameras(select, cameras, camera) {
+  const now = camera?.getVideoTracks()[0]?.getSettings().deviceId ?? "";
+  if (!cameras.length) return;
+  select.replaceChildren(...cameras.map(({ id, name }) => new Option(name, id, false, id === now)));
 }
 
 // Returns a title and a sentence.

@@ -9,6 +9,9 @@ export class Figures {
   #painting = null;
   #before = { delay: 0, emitted: 0, decode: 0, decoded: 0 };
 
+  // Seconds from the camera to the screen, as far as it is known.
+  delay = 0;
+
   constructor(video, fps, latency) {
     this.video = video;
     this.fps = fps;
@@ -50,6 +53,7 @@ export class Figures {
     if (this.#painting === null) return;
     const total = Math.round(this.#painting + way + buffered);
     this.latency.textContent = total;
+    this.delay = total / 1000;
     this.latency.title = `painting ${this.#painting}, network ${Math.round(way)}, buffer and decoder ${Math.round(buffered)}`;
   }
 

@@ -23,7 +23,7 @@ export class Gallery {
     const response = await fetch("/api/config");
     const config = await response.json();
     if (!response.ok) throw new Error(config.error);
-    if (config.gallery === this.revision) return;
+    if (config.gallery === this.revision) return config;
     const begins = this.revision < 0;
     this.revision = config.gallery;
     this.takesPictures = config.pictures;
@@ -37,6 +37,19 @@ export class Gallery {
     if (!this.#picked().length) this.#begin(config.style);
     this.#arrange();
     if (!begins && JSON.stringify(this.value()) !== before) this.changed(this.value());
+    return config;
+  }
+
+  // What names a recording, or a look that is kept.
+  get title() { return this.#picked().map(short).join(" + "); }
+
+  // Takes a style as the server gives it; returns whether all of it is here.
+  put(style) {
+    const names = typeof style === "string" ? [style] : Object.keys(style);
+    if (!names.length || names.some((name) => !this.#styles.some((one) => one.name === name))) return false;
+    this.#begin(style);
+    this.#tell();
+    return true;
   }
 
   // What the server takes as the style; nothing while every slider is at zero.

@@ -1,22 +1,37 @@
 // Wires the page: camera, connection, settings, tools and keys.
 
 import { Connection, Refused } from "./connection.js";
-import { askForCamera, countCameras, explain } from "./camera.js";
+import { askForCamera, explain, fillCameras, listCameras } from "./camera.js";
 import { Figures } from "./figures.js";
 import { Settings } from "./settings.js";
 import { Pictures } from "./pictures.js";
 import { Recorder, snapshot } from "./capture.js";
-import { listenToKeys } from "./keys.js";
+import { Files } from "./files.js";
+import { Mask } from "./mask.js";
+import { Scenes } from "./scenes.js";
+import { Share } from "./share.js";
+import { keepAwake } from "./awake.js";
+import { readLook, writeLook } from "./look.js";
+import { listKeys, listenToKeys } from "./keys.js";
 
 const at = (id) => document.getElementById(id);
 const frame = at("frame"), video = at("painted");
-const tools = ["snapshot", "record", "full", "stop"].map(at);
+const tools = ["snapshot", "record", "stage", "full", "stop", "mask-draw"].map(at);
 const RETRIES = 3;
 
 let connection = null, camera = null, facing = "user", attempt = 0, wanted = false, toastTimer = 0;
 
 const settings = new Settings(at("settings"), { title: at("title"), artist: at("artist") },
-  (change) => connection?.send(change));
+  (change) => { if (Object.keys(change).length) connection?.send(change); });
+const mask = new Mask(at("drawing"), video, {
+  draw: at("mask-draw"), clear: at("mask-clear"), done: at("mask-done"), tools: at("mask-tools"),
+  middle: at("mask-middle"), invert: at("mask-invert"), brush: at("brush"), erase: at("erase"),
+  mirrored: () => at("mirror").checked,
+}, (bits) => connection?.send({ mask: bits }));
+const scenes = new Scenes(at("scenes"), (look) => {
+  if (!settings.apply(look)) say("The style of this scene is not here any more.");
+}, () => ({ name: settings.gallery.title || "Look", values: settings.look() }));
+const share = new Share(at("link"), () => writeLook(settings.unusual()), say);
 const figures = new Figures(video, at("fps"), at("latency"));
 const recorder = new Recorder(say);
 
@@ -42,6 +57,8 @@ function show(state, title = "", text = "", button = "") {
   for (const tool of tools) tool.disabled = state !== "live";
   at("figures").hidden = state !== "live";
   if (state !== "live") { at("warming").hidden = true; at("flip").hidden = true; }
+  if (state !== "live") mask.done();
+  keepAwake(state === "live");
   if (title && state !== "idle") speak(`${title}. ${text}`);
   // Whoever pressed Start with the keyboard should not be thrown to the top of the page.
   if (hadFocus && state === "live") at("snapshot").focus({ preventScroll: true });
@@ -52,7 +69,7 @@ async function start() {
   wanted = true;
   show("starting", "Opening the camera", "Your browser may ask for your permission.");
   try {
-    camera ??= await askForCamera(facing);
+    camera ??= await askForCamera({ facing, id: at("camera").value });
   } catch (error) {
     const [title, text] = explain(error);
     stop();
@@ -72,7 +89,7 @@ async function connect() {
   mine.onrefused = (text) => say(text);
   mine.onlost = () => { if (connection === mine) lost(); };
   try {
-    await mine.open(camera, settings.all());
+    await mine.open(camera, { ...settings.all(), mask: mask.value() });
   } catch (error) {
     if (connection !== mine) return;
     if (error instanceof Refused) {
@@ -143,8 +160,15 @@ video.addEventListener("playing", async () => {
   show("live");
   speak("Your camera is being painted.");
   figures.start(connection.peer);
-  at("flip").hidden = (await countCameras()) < 2;
+  showCameras();
 });
+
+async function showCameras() {
+  const cameras = await listCameras();
+  fillCameras(at("camera"), cameras, camera);
+  at("flip").hidden = cameras.length < 2 || frame.dataset.state !== "live";
+}
+navigator.mediaDevices?.addEventListener("devicechange", showCameras);
 
 at("start").addEventListener("click", start);
 at("stop").addEventListener("click", () => {
@@ -153,12 +177,11 @@ at("stop").addEventListener("click", () => {
   at("start").focus();
 });
 at("snapshot").addEventListener("click", async () => {
-  const style = frame.dataset.shown || "picture";
-  try { say(`Saved ${await snapshot(video, style)}.`); } catch { say("There is no picture to save yet."); }
+  try { say(`Saved ${await snapshot(video, settings.gallery.title)}.`); } catch { say("There is no picture to save yet."); }
 });
 at("record").addEventListener("click", () => {
   if (recorder.running) recorder.stop();
-  else recorder.start(video.srcObject, frame.dataset.shown || "picture");
+  else recorder.start(video.srcObject, settings.gallery.title, { sound: at("sound").checked, delay: figures.delay });
 });
 recorder.onchange = (running, seconds) => {
   at("record").setAttribute("aria-pressed", String(running));
@@ -173,44 +196,105 @@ at("full").addEventListener("click", () => {
 });
 at("flip").addEventListener("click", async () => {
   facing = facing === "user" ? "environment" : "user";
-  const old = camera;
+  if (await changeCamera({ facing })) settings.set("mirror", facing === "user");
+});
+at("camera").addEventListener("change", () => { if (camera) changeCamera({ id: at("camera").value }); });
+
+async function changeCamera(wanted) {
   try {
     // Phones lend out one camera at a time.
-    old?.getTracks().forEach((track) => track.stop());
-    camera = await askForCamera(facing);
+    camera?.getTracks().forEach((track) => track.stop());
+    camera = await askForCamera(wanted);
     await connection?.replace(camera);
-    settings.set("mirror", facing === "user");
+    showCameras();
+    return true;
   } catch (error) {
     stop();
     show("error", ...explain(error), "Try again");
+    return false;
   }
-});
-at("help").addEventListener("click", () => at("keys").showModal());
+}
 
-listenToKeys(at("keys-on"), {
-  n: () => settings.gallery.step(1),
-  p: () => settings.gallery.step(-1),
-  "+": () => settings.strengthen(5),
-  "-": () => settings.strengthen(-5),
-  c: () => settings.toggle("keep_color"),
-  m: () => settings.toggle("mirror"),
-  o: () => settings.toggle("split"),
-  x: () => settings.gallery.toggleBlend(),
-  a: () => { if (settings.gallery.takesPictures) at("picture").click(); },
-  s: () => at("snapshot").click(),
-  r: () => at("record").click(),
-  f: () => at("full").click(),
-  "?": () => at("keys").showModal(),
-  digit: (number) => settings.gallery.choose(number - 1),
-}, speak);
+function mirrored() {
+  frame.toggleAttribute("data-mirror", at("mirror").checked);
+}
+at("settings").addEventListener("input", mirrored);
+at("mirror").addEventListener("change", mirrored);
+mirrored();
+
+at("stage").addEventListener("click", () => {
+  if (!window.open("/stage", "rtstyle-stage", "popup,width=1280,height=720")) say("The browser kept the second window from opening.");
+});
+// What the stage window shows.
+window.rtstyle = { stream: () => video.srcObject, mirrored: () => at("mirror").checked };
+
+at("share").addEventListener("click", () => share.open());
+at("help").addEventListener("click", () => at("keys").showModal());
+at("keep-look").addEventListener("click", () => say(scenes.keep()));
+
+let cycling = 0;
+function cycle() {
+  clearInterval(cycling);
+  const seconds = Number(at("cycle").value);
+  if (seconds) cycling = setInterval(() => (scenes.length ? scenes.next() : settings.gallery.step(1)), 1000 * seconds);
+}
+at("cycle").addEventListener("change", cycle);
+
+// What the words of the key table do here.
+const ACTIONS = {
+  next: () => settings.gallery.step(1),
+  previous: () => settings.gallery.step(-1),
+  style: (number) => settings.gallery.choose(Number(number) - 1),
+  only: (by) => settings.step("only", Number(by)),
+  transition: (by) => settings.step("transition", Number(by)),
+  strength: (by) => settings.step("strength", Number(by)),
+  stroke_size: (by) => settings.step("stroke_size", Number(by)),
+  coherence: (by) => settings.step("coherence", Number(by)),
+  fade: (by) => settings.step("fade", Number(by)),
+  cycle: (by) => {
+    const said = settings.step("cycle", Math.sign(Number(by)));
+    cycle();
+    return said;
+  },
+  keep_color: () => settings.toggle("keep_color"),
+  mirror: () => settings.toggle("mirror"),
+  split: () => settings.toggle("split"),
+  freeze: () => settings.toggle("freeze"),
+  mask: () => mask.toggle(),
+  next_scene: () => scenes.next(),
+  save_scene: () => at("keep-look").click(),
+  snapshot: () => at("snapshot").click(),
+  record: () => at("record").click(),
+  full_screen: () => at("full").click(),
+  figures: () => { document.documentElement.toggleAttribute("data-no-figures"); },
+  help: () => at("keys").showModal(),
+  picture: () => { if (settings.gallery.takesPictures) at("picture").click(); },
+  blend: () => settings.gallery.toggleBlend(),
+};
+
+function act(words) {
+  const [name, value] = words.split(" ");
+  return ACTIONS[name]?.(value);
+}
 
 // A closed tab frees its place at once; the server would notice by itself a little later.
 addEventListener("pagehide", () => { connection?.close(); });
 
 settings.load().then(() => {
-  if (!settings.gallery.takesPictures) return;
-  new Pictures(at("picture"), at("adding"), async (entry) => {
+  const { config, gallery } = settings;
+  mask.size = config.mask;
+  scenes.load(config.scenes);
+  listKeys(at("key-list"), config.keys);
+  listenToKeys(at("keys-on"), config.keys, act, speak);
+  const look = readLook(location.search);
+  if (!settings.apply(look)) say("The style of this link is not on this server.");
+  mirrored();
+  const files = new Files(at("file"), at("files"), () => settings.all(), speak);
+  const takePicture = async (entry) => {
     await settings.load();
-    settings.gallery.add(entry.name);
-  }, speak);
+    gallery.add(entry.name);
+  };
+  new Pictures(at("picture"), at("adding"), takePicture, speak, {
+    on: gallery.takesPictures, videos: (found) => files.take(found),
+  });
 }).catch((error) => show("error", "The server did not answer", error.message));

@@ -5,8 +5,11 @@ const MOST_BYTES = 20_000_000;
 export class Pictures {
   #waiting = Promise.resolve();
 
-  // `taken` gets the style's entry, `speak` what screen readers shall hear.
-  constructor(input, line, taken, speak) {
+  // `taken` gets the style's entry, `speak` what screen readers shall hear. Where pictures are not
+  // taken `on` is false; `videos` gets those that were dropped.
+  constructor(input, line, taken, speak, { on, videos }) {
+    this.on = on;
+    this.videos = videos;
     this.line = line;
     this.taken = taken;
     this.speak = speak;
@@ -34,7 +37,10 @@ export class Pictures {
     this.#take([...event.dataTransfer.files]);
   }
 
-  #take(files) {
+  #take(given) {
+    const films = given.filter((file) => file.type.startsWith("video/"));
+    if (films.length) this.videos(films);
+    const files = this.on ? given.filter((file) => !films.includes(file)) : [];
     for (const file of files) this.#waiting = this.#waiting.then(() => this.#add(file));
   }
 

@@ -18,16 +18,29 @@ from starlette.staticfiles import StaticFiles
 
 from rtstyle import __version__
 from rtstyle.errors import RtstyleError, SourceError, StyleError, UsageError
+from rtstyle.live.controls.table import BY_NAME
+from rtstyle.live.keys import page_keys
 from rtstyle.remote.api import ControlApi
 from rtstyle.serve.camera import CameraHub
 from rtstyle.serve.clients.lobby import FullError, Lobby
 from rtstyle.serve.clients.peer import check_offer, tell
 from rtstyle.serve.gallery.catalogue import Entry
-from rtstyle.serve.settings import as_json, check_settings, parse_object, read_query
-from rtstyle.serve.web.guard import PICTURES, Guard, RefusedError
+from rtstyle.serve.paint_jobs import PaintJobs
+from rtstyle.serve.settings import (
+    CONTROLS,
+    FADE,
+    MASK,
+    as_json,
+    check_settings,
+    parse_object,
+    read_query,
+)
+from rtstyle.serve.web.guard import PICTURES, Guard, RefusedError, is_loopback
 from rtstyle.serve.web.metrics import CONTENT_TYPE, Metrics
 from rtstyle.serve.web.mjpeg import MjpegResponse
+from rtstyle.serve.web.painting import Painting
 from rtstyle.serve.web.replies import failure, handler_for, left, refused, unforeseen
+from rtstyle.serve.web.sharing import Link
 from rtstyle.serve.web.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -41,8 +54,10 @@ STATIC = Path(__file__).parents[1] / "static"
 class Site:
     """The handlers, with the lobby and the camera that they serve."""
 
-    def __init__(self, lobby: Lobby, hub: CameraHub) -> None:
+    def __init__(self, lobby: Lobby, hub: CameraHub, jobs: PaintJobs, link: Link) -> None:
         self.lobby, self.hub, self.metrics = lobby, hub, Metrics(lobby, hub)
+        self.jobs, self.link = jobs, link
+        self.painting = Painting(jobs, lobby.catalogue)
         self.uploads = Uploads(lobby)
         self.controls = ControlApi(hub.stage.desk.board, hub.stage.turn)
 
@@ -57,6 +72,14 @@ class Site:
                 "size": catalogue.size,
                 "pictures": catalogue.takes_pictures,
                 "gallery": catalogue.revision,
+                "controls": [BY_NAME[name].described() for name in CONTROLS],
+                "scenes": [scene.public() for scene in self.hub.stage.scenes],
+                "keys": [
+                    {"shown": key.shown, "does": key.does, "asks": key.bindings}
+                    for key in page_keys()
+                ],
+                "mask": {"rows": MASK[0], "columns": MASK[1]},
+                "fade": FADE,
             }
         )
 
@@ -99,6 +122,11 @@ class Site:
         settings = read_query(request.query_params, catalogue, catalogue.mixable)
         return Streamed(self.hub, settings)
 
+    async def share(self, request: Request) -> Response:
+        """Send the link to this page with a look, and its QR code."""
+        look = request.query_params.get("look", "")
+        return JSONResponse(self.link.share(look, self.lobby.catalogue))
+
     async def camera(self, _: Request) -> Response:
         """Tell the page of the camera whether it goes."""
         return JSONResponse({"open": self.hub.is_open, "problem": self.hub.problem})
@@ -123,6 +151,7 @@ class Site:
     async def close(self) -> None:
         """End all streams and sessions."""
         await self.controls.close()
+        await self.jobs.close()
         await self.hub.close()
         await self.lobby.close()
 
@@ -158,19 +187,30 @@ def page(name: str) -> Callable[[Request], Awaitable[Response]]:
 
 
 def build_app(
-    lobby: Lobby, hub: CameraHub, *, host: str, token: str | None = None, secure: bool = False
+    lobby: Lobby,
+    hub: CameraHub,
+    jobs: PaintJobs,
+    *,
+    host: str,
+    address: str,
+    token: str | None = None,
+    secure: bool = False,
 ) -> tuple[ASGIApp, Site]:
     """Return the guarded ASGI application, and the site whose `close` ends its streams."""
-    site = Site(lobby, hub)
+    site = Site(lobby, hub, jobs, Link(address, token, is_loopback(host)))
     routes = [
         Route("/", page("index.html")),
         Route("/obs", page("obs.html")),
+        Route("/stage", page("stage.html")),
+        Route("/app.webmanifest", page("app.webmanifest")),
         Route("/favicon.ico", page("icon.svg")),
         Route("/api/config", site.config),
         Route(PICTURES, site.picture, methods=["POST"]),
         Route("/api/offer", site.offer, methods=["POST"]),
         Route("/api/session/{session}/leave", site.leave, methods=["POST"]),
         Route("/api/camera", site.camera),
+        Route("/api/share", site.share),
+        *site.painting.routes(),
         Route("/obs/stream", site.stream),
         Route("/thumbs/{name}.webp", site.thumbnail),
         Route("/health", site.health),

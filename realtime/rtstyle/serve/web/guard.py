@@ -25,8 +25,14 @@ MAX_PICTURE = 20_000_000
 PICTURE_WITHIN = 60.0
 """Seconds for one to arrive."""
 PICTURES = "/api/pictures"
-"""The one path that takes so much."""
+MAX_VIDEO = 100_000_000
+"""Bytes of the largest photo or video that is sent to be painted."""
+VIDEO_WITHIN = 240.0
+"""Seconds for one to arrive."""
+PAINT = "/api/paint"
 COOKIE = "rtstyle"
+COOKIE_DAYS = 90
+"""How long a browser keeps the cookie: an installed page is opened without the link."""
 PAGE = "/"
 """The one path to which another site may lead a visitor: nothing starts there by itself."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -49,7 +55,7 @@ HEADERS = {
     ),
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
+    "permissions-policy": "camera=(self), microphone=(self), geolocation=(), display-capture=()",
     # The link carries the token: no other site may learn of it.
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
@@ -98,10 +104,8 @@ class Guard:
             check_origin(headers, scope["path"])
             if await self._check_token(scope, headers, send):
                 return
-            picture = scope["path"] == PICTURES
-            limit = MAX_PICTURE if picture else MAX_BODY
+            limit, within = limits_of(scope["path"])
             check_length(headers, limit)
-            within = PICTURE_WITHIN if picture else BODY_WITHIN
             await self._app(scope, bounded(receive, limit, within), send)
         except RefusedError as refusal:
             person = "text/html" in headers.get("accept", "")
@@ -152,6 +156,7 @@ class Guard:
 
     async def _welcome(self, where: str, send: Send) -> None:
         cookie = f"{COOKIE}={pass_for(self._token or '')}; Path=/; HttpOnly; SameSite=Lax"
+        cookie += f"; Max-Age={COOKIE_DAYS * 86_400}"
         if self._secure:
             cookie += "; Secure"
         location = where.encode("ascii", "ignore").replace(b"\r", b"").replace(b"\n", b"")
@@ -260,6 +265,13 @@ def single_headers(raw: Collection[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
+def limits_of(path: str) -> tuple[int, float]:
+    """Return how many bytes a request to a path may have, and in how many seconds they come."""
+    if path == PICTURES:
+        return MAX_PICTURE, PICTURE_WITHIN
+    return (MAX_VIDEO, VIDEO_WITHIN) if path == PAINT else (MAX_BODY, BODY_WITHIN)
+
+
 def check_length(headers: dict[str, str], limit: int) -> None:
     """Raise `RefusedError` for a body that says of itself that it is longer than `limit`."""
     length = headers.get("content-length", "0")
@@ -297,6 +309,8 @@ def too_long(limit: int) -> RefusedError:
     """Return the refusal of a body longer than `limit` bytes."""
     if limit == MAX_PICTURE:
         return RefusedError(413, f"A picture has at most {MAX_PICTURE // 1_000_000} MB.")
+    if limit == MAX_VIDEO:
+        return RefusedError(413, f"A file has at most {MAX_VIDEO // 1_000_000} MB.")
     return RefusedError(413, f"A request has at most {limit} bytes.")
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rtstyle.serve.web.guard import PICTURE_WITHIN
+from rtstyle.serve.web.guard import VIDEO_WITHIN
 
 Wait: TypeAlias = Literal["idle", "rest", "head", "body"]
 """What a client owes: a next request, the rest of one that is answered, a head, or a body."""
@@ -28,7 +28,7 @@ WITHIN: dict[Wait, float] = {
     "rest": 10.0,
     "head": 10.0,
     # The guard answers before that, with words.
-    "body": PICTURE_WITHIN + 10.0,
+    "body": VIDEO_WITHIN + 10.0,
 }
 """Seconds after which a client that is waited for is cut off."""
 PER_ADDRESS = 32
