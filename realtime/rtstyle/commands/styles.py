@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 OWN = {
-    "add": "add FILE.onnx|PACK.zip|FOLDER|ADDRESS [--name NAME]",
+    "add": "add FILE.onnx|PICTURE|PACK.zip|FOLDER|ADDRESS [--name NAME]",
     "remove": "remove NAME",
     "pack": "pack NAME FILE.zip",
 }
@@ -37,8 +37,8 @@ def styles(
     output: Annotated[
         Path | None,
         typer.Argument(
-            help="The sheet to write. Or what to add (an .onnx file, a pack, a folder, an "
-            "address), or the name to remove or pack.",
+            help="The sheet to write. Or what to add (an .onnx file, a picture, a pack, a folder, "
+            "an address), or the name to remove or pack.",
             show_default=False,
         ),
     ] = None,

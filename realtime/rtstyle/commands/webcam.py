@@ -105,7 +105,8 @@ def webcam(
     react: Annotated[
         str | None,
         typer.Option(
-            help="Have sound move what [react] of --scenes says: `mic`, or an audio or video file.",
+            help="Have sound move what [react] of --scenes says: `mic`, `line`, `line:DEVICE`, "
+            "or an audio or video file.",
             show_default=False,
         ),
     ] = None,

@@ -36,7 +36,7 @@ def contact_sheet(
     """
     known = manifest.load_manifest().styles
     chosen = [manifest.find_style(n) for n in names] if names else list(known.values())
-    chosen = [style for style in chosen if size in style.files]
+    chosen = [style for style in chosen if size in style.files or manifest.PICTURE in style.files]
     if not chosen:
         raise StyleError(f"No style has the size {size!r}.", "", "`rtstyle styles` lists them.")
     small = shrink(photo)

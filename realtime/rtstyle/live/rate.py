@@ -73,7 +73,9 @@ def choose_ladder(styles: Sequence[str], size: str) -> tuple[tuple[Rung, ...], i
     known = load_manifest().styles
     if size == "auto" and len(styles) == 1 and styles[0] in known:
         files = known[styles[0]].files
-        if not files["fast"].sees_canvas or files["balanced"].sees_canvas:
+        # Those that a user has added may have one size, or be a picture.
+        both = "fast" in files and "balanced" in files
+        if both and (not files["fast"].sees_canvas or files["balanced"].sees_canvas):
             return LADDER, LADDER.index(STEADY)
     return steady_ladder("fast" if size == "auto" else size), 0
 

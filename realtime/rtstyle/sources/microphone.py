@@ -160,13 +160,14 @@ def addresses(name: str, device: str | None) -> list[str]:
     if name == "avfoundation":
         return [f":{device or 'default'}"]
     if name == "dshow":
-        found = [device] if device else [d.name for d in _listed(name)]
+        found = [device] if device else [d.name for d in listed(name)]
         return [f"audio={one}" for one in found]
     # `default` may lead to a sound server that this ALSA cannot reach; the card itself works.
     return [device] if device else ["default", *(f"plughw:{at}" for at in alsa_inputs())]
 
 
-def _listed(name: str) -> list[Any]:
+def listed(name: str) -> list[Any]:
+    """Return what FFmpeg's input device `name` lists that records sound."""
     try:
         devices = av.enumerate_input_devices(name)
     except (AttributeError, av.error.FFmpegError, OSError, ValueError):

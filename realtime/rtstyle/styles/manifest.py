@@ -72,6 +72,10 @@ def _difference(path: Path, sha256: str) -> str:
     return ""
 
 
+PICTURE = "picture"
+"""In place of a size: the file is a picture, which a network for any style paints like."""
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """A style, the painting it was trained on, and its model files by size."""
@@ -267,6 +271,12 @@ def find_style(name: str) -> Style:
         f"The built-in styles are {names}.",
         f"{todo}A picture file, or an .onnx style file, works too.",
     )
+
+
+def picture_of(name: str) -> Path | None:
+    """Return the picture that an added style is, None for a network or what is not a style."""
+    style = load_manifest().styles.get(name)
+    return style.files[PICTURE].path if style is not None and PICTURE in style.files else None
 
 
 def find_model(style: str, size: str = DEFAULT_SIZE) -> Path:

@@ -1,7 +1,8 @@
 """Styles that a user has added: model files in a folder of the user's, listed like those that ship.
 
-A pack is a ZIP file with a manifest.json in the form of the built-in one, and the model files that
-it lists. Nothing of it is run: files are checked, by their sha256 too, before they are copied.
+A style is one or more networks, or a picture with its fitted vectors. A pack is a ZIP file with a
+manifest.json in the form of the built-in one, and the files that it lists. Nothing of it is run:
+files are checked, by their sha256 too, before they are copied.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,9 +24,11 @@ from urllib.request import urlopen
 from rtstyle.errors import StyleError, UsageError
 from rtstyle.files.pending import PendingFile, rename, writing_to
 from rtstyle.files.temporary import temporary_name
+from rtstyle.styles import paintings
 from rtstyle.styles.manifest import (
     DAMAGE,
     MANIFEST_VERSION,
+    PICTURE,
     Style,
     checked,
     find_style,
@@ -35,6 +39,7 @@ from rtstyle.styles.manifest import (
     shipped_manifest,
 )
 
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp")
 LARGEST = 1 << 29
 """Bytes of the largest model file, and of the largest pack."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -53,6 +58,8 @@ def add(source: str, name: str | None = None) -> list[str]:
     with _at_hand(source) as path, tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
         if path.suffix.lower() == ".onnx":
             found = [_of_model(path)]
+        elif path.suffix.lower() in PICTURES:
+            found = [_of_picture(path, name)]
         else:
             found = _of_manifest(_unpacked(path, Path(folder)))
         if name is not None and len(found) != 1:
@@ -60,8 +67,8 @@ def add(source: str, name: str | None = None) -> list[str]:
         styles = {name or style.name: style for style in found}
         for given, style in styles.items():
             _check_name(given)
-            for file in style.files.values():
-                check_model(file.path)
+            for size, file in style.files.items():
+                check_file(size, file.path)
         for given, style in styles.items():
             _install(given, style)
     return list(styles)
@@ -82,21 +89,56 @@ def remove(name: str) -> None:
 
 def pack(name: str, path: Path) -> None:
     """Write a style into a pack, for others to add. Raises `StyleError` or `SinkError`."""
-    style = find_style(name)
-    for file in style.files.values():
-        if file.donors:
-            raise StyleError(f"{name} shares weights with other files.", "", "It ships anyway.")
-        checked(file)
+    pack_styles([find_style(name)], path)
+
+
+def pack_models(models: Sequence[Path], path: Path) -> list[str]:
+    """Write model files with their credit into one pack; return the names of its styles.
+
+    Raises `StyleError` or `SinkError`.
+    """
+    styles: dict[str, Style] = {}
+    for style in map(_of_model, models):
+        before = styles.get(style.name)
+        files = {**before.files, **style.files} if before is not None else style.files
+        styles[style.name] = replace(style, files=files)
+    pack_styles(list(styles.values()), path)
+    return list(styles)
+
+
+def pack_styles(styles: Sequence[Style], path: Path) -> None:
+    """Write styles into a pack; pictures get their vectors. Raises `StyleError` or `SinkError`."""
+    entries, files = {}, {}
+    for style in styles:
+        for file in style.files.values():
+            if file.donors:
+                what = f"{style.name} shares weights with other files."
+                raise StyleError(what, "", "It ships anyway.")
+            files[file.path.name] = checked(file)
+        entries[style.name] = _entry(style)
+        if PICTURE in style.files:
+            vectors = paintings.fitted_vectors(style.files[PICTURE].path)
+            entries[style.name]["files"][PICTURE]["training"] = {"vectors": vectors}
     pending = PendingFile(path)
     try:
         with writing_to(path), zipfile.ZipFile(pending.temporary, "w") as archive:
-            content = {"version": MANIFEST_VERSION, "styles": {name: _entry(style)}}
+            content = {"version": MANIFEST_VERSION, "styles": entries}
             archive.writestr("manifest.json", json.dumps(content, indent=1))
-            for file in style.files.values():
-                archive.write(file.path, file.path.name)
+            for name, file_path in files.items():
+                archive.write(file_path, name)
         pending.commit()
     finally:
         pending.discard()
+
+
+def check_file(size: str, path: Path) -> None:
+    """Raise `StyleError` for what is not a style: a network, or a picture."""
+    if size != PICTURE:
+        check_model(path)
+    elif path.suffix.lower() not in PICTURES:
+        raise StyleError(f"{path.name} is not a picture.", "", f"Use {', '.join(PICTURES)}.")
+    else:
+        paintings.read_painting(path)
 
 
 def check_model(path: Path) -> dict[str, str]:
@@ -142,6 +184,17 @@ def _of_model(path: Path) -> Style:
     entry["files"] = {size: _file_entry(path)}  # type: ignore[assignment]
     name = facts.get("name", path.stem)
     found: Any = read_manifest(path.parent, {"version": MANIFEST_VERSION, "styles": {name: entry}})
+    return next(iter(found.styles.values()))  # type: ignore[no-any-return]
+
+
+def _of_picture(path: Path, name: str | None) -> Style:
+    check_file(PICTURE, path)
+    entry = {"title": path.stem, "files": {PICTURE: _file_entry(path)}}
+    # A file's name may be anything; what a style may be called is checked later.
+    given = name or re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem).strip("_-").lower()
+    # Only in its own folder has a file a plain name.
+    content = {"version": MANIFEST_VERSION, "styles": {given: entry}}
+    found: Any = read_manifest(path.parent, content)
     return next(iter(found.styles.values()))  # type: ignore[no-any-return]
 
 
@@ -224,12 +277,15 @@ def _install(name: str, style: Style) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Any] = {}
     for size, file in style.files.items():
-        target = folder / f"{name}-{size}.onnx"
+        suffix = file.path.suffix.lower()
+        target = folder / (f"{name}{suffix}" if size == PICTURE else f"{name}-{size}{suffix}")
         temporary = temporary_name(target)
         with writing_to(target):
             shutil.copyfile(file.path, temporary)
             rename(temporary, target)
         files[size] = {**_file_entry(target), "training": dict(file.training)}
+        if size == PICTURE:
+            paintings.keep_vectors(target, file.training.get("vectors"))
     entries = {given: _entry(one) for given, one in own_manifest().styles.items()}
     entries[name] = {**{key: getattr(style, key) for key in CREDIT}, "files": files}
     _write(entries)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -144,6 +145,49 @@ class _Painting:
         network = manifest.listed_any(fit.PART if fitted else "style", size)
         title = f"{network.sha256} {network.size} {self.scale:f} {self.colours or ''}"
         return hashlib.sha256(f"{title} {self.digest}".encode()).hexdigest()[:32]
+
+
+def fitted_vectors(path: Path) -> list[dict[str, Any]]:
+    """Return the vectors of a picture file for every network, fitted now, as JSON.
+
+    Raises as `encode`.
+    """
+    found = []
+    for size in manifest.load_manifest().any:
+        part = fit.PART if fit.available(size) else "style"
+        numbers = [round(float(number), 6) for number in encode(str(path), size)]
+        network = manifest.listed_any(part, size).sha256
+        found.append({"size": size, "network": network, "numbers": numbers})
+    return found
+
+
+def keep_vectors(path: Path, vectors: object) -> None:
+    """Keep the vectors that came with a picture file, so that it need not be fitted here.
+
+    Those of other networks, or that are no vectors, are left out.
+    """
+    painting = _painting(str(path), 1.0, None)
+    known = manifest.load_manifest().any
+    for one in vectors if isinstance(vectors, list) else []:
+        if not isinstance(one, dict) or one.get("size") not in known:
+            continue
+        size, fitted = one["size"], fit.available(one["size"])
+        if one.get("network") != manifest.listed_any(fit.PART if fitted else "style", size).sha256:
+            continue
+        try:
+            numbers = np.array(one.get("numbers"), np.float32)
+        except (TypeError, ValueError, OverflowError):
+            continue
+        if numbers.shape == (length_of(size),) and np.isfinite(numbers).all():
+            painting.keep(size, fitted, numbers)
+
+
+def length_of(size: str) -> int:
+    """Return how many numbers a vector of a size has, 0 where no painting ships for it."""
+    for name in manifest.shipped_manifest().styles:
+        with suppress(StyleError):
+            return len(built_in(name, size))
+    return 0
 
 
 REMEMBERED = 256

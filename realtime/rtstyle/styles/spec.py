@@ -51,8 +51,8 @@ def parse_style(text: str) -> str | Mixture:
     """
     if is_network(text):
         return text
-    if is_file(text):
-        return Mixture(((text, 1.0),))
+    if is_file(text) or manifest.picture_of(text):
+        return Mixture(((as_file(text), 1.0),))
     if near := NEIGHBOUR.fullmatch(text):
         return neighbour(near["style"], float(near["variation"]), int(near["seed"] or 0))
     return mixture([_part(part, text) for part in split_blend(text)])
@@ -195,7 +195,13 @@ def pictures_of(
 
 def is_network(text: str) -> bool:
     """Return True if `text` names a network trained for one style."""
-    return text.lower().endswith(".onnx") or text in manifest.load_manifest().styles
+    known = text in manifest.load_manifest().styles and manifest.picture_of(text) is None
+    return text.lower().endswith(".onnx") or known
+
+
+def as_file(name: str) -> str:
+    """Return the file of an added style that is a picture, and any other name as it is."""
+    return str(manifest.picture_of(name) or name)
 
 
 def are_networks(style: Styles) -> bool:
@@ -209,9 +215,9 @@ def _part(part: str, whole: str) -> tuple[str, float]:
         raise UsageError(f"The blend {whole!r} has an empty part.", "", SYNTAX)
     if is_random(part):
         return f"random:{seed_of(part)}", 1.0
-    if is_network(part) or is_file(part):
+    if is_network(part) or is_file(as_file(part)):
         _refuse_network(part)
-        return part, 1.0
+        return as_file(part), 1.0
     name, colon, number = part.rpartition(":")
     if not colon:
         raise _unknown(part)
@@ -222,9 +228,9 @@ def _part(part: str, whole: str) -> tuple[str, float]:
     _refuse_network(name)
     if is_random(name):
         return f"random:{seed_of(name)}", weight
-    if not is_network(name) and not is_file(name):
+    if not is_network(name) and not is_file(as_file(name)):
         raise _unknown(name)
-    return name, weight
+    return as_file(name), weight
 
 
 def _refuse_network(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -173,8 +174,17 @@ def test_command_writes_every_style_and_the_manifest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint, out = write_checkpoint(tmp_path), tmp_path / "out"
-    result = rtstyle("export", str(checkpoint), "--out", str(out), "--manifest", "--artist", "Me")
+    words = ("export", str(checkpoint), "--out", str(out), "--manifest", "--artist", "Me")
+    result = rtstyle(*words, "--pack", str(tmp_path / "mine.zip"))
     assert result.code == 0, result.output
+    assert "mine.zip: a, b" in result.output
+    with zipfile.ZipFile(tmp_path / "mine.zip") as pack:
+        packed = json.loads(pack.read("manifest.json"))["styles"]
+        assert {entry["artist"] for entry in packed.values()} == {"Me"}
+        assert set(pack.namelist()) == {
+            "manifest.json",
+            *(path.name for path in out.glob("*.onnx")),
+        }
     assert "within 1 level" in result.output
     assert result.output.count("int8 changes") == (2 if ov.has_int8() else 0)
     monkeypatch.setenv("RTSTYLE_STYLES", str(out))

@@ -173,7 +173,12 @@ def open_react(
         from rtstyle.sources.microphone import Microphone
         from rtstyle.sources.sound_file import open_by_the_clock
 
-        ear = player = Microphone(what, opener=open_by_the_clock)
+        if what == "line" or what.startswith("line:"):
+            from rtstyle.sources.line_input import find_line
+
+            ear = player = Microphone(what[5:] or find_line())
+        else:
+            ear = player = Microphone(what, opener=open_by_the_clock)
         stack.callback(player.close)
         player.open()
     return [ReactSink(ear, session.desk.board, session.bindings, say)]

@@ -56,6 +56,10 @@ def export(
     manifest: Annotated[
         bool, typer.Option("--manifest", help="Enter the files into manifest.json of the folder.")
     ] = False,
+    pack: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write the styles into this pack, too: FILE.zip for `styles add`."),
+    ] = None,
     tensorrt: Annotated[
         bool, typer.Option("--tensorrt", help="Build an engine for this machine's NVIDIA card.")
     ] = False,
@@ -89,6 +93,11 @@ def export(
         tell(path, parity, rounding)
 
     use = by_kind.export(checkpoint, out, request, on_file)
+    if pack is not None:
+        from rtstyle.styles.own import pack_models
+
+        names = pack_models(written, pack)
+        typer.echo(f"{pack}: {', '.join(names)}. Add it: rtstyle styles add {pack}")
     if use and written:
         typer.echo(f"Use it: rtstyle {use.replace('FILE.onnx', shlex.quote(str(written[0])))}")
 

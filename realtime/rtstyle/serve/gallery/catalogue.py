@@ -63,6 +63,9 @@ class Catalogue:
             if size in style.files:
                 name, mixes = style.name, has_painting(style.name, size)
                 self._add(Entry(name, style.title, style.artist, style.year, name, mixes))
+            elif manifest.PICTURE in style.files and self.takes_pictures:
+                facts = (style.name, style.title, style.artist, style.year, style.name)
+                self._add(Entry(*facts, mixes=True))
         if library is not None and self.takes_pictures:
             for kept in library.pictures():
                 self._show(kept)
@@ -77,6 +80,8 @@ class Catalogue:
 
         Raises as the class does.
         """
+        if text in self.entries and manifest.picture_of(text) is not None:
+            return text
         found = parse_style(text)
         if isinstance(found, Mixture):
             manifest.find_any("content", self.size)
