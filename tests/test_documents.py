@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import shlex
 from collections.abc import Iterator
@@ -166,6 +167,22 @@ def test_all_keys_of_the_window_and_all_devices_are_documented() -> None:
     found = set(spans(read("realtime/README.md")))
     wanted = {key for entry in KEYS for key in entry.shown.split()} | {*DEVICES} - {"auto"}
     assert wanted - found == set()
+
+
+def test_the_unit_of_the_kiosk_is_one_that_systemd_takes() -> None:
+    (text,) = re.findall(r"```ini\n(.*?)```", read("realtime/README.md"), re.DOTALL)
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read_string(text)
+    service = unit["Service"]
+    # What the command tells by sd_notify is waited for.
+    assert service["Type"] == "notify"
+    assert int(service["WatchdogSec"]) >= 10
+    assert service["Restart"] == "always"
+    path, *words = shlex.split(service["ExecStart"])
+    assert path == "%h/.local/bin/rtstyle"
+    assert check_command(words) == ""
+    assert "--kiosk" in words
 
 
 @pytest.mark.parametrize(
