@@ -246,4 +246,5 @@ def test_a_kiosk_fills_the_screen_repeats_its_clip_and_reports(
     log = (tmp_path / "rtstyle.log").read_text()
     assert "clip.mp4: 96x64 at 100 FPS" in log
     assert "sleep" not in log
+    assert "INFO 25 frames" in log
     assert capsys.readouterr().out.startswith("25 frames")

@@ -320,6 +320,7 @@ def webcam(
         session.limit_rate = pipeline.limit_rate
         mine.pop_all()
         report = pipeline.run()
+        long_run.log.info("%s", wiring.summary(report))
     tell(wiring.summary(report))
     for note in (note for sink in sinks for note in sink.notes()):
         say(note)
