@@ -20,7 +20,7 @@ from rtstyle.errors import StyleError, UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.frame_queue import Policy
 from rtstyle.jobs.video import stylize_video
-from rtstyle.painting.coherence import with_strokes_of
+from rtstyle.painting.strokes import with_strokes_of
 from rtstyle.pipeline import Pipeline
 from rtstyle.testing import FakeSink, FakeSource
 

@@ -37,8 +37,8 @@ def test_a_quick_machine_stays_on_the_best_rung() -> None:
 
 def test_a_slow_machine_goes_straight_to_a_rung_that_fits() -> None:
     controller = RateController(30)
-    changes = simulate(controller, lambda _: 0.060, 5)
-    fits = next(rung for rung in LADDER if 0.060 * rung.cost <= controller.budget)
+    changes = simulate(controller, lambda _: 0.050, 5)
+    fits = next(rung for rung in LADDER if 0.050 * rung.cost <= controller.budget)
     assert [rung for _, rung in changes] == [LADDER[0], fits]
     assert changes[1][0] < 3
 
@@ -55,7 +55,7 @@ def test_it_never_oscillates(milliseconds: float) -> None:
 
 def test_it_climbs_back_when_the_load_is_gone() -> None:
     controller = RateController(30)
-    changes = simulate(controller, lambda now: 0.060 if 10 < now < 20 else 0.009, 90)
+    changes = simulate(controller, lambda now: 0.060 if 10 < now < 20 else 0.008, 90)
     assert min(rung.cost for _, rung in changes) < 1
     assert controller.rung == LADDER[0]
 

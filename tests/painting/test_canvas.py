@@ -17,12 +17,11 @@ from rtstyle.painting.canvas import MOVING, UNDERPAINTING, FlowEstimator, Motion
 from rtstyle.painting.coherence import (
     CoherentPainter,
     faded,
-    levels,
     over,
     paint,
     settled,
-    with_strokes_of,
 )
+from rtstyle.painting.strokes import levels, paint_coarse_first, with_strokes_of
 
 
 def scene(height: int = 240, width: int = 320, seed: int = 0) -> Image:
@@ -262,3 +261,41 @@ def test_a_keyframe_is_the_canvas_of_its_own_frame_at_every_level() -> None:
 def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="out of range"):
         CoherentPainter(Recorder(), **values)
+
+
+def test_a_network_without_a_canvas_paints_coarse_strokes_first() -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def run(image: Image) -> Image:
+        """Paint checks as wide as a stroke, whatever the size, on the picture's colour."""
+        sizes.append(image.shape[:2])
+        rows, columns = np.indices(image.shape[:2]) // 8
+        checks = ((rows + columns) % 2)[..., None] * 80
+        return np.asarray(image // 2 + checks, np.uint8)
+
+    photo = np.full((1080, 1440, 3), 90, np.uint8)
+    painted = paint_coarse_first(run, photo)
+    assert sizes == [(480, 640), (1080, 1440)]
+    # Checks of 8 pixels at 480 rows are 18 wide here.
+    row = painted[9, :, 1].astype(float)
+    spectrum = np.abs(np.fft.rfft(row - row.mean()))
+    assert 1440 / (2 * (spectrum.argmax())) == pytest.approx(18, abs=0.5)
+    assert painted.shape == photo.shape
+    # Small pictures are painted once.
+    sizes.clear()
+    small = photo[:400]
+    assert np.array_equal(paint_coarse_first(run, small), run(small))
+    assert sizes == [(400, 1440), (400, 1440)]
+
+
+def test_detail_is_a_share_of_what_only_the_large_picture_shows() -> None:
+    coarse, fine = scene(120, 160, seed=3), scene(270, 360, seed=4)
+    checks = np.indices((270, 360)).sum(axis=0)[..., None] % 2 * 60
+    fine = np.asarray(fine // 2 + 30 + checks, np.uint8)
+
+    def roughness(image: Image) -> float:
+        plain = image.astype(np.float32)
+        return float((plain - cv2.GaussianBlur(plain, (0, 0), 2)).std())
+
+    whole, part = (roughness(with_strokes_of(coarse, fine, share)) for share in (1.0, 0.5))
+    assert part / whole == pytest.approx(0.5, abs=0.1)

@@ -15,6 +15,7 @@ from rtstyle.commands.options import (
     SCALE_HELP,
     SEED_HELP,
     SIZE_HELP,
+    STROKE_HELP,
     STYLE_HELP,
     VARY_HELP,
     sampled,
@@ -51,6 +52,7 @@ def image(
     seed: Annotated[int | None, typer.Option(help=SEED_HELP, show_default=False)] = None,
     mask: Annotated[Path | None, typer.Option(help=MASK_HELP, show_default=False)] = None,
     match_color: Annotated[bool, typer.Option("--match-color", help=MATCH_HELP)] = False,
+    stroke_size: Annotated[float, typer.Option(help=STROKE_HELP)] = 1.0,
     strength: Annotated[float, typer.Option(help="0 (the photo) to 1 (the painting).")] = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Keep the colours of the photo.")
@@ -77,7 +79,7 @@ def image(
     recipe = Recipe(
         sampled(style or [DEFAULT_STYLE], vary, seed), size, strength, keep_color, height,
         style_scale, mask,
-        match_color=match_color,
+        match_color=match_color, stroke_size=stroke_size,
     )  # fmt: skip
     from rtstyle.jobs.photos import PhotoRun, Skipped
 

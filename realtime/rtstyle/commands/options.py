@@ -41,7 +41,7 @@ MASK_HELP = "Picture of flat colours: a region for each --style, dark to light."
 MATCH_HELP = "Give the style picture the colours of the content first."
 
 
-STROKE_HELP = "How wide strokes are, 0.25 to 4 (networks that see a canvas)."
+STROKE_HELP = "How wide strokes are, 0.25 to 4."
 
 
 COHERENCE_HELP = "Keep what is painted from frame to frame: on, off, or 0 to 1."

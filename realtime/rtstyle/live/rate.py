@@ -25,10 +25,10 @@ SETTLE = 5
 PATIENCE = 3.0
 """Seconds of room before a first climb; doubled after each climb that had to be taken back."""
 LONGEST_PATIENCE = 300.0
-COHERENT_COST = 1.9
-"""The same for the flow, and for the move of the last painting along it."""
-RELATIVE_COST = {"fast": 1.0, "balanced": 2.3, "paper": 40.0}
+RELATIVE_COST = {"fast": 1.0, "balanced": 1.6, "paper": 40.0}
 """Time for a pixel, roughly, by network size; only used until a rung has been measured."""
+COHERENT_COST = 1.0
+"""The same for the flow, and for the move of the last painting along it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,8 @@ class Rung:
     @property
     def cost(self) -> float:
         """Expected time, relative to `fast` at full resolution and frame by frame."""
-        return (
-            RELATIVE_COST.get(self.size, 1.0)
-            * (COHERENT_COST if self.coherent else 1.0)
-            * self.scale**2
-        )
+        moving = COHERENT_COST if self.coherent else 0.0
+        return (RELATIVE_COST.get(self.size, 1.0) + moving) * self.scale**2
 
     def height(self, rows: int) -> int | None:
         """Return the working height for frames of `rows` rows, None for all of them."""
@@ -58,7 +55,7 @@ class Rung:
 
 SCALES = (1.0, 0.8, 0.65, 0.5, 0.375)
 STEADY = Rung("fast", 1.0, coherent=True)
-LADDER = (Rung("balanced", 1.0), STEADY, *(Rung("fast", scale) for scale in SCALES))
+LADDER = (Rung("balanced", 1.0, coherent=True), STEADY, *(Rung("fast", scale) for scale in SCALES))
 """The default ladder, from the best to the quickest: coherence goes before resolution does."""
 
 

@@ -1,15 +1,12 @@
 """Paints frame after frame with a network that sees a canvas, coarse strokes before fine ones.
 
-A frame of more rows than the network was trained for is first painted at fewer rows, and the
-enlarged coarse painting lies below the fine one, so that strokes grow with the frame (Gatys et al.
-2017, section 6, and Wang et al. 2017 go from coarse to fine for the same reason). The fine painting
-then keeps only what the coarse one is too small to show. Each level has its own last painting; the
-motion is found once, for all of them.
+A frame of more rows than the network was trained for is first painted at fewer rows, as in
+`strokes`, and the enlarged coarse painting lies below the fine one. Each level has its own last
+painting; the motion is found once, for all of them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,42 +28,13 @@ from rtstyle.painting.canvas import (
     sight,
     unmoved,
 )
+from rtstyle.painting.strokes import TRAINED_ROWS, levels, with_strokes_of
 
-TRAINED_ROWS = 480
-"""Rows, or columns if these are fewer, of frames in which strokes are as wide as in training."""
-STEP = 2.25
-"""By how much a level is larger than the one before, at most: 1080 rows over 480."""
-LEAST_ROWS = 64
 FRESH = 0.15
 """Share of new paint where nothing moves. Changes of less than four levels are rounded away."""
 
-SMOOTH = 2.0
-"""Pixels of the coarse painting (sigma) over which colours are mixed."""
-GREY = np.tile(np.array([0.299, 0.587, 0.114], np.float32), (3, 1))
-"""Takes the grey of RGB, as three equal channels."""
-
 Run = Callable[[Image, Mapping[str, NDArray[np.uint8]]], Image]
 """Paints (H, W, 3) uint8 with the further inputs `canvas` and `trust`, (1, H, W, C) uint8 each."""
-
-
-def levels(size: tuple[int, int], stroke_size: float = 1.0) -> list[tuple[int, int]]:
-    """Return the sizes (rows, columns) at which a frame is painted, from coarse to its own.
-
-    `stroke_size` is how wide strokes are, as a factor of the width that looks right at the size.
-    Raises `UsageError` outside 0.25 to 4.
-    """
-    if not 0.25 <= stroke_size <= 4:
-        raise UsageError(f"A stroke size of {stroke_size} is out of range.", "", "Use 0.25 to 4.")
-    short = min(size)
-    base = max(LEAST_ROWS, TRAINED_ROWS / stroke_size)
-    # A quarter more than in training is still painted at once.
-    count = max(0, math.ceil(math.log(short / base) / math.log(STEP) - 0.28))
-    found = [size]
-    for level in range(1, count + 1):
-        factor = (base / short) ** (level / count)
-        rows, columns = (max(16, round(side * factor)) for side in size)
-        found.insert(0, (rows, columns))
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,24 +130,6 @@ def over(canvas: Canvas, coarse: Image) -> Canvas:
     trust = np.where(canvas.trust > 0, canvas.trust, np.uint8(UNDERPAINTING))
     known = full_size(canvas.trust, canvas.picture)
     return Canvas(np.asarray(cv2.copyTo(canvas.picture, known, under), np.uint8), trust)
-
-
-def with_strokes_of(coarse: Image, fine: Image) -> Image:
-    """Return a fine painting that, reduced to the size of a coarse one, is the coarse one.
-
-    What both sizes can show is taken from the coarse painting, what only the larger one can show
-    from the fine one: two bands of a Laplacian pyramid (Burt and Adelson 1983). Strokes are then as
-    wide as the coarse ones, edges as sharp as the fine ones. Colours are mixed more smoothly than
-    brightness, whose steps the eye sees better, so that edges get no coloured beads.
-    """
-    rows, columns = coarse.shape[:2]
-    reduced = cv2.resize(fine, (columns, rows), interpolation=cv2.INTER_AREA)
-    apart = cv2.subtract(coarse, reduced, dtype=cv2.CV_16S)
-    grey = cv2.transform(apart, GREY)
-    apart = cv2.GaussianBlur(cv2.subtract(apart, grey), (0, 0), SMOOTH)
-    apart = cv2.add(apart, grey)
-    apart = cv2.resize(apart, fine.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    return np.asarray(cv2.add(fine, apart, dtype=cv2.CV_8U), np.uint8)
 
 
 def at_half(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +16,7 @@ from rtstyle.frame import Image
 from rtstyle.painting.canvas import NO_MOTION
 from rtstyle.painting.coherence import paint as paint_levels
 from rtstyle.painting.masks import Weights
+from rtstyle.painting.strokes import paint_coarse_first
 from rtstyle.styles.model import Model
 
 MIN_SIDE = 16
@@ -82,19 +83,23 @@ class Network(Closing):
         """Return the painting of an (H, W, 3) uint8 RGB picture of any size, of the same shape.
 
         `strength` counts only where the network `applies_strength`, `weights` (K, H, W) only with
-        K regions, `stroke_size` only where it `sees_canvas`, which is empty here. With `wrap` the
-        left edge continues at the right one, as in 360-degree pictures. Raises `EngineError`.
+        K regions. `stroke_size` is how wide strokes are, as a factor of what is usual; see
+        `strokes`. The canvas of a network that sees one is empty here. With `wrap` the left edge
+        continues at the right one, as in 360-degree pictures. Raises `EngineError`.
         """
         height, width = image.shape[:2]
         image = extended(image, wrap)
         regions = extended(weights, wrap, 1) if weights is not None and self.regions > 1 else None
-        feeds = self.model.feeds(self.engine, strength, image.shape[:2], regions)
+
+        def run(frame: Image, extra: Mapping[str, Any]) -> Image:
+            size = (frame.shape[0], frame.shape[1])
+            weights = None if regions is None else fitted(regions, size)
+            return self.run(frame, extra, self.model.feeds(self.engine, strength, size, weights))
+
         if self.sees_canvas:
-            # At first at fewer rows: strokes grow with the picture.
-            run = partial(self.run, feeds=feeds)
             painted = paint_levels(run, image, NO_MOTION, (), stroke_size=stroke_size)[-1]
         else:
-            painted = self.run(image, {}, feeds)
+            painted = paint_coarse_first(lambda frame: run(frame, {}), image, stroke_size)
         left = WRAP if wrap else 0
         return painted[:height, left : left + width]
 
@@ -110,6 +115,14 @@ class Network(Closing):
     def close(self) -> None:
         """Free the engine; a second call does nothing."""
         self.engine.close()
+
+
+def fitted(weights: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return the weights of regions (K, H, W) at another size (rows, columns)."""
+    if weights.shape[1:] == size:
+        return weights
+    small = [cv2.resize(one, size[::-1], interpolation=cv2.INTER_AREA) for one in weights]
+    return np.asarray(small, np.float32)
 
 
 def extended(array: NDArray[Any], wrap: bool, axis: int = 0) -> NDArray[Any]:

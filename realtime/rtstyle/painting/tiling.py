@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ from rtstyle.painting.coherence import paint as paint_levels
 from rtstyle.painting.masks import Weights
 from rtstyle.painting.network import Network
 from rtstyle.painting.norm_graph import ALIGNMENT, Affine, Norm, NormGraph, baked
+from rtstyle.painting.strokes import paint_coarse_first
 from rtstyle.styles.recipe import Recipe
 
 WHOLE_BYTES = 1 << 30
@@ -116,6 +118,7 @@ def paint(
             )
         return whole()
     contents = [read_model(file) for file in model.files]
+    feeds = None
     if model.statistics is not None:
         feeds = model.feeds(engine, recipe.strength, image.shape[:2])
         assert feeds is not None
@@ -124,7 +127,7 @@ def paint(
     if all(fits(graph, image) for graph in graphs):
         return whole()
     parts = zip(parts_of(engine), graphs, strict=True)
-    each = (paint_large(*part, image, recipe.stroke_size) for part in parts)
+    each = (paint_large(*part, image, recipe.stroke_size, feeds) for part in parts)
     painted, tiles = zip(*each, strict=True)
     if len(painted) == 1 or weights is None:
         return painted[0], tiles[0]
@@ -138,26 +141,33 @@ def fits(graph: NormGraph, image: Image) -> bool:
 
 
 def paint_large(
-    engine: Engine, graph: NormGraph, image: Image, stroke_size: float
+    engine: Engine,
+    graph: NormGraph,
+    image: Image,
+    stroke_size: float,
+    feeds: Mapping[str, NDArray[Any]] | None = None,
 ) -> tuple[Image, int]:
-    """Paint a large picture by one engine: in tiles, and over coarse paintings if it sees them.
+    """Paint a large picture by one engine, in tiles, and with the strokes of coarse paintings.
 
-    Returns the painted picture and the number of tiles of its finest level.
+    `feeds` are the further inputs of `engine`, which `graph` does without. Returns the painted
+    picture and the number of tiles of its finest level.
     """
-    if not graph.sees_canvas:
-        return paint_tiled(engine, graph, image, TILE)
     counts = [1]
 
     def run(frame: Image, extra: Mapping[str, NDArray[np.uint8]]) -> Image:
         if fits(graph, frame):
-            whole: Image = engine.run(np.ascontiguousarray(frame)[None], extra)[0]
+            given = {**(feeds or {}), **extra} or None
+            whole: Image = engine.run(np.ascontiguousarray(frame)[None], given)[0]
             return whole
-        canvas = Canvas(extra["canvas"][0], extra["trust"][0, :, :, 0])
+        canvas = Canvas(extra["canvas"][0], extra["trust"][0, :, :, 0]) if extra else None
         painted, count = paint_tiled(engine, graph, frame, TILE, canvas)
         counts.append(count)
         return painted
 
-    painted = paint_levels(run, image, NO_MOTION, (), stroke_size=stroke_size)[-1]
+    if graph.sees_canvas:
+        painted = paint_levels(run, image, NO_MOTION, (), stroke_size=stroke_size)[-1]
+    else:
+        painted = paint_coarse_first(lambda frame: run(frame, {}), image, stroke_size)
     return painted, counts[-1]
 
 

@@ -41,10 +41,10 @@ class Recipe:
     to 1 (the painting). `keep_color` keeps the colours of the picture, `match_color` gives the
     style the colours of the first picture. `height` scales every picture to that many rows before
     it is painted, with its aspect kept and an even width. `style_scale` (0.25 to 4) enlarges the
-    strokes of pictures as styles. `stroke_size` (0.25 to 4) is how wide the strokes of a network
-    that sees a canvas are, `coherence` (0 to 1) how much of its last painting it may keep. With
-    `walk` the style is where a slow path through all styles begins, which comes to another one
-    every `walk` seconds (0.5 to 3600), drawn with `seed`.
+    strokes of pictures as styles. `stroke_size` (0.25 to 4) is how wide strokes are, as a factor of
+    what looks right at the size of the picture, `coherence` (0 to 1) how much of its last painting
+    a network that sees a canvas may keep. With `walk` the style is where a slow path through all
+    styles begins, which comes to another one every `walk` seconds (0.5 to 3600), drawn with `seed`.
 
     Raises `UsageError` for a value out of range, and for settings that exclude each other. Whether
     style and mask exist is found out by who opens them.
