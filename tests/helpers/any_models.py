@@ -49,7 +49,8 @@ def style_model() -> bytes:
     )
 
 
-def content_model(regions: bool) -> bytes:
+def content_model(regions: bool, skip: int = 0) -> bytes:
+    """The content file; `skip` numbers before the others count for nothing."""
     graph = Graph()
     x = graph.planes("image")
     ones, none = np.ones(3, np.float32), np.zeros(3, np.float32)
@@ -57,7 +58,7 @@ def content_model(regions: bool) -> bytes:
     axis = graph.ints(2 if regions else 1)
     parts = [
         graph.op("Slice", "statistics", graph.ints(first), graph.ints(first + 3), axis)
-        for first in (0, 3)
+        for first in (skip, skip + 3)
     ]
     if regions:
         # (1, K, 3) x (1, K, H W) for each: as maps of the picture's size.
@@ -70,9 +71,10 @@ def content_model(regions: bool) -> bytes:
     painted = graph.op("Add", graph.op("Mul", norm, std), mean)
     change = graph.op("Mul", graph.op("Sub", painted, x), "strength")
     graph.finish(graph.op("Add", x, change))
+    numbers = NUMBERS + skip
     inputs = [
         port("image", TensorProto.UINT8, ["N", "H", "W", 3]),
-        port("statistics", TensorProto.FLOAT, [1, "K", NUMBERS] if regions else ["K", NUMBERS]),
+        port("statistics", TensorProto.FLOAT, [1, "K", numbers] if regions else ["K", numbers]),
         port("strength", TensorProto.FLOAT, [1]),
     ]
     if regions:
@@ -162,6 +164,17 @@ def write_any(folder: Path, paintings: dict[str, NDArray[np.float32]] | None = N
     known = {f"{s}/{n}": v for s in sizes for n, v in (paintings or {}).items()}
     np.savez(folder / "any-paintings.npz", **known)  # type: ignore[arg-type]
     data["paintings"] = entry(folder / "any-paintings.npz")
+    manifest.write_text(json.dumps(data), encoding="utf-8")
+
+
+def write_linear(folder: Path) -> None:
+    """Add a linear transform of `fast` to a folder of `write_any`, of numbers that do nothing."""
+    manifest = folder / "manifest.json"
+    data = json.loads(manifest.read_text(encoding="utf-8"))
+    parts = {"style": style_model(), "content": content_model(False, NUMBERS)}
+    for part, model in parts.items():
+        (folder / f"any-fast-linear-{part}.onnx").write_bytes(model)
+    data["any"]["fast-linear"] = {p: entry(folder / f"any-fast-linear-{p}.onnx") for p in parts}
     manifest.write_text(json.dumps(data), encoding="utf-8")
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rtstyle.errors import TrainingError
 from rtstyle_export.export.adain import export_adain
 from rtstyle_export.export.johnson import OnFile, export_styles, parity_photos
+from rtstyle_export.export.linear import export_linear
 from rtstyle_export.export.variational import export_variational
 from rtstyle_export.export.wct import export_wct
 from rtstyle_export.onnx_files.writer import Credits
@@ -84,6 +85,14 @@ def _any_style(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnF
     return ""
 
 
+def _linear(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnFile) -> str:
+    export_linear(
+        checkpoint, out, pictures=request.pictures(), vgg_weights=request.vgg_weights,
+        manifest=request.manifest, on_file=on_file,
+    )  # fmt: skip
+    return ""
+
+
 def _sampled(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnFile) -> str:
     export_variational(checkpoint, out, manifest=request.manifest, on_file=on_file)
     return "image photo.jpg out.png --style random:7" if request.manifest else ""
@@ -92,7 +101,9 @@ def _sampled(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnFil
 EXPORTERS: dict[str, Callable[[Checkpoint, Path, Request, OnFile], str]] = {
     "johnson": _styles,
     "canvas": _styles,
+    "frames": _styles,
     "adain": _any_style,
+    "linear": _linear,
     "variational": _sampled,
 }
 """What writes the files of each kind of checkpoint; levels of WCT are exported together."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rtstyle_export.runs.checkpoint import Checkpoint
 from rtstyle_export.runs.config import AdainConfig, CanvasConfig, TrainConfig, WctConfig
+from rtstyle_export.runs.frames_config import FramesConfig
+from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
 
 
@@ -16,6 +19,8 @@ def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
     own: dict[str, Any] = {}
     if isinstance(config, TrainConfig):
         own = of_styles(config)
+    elif isinstance(config, LinearConfig):
+        own = of_transform(config)
     elif isinstance(config, AdainConfig):
         own = of_any_style(config, distilled="distil" in checkpoint.metrics)
     elif isinstance(config, WctConfig):
@@ -46,7 +51,14 @@ def of_styles(config: TrainConfig) -> dict[str, Any]:
         "loss": asdict(config.loss),
         "stability_weight": config.stability_weight,
         **({"body": config.body} if isinstance(config, CanvasConfig) else {}),
+        **(of_frames(config) if isinstance(config, FramesConfig) else {}),
     }
+
+
+def of_frames(config: FramesConfig) -> dict[str, Any]:
+    """Return what is said of a network that learnt from painted frames."""
+    names = ("patch", "plain", "unpaired")
+    return {"clip": Path(config.clip).name, **{name: getattr(config, name) for name in names}}
 
 
 def of_any_style(config: AdainConfig, *, distilled: bool) -> dict[str, Any]:
@@ -60,6 +72,16 @@ def of_any_style(config: AdainConfig, *, distilled: bool) -> dict[str, Any]:
         "order_weight": config.loss.order_weight,
         "distil_weight": config.loss.distil_weight if distilled else 0.0,
         "stability_weight": config.stability_weight,
+    }
+
+
+def of_transform(config: LinearConfig) -> dict[str, Any]:
+    """Return what is said of a linear transform."""
+    own = {"layer": config.layer, "feature_steps": config.feature_steps}
+    return {
+        "loss_network": "vgg19",
+        **weights(config.loss),
+        **(own if config.size == "paper" else {}),
     }
 
 

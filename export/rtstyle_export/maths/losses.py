@@ -70,6 +70,29 @@ class CanvasLossSpec(LossSpec):
     lattice_weight: float = 50.0
 
 
+@dataclass(frozen=True, slots=True)
+class FramesLossSpec(CanvasLossSpec):
+    """Layers and weights of the objective of networks that learn from painted frames.
+
+    `pixel_weight` is that of the mean absolute difference from the painted frame (L1), as in
+    Texler et al. 2020. `content_weight` and `style_weight` are of patches, compared with the same
+    patch of the painted frame: relative squared distances of features, and of Gram matrices.
+    """
+
+    content_layers: Mapping[str, float] = field(
+        default_factory=lambda: {"relu2_1": 0.5, "relu3_1": 0.5}
+    )
+    style_layers: Mapping[str, float] = field(
+        default_factory=lambda: {"relu1_1": 0.25, "relu2_1": 0.25, "relu3_1": 0.25, "relu4_1": 0.25}
+    )
+    fine_layers: tuple[str, ...] = ()
+    pixel_weight: float = 4.0
+    content_weight: float = 0.5
+    style_weight: float = 1.0
+    coherence_weight: float = 2.0
+    tv_weight: float = 0.0
+
+
 class PerceptualLoss(nn.Module):
     """Content, style and total variation of pictures against photos and paintings.
 
@@ -169,6 +192,18 @@ class AdainLossSpec:
     range_weight: float = 10.0
     distil_weight: float = 2.0
     order_weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinearLossSpec(AdainLossSpec):
+    """Weights of the objective of Li et al. 2018, in relative squared distances.
+
+    Content is compared at relu4_1, style by Gram matrices of four layers.
+    """
+
+    style_weight: float = 5.0
+    lattice_weight: float = 20.0
+    distil_weight: float = 0.0
 
 
 def relative_distance(found: Statistics, style: Statistics, layers: Sequence[str]) -> Tensor:

@@ -77,10 +77,22 @@ class FastAdain(nn.Module):
         """Paint (N, 3, H, W) in -1 to 1; `statistics` (N, `numbers`), `strength` (N,) in 0 to 1."""
         m = self.modulations(statistics, strength)
         y = self.encode(self.spec.extended(image), lambda i, x: self.norms[i](x, m[i]))
-        scale, shift = m[-1][:, :, None, None].chunk(2, dim=1)
+        y = self.bottleneck(y, statistics, strength)
+        return self.decode(y, m[-1], image, statistics[:, -COLOURS:], strength)
+
+    def bottleneck(self, y: Tensor, statistics: Tensor, strength: Tensor) -> Tensor:
+        """Return features (N, C, H, W) as they are: for networks that change them here."""
+        del statistics, strength
+        return y
+
+    def decode(
+        self, y: Tensor, last: Tensor, image: Tensor, colours: Tensor, strength: Tensor
+    ) -> Tensor:
+        """Turn features into a picture like `image`; `last` modulates the layer `up`."""
+        scale, shift = last[:, :, None, None].chunk(2, dim=1)
         y = F.relu(self.up(upsample_nearest(y)) * (1 + scale) + shift)
         painted = self.spec.cropped(self.out(upsample_nearest(y)), image)
-        return recolour(painted, statistics[:, -COLOURS:], strength)
+        return recolour(painted, colours, strength)
 
     def encode(self, extended: Tensor, norm: Callable[[int, Tensor], Tensor]) -> Tensor:
         """Map an extended picture to features as `RealTimeNet.encode`; `norm(i, x)` is norm i."""

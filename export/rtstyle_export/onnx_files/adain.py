@@ -111,7 +111,7 @@ class FoldedContentNet(nn.Module):
             scale, shift = m[i].chunk(2, dim=1)
             return F.instance_norm(y) * (1 + scale) + shift
 
-        y = self.net.body(self.stem(x), norm)
+        y = self.net.bottleneck(self.net.body(self.stem(x), norm), statistics, strength)
         # Of each pair of pixels that a row's convolution makes.
         scale, shift = (part.repeat(1, 2, 1, 1) for part in m[-1].chunk(2, dim=1))
         rows = (F.relu(up(y) * (1 + scale) + shift) for up in self.up)
@@ -279,7 +279,7 @@ def write_part(
         model = trace(both, example, inputs, outputs, {})
         brief(model)
     else:
-        axes = _REGION_AXES if isinstance(net, RegionsNet) else _AXES
+        axes = _REGION_AXES if isinstance(net, RegionsNet) else AXES
         model = trace(net, example, inputs, outputs, axes)
     store_small(model)
     model.producer_name = "rtstyle"
@@ -310,7 +310,7 @@ def _refine_ports(net: RefineNet, numbers: int) -> tuple[list[str], list[str], t
     return names, list(REFINED), (vector, picture, *VggNet(net.encoder)(picture))
 
 
-_AXES = {
+AXES = {
     **PICTURE_AXES,
     **{x: {0: "batch", 2: f"rows of {x}", 3: f"columns of {x}"} for x in STYLE_LAYERS},
     "painting": PICTURE_AXES["image"],

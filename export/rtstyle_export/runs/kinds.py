@@ -11,12 +11,16 @@ from rtstyle_export.runs.config import (
     TrainConfig,
     WctConfig,
 )
+from rtstyle_export.runs.frames_config import FramesConfig
+from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
 
 _KINDS: tuple[type[RunConfig], ...] = (
     TrainConfig,
     CanvasConfig,
+    FramesConfig,
     AdainConfig,
+    LinearConfig,
     WctConfig,
     VariationalConfig,
 )

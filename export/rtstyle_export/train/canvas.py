@@ -28,54 +28,17 @@ READ_EVERY = 25
 """Steps between looks at the losses on a GPU: each look waits for all that is under way."""
 
 
-class CanvasTrainer(Loop):
-    """A run of `rtstyle train --canvas`, on photos of the folder `photos`.
-
-    A resumed run begins its sequences anew; all else goes on where it was.
-    """
+class CanvasLoop(Loop):
+    """A run of a network that sees a canvas, whatever it learns from."""
 
     config: CanvasConfig
 
-    def __init__(
-        self,
-        config: CanvasConfig,
-        photos: Path,
-        folder: Path,
-        machine: Machine | None = None,
-        *,
-        init_from: Path | None = None,
-        vgg_weights: Path | None = None,
-    ) -> None:
-        config.check()
-        paths = list_pictures(photos)
-        super().__init__(config, folder, machine, init_from=init_from)
-        layers = config.loss.layers
-        vgg = find_vgg(config.loss_network, layers, vgg_weights).to(self.device)
-        paintings = config.pictures()
-        targets = style_targets(vgg, config.loss, paintings, config.style_size, self.device)
-        shape = Shape(config.crop, config.margin, config.crop + 192, config.style_size)
-        pool = photo_pool(paths, shape.tile, config.seed, MOST_SQUARES).to(self.device)
-        self.losses: dict[str, float] = {}
-        self._read = self.step
-        self.stepper = CanvasStep(
-            self._network(),
-            self.optimizer,
-            pool,
-            self._quick(vgg),
-            targets,
-            shape,
-            config.loss,
-            config.batch,
-            seed=config.seed + self.step,
-            rounded=config.weight_bits == 8,
-            dtype=self.dtype,
-        )
-
-    def _network(self) -> CanvasNet:
+    def network(self) -> CanvasNet:
+        """Return what is trained."""
         assert isinstance(self.net, CanvasNet)
         return self.net
 
-    def _quick(self, vgg: VGG) -> VGG:
+    def quick(self, vgg: VGG) -> VGG:
         """Return the loss network in the form in which it is quickest here."""
         vgg.to(memory_format=torch.channels_last)
         if self.dtype is torch.bfloat16:
@@ -108,28 +71,13 @@ class CanvasTrainer(Loop):
         while self.done < 1:
             yield None
 
-    def train_step(self, batch: None) -> dict[str, float]:
-        """Take one step, and return the losses as they were last read."""
-        del batch
-        if self.device.type == "cuda":
-            self.stepper.capture()
-        self.stepper.director.pace(self.done, self.config.stills)
-        self.stepper.run_step(rate(self.config.learning_rate, self.config.warmup, self))
-        self.step += 1
-        every = READ_EVERY if self.device.type == "cuda" else 1
-        if self.step - self._read >= every or not self.losses:
-            self.losses = self.stepper.read_report(self.step - self._read)
-            self._read = self.step
-            self.require_finite(self.losses["total"], self.stepper.gradient_norm())
-        return self.losses
-
     def rounding(self) -> AbstractContextManager[None]:
         """Round to 8 bits if the run asks for that."""
         return rounded(self.net) if self.config.weight_bits == 8 else nullcontext()
 
     def preview(self, photo: Tensor) -> dict[str, Tensor]:
         """Paint (1, 3, H, W) in every style on an empty canvas: (3, H, W) in 0 to 1 by style."""
-        net = self._network().eval()
+        net = self.network().eval()
         photo = photo.to(self.device)
         empty = torch.zeros_like(photo)
         trust = photo.new_zeros(1, 1, -(-photo.shape[2] // 2), -(-photo.shape[3] // 2))
@@ -145,7 +93,64 @@ class CanvasTrainer(Loop):
         return dict(zip(self.config.styles, shown, strict=True))
 
 
-def rate(base: float, warmup: int, run: CanvasTrainer) -> float:
+class CanvasTrainer(CanvasLoop):
+    """A run of `rtstyle train --canvas`, on photos of the folder `photos`.
+
+    A resumed run begins its sequences anew; all else goes on where it was.
+    """
+
+    def __init__(
+        self,
+        config: CanvasConfig,
+        photos: Path,
+        folder: Path,
+        machine: Machine | None = None,
+        *,
+        init_from: Path | None = None,
+        vgg_weights: Path | None = None,
+    ) -> None:
+        config.check()
+        paths = list_pictures(photos)
+        super().__init__(config, folder, machine, init_from=init_from)
+        layers = config.loss.layers
+        vgg = find_vgg(config.loss_network, layers, vgg_weights).to(self.device)
+        paintings = config.pictures()
+        targets = style_targets(vgg, config.loss, paintings, config.style_size, self.device)
+        shape = Shape(config.crop, config.margin, config.crop + 192, config.style_size)
+        pool = photo_pool(paths, shape.tile, config.seed, MOST_SQUARES).to(self.device)
+        self.losses: dict[str, float] = {}
+        self._read = self.step
+        self.stepper = CanvasStep(
+            self.network(),
+            self.optimizer,
+            pool,
+            self.quick(vgg),
+            targets,
+            shape,
+            config.loss,
+            config.batch,
+            seed=config.seed + self.step,
+            rounded=config.weight_bits == 8,
+            dtype=self.dtype,
+        )
+
+    def train_step(self, batch: None) -> dict[str, float]:
+        """Take one step, and return the losses as they were last read."""
+        del batch
+        if self.device.type == "cuda":
+            self.stepper.capture()
+        self.stepper.director.pace(self.done, self.config.stills)
+        self.stepper.run_step(rate(self.config.learning_rate, self.config.warmup, self))
+        self.step += 1
+        every = READ_EVERY if self.device.type == "cuda" else 1
+        if self.step - self._read >= every or not self.losses:
+            self.losses = self.stepper.read_report(self.step - self._read)
+            self._read = self.step
+            self.require_finite(self.losses["total"], self.stepper.gradient_norm())
+        return self.losses
+
+
+def rate(base: float, warmup: int, run: CanvasLoop) -> float:
     """Return the learning rate: a linear warm-up, then a half cosine down to zero at the end."""
     warm = min(1.0, (run.step + 1) / max(1, warmup))
     return base * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, run.done)))

@@ -88,7 +88,7 @@ class Director:
         rng, n = self.rng, self.count
         reset = self.fresh | (rng.random(n) < self.reset)
         self.fresh[:] = False
-        steps = np.stack([self._motion() for _ in range(n)])
+        steps = np.stack([draw_motion(rng, self.side) for _ in range(n)])
         for k in np.flatnonzero(reset).tolist():
             self._begin(k)
         moved = self.view @ steps
@@ -135,22 +135,22 @@ class Director:
         reach = np.abs(view[:2, 2]).max() + size
         return bool(reach > 1.25 or not 0.3 < size < 1.2)
 
-    def _motion(self) -> NDArray[np.float64]:
-        """Where the next frame's pixels lie in the last one, in -1 to 1."""
-        rng = self.rng
-        if rng.random() < STILL:
-            return np.eye(3)
-        size = 10 * rng.random() ** 2
-        direction = rng.uniform(0, 2 * math.pi)
-        x, y = size * math.cos(direction), size * math.sin(direction)
-        scale = angle = 0.0
-        if rng.random() < 0.4:
-            # Whole pixels take no interpolation: else every canvas is a little blurred.
-            x, y = round(x), round(y)
-        else:
-            scale, angle = rng.normal() * 0.01, rng.normal() * 0.008
-        c, s = math.cos(angle) * (1 + scale), math.sin(angle) * (1 + scale)
-        return np.array([[c, -s, 2 * x / self.side], [s, c, 2 * y / self.side], [0, 0, 1]])
+
+def draw_motion(rng: np.random.Generator, side: int) -> NDArray[np.float64]:
+    """Draw where the pixels of a frame of `side` pixels lie in the last one, in -1 to 1: (3, 3)."""
+    if rng.random() < STILL:
+        return np.eye(3)
+    size = 10 * rng.random() ** 2
+    direction = rng.uniform(0, 2 * math.pi)
+    x, y = size * math.cos(direction), size * math.sin(direction)
+    scale = angle = 0.0
+    if rng.random() < 0.4:
+        # Whole pixels take no interpolation: else every canvas is a little blurred.
+        x, y = round(x), round(y)
+    else:
+        scale, angle = rng.normal() * 0.01, rng.normal() * 0.008
+    c, s = math.cos(angle) * (1 + scale), math.sin(angle) * (1 + scale)
+    return np.array([[c, -s, 2 * x / side], [s, c, 2 * y / side], [0, 0, 1]])
 
 
 def sample(image: Tensor, grid: Tensor) -> Tensor:

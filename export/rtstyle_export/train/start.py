@@ -4,18 +4,25 @@ from rtstyle_export.data import first_readable, list_pictures
 from rtstyle_export.maths.losses import (
     AdainLossSpec,
     CanvasLossSpec,
+    FramesLossSpec,
+    LinearLossSpec,
     LossSpec,
     VariationalLossSpec,
 )
 from rtstyle_export.networks.wct import COMPACT_WIDTH
 from rtstyle_export.runs.config import AdainConfig, CanvasConfig, TrainConfig, WctConfig
+from rtstyle_export.runs.frames_config import FramesConfig
 from rtstyle_export.runs.job import train
+from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.runs.loop import Loop, Machine
 from rtstyle_export.runs.loss_network import reachable
 from rtstyle_export.runs.variational_config import VariationalConfig
 from rtstyle_export.train.adain import AdainTrainer
 from rtstyle_export.train.canvas import CanvasTrainer
+from rtstyle_export.train.frame_pairs import read_pairs
+from rtstyle_export.train.frames import FramesTrainer, nearest_style
 from rtstyle_export.train.johnson import Trainer
+from rtstyle_export.train.linear import LinearTrainer
 from rtstyle_export.train.variational import VariationalTrainer
 from rtstyle_export.train.wct import WctTrainer
 from rtstyle_export.train.wct_compact import CompactTrainer
@@ -29,6 +36,12 @@ __all__ = [
     "CanvasLossSpec",
     "CanvasTrainer",
     "CompactTrainer",
+    "FramesConfig",
+    "FramesLossSpec",
+    "FramesTrainer",
+    "LinearConfig",
+    "LinearLossSpec",
+    "LinearTrainer",
     "Loop",
     "LossSpec",
     "Machine",
@@ -41,6 +54,8 @@ __all__ = [
     "WctTrainer",
     "first_readable",
     "list_pictures",
+    "nearest_style",
     "reachable",
+    "read_pairs",
     "train",
 ]

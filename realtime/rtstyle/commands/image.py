@@ -17,6 +17,7 @@ from rtstyle.commands.options import (
     SIZE_HELP,
     STROKE_HELP,
     STYLE_HELP,
+    TRANSFORM_HELP,
     VARY_HELP,
     sampled,
 )
@@ -26,6 +27,7 @@ from rtstyle.errors import UsageError
 from rtstyle.media.limits import DEFAULT_QUALITY, check_quality
 from rtstyle.styles.manifest import DEFAULT_SIZE, DEFAULT_STYLE
 from rtstyle.styles.recipe import Recipe
+from rtstyle.styles.sizes import with_transform
 
 if TYPE_CHECKING:
     from rtstyle.jobs.image import ImageReport
@@ -47,6 +49,7 @@ def image(
         list[str] | None, typer.Option(help=STYLE_HELP + REGIONS_HELP, show_default=DEFAULT_STYLE)
     ] = None,
     size: Annotated[str, typer.Option(help=SIZE_HELP)] = DEFAULT_SIZE,
+    transform: Annotated[str, typer.Option(help=TRANSFORM_HELP)] = "adain",
     style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
     vary: Annotated[float, typer.Option(help=VARY_HELP)] = 0.0,
     seed: Annotated[int | None, typer.Option(help=SEED_HELP, show_default=False)] = None,
@@ -77,7 +80,8 @@ def image(
     *inputs, output = paths
     check_quality(quality)
     recipe = Recipe(
-        sampled(style or [DEFAULT_STYLE], vary, seed), size, strength, keep_color, height,
+        sampled(style or [DEFAULT_STYLE], vary, seed), with_transform(size, transform),
+        strength, keep_color, height,
         style_scale, mask,
         match_color=match_color, stroke_size=stroke_size,
     )  # fmt: skip

@@ -32,6 +32,9 @@ REGIONS_HELP = " With --mask give one for each region."
 SIZE_HELP = "Network: fast, balanced or paper; for pictures fast or paper."
 
 
+TRANSFORM_HELP = "Of pictures as styles: adain, or linear (a learned matrix)."
+
+
 SCALE_HELP = "Size of the strokes of a picture as style, 0.25 to 4."
 
 

@@ -26,6 +26,7 @@ from rtstyle.commands.options import (
     SIZE_HELP,
     STROKE_HELP,
     STYLE_HELP,
+    TRANSFORM_HELP,
     VARY_HELP,
     WALK_HELP,
     read_coherence,
@@ -61,6 +62,7 @@ def video(
         list[str] | None, typer.Option(help=STYLE_HELP + REGIONS_HELP, show_default="mosaic")
     ] = None,
     size: Annotated[str, typer.Option(help=SIZE_HELP)] = "balanced",
+    transform: Annotated[str, typer.Option(help=TRANSFORM_HELP)] = "adain",
     style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
     style_sweep: Annotated[
         str | None,
@@ -185,6 +187,7 @@ def video(
     from rtstyle.sinks.encoding.settings import Encoding
     from rtstyle.styles.manifest import DEFAULT_STYLE
     from rtstyle.styles.recipe import Recipe
+    from rtstyle.styles.sizes import with_transform
 
     inputs, output = [read_name(text) for text in paths[:-1]], read_output(paths[-1])
     options: dict[str, Any] = {
@@ -207,7 +210,8 @@ def video(
         "precision": precision,
     }
     recipe = Recipe(
-        sampled(style or [DEFAULT_STYLE], vary, seed), size, strength, keep_color, height,
+        sampled(style or [DEFAULT_STYLE], vary, seed), with_transform(size, transform),
+        strength, keep_color, height,
         style_scale, mask,
         style_sweep, match_color, stroke_size, read_coherence(coherence),
         walk=style_walk, seed=seed or 0,

@@ -21,6 +21,7 @@ from rtstyle.commands.options import (
     SEED_HELP,
     STROKE_HELP,
     STYLE_HELP,
+    TRANSFORM_HELP,
     VARY_HELP,
     WALK_HELP,
     read_coherence,
@@ -62,6 +63,7 @@ def webcam(
     match_color: Annotated[
         bool, typer.Option("--match-color", help=MATCH_HELP + " (of the first picture)")
     ] = False,
+    transform: Annotated[str, typer.Option(help=TRANSFORM_HELP)] = "adain",
     style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
     style_walk: Annotated[float | None, typer.Option(help=WALK_HELP, show_default=False)] = None,
     vary: Annotated[float, typer.Option(help=VARY_HELP)] = 0.0,
@@ -210,6 +212,7 @@ def webcam(
     from rtstyle.styles.latent import open_space
     from rtstyle.styles.manifest import DEFAULT_STYLE, names_with
     from rtstyle.styles.model import resolve
+    from rtstyle.styles.sizes import TRANSFORMS, with_transform
     from rtstyle.styles.spec import as_mixture
 
     names = sampled(style or [DEFAULT_STYLE], vary, seed)
@@ -217,6 +220,8 @@ def webcam(
         # A network that is trained for one style knows no other: its painting does.
         names = tuple(str(as_mixture(name)) for name in names)
     check_folder(folder)
+    if transform != TRANSFORMS[0]:
+        size = with_transform("fast" if size == "auto" else size, transform)
     ladder, start = choose_ladder(names, size)
     look = Look(
         names, ladder[start].size, strength, keep_color, height, style_scale, mask,

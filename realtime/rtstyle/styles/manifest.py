@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rtstyle.errors import StyleError
+from rtstyle.styles.sizes import any_size as any_size
+from rtstyle.styles.sizes import plain_size
 
 SIZES = ("fast", "balanced", "paper")
 """Network sizes, from the quickest to the most faithful."""
@@ -290,7 +292,7 @@ def find_model(style: str, size: str = DEFAULT_SIZE) -> Path:
         if not path.is_file():
             raise StyleError(f"There is no style file {style}.", "", "Check the path.")
         return path
-    entry = find_style(style)
+    entry, size = find_style(style), plain_size(size)
     if size not in entry.files and entry.own and entry.files:
         # Most people train one: a live picture must not fail where it would choose another.
         size = entry.sizes[0]
@@ -299,11 +301,6 @@ def find_model(style: str, size: str = DEFAULT_SIZE) -> Path:
         todo = f"Use --size {entry.sizes[0]}." if entry.sizes else "Choose another style."
         raise StyleError(f"Style {style!r} has no size {size!r}.", f"It has {sizes}.", todo)
     return checked(entry.files[size])
-
-
-def any_size(size: str) -> str:
-    """Return the size of the network for any style that stands for `size`."""
-    return "fast" if size == "balanced" else size
 
 
 def find_any(part: str, size: str) -> StyleFile:
@@ -320,6 +317,10 @@ def listed_any(part: str, size: str) -> StyleFile:
     if not parts:
         why = f"The sizes are {', '.join(known)}." if known else "This folder of styles has none."
         raise StyleError(f"There is no network of size {size!r} for any style.", why)
+    if part == "regions" and size != plain_size(size):
+        raise StyleError(
+            "A linear transform paints the whole picture.", "", "Leave --transform out with a mask."
+        )
     # Once the paper's network painted regions with its one content file.
     return parts.get(part) or parts["content"]
 

@@ -16,6 +16,7 @@ from rtstyle.errors import StyleError, UsageError
 from rtstyle.media.color import Colours
 from rtstyle.styles import latent, manifest
 from rtstyle.styles.paintings import EVENNESS, Statistics, encode
+from rtstyle.styles.sizes import plain_size
 from rtstyle.styles.spec import Mixture, Styles, are_networks, as_mixture, parse_style, parse_sweep
 
 ModelName: TypeAlias = tuple[Styles, str]
@@ -128,6 +129,10 @@ def resolve_walk(style: str, size: str, seed: int, scale: float = 1.0) -> tuple[
 
     A built-in name means its painting, as in a blend.
     """
+    if size != plain_size(size):
+        raise UsageError(
+            "A walk goes through styles of AdaIN.", "", "Leave --transform or the walk out."
+        )
     vector = blend(as_mixture(style), size, scale)
     model = Model((manifest.find_any("content", size).path,), vector[None])
     return model, latent.Walk(vector, seed, size)
@@ -169,6 +174,10 @@ def blend(
 
     Equals the paper's interpolation of feature maps (equation 15), as AdaIN is linear in them.
     """
+    if mixture.variation and size != plain_size(size):
+        raise UsageError(
+            "Neighbours of a style are AdaIN's.", "", "Leave --transform or --vary out."
+        )
     shares = even_shares([weight for _, weight in mixture.parts])
     total: NDArray[np.float32] = sum(
         (

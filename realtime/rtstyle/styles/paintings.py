@@ -30,6 +30,7 @@ from rtstyle.frame import Image
 from rtstyle.media.color import Colours, match_colors
 from rtstyle.styles import fit, latent, manifest
 from rtstyle.styles.recipe import SCALES, check_range
+from rtstyle.styles.sizes import plain_size
 from rtstyle.styles.spec import is_random
 
 Statistics: TypeAlias = NDArray[np.float32]
@@ -62,6 +63,13 @@ def encode(
     Raises `StyleError` if it cannot be read, `UsageError` for a scale out of range.
     """
     check_range("A style scale", scale, SCALES)
+    if size != (plain := plain_size(size)):
+        matrix = _matrix(name, size, scale, colours)
+        if plain == "paper":
+            return matrix
+        # In the small network the transform comes on top of AdaIN.
+        rest = encode(name, plain, scale, colours, rough=rough, threads=threads, stopped=stopped)
+        return np.concatenate([matrix, rest])
     if name in manifest.load_manifest().styles:
         if scale != 1.0 or colours is not None:
             raise UsageError(
@@ -92,8 +100,25 @@ def encode(
         return glance if found is None else painting.keep(size, True, found)
 
 
+def _matrix(name: str, size: str, scale: float, colours: Colours | None) -> Statistics:
+    """Return what a linear transform takes of a picture file.
+
+    Raises `UsageError` for what is none: only numbers of AdaIN are kept of other styles.
+    """
+    if name in manifest.load_manifest().styles or is_random(name):
+        raise UsageError(
+            f"A linear transform has no numbers of {name}.",
+            "They are made of a picture file.",
+            "Name a picture file, or leave --transform out.",
+        )
+    return _painting(name, scale, colours).glance(size)
+
+
 def is_rough(name: str, size: str, scale: float = 1.0, colours: Colours | None = None) -> bool:
     """Return True if `encode` would give a better vector without `rough`, after some seconds."""
+    if size != plain_size(size) and plain_size(size) == "paper":
+        return False
+    size = plain_size(size)
     if name in manifest.load_manifest().styles or is_random(name) or not fit.available(size):
         return False
     return _painting(name, scale, colours).vector(size, True) is None

@@ -73,15 +73,17 @@ class Running:
     def train(self, make: Callable[[Machine], Loop], photos: Path, then: str) -> None:
         """Train or resume the run that `make` returns, and print how it ended.
 
-        The previews show a photo of the folder `photos`, unless the user named one. `then` follows
-        the last line, with the run's file for {}. Exits with 130 if the run was stopped.
+        The previews show a photo of the folder `photos`, or the picture `photos`, unless the user
+        named one. `then` follows the last line, with the run's file for {}. Exits with 130 if the
+        run was stopped.
         """
         from rtstyle_export.train.start import first_readable, list_pictures, train
 
         with RunLog() as log:
             done, loop = train(
                 lambda machine: log.follow(make(machine)),
-                self.preview or first_readable(list_pictures(photos)),
+                self.preview
+                or (photos if photos.is_file() else first_readable(list_pictures(photos))),
                 device=self.device,
                 precision=self.precision,
                 workers=self.workers,

@@ -51,7 +51,9 @@ class RunLog:
         """Print where the run is."""
         run = self._run
         if run is not None:
-            typer.echo(describe(run.step, run.config.steps, run.metrics, run.seconds), err=True)
+            minutes = float(getattr(run.config, "minutes", 0.0))
+            words = describe(run.step, run.config.steps, run.metrics, run.seconds, minutes)
+            typer.echo(words, err=True)
 
     def _tell(self) -> None:
         while not self._ended.wait(self._every):
@@ -71,13 +73,19 @@ class RunLog:
             self._thread.join()
 
 
-def describe(step: int, steps: int, metrics: Mapping[str, float], seconds: float) -> str:
-    """Return the state of a run as a line; `seconds` is the time that its steps took so far."""
-    words = [f"step {step} of {steps}"]
+def describe(
+    step: int, steps: int, metrics: Mapping[str, float], seconds: float, minutes: float = 0.0
+) -> str:
+    """Return the state of a run as a line; `seconds` is the time that its steps took so far.
+
+    With `minutes` above 0 it ends after these, and not after so many steps.
+    """
+    words = [f"step {step}" if minutes else f"step {step} of {steps}"]
     if "total" in metrics:
         words.append(f"loss {metrics['total']:.4f}")
     if step and seconds:
-        left = timedelta(seconds=round(seconds / step * (steps - step)))
+        whole = 60 * minutes if minutes else seconds / step * steps
+        left = timedelta(seconds=round(max(0.0, whole - seconds)))
         words += [f"{seconds / step:.2f} s a step", f"{left} left"]
     return ", ".join(words)
 

@@ -16,6 +16,7 @@ from rtstyle.commands.training.options import (
     missing_torch,
 )
 from rtstyle.commands.training.outcome import given
+from rtstyle.commands.training.train_frames import PaintedFrames, Run, train_frames
 from rtstyle.errors import UsageError
 
 
@@ -61,12 +62,13 @@ def parse_part(text: str) -> tuple[int, ...]:
 
 def train(
     pictures: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="PAINTING... PHOTOS_DIR",
             help="One painting, or several to be trained together, then the folder of photographs.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     name: Annotated[
         list[str] | None,
         typer.Option("--name", help="Name of the style; once per painting. Default: file name."),
@@ -113,11 +115,14 @@ def train(
     ] = False,
     coherence_weight: Annotated[
         float | None,
-        typer.Option(help="With --canvas: weight of the change along the motion."),
+        typer.Option(help="With --canvas or --frames: weight of the change along the motion."),
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(help="With --canvas: end after this time, in place of --steps."),
+        typer.Option(
+            help="With --canvas or --frames: end after this time, in place of --steps. Default "
+            "with --frames: 5."
+        ),
     ] = None,
     body: Annotated[
         str | None,
@@ -134,8 +139,11 @@ def train(
         ),
     ] = None,
     loss_network: Annotated[
-        str, typer.Option(help="vgg16, or vgg19, which ships (up to relu4_1).")
-    ] = "vgg16",
+        str | None,
+        typer.Option(
+            help="vgg16, or vgg19, which ships (up to relu4_1); default vgg16, of --frames vgg19."
+        ),
+    ] = None,
     init_from: Annotated[
         str | None,
         typer.Option(
@@ -148,6 +156,7 @@ def train(
         typer.Option(help="Folder of the run; default runs/NAME-SIZE."),
     ] = None,
     *,
+    painted: PaintedFrames,
     weights: PictureWeights,
     schedule: Schedule,
     running: Running,
@@ -155,9 +164,39 @@ def train(
     """Train a style. Run the same command again to resume after Ctrl-C or a crash.
 
     Several paintings share one network whose normalisation differs by style (conditional instance
-    norm); `rtstyle export` writes one file for each.
+    norm); `rtstyle export` writes one file for each. With --frames and --clip it learns from
+    painted frames of a clip, and paints the rest of it, and the same camera live.
     """
-    if len(pictures) < 2:
+    if painted.given():
+        refused = given(
+            paintings=pictures, margin=margin, part=part, stability_weight=stability_weight,
+            body=body, stills=stills,
+        )  # fmt: skip
+        if refused or (name and len(name) > 1):
+            raise UsageError(
+                "--frames takes the place of paintings and photos.",
+                "Paintings, --margin, --part, --stability-weight, --body, --stills and a second "
+                "--name are for training on those.",
+                "rtstyle train --frames painted/ --clip in.mp4",
+            )
+        start_size = size or "fast"
+        layers = given(
+            content_layers=parse_layers(content_layers) if content_layers else None,
+            style_layers=parse_layers(style_layers) if style_layers else None,
+        )
+        start_file = None if init_from is None else find_start(init_from, start_size)
+        train_frames(
+            painted,
+            Run(name[0] if name else None, start_size, minutes, start_file, out),
+            weights, schedule, running,
+            given(
+                style_size=style_size, weight_bits=weight_bits, loss_network=loss_network,
+                coherence_weight=coherence_weight, layers=layers or None,
+            ),
+        )  # fmt: skip
+        return
+    loss_network = loss_network or "vgg16"
+    if not pictures or len(pictures) < 2:
         raise UsageError(
             "Training needs a painting and a folder of photographs.",
             todo="rtstyle train painting.jpg photos/ --name mystyle",

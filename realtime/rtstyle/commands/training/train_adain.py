@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,17 +10,51 @@ import typer
 
 from rtstyle.commands.options import grouped
 from rtstyle.commands.training.options import (
+    Group,
     PictureWeights,
     Running,
     Schedule,
     missing_torch,
 )
 from rtstyle.commands.training.outcome import given
+from rtstyle.errors import UsageError
+
+TRANSFORMS = ("adain", "linear")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command("train-adain", help="Train a network for any style (AdaIN).")(grouped(train_adain))
+
+
+@dataclass(frozen=True)
+class Transform(Group):
+    """What is done to the features of a photo, and where."""
+
+    transform: Annotated[
+        str, typer.Option(help="adain, or linear: a learned matrix in place of a diagonal.")
+    ] = "adain"
+    layer: Annotated[
+        str | None,
+        typer.Option(help="With --transform linear, of paper: relu3_1 or relu4_1 (the default)."),
+    ] = None
+
+    feature_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="With --transform linear, of paper: the first steps, which see features only."
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.transform not in TRANSFORMS:
+            raise UsageError(
+                f"There is no transform {self.transform!r}.", todo=f"{' or '.join(TRANSFORMS)}."
+            )
+        if self.transform != "linear" and (self.layer or self.feature_steps is not None):
+            raise UsageError(
+                "--layer and --feature-steps are for --transform linear.", todo="Leave them out."
+            )
 
 
 def find_start(name: str, size: str) -> Path:
@@ -29,6 +64,15 @@ def find_start(name: str, size: str) -> Path:
     from rtstyle.styles.manifest import find_any
 
     return find_any("content", size).path
+
+
+def find_linear_start(name: str | None, size: str, layer: str) -> Path:
+    """Return the file that a linear transform is put into, as of `find_start`."""
+    if name not in (None, "any"):
+        return Path(str(name))
+    from rtstyle.styles.manifest import find_wct
+
+    return find_start("any", size) if size == "fast" else find_wct(f"decoder-{layer[4]}")
 
 
 def train_adain(
@@ -71,35 +115,56 @@ def train_adain(
         Path | None, typer.Option(help="Folder of the run; default runs/adain-SIZE.")
     ] = None,
     *,
+    transform: Transform,
     weights: PictureWeights,
     schedule: Schedule,
     running: Running,
 ) -> None:
-    """Train a network for any style. Run the same command again to resume."""
+    """Train a network for any style. Run the same command again to resume.
+
+    With --transform linear only the transform is trained (Li et al. 2018): of fast inside the
+    network for AdaIN, of paper between VGG-19 and a decoder of WCT.
+    """
     try:
-        from rtstyle_export.train.start import AdainConfig, AdainLossSpec, AdainTrainer
+        from rtstyle_export.train import start
     except ImportError as error:
         raise missing_torch(error) from error
+
+    linear = transform.transform == "linear"
+    if linear and teacher is not None:
+        raise UsageError("--teacher is for --transform adain.", todo="Leave it out.")
+    kind, loss, trainer = (
+        (start.LinearConfig, start.LinearLossSpec, start.LinearTrainer)
+        if linear
+        else (start.AdainConfig, start.AdainLossSpec, start.AdainTrainer)
+    )
 
     more = given(
         lattice_weight=lattice_weight,
         order_weight=order_weight,
         distil_weight=distil_weight,
     )
-    options = given(margin=margin, stability_weight=stability_weight, blended=blended)
-    config = AdainConfig(
+    options = given(
+        margin=margin, stability_weight=stability_weight, blended=blended, layer=transform.layer,
+        feature_steps=transform.feature_steps,
+    )  # fmt: skip
+    config = kind(
         size=size,
         skips_only=skips_only,
-        loss=AdainLossSpec(**weights.given(), **more),  # type: ignore[arg-type]
+        loss=loss(**weights.given(), **more),  # type: ignore[arg-type]
         **schedule.given(),
         **options,  # type: ignore[arg-type]
     )
-    folder = out or Path("runs") / f"adain-{size}"
-    start = None if init_from is None else find_start(init_from, size)
+    config.check()
+    folder = out or Path("runs") / f"{transform.transform}-{size}"
+    if isinstance(config, start.LinearConfig):
+        first: Path | None = find_linear_start(init_from, size, config.layer)
+    else:
+        first = None if init_from is None else find_start(init_from, size)
     running.train(
-        lambda machine: AdainTrainer(
+        lambda machine: trainer(
             config, photos, paintings, folder, machine,
-            init_from=start, vgg_weights=running.vgg_weights, teacher=teacher,
+            init_from=first, vgg_weights=running.vgg_weights, teacher=teacher,
         ),
         photos, ": {}",
     )  # fmt: skip

@@ -1,0 +1,142 @@
+"""`rtstyle train --frames`: a live style out of a few painted frames of a clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rtstyle.commands.training.options import (
+    Group,
+    PictureWeights,
+    Running,
+    Schedule,
+    missing_torch,
+)
+from rtstyle.errors import UsageError
+
+if TYPE_CHECKING:
+    from rtstyle_export.runs.frames_config import FramesConfig
+    from rtstyle_export.train.frame_pairs import FramePairs
+
+MINUTES = 5.0
+"""How long a run takes where neither --minutes nor --steps is given."""
+PREVIEW = "frame.png"
+"""A frame of the clip, in the folder of the run."""
+
+
+@dataclass(frozen=True)
+class PaintedFrames(Group):
+    """Where painted frames are, and how a network learns from them."""
+
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of painted frames of --clip, in place of a painting and photos: of "
+            "`rtstyle keyframes`, or named by the number of the frame, from 1."
+        ),
+    ] = None
+    clip: Annotated[
+        Path | None, typer.Option(help="With --frames: the video that they are of.")
+    ] = None
+    patch: Annotated[
+        int | None, typer.Option(help="With --frames: side of what the loss network sees, pixels.")
+    ] = None
+    plain: Annotated[
+        float | None,
+        typer.Option(help="With --frames: share of the run in which only pixels are compared."),
+    ] = None
+    unpaired: Annotated[
+        float | None,
+        typer.Option(help="With --frames: share of the steps on frames that nobody painted."),
+    ] = None
+    pixel_weight: Annotated[
+        float | None, typer.Option(help="With --frames: weight of the difference of pixels.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run is named, starts from, and how long it takes."""
+
+    name: str | None
+    size: str | None
+    minutes: float | None
+    init_from: Path | None
+    out: Path | None
+
+
+def train_frames(
+    given: PaintedFrames,
+    run: Run,
+    weights: PictureWeights,
+    schedule: Schedule,
+    running: Running,
+    options: dict[str, Any],
+) -> None:
+    """Train on painted frames. `options` are further fields of the configuration.
+
+    Raises `UsageError`, and what reading the frames raises.
+    """
+    if given.frames is None or given.clip is None:
+        raise UsageError(
+            "Painted frames need the clip that they are of, and a clip its painted frames.",
+            "",
+            "rtstyle train --frames painted/ --clip in.mp4",
+        )
+    try:
+        from rtstyle_export.train import start
+    except ImportError as error:
+        raise missing_torch(error) from error
+
+    losses = {name: value for name, value in given.given().items() if name.endswith("_weight")}
+    shares = {k: v for k, v in given.given().items() if k in ("patch", "plain", "unpaired")}
+    losses |= options.pop("layers", {})
+    losses |= {k: options.pop(k) for k in ("coherence_weight",) if k in options}
+    minutes = run.minutes
+    if minutes is None:
+        minutes = 0.0 if schedule.steps else MINUTES
+    name = run.name or given.clip.stem
+    config = start.FramesConfig(
+        styles=(name,),
+        paintings=(str(given.frames),),
+        clip=str(given.clip),
+        size=run.size or "fast",
+        minutes=minutes,
+        loss=start.FramesLossSpec(**weights.given(), **losses),
+        **schedule.given(),
+        **shares,
+        **options,
+    )
+    config.check()
+    folder = run.out or Path("runs") / f"{name}-{config.size}"
+    pairs = start.read_pairs(given.frames, given.clip, config.style_size)
+    typer.echo(f"{len(pairs.painted)} painted frames of {given.clip.name}", err=True)
+    begun = (folder / "checkpoint.pt").exists()
+    make = partial(
+        start.FramesTrainer, config, folder, vgg_weights=running.vgg_weights, pairs=pairs,
+        init_from=run.init_from or (None if begun else _nearest(pairs, config, running)),
+    )  # fmt: skip
+    running.train(make, _preview(pairs, folder), ". Next: rtstyle export {}")
+
+
+def _nearest(pairs: FramePairs, config: FramesConfig, running: Running) -> Path:
+    """Return the file of the built-in style to start from, and tell which one it is."""
+    from rtstyle_export.train import start
+
+    name, path = start.nearest_style(pairs, config, running.vgg_weights)
+    typer.echo(f"It starts from {name}, the built-in style that is most like them.", err=True)
+    return path
+
+
+def _preview(pairs: FramePairs, folder: Path) -> Path:
+    """Write the first painted frame's frame into the folder of the run; return the file."""
+    from rtstyle.media.picture import Picture, write_picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / PREVIEW
+    write_picture(Picture(pairs.frames[0]), file)
+    return file
