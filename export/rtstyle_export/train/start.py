@@ -19,8 +19,8 @@ from rtstyle_export.runs.loss_network import reachable
 from rtstyle_export.runs.variational_config import VariationalConfig
 from rtstyle_export.train.adain import AdainTrainer
 from rtstyle_export.train.canvas import CanvasTrainer
-from rtstyle_export.train.frame_pairs import read_pairs
-from rtstyle_export.train.frames import FramesTrainer, nearest_style
+from rtstyle_export.train.frames.pairs import read_pairs
+from rtstyle_export.train.frames.trainer import FramesTrainer, nearest_style
 from rtstyle_export.train.johnson import Trainer
 from rtstyle_export.train.linear import LinearTrainer
 from rtstyle_export.train.variational import VariationalTrainer

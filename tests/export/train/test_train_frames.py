@@ -22,8 +22,8 @@ from rtstyle_export.maths.losses import FramesLossSpec  # noqa: E402
 from rtstyle_export.networks.canvas import SPECS, CanvasNet  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.runs.frames_config import FramesConfig  # noqa: E402
-from rtstyle_export.train.frame_pairs import Spread, read_pairs  # noqa: E402
-from rtstyle_export.train.frames import (  # noqa: E402
+from rtstyle_export.train.frames.pairs import Spread, read_pairs  # noqa: E402
+from rtstyle_export.train.frames.trainer import (  # noqa: E402
     FramesTrainer,
     draw_view,
     nearest_style,

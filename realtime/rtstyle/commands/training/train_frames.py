@@ -20,7 +20,7 @@ from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
     from rtstyle_export.runs.frames_config import FramesConfig
-    from rtstyle_export.train.frame_pairs import FramePairs
+    from rtstyle_export.train.frames.pairs import FramePairs
 
 MINUTES = 5.0
 """How long a run takes where neither --minutes nor --steps is given."""

@@ -40,7 +40,7 @@ from rtstyle_export.runs.loop import Machine
 from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.train.canvas import CanvasLoop, rate
 from rtstyle_export.train.canvas_step import RENEW
-from rtstyle_export.train.frame_pairs import FramePairs, at_rows, read_pairs
+from rtstyle_export.train.frames.pairs import FramePairs, at_rows, read_pairs
 from rtstyle_export.train.motion import draw_motion, grid_of, sample, smooth_noise
 
 EMPTY, MOVED = 0.4, 0.4

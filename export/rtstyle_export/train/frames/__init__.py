@@ -1,0 +1,1 @@
+"""Training on painted frames of a clip: which frames they are of, and the run."""
