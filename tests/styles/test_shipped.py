@@ -57,7 +57,7 @@ def test_every_file_is_whole_and_says_what_it_is() -> None:
             assert props["rtstyle.painting"] == style.painting
             assert file.training["steps"] > 0
     networks = load_manifest().any
-    assert set(networks) == {"fast", "paper"}
+    assert set(networks) == {"fast", "paper", "fast-linear", "paper-linear"}
     parts = [file for files in networks.values() for file in files.values()]
     for file in (*parts, *load_manifest().wct.values()):
         assert file.problem() == ""
@@ -143,6 +143,22 @@ def test_any_picture_is_a_style(size: str, tmp_path: Path) -> None:
         assert painted.shape == photo.shape
         assert painted.std() > 10
         assert abs(painted.astype(int) - photo).mean() > 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["fast-linear", "paper-linear"])
+def test_any_picture_is_a_style_by_a_linear_transform(size: str, tmp_path: Path) -> None:
+    photo, painting = (frame[::4, ::4].copy() for frame in sample_frames(2))
+    path = tmp_path / "painting.png"
+    Pil.fromarray(painting[..., ::-1].copy()).save(path)
+    with Stylizer(str(path), size) as stylize, Stylizer(str(path), size, strength=0.0) as idle:
+        painted, plain = stylize(photo), idle(photo)
+    assert painted.std() > 10
+    # The colours are those of the painting, and at strength 0 those of the photo.
+    spread = 6.0
+    assert np.abs(painted.mean((0, 1)) - painting[..., ::-1].mean((0, 1))).max() < spread
+    assert np.abs(plain.mean((0, 1)) - photo.mean((0, 1))).max() < spread
+    assert abs(painted.astype(int) - plain).mean() > 5
 
 
 @pytest.mark.slow

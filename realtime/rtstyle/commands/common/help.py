@@ -24,6 +24,7 @@ GROUPS = {
         "mask", "match_color", "stroke_size", "coherence", "vary", "seed", "alpha", "levels",
         "method", "painting", "content", "name", "part", "style_size", "canvas", "body", "carry",
         "cycle", "fade", "react", "transition", "scenes", "only", "samples", "per", "p",
+        "transform", "layer", "clip",
     ),
     "Picture": (
         "height", "width", "long_side", "side_by_side", "background", "deinterlace", "mirror",
@@ -37,7 +38,8 @@ GROUPS = {
         "weight_bits", "stability_weight", "coherence_weight", "loss_network", "init_from",
         "kl_weight", "latent", "lattice_weight", "order_weight", "disentangle_weight",
         "distil_weight", "feature_steps", "feature_weight", "fitted", "blended", "skips_only",
-        "teacher", "triplet_weight", "vector_steps", "vector_weight", "vectors", "level",
+        "teacher", "triplet_weight", "vector_steps", "vector_weight", "vectors", "level", "patch",
+        "plain", "unpaired", "pixel_weight",
     ),
     "Output": (
         "out", "codec", "quality", "crf", "bitrate", "preset", "pixel_format", "hdr", "encoder",
@@ -75,7 +77,7 @@ RARE = {
     "train": (
         "margin", "weight_bits", "optimizer", "learning_rate", "tv_weight", "content_layers",
         "style_layers", "coherence_weight", "loss_network", "workers", "preview_every",
-        "save_every", "stability_weight",
+        "save_every", "stability_weight", "patch", "plain", "unpaired", "pixel_weight",
     ),
     "train-adain": (
         "margin", "learning_rate", "preview_every", "save_every", "workers", "order_weight",
@@ -106,6 +108,7 @@ EXAMPLES = {
     "train": (
         "rtstyle train painting.jpg photos/ --minutes 30",
         "rtstyle train painting.jpg photos/ --init-from wave --size fast",
+        "rtstyle train --frames painted/ --clip in.mp4 --minutes 5",
     ),
     "export": ("rtstyle export runs/painting-balanced",),
     "augment": ("rtstyle augment photos/ painted/ --per 3 --strength 0.3..1",),

@@ -164,8 +164,8 @@ def train(
     """Train a style. Run the same command again to resume after Ctrl-C or a crash.
 
     Several paintings share one network whose normalisation differs by style (conditional instance
-    norm); `rtstyle export` writes one file for each. With --frames and --clip it learns from
-    painted frames of a clip, and paints the rest of it, and the same camera live.
+    norm); `rtstyle export` writes one file for each. Painted frames of a clip, in place of
+    paintings and photos, become a style for the rest of the clip and for the same camera.
     """
     if painted.given():
         refused = given(
