@@ -69,7 +69,8 @@ RARE = {
         "style_layers", "content_layers", "preview_every", "seed", "threads", "precision",
     ),
     "webcam": (
-        "transform", "control_host", "control_port", "control_token", "osc_host", "osc_out", "midi", "osc",
+        "transform",
+        "control_host", "control_port", "control_token", "osc_host", "osc_out", "midi", "osc",
         "frames", "seed", "vary", "style_scale", "match_color", "folder", "style_walk", "loop",
         "precision", "transition", "fade", "cycle", "mirror", "resolution", "stream_bitrate", "out",
         "out_format", "display", "log",
