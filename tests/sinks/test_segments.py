@@ -164,3 +164,20 @@ def test_what_is_no_file_of_segments_counts_for_nothing(tmp_path: Path) -> None:
 def test_short_clips_leave_nothing_beside_them(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", until=WHOLE, encoder="libx264")
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_no_more_than_one_encoder_holds_frames(tmp_path: Path) -> None:
+    """The stream's own encoder lives as long as the file, so it is given no frames at all."""
+    segments = SegmentFile(tmp_path / "a.mp4", IDENTITY)
+    sink = VideoFileSink(
+        tmp_path / "a.mp4", segments=segments, encoding=Encoding(encoder="libx264")
+    )
+    with sink:
+        used = []
+        for index in range(2 * WHOLE + 1):
+            sink.write(frame(index))
+            assert sink._pictures is not None
+            if sink._pictures._context not in used:
+                used.append(sink._pictures._context)
+        assert len(used) == 3
+        assert sink._pictures.stream.codec_context not in used

@@ -14,6 +14,7 @@ import av
 
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
+from rtstyle.machine.heap import give_back
 from rtstyle.machine.scheduling import ordinary_scheduling
 from rtstyle.media.deep import picture_converter, shallow
 from rtstyle.media.hdr import BT2020, HLG
@@ -31,6 +32,10 @@ FARTHEST = 60
 def segment_length(rate: Fraction) -> int:
     """Return the number of frames in a segment, at a rate in frames a second."""
     return max(1, round(SEGMENT * rate))
+
+
+LAZY = ("libx264", "libx264rgb")
+"""Encoders that take memory for frames only once they come."""
 
 
 class PictureTrack:
@@ -68,6 +73,10 @@ class PictureTrack:
         self.stream.time_base = frame.time_base
         self._context: Any = self.stream.codec_context
         self._configure(self._context)
+        if segments is not None and chosen.name in LAZY:
+            # The stream keeps its own encoder to the end, which then holds no frames: fed with the
+            # first segment, it would hold 60 MB of them at 640x480 beside those of the next.
+            self._context = self._fresh()
         self._segments = segments
         self._length = segment_length(rate) if segments else 0
         self._segment: list[Written] = []
@@ -155,6 +164,7 @@ class PictureTrack:
             self._segments.add([*self._segment, kept(REST, self._rest)])
             self._segment = []
             self._context = self._fresh()
+            give_back()  # what the last one held
         packets = self._packets(picture)
         self._segment.append(kept(self._last, packets))
         packets, self._rest = self._rest + packets, []
