@@ -1,7 +1,7 @@
 """Child process of test_sound: carries sound of every layout into one kind of container.
 
-`python sound_layouts.py KIND FOLDER` prints one JSON line before and one after each case, so that
-the last line names the case of a crash.
+`python sound_layouts.py write FOLDER` writes the sources, `python sound_layouts.py KIND FOLDER OUT`
+prints one JSON line before and one after each case: the last line names the case of a crash.
 """
 
 from __future__ import annotations
@@ -93,16 +93,32 @@ def levels(path: Path) -> list[float]:
     return [float(np.sqrt((third**2).mean())) for third in thirds]
 
 
-def main(kind: str, folder: Path) -> None:
-    """Try every codec, layout and gap."""
+def write(folder: Path) -> None:
+    """Write every codec, layout and gap that there is."""
     for codec in CODECS:
-        for layout in LAYOUTS[: FEW.get(codec)]:
+        for number, layout in enumerate(LAYOUTS[: FEW.get(codec)]):
+            for gap in (False, True):
+                path = folder / name_of(codec, number, gap)
+                try:
+                    write_source(path, codec, layout, gap)
+                except (av.error.FFmpegError, ValueError):
+                    path.unlink(missing_ok=True)
+                    break
+
+
+def name_of(codec: str, number: int, gap: bool) -> str:
+    """Return the name of the source in layout `number`."""
+    return f"{codec}-{number}-{int(gap)}.mkv"
+
+
+def main(kind: str, folder: Path, out: Path) -> None:
+    """Carry every source into one kind of container."""
+    for codec in CODECS:
+        for number, layout in enumerate(LAYOUTS[: FEW.get(codec)]):
             for gap in (False, True):
                 case = {"codec": codec, "layout": layout, "gap": gap}
-                source, target = folder / "in.mkv", folder / f"out.{kind}"
-                try:
-                    write_source(source, codec, layout, gap)
-                except (av.error.FFmpegError, ValueError):
+                source, target = folder / name_of(codec, number, gap), out / f"out.{kind}"
+                if not source.exists():
                     continue
                 print(json.dumps(case), flush=True)
                 notes, damaged = carry(source, target, kind)
@@ -115,4 +131,7 @@ def main(kind: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    if sys.argv[1] == "write":
+        write(Path(sys.argv[2]))
+    else:
+        main(sys.argv[1], *map(Path, sys.argv[2:]))

@@ -27,15 +27,29 @@ CHILD = Path(sound_layouts.__file__)
 PATIENCE = 300
 
 
+def child(*words: object) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(p for p in sys.path if p)
+    return subprocess.run(
+        [sys.executable, str(CHILD), *map(str, words)], capture_output=True, text=True,
+        timeout=PATIENCE, check=False, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sound of every codec and layout, with and without a gap."""
+    folder = tmp_path_factory.mktemp("sources")
+    done = child("write", folder)
+    assert done.returncode == 0, done.stderr[-500:]
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["webm", "mp4", "mov", "matroska"])
-def test_every_layout_is_carried_and_gaps_stay_silent(kind: str, tmp_path: Path) -> None:
-    words = [sys.executable, str(CHILD), kind, str(tmp_path)]
-    path = os.pathsep.join(p for p in sys.path if p)
-    done = subprocess.run(
-        words, capture_output=True, text=True, timeout=PATIENCE, check=False,
-        env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+def test_every_layout_is_carried_and_gaps_stay_silent(
+    kind: str, sources: Path, tmp_path: Path
+) -> None:
+    done = child(kind, sources, tmp_path)
     lines = done.stdout.splitlines()
     assert done.returncode == 0, (done.returncode, lines[-1:], done.stderr[-500:])
     cases = [case for case in map(json.loads, lines) if "kept" in case]
