@@ -150,17 +150,7 @@ class Stylizer(Closing):
 
     def scale(self, image: Image) -> Image:
         """Return `image` scaled to the height of the recipe, or as it is."""
-        height = self.recipe.height
-        if height is None:
-            return image
-        width = scaled_width(image, height)
-        if height * width > MAX_PIXELS:
-            raise UsageError(
-                f"At a height of {height} the picture would be {width} pixels wide.",
-                f"It may have {MAX_PIXELS // 10**6} megapixels.",
-                "Pass a smaller --height.",
-            )
-        return resize(image, height, width)
+        return scaled(image, self.recipe.height)
 
     def weights(self, image: Image, mask: Image | None = None) -> Weights | None:
         """Return the weights of the regions at the size of `image`, None without a mask.
@@ -259,6 +249,20 @@ def check_image(image: Any) -> Image:
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise UsageError(f"A picture has the shape (H, W, 3), not {image.shape}.")
     return np.ascontiguousarray(image)
+
+
+def scaled(image: Image, height: int | None) -> Image:
+    """Return a picture (H, W, 3) scaled to `height` rows, or as it is. Raises `UsageError`."""
+    if height is None:
+        return image
+    width = scaled_width(image, height)
+    if height * width > MAX_PIXELS:
+        raise UsageError(
+            f"At a height of {height} the picture would be {width} pixels wide.",
+            f"It may have {MAX_PIXELS // 10**6} megapixels.",
+            "Pass a smaller --height.",
+        )
+    return resize(image, height, width)
 
 
 def scaled_width(image: Image, height: int) -> int:

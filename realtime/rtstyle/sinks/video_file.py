@@ -22,7 +22,7 @@ from rtstyle.sinks.encoding.alpha import AlphaConverter, alpha_encoder
 from rtstyle.sinks.encoding.encoders import EncoderChoice, choose_encoder
 from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.tracks.picture_track import PictureTrack
-from rtstyle.sinks.tracks.segment_file import SegmentFile
+from rtstyle.sinks.tracks.segment_file import JoinedSegments, SegmentFile
 from rtstyle.sinks.tracks.sound_track import SoundTrack
 from rtstyle.sinks.tracks.stream_copy import StreamCopier
 from rtstyle.sound import Sound
@@ -48,6 +48,11 @@ LIVE_OPTIONS = {
     "webm": {"cluster_time_limit": "500", "flush_packets": "1"},
 }
 """Half a second a fragment, each written out at once."""
+
+
+def encoder_threads() -> int:
+    """Return the threads of an encoder here; what some encoders give depends on them."""
+    return max(1, min(4, (os.cpu_count() or 1) // 2))
 
 
 class SoundInput(Protocol):
@@ -104,7 +109,7 @@ class VideoFileSink(FileSink):
         self._asked = encoding or Encoding()
         self._origin, self._ratio = origin, sample_aspect_ratio
         self._copier = copier
-        self._threads = threads or max(1, min(4, (os.cpu_count() or 1) // 2))
+        self._threads = threads or encoder_threads()
         self._live, self._sound, self._spherical = live, sound, spherical
         self._alpha = AlphaConverter(self.kind) if alpha else None
         self._track: SoundTrack | None = None
@@ -144,6 +149,17 @@ class VideoFileSink(FileSink):
             for packet in self._pictures.encode(frame):
                 self._mux(packet)
             self._take_sound()
+
+    def write_joined(self, joined: JoinedSegments, moment: Frame) -> None:
+        """Write what was encoded elsewhere, all of it, in place of frames.
+
+        `moment` is a frame of their size and clock. `joined` must be the `segments` of this sink.
+        """
+        self.open()
+        with writing_to(self.path), self._keeping():
+            self._start(moment)
+            assert self._pictures is not None
+            self._pictures.show_last_for(joined.shown_for)
 
     def _show(self, moment: Fraction) -> None:
         """Copy what belongs before a moment, in seconds."""

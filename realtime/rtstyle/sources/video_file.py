@@ -108,11 +108,11 @@ class VideoFileSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         self.open()
-        self._to_rgb, time_base = RgbConverter(), self._time_base
+        self._to_rgb, time_base = RgbConverter(), self.time_base
         mend = TimestampMender(time_base, round(1 / (self.rate or DEFAULT_RATE) / time_base))
         first = self._seek()
         self.media.settle()
-        last = None if self.end is None else self._zero + exact_seconds(self.end)
+        last = None if self.end is None else self.zero + exact_seconds(self.end)
         index, matrix, shown, longest = 0, self._matrix, 0, 0
         before: av.VideoFrame | None = None
         for decoded, following in with_following(self._decode()):
@@ -175,10 +175,10 @@ class VideoFileSource(Source):
 
     def _held(self, decoded: av.VideoFrame, matrix: Matrix | None, until: Fraction) -> Frame:
         """Return a picture that was shown before the start as shown from there `until` a moment."""
-        pts = math.floor(self.origin / self._time_base)
-        duration = max(1, round(until / self._time_base) - pts)
+        pts = math.floor(self.origin / self.time_base)
+        duration = max(1, round(until / self.time_base) - pts)
         image, alpha, deep = self._picture(decoded, matrix)
-        return Frame(image, 0, pts, self._time_base, time.monotonic(), duration, alpha, deep)
+        return Frame(image, 0, pts, self.time_base, time.monotonic(), duration, alpha, deep)
 
     def _duration(
         self,
@@ -191,7 +191,7 @@ class VideoFileSource(Source):
         duration = decoded.duration or 0
         if last is None:
             return duration
-        room = max(1, round(last / self._time_base) - pts)
+        room = max(1, round(last / self.time_base) - pts)
         stamp, ahead = self._stamp(decoded), self._stamp(following)
         if stamp is not None and ahead is not None and ahead - stamp >= room:
             # The last before the end: not every container says how long it is shown.
@@ -203,17 +203,17 @@ class VideoFileSource(Source):
         promised = promised_end(self._reader.stream, self._reader.container)
         if promised is None:
             return
-        missing = promised - end * self._time_base
+        missing = promised - end * self.time_base
         # The last picture may be shown as long as any other.
-        if missing > max(MISSING, 2 * longest * self._time_base):
+        if missing > max(MISSING, 2 * longest * self.time_base):
             self.counts["seconds missing at the end"] = max(1, round(missing))
 
     def _read_header(self) -> None:
         container, stream = self._reader.container, self._reader.stream
-        self._time_base = stream.time_base or Fraction(1, 90000)
+        self.time_base = stream.time_base or Fraction(1, 90000)
         self.rate = stream.average_rate or stream.guessed_rate or None
-        self._zero = Fraction(container.start_time or 0, av.time_base)
-        self.origin = self._zero + exact_seconds(self.start)
+        self.zero = Fraction(container.start_time or 0, av.time_base)
+        self.origin = self.zero + exact_seconds(self.start)
         ratio = stream.sample_aspect_ratio
         self.sample_aspect_ratio = ratio if ratio and ratio != 1 else None
         self.duration = self._find_duration()
@@ -235,7 +235,7 @@ class VideoFileSource(Source):
             raise self._nothing_found()
         self.width, self.height = frame.width, frame.height
         self.depth = max(part.bits for part in frame.format.components)
-        self._timed = frame.pts is not None
+        self.timed = frame.pts is not None
         if self._reader.container.format.name == "avi" and frame.dts is not None:
             self._late = frame.dts - (self._reader.stream.start_time or 0)
         self._matrix = display_matrix(frame)
@@ -279,7 +279,7 @@ class VideoFileSource(Source):
         first = self.origin
         # A pipe cannot seek, and raw streams have no times to seek by: decoding from the beginning
         # comes to the same.
-        seekable = self._timed and not self.media.pipe
+        seekable = self.timed and not self.media.pipe
         if seekable and not any(self._lands(first, back) for back in SEEK_BACK):
             self._reader.rewind()
         # A time given with three decimals must not miss the frame it was read from.
@@ -293,9 +293,9 @@ class VideoFileSource(Source):
         """
         if self._stopped:
             return True
-        if first - back < self._zero:
+        if first - back < self.zero:
             return False
-        target = int((first - back) / self._time_base)
+        target = int((first - back) / self.time_base)
         before = self.counts.copy()
         try:
             self._reader.seek(target)
@@ -308,7 +308,7 @@ class VideoFileSource(Source):
             self.counts.clear()
             self.counts.update(before)
         found = self._stamp(frame)
-        return found is not None and found * self._time_base <= first
+        return found is not None and found * self.time_base <= first
 
     def _stamp(self, frame: av.VideoFrame | None) -> int | None:
         """Return the presentation time of a frame in ticks, else what its packet had, else None."""
@@ -320,7 +320,7 @@ class VideoFileSource(Source):
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         frames = self._reader.frames()
-        return deinterlaced(frames, self._deinterlace, self._time_base, self.counts)
+        return deinterlaced(frames, self._deinterlace, self.time_base, self.counts)
 
     def _fit(self, image: Any) -> Any:
         if image.shape[:2] == (self.height, self.width):

@@ -78,7 +78,7 @@ class PictureTrack:
             # first segment, it would hold 60 MB of them at 640x480 beside those of the next.
             self._context = self._fresh()
         self._segments = segments
-        self._length = segment_length(rate) if segments else 0
+        self._length = (segments.length or segment_length(rate)) if segments else 0
         self._segment: list[Written] = []
         # What the encoder of the last segment gave at its end goes out with the next frame.
         self._rest: list[Any] = []
@@ -128,8 +128,9 @@ class PictureTrack:
             return
         for written in self._segments.replay():
             packets = [kept.packet() for kept in written.packets]
-            if packets:
-                self._last_dts = packets[-1].dts
+            for packet in packets:
+                # Parts that were painted side by side do not know of each other.
+                self._follow(packet)
             self._own(packets)
             if written.pts == REST:
                 self._rest = packets
@@ -160,15 +161,20 @@ class PictureTrack:
             return self._packets(picture)
         if len(self._segment) == self._length:
             # Only now: the last segment of all ends in `finish`.
-            self._rest = self._packets(None)
-            self._segments.add([*self._segment, kept(REST, self._rest)])
-            self._segment = []
+            self.end_segment()
             self._context = self._fresh()
             give_back()  # what the last one held
         packets = self._packets(picture)
         self._segment.append(kept(self._last, packets))
         packets, self._rest = self._rest + packets, []
         return packets
+
+    def end_segment(self) -> None:
+        """Keep the present segment as a whole one."""
+        assert self._segments is not None
+        self._rest = self._packets(None)
+        self._segments.add([*self._segment, kept(REST, self._rest)], self._shown_for)
+        self._segment = []
 
     def _fresh(self) -> Any:
         """Return another encoder that is set like the first."""
@@ -201,7 +207,10 @@ class PictureTrack:
         # Of clips of one or two frames x265 4.2 gives times that it never set.
         if packet.dts is None or not 0 <= packet.pts - packet.dts <= FARTHEST / self._time_base:
             packet.dts = packet.pts
-        # An encoder does not know which time the one before it ended with.
+        self._follow(packet)
+
+    def _follow(self, packet: Any) -> None:
+        """Let a packet be decoded after the last one: an encoder does not know the one before."""
         if self._last_dts is not None:
             packet.dts = max(packet.dts, self._last_dts + 1)
         self._last_dts = packet.dts
@@ -210,9 +219,15 @@ class PictureTrack:
         for packet in packets:
             packet.stream, packet.time_base = self.stream, self._time_base
 
+    def show_last_for(self, duration: int) -> None:
+        """Set for how many ticks the last picture is shown, where it came from `replay`."""
+        self._shown_for = duration
+
     def finish(self) -> list[Any]:
         """Return what the encoder held back, with the time for which the last picture is shown."""
-        packets = self._packets(None)
+        # After `replay` of all there is nothing to encode.
+        begun = bool(self._segment) or self._segments is None
+        packets = self._rest + (self._packets(None) if begun else [])
         # MP4 has it from the packet that is decoded last, others from the one that is shown last.
         decoded_last = packets[-1:] if self._kind in ("mp4", "mov") else []
         for packet in [p for p in packets if p.pts == self._last] + decoded_last:

@@ -19,7 +19,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.errors import UsageError
+from rtstyle.errors import SinkError, UsageError
 from rtstyle.files.temporary import replacing, with_addition
 
 MAGIC = b"rtstyle segments 1\n"
@@ -80,6 +80,8 @@ class Written:
 class SegmentFile:
     """The segments of one run. `identity` is what decides its result; `frames` counts the frames.
 
+    `length` is the frames of a segment, None for as many as usual.
+
     `resume` finds what an earlier run of the same identity left, `begin` starts anew, `add` appends
     a whole segment, `replay` gives back what is there. Where the file cannot be written, the run
     goes on without it. `state_after` returns the painter's state after so many frames, which is
@@ -91,6 +93,7 @@ class SegmentFile:
         self.state_after: Callable[[int], State | None] = lambda _: None
         self.identity = json.loads(json.dumps(identity, default=str, sort_keys=True))
         self.frames = 0
+        self.length: int | None = None
         self.encoder: Any = None
         self._file: BinaryIO | None = None
         self._begins = self._ends = self._count = 0
@@ -104,7 +107,7 @@ class SegmentFile:
             file = self.path.open("r+b")
         except OSError:
             return 0
-        head = self._read_head(file)
+        head = read_head(file)
         if head is None:
             file.close()
             return 0
@@ -124,13 +127,6 @@ class SegmentFile:
         self._file = file
         return self.frames
 
-    def _read_head(self, file: BinaryIO) -> Any:
-        if file.readline() != MAGIC:
-            return None
-        with suppress(ValueError):
-            return json.loads(file.readline())
-        return None
-
     def begin(self, encoder: Mapping[str, Any]) -> bool:
         """Remember what encodes; return False if that is not what encoded an earlier run's part.
 
@@ -141,8 +137,8 @@ class SegmentFile:
             self.encoder = mine
         return bool(self.encoder == mine)
 
-    def add(self, frames: Sequence[Written]) -> None:
-        """Append a whole segment."""
+    def add(self, frames: Sequence[Written], shown_for: int = 0) -> None:
+        """Append a whole segment, whose last frame is shown for so many ticks."""
         try:
             if self._file is None:
                 self._file = self.path.open("w+b")
@@ -153,7 +149,7 @@ class SegmentFile:
             self._file.truncate()
             self._keep_state(self.frames + sum(frame.pts != REST for frame in frames))
             table = [[frame.pts, [described(p) for p in frame.packets]] for frame in frames]
-            self._file.write(json.dumps({"frames": table}).encode() + b"\n")
+            self._file.write(json.dumps({"frames": table, "shown_for": shown_for}).encode() + b"\n")
             for frame in frames:
                 for packet in frame.packets:
                     self._file.write(packet.data)
@@ -192,10 +188,7 @@ class SegmentFile:
             return
         file.seek(self._begins)
         while file.tell() < self._ends:
-            table = json.loads(file.readline())["frames"]
-            for pts, packets in table:
-                yield Written(pts, [restored(file, values) for values in packets])
-            file.read(1)
+            yield from read_segment(file, json.loads(file.readline()))
 
     def close(self) -> None:
         """Close the file and keep it."""
@@ -209,6 +202,67 @@ class SegmentFile:
         for path in (self.path, *(state_path(self._output, number) for number in range(2))):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+
+class JoinedSegments(SegmentFile):
+    """The segments of an output that were written side by side: `parts` open their files, in order.
+
+    Nothing can be added. Raises `SinkError` for parts that were not encoded alike.
+    """
+
+    def __init__(self, output: Path, parts: Sequence[Callable[[], BinaryIO]]) -> None:
+        super().__init__(output, {})
+        self._parts = parts
+        self.shown_for = 0
+        self.encoder = self._encoder(parts[0])
+        self.length = self.encoder["length"]
+
+    def _encoder(self, opened: Callable[[], BinaryIO]) -> Any:
+        with opened() as file:
+            head = read_head(file)
+        if head is None:
+            raise SinkError("A part of the video is damaged.", "", "Run the same command again.")
+        return head["encoder"]
+
+    def begin(self, encoder: Mapping[str, Any]) -> bool:
+        """Return False unless the parts were encoded so."""
+        return bool(self.encoder == json.loads(json.dumps(encoder)))
+
+    def replay(self) -> Iterator[Written]:
+        """Give back the frames of all parts."""
+        for opened in self._parts:
+            with opened() as file:
+                head = read_head(file)
+                if head is None or head["encoder"] != self.encoder:
+                    raise SinkError(
+                        "The parts of the video were not encoded alike.",
+                        "Machines of the cluster have different encoders.",
+                        "Name one that all of them have, as with --encoder libx264.",
+                    )
+                while line := file.readline():
+                    segment = json.loads(line)
+                    self.shown_for = segment["shown_for"]
+                    self.frames += count(segment["frames"])
+                    yield from read_segment(file, segment)
+
+    def discard(self) -> None:
+        """Keep the parts: they are another's."""
+
+
+def read_head(file: BinaryIO) -> Any:
+    """Return what stands at the beginning of a file of segments, None where it is not one."""
+    if file.readline() != MAGIC:
+        return None
+    with suppress(ValueError):
+        return json.loads(file.readline())
+    return None
+
+
+def read_segment(file: BinaryIO, segment: Mapping[str, Any]) -> Iterator[Written]:
+    """Read the frames of a segment behind its head."""
+    for pts, packets in segment["frames"]:
+        yield Written(pts, [restored(file, values) for values in packets])
+    file.read(1)
 
 
 def segments(file: BinaryIO) -> Iterator[Any]:
