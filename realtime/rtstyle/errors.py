@@ -43,6 +43,11 @@ def speak_to_command_line() -> None:
     _command_line = True
 
 
+def speaks_to_command_line() -> bool:
+    """Return whether messages speak of options."""
+    return _command_line
+
+
 def spoken(text: str) -> str:
     """Return a message in the words of the caller's side.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtstyle.commands.options import (
+    CLUSTER_HELP,
     MASK_HELP,
     MATCH_HELP,
     PRECISION_HELP,
@@ -40,7 +41,7 @@ def register(app: typer.Typer) -> None:
 
 def image(
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="IN... OUT", help="Photos or folders, then the output.", show_default=False
         ),
@@ -65,6 +66,7 @@ def image(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
     precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "fp32",
+    cluster: Annotated[str | None, typer.Option(help=CLUSTER_HELP, show_default=False)] = None,
     quality: Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")] = DEFAULT_QUALITY,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing outputs.")
@@ -77,7 +79,6 @@ def image(
     """
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle image IN... OUT")
-    *inputs, output = paths
     check_quality(quality)
     recipe = Recipe(
         sampled(style or [DEFAULT_STYLE], vary, seed), with_transform(size, transform),
@@ -85,6 +86,15 @@ def image(
         style_scale, mask,
         match_color=match_color, stroke_size=stroke_size,
     )  # fmt: skip
+    if cluster is not None:
+        from rtstyle.commands.common.cluster_runs import run_photos
+
+        code = run_photos(
+            cluster, paths, recipe, device=device, precision=precision, quality=quality,
+            overwrite=overwrite,
+        )  # fmt: skip
+        raise typer.Exit(code)
+    *inputs, output = map(Path, paths)
     from rtstyle.jobs.photos import PhotoRun, Skipped
 
     run = PhotoRun(

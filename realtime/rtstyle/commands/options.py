@@ -47,6 +47,7 @@ MATCH_HELP = "Give the style picture the colours of the content first."
 STROKE_HELP = "How wide strokes are, 0.25 to 4."
 
 
+CLUSTER_HELP = "Paint on several machines: auto, or ray://HOST:10001 (Ray)."
 COHERENCE_HELP = "Keep what is painted from frame to frame: on, off, or 0 to 1."
 
 

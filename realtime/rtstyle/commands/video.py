@@ -16,6 +16,7 @@ from rtstyle.commands.common.video_runs import (
     without_existing,
 )
 from rtstyle.commands.options import (
+    CLUSTER_HELP,
     COHERENCE_HELP,
     MASK_HELP,
     MATCH_HELP,
@@ -119,6 +120,7 @@ def video(
     ] = "black",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
     precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
+    cluster: Annotated[str | None, typer.Option(help=CLUSTER_HELP, show_default=False)] = None,
     codec: Annotated[
         str, typer.Option(help="h264, hevc, av1, vp9 or prores; auto: what the file's kind has.")
     ] = "auto",
@@ -189,7 +191,6 @@ def video(
     from rtstyle.styles.recipe import Recipe
     from rtstyle.styles.sizes import with_transform
 
-    inputs, output = [read_name(text) for text in paths[:-1]], read_output(paths[-1])
     options: dict[str, Any] = {
         "start": read_time("--start", start),
         "end": read_time("--end", end),
@@ -218,6 +219,13 @@ def video(
     )  # fmt: skip
     if style and style_sweep:
         raise UsageError("--style and --style-sweep exclude each other.", "", "Give one of them.")
+    if cluster is not None:
+        if watch or estimate:
+            raise UsageError("--cluster does not go with --watch and --estimate.")
+        from rtstyle.commands.common.cluster_runs import run_videos
+
+        raise typer.Exit(run_videos(cluster, paths, options, recipe, skip_existing))
+    inputs, output = [read_name(text) for text in paths[:-1]], read_output(paths[-1])
     if watch:
         raise typer.Exit(watch_folder(inputs, output, options, recipe))
     pairs = plan(inputs, output)

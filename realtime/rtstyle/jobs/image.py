@@ -120,7 +120,7 @@ def plan(
     already are left out. Raises `SourceError`, `SinkError` or `UsageError` before anything is
     written.
     """
-    sources = [photo for path in inputs for photo in _photos(path)]
+    sources = [photo for path in inputs for photo in photos_in(path)]
     single = len(inputs) == 1 and not inputs[0].is_dir()
     if single and not output.is_dir():
         pairs = [(sources[0], output)]
@@ -140,7 +140,8 @@ def plan(
     return pairs
 
 
-def _photos(path: Path) -> Iterator[Path]:
+def photos_in(path: Path) -> Iterator[Path]:
+    """Yield the photos of a folder, or the file itself. Raises `SourceError` for none."""
     if not path.is_dir():
         yield path
         return

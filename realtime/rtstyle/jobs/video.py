@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtstyle.errors import UsageError
 from rtstyle.files.names import read_name
@@ -247,18 +247,22 @@ def read_colour(text: str) -> Colour:
     return red, green, blue
 
 
-def open_stylizer(recipe: Recipe, *, device: str = "auto", precision: str = "auto") -> Stylizer:
+def open_stylizer(
+    recipe: Recipe, *, device: str = "auto", precision: str = "auto", threads: int = 0
+) -> Stylizer:
     """Open the model with one stream a core: two runs of one thread beat one run of two.
 
-    A network that sees what it has painted, and may keep it, gets one stream of all cores.
+    A network that sees what it has painted, and may keep it, gets one stream of all cores. With
+    `threads` it takes no more than so many.
     """
     from rtstyle.painting.stylizer import Stylizer
 
-    streams = min(MOST_STREAMS, cores())
-    stylizer = Stylizer(recipe, device=device, precision=precision, streams=streams)
+    streams = min(MOST_STREAMS, threads or cores())
+    asked: dict[str, Any] = {"device": device, "precision": precision, "threads": threads}
+    stylizer = Stylizer(recipe, streams=streams, **asked)
     if recipe.coherence and stylizer.network.sees_canvas and stylizer.streams > 1:
         stylizer.close()
-        stylizer = Stylizer(recipe, device=device, precision=precision)
+        stylizer = Stylizer(recipe, **asked)
     return stylizer
 
 

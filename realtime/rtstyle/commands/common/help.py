@@ -50,8 +50,8 @@ GROUPS = {
         "full_screen", "display", "kiosk", "log", "library", "pack", "stills", "keep", "votes",
         "report",
     ),
-    "Device": ("device", "precision", "threads", "workers", "vgg_weights", "camera", "mic",
-               "tensorrt"),
+    "Device": ("device", "precision", "cluster", "threads", "workers", "vgg_weights", "camera",
+               "mic", "tensorrt"),
     "Control": ("control", "control_host", "control_port", "control_token", "midi", "osc",
                 "osc_host", "osc_out", "address", "token", "host", "port", "https", "certificate",
                 "key", "max_clients", "questions"),
@@ -98,6 +98,7 @@ EXAMPLES = {
         "rtstyle video in.mp4 out.mp4 --style painting.jpg --height 720 --start 1:05 --end 1:30",
         "rtstyle video in.mp4 out.mp4 --resume                 (goes on after Ctrl-C or a crash)",
         "rtstyle video --watch in/ out/                        (paints what comes into a folder)",
+        "rtstyle video clips/ painted/ --cluster auto          (on several machines)",
     ),
     "image": (
         "rtstyle image photo.jpg painted.png --style wave",

@@ -71,7 +71,8 @@ class Part:
 
 def survey(source: Source, start: float | None, end: float | None) -> Survey:
     """Return what is known of an open source between `start` and `end` (seconds)."""
-    whole, times, time_base = "it is not a video file", [], Fraction(1)
+    times: list[int] = []
+    whole, time_base = "it is not a video file", Fraction(1)
     if isinstance(source, VideoFileSource):
         time_base, whole = source.time_base, why_whole(source)
         if not whole:

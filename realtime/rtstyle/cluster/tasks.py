@@ -1,0 +1,288 @@
+"""What runs on the machines of a cluster: functions of values, which return values.
+
+What is wrong with an input comes back as a `Failure`: only machines that are lost are tried again.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from rtstyle.cluster.files import Shipped, unpacked
+from rtstyle.cluster.inputs import AbsentError, Input
+from rtstyle.cluster.stores import Name, StateFolder, is_store, upload
+from rtstyle.errors import RtstyleError, speak_to_command_line
+from rtstyle.jobs.parts.part_source import OtherFramesError
+from rtstyle.jobs.parts.survey import Part, Survey, survey
+from rtstyle.styles.recipe import Recipe
+
+if TYPE_CHECKING:
+    from rtstyle.jobs.parts.paint import Clip, Painted, Work
+    from rtstyle.painting.stylizer import Stylizer
+    from rtstyle.report import Progress
+
+REPORT_EVERY = 0.5
+"""Seconds between two reports of a task."""
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a task came to nothing. `kind` is error, absent (a file), or frames (`PartSource`)."""
+
+    text: str
+    kind: str = "error"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of a run share. `files` are those that the recipe reads.
+
+    `threads` are those that a task may use; `number` tells one run from another.
+    """
+
+    number: str
+    recipe: Recipe
+    files: Shipped
+    device: str
+    precision: str
+    threads: int
+    command_line: bool
+
+
+@dataclass(frozen=True)
+class Hello:
+    """How a model was opened on a machine, and whether it sees a canvas."""
+
+    version: str
+    device: str
+    precision: str
+    coherent: bool
+
+
+def guarded(
+    work: Callable[Given, Result],
+) -> Callable[Given, Result | Failure]:
+    """Return a function whose errors for users are results."""
+
+    @wraps(work)
+    def run(*args: Given.args, **kwargs: Given.kwargs) -> Result | Failure:
+        try:
+            return work(*args, **kwargs)
+        except OtherFramesError as error:
+            return Failure(str(error), "frames")
+        except AbsentError as error:
+            return Failure(str(error), "absent")
+        except (RtstyleError, OSError) as error:
+            return Failure(str(error))
+
+    return run
+
+
+class Tally:
+    """How many frames each running task has painted; an actor of Ray's."""
+
+    def __init__(self) -> None:
+        self._frames: dict[str, tuple[int, int, str]] = {}
+
+    def report(self, key: str, frames: int, process: int, node: str) -> None:
+        """Note the frames of a task, its process, and its node."""
+        self._frames[key] = (frames, process, node)
+
+    def read(self) -> dict[str, tuple[int, int, str]]:
+        """Return what was reported, by task."""
+        return dict(self._frames)
+
+
+class Reporter:
+    """Sends the progress of a task to the tally, now and then."""
+
+    def __init__(self, tally: Any, key: str) -> None:
+        self._tally, self._key, self._last = tally, key, 0.0
+
+    def __call__(self, status: Progress) -> None:
+        """Tell how far the task is."""
+        now = time.monotonic()
+        if self._tally is None or now - self._last < REPORT_EVERY:
+            return
+        self._last = now
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        # The tally may be lost with its machine, and comes back.
+        with suppress(Exception):
+            self._tally.report.remote(self._key, status.frames_out, os.getpid(), node)
+
+
+_opened: dict[str, Stylizer] = {}
+
+
+def stylizer_of(job: Job) -> Stylizer:
+    """Return the model of a run, which stays open in this process until another run's comes."""
+    from rtstyle.jobs.video import open_stylizer
+
+    if job.command_line:
+        speak_to_command_line()
+    if job.number not in _opened:
+        while _opened:
+            _opened.popitem()[1].close()
+        recipe = unpacked(job.recipe, job.files)
+        _opened[job.number] = open_stylizer(
+            recipe, device=job.device, precision=job.precision, threads=job.threads
+        )
+    return _opened[job.number]
+
+
+@guarded
+def hello(job: Job) -> Hello:
+    """Open the model here, and return as what."""
+    import rtstyle
+    from rtstyle.engines import devices
+
+    stylizer = stylizer_of(job)
+    engine = stylizer.network.engine
+    device, precision = f"{engine.name}:{engine.device}", engine.precision
+    try:
+        devices.candidates(device)
+    except RtstyleError:
+        device, precision = job.device, job.precision
+    coherent = stylizer.coherent() is not None and stylizer.strength > 0
+    return Hello(rtstyle.__version__, device, precision, coherent)
+
+
+@guarded
+def look_at(
+    given: Input, start: float | None, end: float | None, rate: Any, deinterlace: str
+) -> tuple[Survey, bool]:
+    """Return what is known of a video, and whether it is a sphere."""
+    from rtstyle.sources import open_video
+
+    pictures = not given.remote and given.seen
+    place: Any = given.name if pictures else given.media()
+    with open_video(place, start, end, rate, deinterlace=deinterlace, keep_alpha=True) as source:
+        sphere = source.spherical is not None and source.spherical.wraps
+        return survey(source, start, end), sphere
+
+
+@guarded
+def cuts_of(given: Input, work: Work, clip: Clip) -> list[int]:
+    """Return where the canvas is empty in a stretch of a video."""
+    from rtstyle.jobs.parts.paint import find_cuts
+
+    return find_cuts(given.media(), work, clip)
+
+
+@guarded
+def paint(
+    job: Job,
+    given: Input,
+    work: Work,
+    clip: Clip,
+    part: Part,
+    state: StateFolder | None,
+    tally: Any,
+    key: str,
+) -> tuple[Painted, bytes | None]:
+    """Paint a part; return its file where there is no `state` folder that all can write to."""
+    from rtstyle.jobs.parts.paint import paint_part
+
+    stylizer = stylizer_of(job)
+    work = replace(work, recipe=stylizer.recipe)
+    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+        target = Path(folder) / part.name
+        painted = paint_part(
+            given.media(), work, clip, part, target, stylizer, Reporter(tally, key)
+        )
+        (file,) = Path(folder).iterdir()
+        content = file.read_bytes()
+    if state is None:
+        return painted, content
+    state.write(part.name, content)
+    return painted, None
+
+
+@guarded
+def join(
+    given: Input, target: Name, work: Work, state: StateFolder, names: Sequence[str], **options: Any
+) -> tuple[int, list[str]]:
+    """Join the parts of a video; return the size of the file, and notes."""
+    from rtstyle.jobs.parts.join import join_parts
+
+    parts = [state.opener(name) for name in names]
+    if not is_store(target):
+        notes = join_parts(given.media(), Path(target), work, parts, **options)
+        return Path(target).stat().st_size, notes
+    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+        local = Path(folder) / Path(str(target)).name
+        notes = join_parts(given.media(), local, work, parts, **options)
+        upload(local, str(target))
+        return local.stat().st_size, notes
+
+
+@guarded
+def paint_whole(
+    job: Job, given: Input, target: Name, options: dict[str, Any], tally: Any, key: str
+) -> tuple[Painted, list[str], bytes | None]:
+    """Paint a video that cannot be cut; return its file where the caller has to write it."""
+    from rtstyle.jobs.parts.paint import Painted
+    from rtstyle.jobs.video import stylize_video
+
+    stylizer = stylizer_of(job)
+    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+        local = Path(folder) / Path(str(target)).name
+        if job.recipe.depends_on_clip:
+            options = {**options, "style": stylizer.recipe, "device": job.device}
+        else:
+            options = {**options, "stylizer": stylizer}
+        pictures = not given.remote and given.seen
+        place: Any = given.name if pictures else given.media()
+        report = stylize_video(place, local, progress=Reporter(tally, key), **options)
+        if report.stopped:
+            raise KeyboardInterrupt
+        painted = Painted(report.frames, report.seconds, report.bytes, report.width, report.height)
+        if is_store(target):
+            upload(local, str(target))
+            return painted, report.notes, None
+        return painted, report.notes, local.read_bytes()
+
+
+@guarded
+def paint_photos(
+    job: Job, given: Sequence[Input], targets: Sequence[Name], quality: int
+) -> list[tuple[Any, bytes | None] | Failure]:
+    """Paint photos; return for each what `paint_file` reports, and its file, or what is wrong."""
+    stylizer = stylizer_of(job)
+    found = [
+        _paint_photo(stylizer, one, target, quality)
+        for one, target in zip(given, targets, strict=True)
+    ]
+    for each in found:
+        if isinstance(each, Failure) and each.kind == "absent":
+            raise AbsentError(each.text)
+    return found
+
+
+@guarded
+def _paint_photo(
+    stylizer: Stylizer, given: Input, target: Name, quality: int
+) -> tuple[Any, bytes | None]:
+    from rtstyle.jobs.image import paint_file
+
+    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+        for name in ("in", "out"):
+            (Path(folder) / name).mkdir()
+        local = Path(folder) / "out" / Path(str(target)).name
+        report = paint_file(stylizer, given.fetched(Path(folder) / "in"), local, quality=quality)
+        if is_store(target):
+            upload(local, str(target))
+            return report, None
+        return report, local.read_bytes()
