@@ -16,7 +16,7 @@ ROOT = next(p for p in Path(__file__).resolve().parents if (p / "pyproject.toml"
 LAYERS = {
     "rtstyle": (
         "__main__ : cli : commands",
-        "serve : remote : bench : doctor",
+        "serve : remote : bench : doctor : cluster",
         "jobs | live",
         "pipeline | painting | testing",
         "report | frame_painter | sources | sinks | styles",

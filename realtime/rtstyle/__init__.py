@@ -37,6 +37,9 @@ __all__ = [
 # Before anything imports ONNX Runtime, and inherited by every process that is started: otherwise it
 # keeps a device id and a database of events in the user's folders.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# Before anything imports OpenCV: on Windows a camera otherwise takes up to a minute to open, while
+# Media Foundation looks for hardware that converts its pictures (opencv/opencv#17687).
+os.environ.setdefault("OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "0")
 
 _HOMES = {
     "Encoding": "rtstyle.sinks.encoding.settings",

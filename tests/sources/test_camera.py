@@ -313,7 +313,7 @@ class FakeVideoCapture:
     opened: list[int | str] = []  # noqa: RUF012
     released = 0
 
-    def __init__(self, where: int | str) -> None:
+    def __init__(self, where: int | str, api: int = cv2.CAP_ANY) -> None:
         self.where, self.index = where, 0
         self.properties = {cv2.CAP_PROP_FPS: 30.0, cv2.CAP_PROP_POS_MSEC: 0.0}
         self.opened.append(where)

@@ -5,6 +5,7 @@ import json
 import os
 import struct
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from helpers.console import command
 
 from rtstyle.errors import SourceError
-from rtstyle.sources.cameras import camera_list, v4l2
+from rtstyle.sources.cameras import camera, camera_list, v4l2
 from rtstyle.sources.cameras.camera_list import find_camera, list_cameras, say_cameras
 from rtstyle.sources.cameras.info import CameraInfo, Mode
 from rtstyle.sources.cameras.v4l2 import list_v4l2_cameras
@@ -146,7 +147,8 @@ class TestOtherSystems:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Capture:
-            def __init__(self, index: int) -> None:
+            def __init__(self, index: int, api: int) -> None:
+                assert api == cv2.CAP_MSMF
                 self.index = index
 
             def isOpened(self) -> bool:  # noqa: N802
@@ -173,12 +175,60 @@ class TestOtherSystems:
         def enumerate_cameras(api: int) -> list[Any]:
             asked.append(api)
             info = library.CameraInfo
-            return [info(1, "B", None, 1, 2, api), info(0, "A", "usb", None, None, api)]
+            # Neither kind of path can be opened.
+            return [info(1, "B", None, 1, 2, api), info(0, "A", "0x1420000", None, None, api)]
 
         monkeypatch.setattr(sys, "platform", "darwin")
         monkeypatch.setattr(library, "enumerate_cameras", enumerate_cameras)
-        assert list_cameras() == [CameraInfo(0, "A", "usb"), CameraInfo(1, "B")]
+        assert list_cameras() == [CameraInfo(0, "A"), CameraInfo(1, "B")]
         assert asked == [cv2.CAP_AVFOUNDATION]
+
+    @pytest.mark.parametrize(
+        ("system", "api"),
+        [("darwin", cv2.CAP_AVFOUNDATION), ("win32", cv2.CAP_MSMF), ("linux", cv2.CAP_ANY)],
+    )
+    def test_an_index_is_opened_by_the_api_that_listed_it(
+        self, monkeypatch: pytest.MonkeyPatch, system: str, api: int
+    ) -> None:
+        opened: list[tuple[object, int]] = []
+
+        class Capture:
+            def __init__(self, where: object, api: int) -> None:
+                opened.append((where, api))
+
+            def isOpened(self) -> bool:  # noqa: N802
+                return False
+
+            def release(self) -> None:
+                pass
+
+        monkeypatch.setattr(sys, "platform", system)
+        monkeypatch.setattr(cv2, "VideoCapture", Capture)
+        camera.open_device(1, (640, 480, 30))
+        camera.open_device("/dev/video0", (640, 480, 30))
+        assert opened == [(1, api), ("/dev/video0", cv2.CAP_ANY)]
+
+    def test_macos_is_asked_in_the_main_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        opened: list[str] = []
+
+        class Capture:
+            def __init__(self, where: object, api: int) -> None:
+                assert api == cv2.CAP_AVFOUNDATION
+                opened.append(threading.current_thread().name)
+
+            def release(self) -> None:
+                opened.append("released")
+
+        monkeypatch.setattr(sys, "platform", "darwin")
+        monkeypatch.setattr(cv2, "VideoCapture", Capture)
+        camera.ask_for_cameras()
+        other = threading.Thread(target=camera.ask_for_cameras)
+        other.start()
+        other.join()
+        assert opened == [threading.main_thread().name, "released"]
+
+    def test_windows_does_not_look_for_hardware_that_converts(self) -> None:
+        assert os.environ["OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS"] == "0"
 
 
 class TestCommand:

@@ -15,7 +15,8 @@ import av
 
 from rtstyle.cluster import tasks
 from rtstyle.cluster.inputs import Input
-from rtstyle.cluster.machines import FailedError, Machines, Plan, Request
+from rtstyle.cluster.machines import Machines
+from rtstyle.cluster.plans import FailedError, Plan, Request
 from rtstyle.cluster.stores import Name, StateFolder, is_store, shown, stamp
 from rtstyle.errors import UsageError
 from rtstyle.files.pending import PendingFile, writing_to
@@ -287,6 +288,12 @@ def joined(
         for what, count in painted.counts.items():
             counts[what] = counts.get(what, 0) + count
     told = [f"{count} {what}" for what, count in sorted(counts.items())]
+    # What is told after the last task: a part may be lost at any moment before.
+    tasks_told = run.machines.progress()
+    keys = (f"{given.name}:{part.name}" for part in parts)
+    again = sum(tasks_told[key].begun > 1 for key in keys if key in tasks_told)
+    if again:
+        told.append(f"{again} parts were painted again: their process or machine was lost")
     return Done(
         target, parts[-1].end, width, height, size, len(parts), kept, notes=told + list(notes)
     )

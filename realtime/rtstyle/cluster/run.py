@@ -13,9 +13,10 @@ from rtstyle.cluster import tasks
 from rtstyle.cluster.clip import Done, Run, paint_clip, write_whole
 from rtstyle.cluster.files import packed
 from rtstyle.cluster.inputs import Input
-from rtstyle.cluster.machines import Machines, Plan, Request
+from rtstyle.cluster.machines import Machines
+from rtstyle.cluster.plans import Plan, Request
 from rtstyle.cluster.stores import Name
-from rtstyle.cluster.tasks import Failure, Hello, Job
+from rtstyle.cluster.tasks import Failure, Hello, Job, Told
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.report import Progress
 from rtstyle.styles.recipe import Recipe
@@ -47,15 +48,15 @@ class Whole:
         self._kept += 0 if size else frames
         self.tell({})
 
-    def tell(self, going: dict[str, int]) -> None:
-        """Show how far all is; `going` are the frames that running tasks have painted."""
+    def tell(self, going: dict[str, Told]) -> None:
+        """Show how far all is; `going` is what running tasks have told."""
         if self._watch is None:
             return
         known = [frames for frames in self._frames.values() if frames]
         mean = sum(known) / len(known) if known else 0
         total = sum(frames or mean for frames in self._frames.values())
         done = sum(self._done.values()) + sum(
-            frames for key, frames in going.items() if key not in self._done
+            told.frames for key, told in going.items() if key not in self._done
         )
         spent = time.monotonic() - self._began
         rate = max(0, done - self._kept) / spent if spent > 0 else 0.0
@@ -95,17 +96,24 @@ def paint_videos(
     recipe: Recipe,
     options: dict[str, Any],
     watch: Watch | None = None,
+    tasks_told: Callable[[dict[str, Told]], None] = lambda _: None,
 ) -> Iterator[tuple[int, Done | RtstyleError]]:
     """Paint videos into outputs, names of files or of stores; yield what became of each.
 
     `options` are those of `rtstyle.jobs.video.stylize_video`. The number is that of the pair.
+    `watch` sees how far all is, `tasks_told` what each running task tells.
     Raises `StoppedError` after Ctrl-C: the same run then goes on with the parts that are done.
     """
     job, found = begin(machines, recipe, options["device"], options["precision"])
     whole = Whole([source for source, _ in pairs], watch)
     run = Run(machines, job, recipe, found.coherent, options, whole.found, whole.painted)
     plans = (paint_clip(run, source, target) for source, target in pairs)
-    yield from machines.run(plans, whole.tell)
+
+    def look(told: dict[str, Told]) -> None:
+        tasks_told(told)
+        whole.tell(told)
+
+    yield from machines.run(plans, look)
 
 
 def paint_photos(

@@ -50,7 +50,8 @@ def store_of(name: Name) -> tuple[Any, str]:
         ) from error
     scheme = urlsplit(str(name)).scheme.lower()
     try:
-        found, path = url_to_fs(str(name))
+        # Others write there, too: what was listed before is out of date.
+        found, path = url_to_fs(str(name), use_listings_cache=False)
     except ImportError as error:
         package = PACKAGES.get(scheme, "the package for it")
         raise MissingExtraError(
@@ -171,8 +172,6 @@ class StateFolder:
             folder = Path(self.name)
             return {p.name for p in folder.iterdir()} if folder.is_dir() else set()
         store, path = store_of(self.name)
-        # What was listed before is out of date.
-        store.invalidate_cache()
         if not store.isdir(path):
             return set()
         return {PurePosixPath(found).name for found in store.ls(path, detail=False)}

@@ -88,19 +88,33 @@ def guarded(
     return run
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a running task has told: frames so far, process, node, and how often it was begun."""
+
+    frames: int
+    process: int
+    node: str
+    begun: int
+
+
 class Tally:
     """How many frames each running task has painted; an actor of Ray's."""
 
     def __init__(self) -> None:
-        self._frames: dict[str, tuple[int, int, str]] = {}
+        self._told: dict[str, Told] = {}
 
     def report(self, key: str, frames: int, process: int, node: str) -> None:
         """Note the frames of a task, its process, and its node."""
-        self._frames[key] = (frames, process, node)
+        before = self._told.get(key)
+        begun = 1
+        if before is not None:
+            begun = before.begun + ((before.process, before.node) != (process, node))
+        self._told[key] = Told(frames, process, node, begun)
 
-    def read(self) -> dict[str, tuple[int, int, str]]:
-        """Return what was reported, by task."""
-        return dict(self._frames)
+    def read(self) -> dict[str, Told]:
+        """Return what was told, by task."""
+        return dict(self._told)
 
 
 class Reporter:

@@ -220,8 +220,8 @@ def video(
     if style and style_sweep:
         raise UsageError("--style and --style-sweep exclude each other.", "", "Give one of them.")
     if cluster is not None:
-        if watch or estimate:
-            raise UsageError("--cluster does not go with --watch and --estimate.")
+        if watch or estimate or keyframes:
+            raise UsageError("--cluster does not go with --watch, --estimate and --keyframes.")
         from rtstyle.commands.common.cluster_runs import run_videos
 
         raise typer.Exit(run_videos(cluster, paths, options, recipe, skip_existing))

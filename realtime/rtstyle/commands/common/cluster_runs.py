@@ -48,7 +48,8 @@ def run_videos(
     check_inputs(pairs, recipe)
     if not pairs:
         return 0
-    from rtstyle.cluster.machines import StoppedError, connected
+    from rtstyle.cluster.machines import connected
+    from rtstyle.cluster.plans import StoppedError
     from rtstyle.cluster.run import paint_videos
 
     failed = done = 0
@@ -203,7 +204,8 @@ def run_photos(
     check_inputs(pairs, recipe)
     if not pairs:
         return 0
-    from rtstyle.cluster.machines import StoppedError, connected
+    from rtstyle.cluster.machines import connected
+    from rtstyle.cluster.plans import StoppedError
     from rtstyle.cluster.run import paint_photos
     from rtstyle.cluster.tasks import Failure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,7 +14,12 @@ import cv2
 import numpy as np
 
 from rtstyle.errors import SourceError
-from rtstyle.sources.cameras.camera_list import find_camera, list_cameras, say_cameras
+from rtstyle.sources.cameras.camera_list import (
+    camera_api,
+    find_camera,
+    list_cameras,
+    say_cameras,
+)
 from rtstyle.sources.cameras.info import CameraInfo
 from rtstyle.sources.cameras.quiet import quiet_opencv
 from rtstyle.sources.cameras.resilient import Capture, ResilientSource, Shot
@@ -83,6 +89,8 @@ class CameraSource(ResilientSource):
         # OpenCV prints a warning of its own for every read that fails.
         self._quiet.enter_context(quiet_opencv())
         try:
+            if not self.is_url:
+                ask_for_cameras()
             super().open()
         except BaseException:
             self._quiet.close()
@@ -169,9 +177,20 @@ class DeviceCapture:
         self._capture.release()
 
 
+def ask_for_cameras() -> None:
+    """Let macOS ask its user whether this program may use cameras.
+
+    OpenCV can have that asked in the main thread only; the camera is then opened in another one.
+    """
+    if sys.platform != "darwin" or threading.current_thread() is not threading.main_thread():
+        return
+    cv2.VideoCapture(0, camera_api()).release()
+
+
 def open_device(where: int | str, asked: tuple[int, int, float]) -> DeviceCapture | None:
     """Open a camera by index or path; None if that fails."""
-    capture = cv2.VideoCapture(where)
+    # A path is of Linux; an index belongs to an API.
+    capture = cv2.VideoCapture(where, camera_api() if isinstance(where, int) else cv2.CAP_ANY)
     if capture.isOpened():
         return DeviceCapture(capture, asked)
     capture.release()

@@ -26,13 +26,22 @@ def list_cameras() -> list[CameraInfo]:
 
 def _listed() -> list[CameraInfo]:
     """Ask the system of macOS or Windows, through cv2-enumerate-cameras."""
-    import cv2
     from cv2_enumerate_cameras import enumerate_cameras
 
-    # The API that OpenCV takes by itself, so that its indices are those that `--camera` takes.
-    api = cv2.CAP_AVFOUNDATION if sys.platform == "darwin" else cv2.CAP_MSMF
-    found = enumerate_cameras(api)
-    return [CameraInfo(c.index, c.name, c.path or "") for c in sorted(found, key=lambda c: c.index)]
+    found = enumerate_cameras(camera_api())
+    # Paths of these systems name a device, but OpenCV opens none by them: it takes them for files.
+    return [CameraInfo(c.index, c.name) for c in sorted(found, key=lambda c: c.index)]
+
+
+def camera_api() -> int:
+    """Return the API of OpenCV by which cameras are listed and opened here.
+
+    An index means a camera of one API only.
+    """
+    import cv2
+
+    known = {"darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_MSMF}
+    return known.get(sys.platform, cv2.CAP_ANY)
 
 
 def _probed() -> list[CameraInfo]:
@@ -44,7 +53,7 @@ def _probed() -> list[CameraInfo]:
     found = []
     with quiet_opencv():
         for index in range(MOST_PROBED):
-            capture = cv2.VideoCapture(index)
+            capture = cv2.VideoCapture(index, camera_api())
             there = capture.isOpened()
             size = (int(capture.get(3)), int(capture.get(4))) if there else (0, 0)
             capture.release()
