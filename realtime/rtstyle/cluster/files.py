@@ -30,7 +30,7 @@ def packed(recipe: Recipe) -> Shipped:
     own = own_manifest().styles
     found: dict[str, Path] = {}
     for name in recipe.names:
-        if name in own:
+        if name in own and own[name].files:
             style = own[name]
             size = recipe.size if recipe.size in style.files else style.sizes[0]
             found[name] = style.files[size].path
