@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-RESET = 0.45
+RESET = 0.15
 """Share of the sequences that begin anew at each step, at the end of a run."""
 STILL = 0.2
 """Share of steps at which nothing moves."""
