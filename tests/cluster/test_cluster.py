@@ -107,16 +107,24 @@ def test_a_canvas_begins_at_cuts_and_the_style_is_sent_along(
     assert (tmp_path / "out.mp4").read_bytes() == alone(clip, tmp_path / "whole.mp4", recipe)
 
 
+def interrupt_at(frames: int) -> Callable[[Progress], None]:
+    """Return what presses Ctrl-C once, when so many frames are done: a second one does not wait."""
+    pressed: list[Progress] = []
+
+    def watch(status: Progress) -> None:
+        if status.frames_out >= frames and not pressed:
+            pressed.append(status)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return watch
+
+
 def test_after_ctrl_c_the_same_run_goes_on(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "in.mp4", frames=60)
     out = tmp_path / "out.mp4"
 
-    def stop(status: Progress) -> None:
-        if status.frames_out >= LENGTH:
-            os.kill(os.getpid(), signal.SIGINT)
-
     with pytest.raises(StoppedError):
-        run([(clip, out)], watch=stop)
+        run([(clip, out)], watch=interrupt_at(LENGTH))
     assert not out.exists()
     kept = len(list((tmp_path / "out.mp4.parts").glob("0*")))
     assert kept >= 1
@@ -130,7 +138,7 @@ def test_other_options_begin_anew_unless_they_must_go_on(tmp_path: Path) -> None
     clip = write_clip(tmp_path / "in.mp4", frames=30)
     out = tmp_path / "out.mp4"
     with pytest.raises(StoppedError):
-        run([(clip, out)], watch=lambda _: os.kill(os.getpid(), signal.SIGINT))
+        run([(clip, out)], watch=interrupt_at(0))
     other = Recipe("invert", "fast", strength=0.5)
     assert "other options" in str(run([(clip, out)], other, resume=True)[out])
     assert run([(clip, out)], other)[out].kept == 0
