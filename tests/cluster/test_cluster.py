@@ -215,7 +215,8 @@ def test_a_killed_worker_and_a_lost_machine_cost_their_parts_only(
         height=240,
         image=lambda w, h, n: picture(w, h, n),
     )
-    recipe = Recipe("mosaic", "balanced", height=720)
+    # Frame by frame: over a canvas, parts would begin at cuts, and there are none.
+    recipe = Recipe("mosaic", "balanced", height=720, coherence=0.0)
     second = nodes.second.node_id
     killed: list[int] = []
     removed: list[str] = []
