@@ -118,23 +118,28 @@ class Tally:
 
 
 class Reporter:
-    """Sends the progress of a task to the tally, now and then."""
+    """Sends the progress of a task to the tally: that it begins, then now and then."""
 
     def __init__(self, tally: Any, key: str) -> None:
-        self._tally, self._key, self._last = tally, key, 0.0
+        self._tally, self._key, self._last = tally, key, time.monotonic()
+        self._send(0)
 
     def __call__(self, status: Progress) -> None:
         """Tell how far the task is."""
         now = time.monotonic()
-        if self._tally is None or now - self._last < REPORT_EVERY:
+        if now - self._last >= REPORT_EVERY:
+            self._last = now
+            self._send(status.frames_out)
+
+    def _send(self, frames: int) -> None:
+        if self._tally is None:
             return
-        self._last = now
         import ray
 
         node = ray.get_runtime_context().get_node_id()
         # The tally may be lost with its machine, and comes back.
         with suppress(Exception):
-            self._tally.report.remote(self._key, status.frames_out, os.getpid(), node)
+            self._tally.report.remote(self._key, frames, os.getpid(), node)
 
 
 _opened: dict[str, Stylizer] = {}
