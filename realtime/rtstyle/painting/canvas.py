@@ -29,9 +29,9 @@ CUT = 0.25
 STILL, STEADY = 0.25, 8
 """Pixels of the small picture, and levels of 255, up to which nothing moves or changes: what is
 there stays where it is. Flow in a camera's noise is a fifth of a pixel."""
-MOVING = 160
-"""Trust in what moves: moves by parts of a pixel take sharpness, and in the end the strokes, which
-new paint gives back."""
+MOVING = 204
+"""Trust in what moves: moves by parts of a pixel take sharpness, which new paint gives back. Nearer
+to `UNDERPAINTING` networks take it for a coarse painting, and repaint it with wider strokes."""
 UNDERPAINTING = 128
 """Trust in an enlarged coarse painting of the same frame."""
 
