@@ -15,12 +15,10 @@ from rtstyle.jobs.journal import first_picture, identity, resumed
 from rtstyle.jobs.keyframe_canvas import KeyframeCanvas
 from rtstyle.jobs.mask_video import MovingMask, as_video
 from rtstyle.jobs.outputs import check_output, keep_what_is_read
-from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter
-from rtstyle.machine import heap
+from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter, video_pipeline
 from rtstyle.media.container import Media, as_media
-from rtstyle.media.limits import check_whole, is_large
+from rtstyle.media.limits import check_whole
 from rtstyle.media.yuv import BLACK, Colour
-from rtstyle.pipeline import Pipeline
 from rtstyle.report import Progress, Report
 from rtstyle.sinks import open_output
 from rtstyle.sinks.encoding.alpha import keeps_alpha
@@ -199,14 +197,7 @@ def stylize_video(
                 "A sweep needs it.",
                 "Convert it first.",
             )
-        large = is_large(frames.width * frames.height)
-        if large:
-            heap.keep_large_apart()
-        alone = large or isinstance(painter, CoherentVideoPainter)
-        pipeline = Pipeline(
-            frames, painter, [sink], workers=1 if alone else stylizer.streams,
-            ahead=1 if large else 2, progress=progress,
-        )  # fmt: skip
+        pipeline = video_pipeline(frames, painter, sink, stylizer.streams, progress)
         mine.pop_all()
         report = pipeline.run()
     done = summarize(report, sink, painter)

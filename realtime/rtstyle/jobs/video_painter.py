@@ -10,9 +10,12 @@ import numpy as np
 
 from rtstyle.errors import UsageError
 from rtstyle.jobs.mask_video import MovingMask
+from rtstyle.machine import heap
 from rtstyle.media.color import resize
 from rtstyle.media.deep import WHITE, DeepImage, as_deep, with_rest
+from rtstyle.media.limits import is_large
 from rtstyle.media.yuv import Colour, over
+from rtstyle.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from rtstyle.frame import Frame, Image
     from rtstyle.painting.coherence import CoherentPainter, Memory, Step
     from rtstyle.painting.stylizer import Stylizer
+    from rtstyle.report import Progress
+    from rtstyle.sinks.base import Sink
+    from rtstyle.sources.base import Source
 
 
 class VideoPainter:
@@ -180,6 +186,24 @@ class CoherentVideoPainter:
                 "Leave out --resume to begin anew.",
             ) from error
         self._coherent.go_on(memory)
+
+
+def video_pipeline(
+    frames: Source,
+    painter: VideoPainter | CoherentVideoPainter,
+    sink: Sink,
+    streams: int,
+    progress: Callable[[Progress], None] | None,
+) -> Pipeline:
+    """Return the pipeline of an open video: frames over a canvas, and large ones, one at a time."""
+    large = is_large(frames.width * frames.height)
+    if large:
+        heap.keep_large_apart()
+    alone = large or isinstance(painter, CoherentVideoPainter)
+    return Pipeline(
+        frames, painter, [sink], workers=1 if alone else streams, ahead=1 if large else 2,
+        progress=progress,
+    )  # fmt: skip
 
 
 def beside(image: Image, painted: Image) -> Image:

@@ -14,11 +14,10 @@ from rtstyle.jobs.journal import first_picture
 from rtstyle.jobs.parts.part_source import BEFORE, PartSource
 from rtstyle.jobs.parts.survey import Part, Survey
 from rtstyle.jobs.video import read_colour
-from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter
-from rtstyle.machine import heap
-from rtstyle.media.limits import check_whole, is_large
+from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter, video_pipeline
+from rtstyle.media.limits import check_whole
 from rtstyle.painting.canvas import FlowEstimator, look, sight
-from rtstyle.pipeline import Pipeline, one_opencv_thread
+from rtstyle.pipeline import one_opencv_thread
 from rtstyle.report import Progress
 from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.tracks.segment_file import SegmentFile
@@ -137,14 +136,7 @@ def paint_part(
             encoding=work.encoding, origin=clip.origin, sample_aspect_ratio=clip.ratio,
             threads=work.threads,
         )  # fmt: skip
-        large = is_large(frames.width * frames.height)
-        if large:
-            heap.keep_large_apart()
-        alone = large or isinstance(painter, CoherentVideoPainter)
-        pipeline = Pipeline(
-            frames, painter, [sink], workers=1 if alone else stylizer.streams,
-            ahead=1 if large else 2, progress=progress,
-        )  # fmt: skip
+        pipeline = video_pipeline(frames, painter, sink, stylizer.streams, progress)
         mine.pop_all()
         report = pipeline.run()
     if report.stopped:
