@@ -1,17 +1,20 @@
-"""Ways to rtstyle besides a clone: the image, and the matrix of GitHub."""
+"""Ways to rtstyle besides a clone: the image, the matrix of GitHub, the notebook."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 if sys.version_info >= (3, 11):
@@ -77,3 +80,41 @@ def test_the_matrix_tries_the_first_and_the_last_python() -> None:
     runs = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     assert ".ci/run" in runs
     assert any(fnmatch(run, "uv run pytest*") for run in runs)
+
+
+PROGRAM = """
+import sys
+import nbclient, nbformat
+book = nbformat.read(sys.argv[1], as_version=4)
+nbformat.validate(book)
+cell = next(c for c in book.cells if "parameters" in c.metadata.get("tags", []))
+cell.source += "\\n" + sys.argv[2]
+nbclient.NotebookClient(book, timeout=280, kernel_name="python3").execute()
+"""
+FEW = """
+TRAINING = "--canvas --steps 2 --crop 64 --batch 1 --device cpu"
+HEIGHT = 96
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("nbclient") is None, reason="nbclient is not installed")
+def test_the_notebook_trains_a_style_and_paints_a_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    # The kernel of this environment, and the styles that ship.
+    monkeypatch.delenv("RTSTYLE_STYLES")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    book = ROOT / "export" / "own_style.ipynb"
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(book), FEW],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert (tmp_path / "own-style" / "mine-fast.onnx").is_file()
+    with av.open(str(tmp_path / "own-style" / "painted.mp4")) as clip:
+        assert sum(1 for _ in clip.decode(video=0)) == 132
+        assert clip.streams.video[0].height == 96
