@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import time
 import warnings
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.any_models import write_latent
+
+from rtstyle.styles.manifest import FOLDER_VARIABLE
 
 # A busy machine is slow, not dead.
 PATIENCE = {
@@ -70,10 +74,11 @@ def node() -> dict[str, Any]:
 
 @dataclass
 class Nodes:
-    """A cluster of Ray's, with the node that a test may remove."""
+    """A cluster of Ray's, the node that a test may remove, and the styles of its workers."""
 
     cluster: Any
     second: Any
+    styles: Path
 
 
 @pytest.fixture(scope="session")
@@ -96,9 +101,17 @@ def store() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def nodes(store: str, pretrained_folder: object) -> Iterator[Nodes]:
-    """Start two nodes with one CPU each; their workers inherit the environment of the tests."""
+def nodes(
+    store: str, pretrained_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Nodes]:
+    """Start two nodes with one CPU each; their workers inherit the environment of the tests.
+
+    Their styles are those of the tests, and a latent space.
+    """
     pytest.importorskip("ray", reason="Ray is not installed: uv sync --extra cluster")
+    styles = tmp_path_factory.mktemp("cluster") / "styles"
+    shutil.copytree(pretrained_folder, styles)
+    write_latent(styles)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, value in PATIENCE.items():
@@ -111,12 +124,14 @@ def nodes(store: str, pretrained_folder: object) -> Iterator[Nodes]:
         # Agents of few modules, as where Ray has no extras.
         patch.setattr(services, "start_raylet", told_at_once(services.start_raylet))
         patch.setattr("ray._private.utils.get_dashboard_dependency_error", ImportError)
-        cluster = Cluster(initialize_head=True, head_node_args=node())
-        try:
+        with pytest.MonkeyPatch.context() as short:
+            short.setenv(FOLDER_VARIABLE, str(styles))
+            cluster = Cluster(initialize_head=True, head_node_args=node())
             second = cluster.add_node(**node())
+        try:
             patch.setenv("RAY_ADDRESS", cluster.address)
             ray.init(cluster.address, log_to_driver=False, configure_logging=False)
-            yield Nodes(cluster, second)
+            yield Nodes(cluster, second, styles)
         finally:
             ray.shutdown()
             cluster.shutdown()

@@ -69,8 +69,6 @@ def begin(machines: Machines, recipe: Recipe, device: str, precision: str) -> tu
 
     All machines then open it so: what the quickest engine is may differ from one to the next.
     """
-    import rtstyle
-
     machines.take(device)
     threads = 1 if machines.on_gpu else machines.threads
     job = Job(
@@ -78,16 +76,23 @@ def begin(machines: Machines, recipe: Recipe, device: str, precision: str) -> tu
         errors.speaks_to_command_line(),
     )  # fmt: skip
     found: Hello = machines.call(Request(tasks.hello, (machines.share(job),)))
+    check_version(found)
+    pinned = Job(
+        job.number, recipe, job.files, found.device, found.precision, threads, job.command_line
+    )
+    return machines.share(pinned), found
+
+
+def check_version(found: Hello) -> None:
+    """Raise `UsageError` where a machine has another version of rtstyle."""
+    import rtstyle
+
     if found.version != rtstyle.__version__:
         raise UsageError(
             f"The cluster has rtstyle {found.version}, and this machine {rtstyle.__version__}.",
             "The pictures may differ.",
             "Install the same version on all machines.",
         )
-    pinned = Job(
-        job.number, recipe, job.files, found.device, found.precision, threads, job.command_line
-    )
-    return machines.share(pinned), found
 
 
 def paint_videos(
@@ -133,7 +138,7 @@ def paint_photos(
     job, _ = begin(machines, recipe, device, precision)
     groups = [pairs[n : n + PHOTOS] for n in range(0, len(pairs), PHOTOS)]
     began, done = time.monotonic(), 0
-    plans = (photo_plan(job, group, quality) for group in groups)
+    plans = (photo_plan(machines, job, group, quality) for group in groups)
     for number, results in machines.run(plans):
         group = groups[number]
         if isinstance(results, RtstyleError):
@@ -152,9 +157,15 @@ def paint_photos(
             watch(Progress(done, done, len(pairs), spent, done / spent if spent else 0.0, 0, 0))
 
 
-def photo_plan(job: Any, pairs: Sequence[tuple[Name, Name]], quality: int) -> Plan:
+def photo_plan(
+    machines: Machines, job: Any, pairs: Sequence[tuple[Name, Name]], quality: int
+) -> Plan:
     """Plan some photos, painted by one task."""
     given = [Input.of(source) for source, _ in pairs]
     targets = [target for _, target in pairs]
-    (results,) = yield [Request(tasks.paint_photos, (job, given, targets, quality))]
+    try:
+        (results,) = yield [Request(tasks.paint_photos, (job, given, targets, quality))]
+    finally:
+        for one in given:
+            machines.forget(one.name)
     return results

@@ -24,6 +24,7 @@ from rtstyle.jobs.parts.survey import Part, Survey, survey
 from rtstyle.styles.recipe import Recipe
 
 if TYPE_CHECKING:
+    from rtstyle.engines.base import Engine
     from rtstyle.jobs.parts.paint import Clip, Painted, Work
     from rtstyle.painting.stylizer import Stylizer
     from rtstyle.report import Progress
@@ -161,19 +162,25 @@ def stylizer_of(job: Job) -> Stylizer:
     return _opened[job.number]
 
 
+def opened_as(engine: Engine, device: str, precision: str) -> tuple[str, str]:
+    """Return device and precision of an engine, so named that another machine opens the same."""
+    from rtstyle.engines import devices
+
+    name = f"{engine.name}:{engine.device}"
+    try:
+        devices.candidates(name)
+    except RtstyleError:
+        return device, precision
+    return name, engine.precision
+
+
 @guarded
 def hello(job: Job) -> Hello:
     """Open the model here, and return as what."""
     import rtstyle
-    from rtstyle.engines import devices
 
     stylizer = stylizer_of(job)
-    engine = stylizer.network.engine
-    device, precision = f"{engine.name}:{engine.device}", engine.precision
-    try:
-        devices.candidates(device)
-    except RtstyleError:
-        device, precision = job.device, job.precision
+    device, precision = opened_as(stylizer.network.engine, job.device, job.precision)
     coherent = stylizer.coherent() is not None and stylizer.strength > 0
     return Hello(rtstyle.__version__, device, precision, coherent)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtstyle.commands.options import PRECISION_HELP
+from rtstyle.commands.options import CLUSTER_HELP, PRECISION_HELP
 from rtstyle.media.limits import DEFAULT_QUALITY
 
 if TYPE_CHECKING:
     from rtstyle.jobs.augment.plan import Plan
-    from rtstyle.jobs.augment.run import AugmentRun
+    from rtstyle.jobs.augment.run import AugmentRun, Painted
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +44,7 @@ def augment(
     ] = None,
     size: Annotated[str, typer.Option(help="Network: fast.")] = "fast",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    cluster: Annotated[str | None, typer.Option(help=CLUSTER_HELP, show_default=False)] = None,
     precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
     quality: Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")] = DEFAULT_QUALITY,
     overwrite: Annotated[
@@ -60,8 +62,22 @@ def augment(
         photos, out, options, per=per, keep=keep or (), device=device, overwrite=overwrite
     )
     tell_plan(run.plan)
-    if conclude(run):
+    if conclude(run, run if cluster is None else painted_on(cluster, run)):
         raise typer.Exit(2)
+
+
+def painted_on(address: str, run: AugmentRun) -> Iterator[Painted]:
+    """Paint on a cluster. Raises `typer.Exit` after Ctrl-C, with what goes on from there."""
+    from rtstyle.cluster.data_set import paint_data_set
+    from rtstyle.cluster.machines import connected
+    from rtstyle.cluster.plans import StoppedError
+
+    try:
+        with connected(address) as machines:
+            yield from paint_data_set(machines, run)
+    except StoppedError as stopped:
+        typer.echo("stopped: the same command paints what is missing", err=True)
+        raise typer.Exit(130) from stopped
 
 
 def tell_plan(plan: Plan) -> None:
@@ -77,14 +93,14 @@ def tell_plan(plan: Plan) -> None:
         )
 
 
-def conclude(run: AugmentRun) -> int:
+def conclude(run: AugmentRun, pictures: Iterable[Painted]) -> int:
     """Paint, with a bar, and print what was done; return how many pictures failed."""
     from rtstyle.commands.progress import Count
 
     made = kept = failed = 0
     began = time.monotonic()
     with Count("painting", len(run.plan.pictures)) as count:
-        for picture in run:
+        for picture in pictures:
             made, kept = made + picture.made, kept + picture.kept
             for note in picture.notes:
                 count.say(f"note: {picture.source}: {note}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -50,10 +50,10 @@ class AugmentManifest:
         self.goes_on = True
         self.entries = {str(entry["file"]): entry for entry in found[1:] if "file" in entry}
 
-    def holds(self, file: str, sha256: str) -> bool:
-        """Return True if `file`, below the folder, was made of a picture with this hash."""
-        known = self.entries.get(file)
-        return known is not None and known.get("sha256") == sha256 and self._there(file)
+    def kept(self, files: Iterable[str]) -> dict[str, str]:
+        """Return those of `files`, below the folder, that are there: the hash of each's source."""
+        noted = ((file, self.entries.get(file, {}).get("sha256")) for file in files)
+        return {file: str(sha256) for file, sha256 in noted if sha256 and self._there(file)}
 
     def _there(self, file: str) -> bool:
         return (self.path.parent / file).is_file()

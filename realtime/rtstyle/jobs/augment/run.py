@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -78,6 +79,19 @@ class Painted:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A picture to be painted: its name in the data set, the name it gets, and its file.
+
+    `kept` holds the paintings of it that are there, with the hash of what each was made of.
+    """
+
+    source: PurePosixPath
+    target: PurePosixPath
+    path: Path
+    kept: Mapping[str, str]
+
+
 class AugmentRun:
     """A run over a data set: `OUT/1` to `OUT/PER` become data sets of the same layout.
 
@@ -104,7 +118,7 @@ class AugmentRun:
         check_output(photos, output)
         self.plan: Plan = plan(photos, keep)
         self.output, self.per = output, per
-        self._options, self._device = options, device
+        self.options, self.device = options, device
         if overwrite:
             (output / "manifest.jsonl").unlink(missing_ok=True)
         self.manifest = AugmentManifest(output, options.identity())
@@ -122,16 +136,39 @@ class AugmentRun:
 
     def __iter__(self) -> Iterator[Painted]:
         streams = cpu_count()
-        with AugmentPainter(
-            self._options.size, device=self._device, streams=streams, threads=streams,
-            precision=self._options.precision,
-        ) as painter:  # fmt: skip
-            self._prepare()
-            try:
-                yield from self._painted(painter, streams)
-                self.manifest.end()
-            finally:
-                self.manifest.close()
+        with (
+            AugmentPainter(
+                self.options.size, device=self.device, streams=streams, threads=streams,
+                precision=self.options.precision,
+            ) as painter,
+            self.begun(),
+        ):  # fmt: skip
+            for found, entries in paint_items(
+                painter, self.items(), self.options, self.output, self.per, streams
+            ):
+                self.note(entries)
+                yield found
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Make the folders, copy the labels, and keep the list while pictures are painted."""
+        self._prepare()
+        try:
+            yield
+            self.manifest.end()
+        finally:
+            self.manifest.close()
+
+    def items(self) -> Iterator[Item]:
+        """Yield the pictures, with what is there of each."""
+        for source, target in self.plan.pictures.items():
+            files = (f"{number}/{target}" for number in range(1, self.per + 1))
+            yield Item(source, target, self.plan.root / source, self.manifest.kept(files))
+
+    def note(self, entries: Iterable[dict[str, Any]]) -> None:
+        """Note paintings that are written. Raises `SinkError`."""
+        for entry in entries:
+            self.manifest.add(entry)
 
     def _prepare(self) -> None:
         """Make the folders, copy the labels, and begin the list."""
@@ -151,52 +188,57 @@ class AugmentRun:
     def _versions(self) -> list[Path]:
         return [self.output / str(number) for number in range(1, self.per + 1)]
 
-    def _painted(self, painter: AugmentPainter, streams: int) -> Iterator[Painted]:
-        """Paint, some pictures at once, and yield in order."""
-        left = iter(self.plan.pictures)
-        going: deque[Future[tuple[Painted, list[dict[str, Any]]]]] = deque()
-        pool = ThreadPoolExecutor(streams, thread_name_prefix="rtstyle-augment")
-        try:
-            while True:
-                while len(going) < 2 * streams and (source := next(left, None)) is not None:
-                    going.append(pool.submit(self._paint, painter, source))
-                if not going:
-                    return
-                found, entries = going.popleft().result()
-                for entry in entries:
-                    self.manifest.add(entry)
-                yield found
-        finally:
-            pool.shutdown(cancel_futures=True)
 
-    def _paint(
-        self, painter: AugmentPainter, source: PurePosixPath
-    ) -> tuple[Painted, list[dict[str, Any]]]:
-        """Paint all versions of one picture that are not there, and return their entries."""
-        path, target, options = self.plan.root / source, self.plan.pictures[source], self._options
-        entries, kept, notes = list[dict[str, Any]](), 0, list[str]()
-        picture: Picture | None = None
-        try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            for number in range(1, self.per + 1):
-                file = f"{number}/{target}"
-                if self.manifest.holds(file, digest):
-                    kept += 1
-                    continue
-                # By the name of the source and the number, whatever else is in the set.
-                drawn = draw(f"{options.seed}/{number}/{source}", options.strength, options.p)
-                if drawn is None and source == target:
-                    copy(path, self.output / file)
-                else:
-                    # Boxes and masks fit the picture as it lies in its file.
-                    picture = picture or read_picture(path, "picture", upright=False)
-                    made = picture if drawn is None else painted(painter, picture, drawn)
-                    notes += write_picture(made, self.output / file, options.quality)
-                entries.append(entry(file, source, digest, drawn))
-        except (RtstyleError, OSError) as error:
-            return Painted(source, len(entries), kept, error), entries
-        notes += () if picture is None else picture.notes
-        return Painted(source, len(entries), kept, None, tuple(dict.fromkeys(notes))), entries
+def paint_items(
+    painter: AugmentPainter,
+    items: Iterator[Item],
+    options: AugmentOptions,
+    output: Path,
+    per: int,
+    streams: int,
+) -> Iterator[tuple[Painted, list[dict[str, Any]]]]:
+    """Paint pictures into `output`, `streams` at once; yield in order, with their entries."""
+    going: deque[Future[tuple[Painted, list[dict[str, Any]]]]] = deque()
+    pool = ThreadPoolExecutor(streams, thread_name_prefix="rtstyle-augment")
+    try:
+        while True:
+            while len(going) < 2 * streams and (item := next(items, None)) is not None:
+                going.append(pool.submit(paint_item, painter, item, options, output, per))
+            if not going:
+                return
+            yield going.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def paint_item(
+    painter: AugmentPainter, item: Item, options: AugmentOptions, output: Path, per: int
+) -> tuple[Painted, list[dict[str, Any]]]:
+    """Paint all versions of one picture that are not there, and return their entries."""
+    source, target = item.source, item.target
+    entries, kept, notes = list[dict[str, Any]](), 0, list[str]()
+    picture: Picture | None = None
+    try:
+        digest = hashlib.sha256(item.path.read_bytes()).hexdigest()
+        for number in range(1, per + 1):
+            file = f"{number}/{target}"
+            if item.kept.get(file) == digest:
+                kept += 1
+                continue
+            # By the name of the source and the number, whatever else is in the set.
+            drawn = draw(f"{options.seed}/{number}/{source}", options.strength, options.p)
+            if drawn is None and source == target:
+                copy(item.path, output / file)
+            else:
+                # Boxes and masks fit the picture as it lies in its file.
+                picture = picture or read_picture(item.path, "picture", upright=False)
+                made = picture if drawn is None else painted(painter, picture, drawn)
+                notes += write_picture(made, output / file, options.quality)
+            entries.append(entry(file, source, digest, drawn))
+    except (RtstyleError, OSError) as error:
+        return Painted(source, len(entries), kept, error), entries
+    notes += () if picture is None else picture.notes
+    return Painted(source, len(entries), kept, None, tuple(dict.fromkeys(notes))), entries
 
 
 def painted(painter: AugmentPainter, picture: Picture, drawn: Draw) -> Picture:

@@ -1,0 +1,145 @@
+"""A data set painted in random styles on a cluster: some pictures a task, one list of them all."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rtstyle import errors
+from rtstyle.cluster.inputs import Input
+from rtstyle.cluster.machines import Machines
+from rtstyle.cluster.plans import Plan, Request
+from rtstyle.cluster.run import check_version
+from rtstyle.cluster.tasks import Hello, guarded, opened_as
+from rtstyle.errors import RtstyleError
+from rtstyle.files.pending import writing_to
+from rtstyle.files.temporary import replacing
+from rtstyle.jobs.augment.run import AugmentOptions, AugmentRun, Item, Painted, paint_items
+
+if TYPE_CHECKING:
+    from rtstyle.painting.augment import AugmentPainter
+
+PAINTINGS = 8
+"""Paintings of a task: one alone is painted faster than a task is begun."""
+
+Result: TypeAlias = tuple[Painted, list[dict[str, Any]], Mapping[str, bytes]]
+"""What became of a picture, its lines of the manifest, and its paintings by name."""
+
+
+@dataclass(frozen=True)
+class AugmentJob:
+    """What all tasks of a run share; `number` tells one run from another."""
+
+    number: str
+    options: AugmentOptions
+    per: int
+    device: str
+    precision: str
+    threads: int
+    command_line: bool
+
+
+_opened: dict[str, AugmentPainter] = {}
+
+
+def painter_of(job: AugmentJob) -> AugmentPainter:
+    """Return the painter of a run, which stays open in this process until another run's comes."""
+    from rtstyle.painting.augment import AugmentPainter
+
+    if job.command_line:
+        errors.speak_to_command_line()
+    if job.number not in _opened:
+        while _opened:
+            _opened.popitem()[1].close()
+        _opened[job.number] = AugmentPainter(
+            job.options.size, device=job.device, streams=job.threads, threads=job.threads,
+            precision=job.precision,
+        )  # fmt: skip
+    return _opened[job.number]
+
+
+@guarded
+def open_painter(job: AugmentJob) -> Hello:
+    """Open the network here, and return as what."""
+    import rtstyle
+
+    engine = painter_of(job).network.engine
+    return Hello(rtstyle.__version__, *opened_as(engine, job.device, job.precision), False)
+
+
+@guarded
+def paint_pictures(job: AugmentJob, given: Sequence[Input], items: Sequence[Item]) -> list[Result]:
+    """Paint all versions of some pictures that are not there."""
+    painter, found = painter_of(job), list[Result]()
+    with tempfile.TemporaryDirectory(prefix="rtstyle-") as name:
+        folder, output = Path(name), Path(name) / "out"
+        here = []
+        for number, (one, item) in enumerate(zip(given, items, strict=True)):
+            (folder / str(number)).mkdir()
+            here.append(replace(item, path=one.fetched(folder / str(number))))
+            for version in range(1, job.per + 1):
+                (output / str(version) / item.target.parent).mkdir(parents=True, exist_ok=True)
+        for painted, entries in paint_items(
+            painter, iter(here), job.options, output, job.per, job.threads
+        ):
+            if painted.error is not None:
+                # Only what is said of it survives the way back.
+                painted = replace(painted, error=RtstyleError(str(painted.error)))
+            files = {entry["file"]: (output / entry["file"]).read_bytes() for entry in entries}
+            found.append((painted, entries, files))
+    return found
+
+
+def paint_data_set(machines: Machines, run: AugmentRun) -> Iterator[Painted]:
+    """Paint a data set; yield what became of each picture, as they end.
+
+    Paintings and manifest are those of one machine alone. Raises `StoppedError` after Ctrl-C: the
+    same run then goes on with what is painted.
+    """
+    job = begin(machines, run)
+    with run.begun():
+        for _, results in machines.run(plans(machines, job, run)):
+            for painted, entries, files in results:
+                for file, content in files.items():
+                    target = run.output / file
+                    with writing_to(target), replacing(target) as fresh:
+                        fresh.write_bytes(content)
+                run.note(entries)
+                yield painted
+
+
+def begin(machines: Machines, run: AugmentRun) -> Any:
+    """Open the network on one machine, and return the job that opens it so on all of them."""
+    machines.take(run.device)
+    job = AugmentJob(
+        secrets.token_hex(8), run.options, run.per, run.device, run.options.precision,
+        1 if machines.on_gpu else machines.threads, errors.speaks_to_command_line(),
+    )  # fmt: skip
+    found: Hello = machines.call(Request(open_painter, (machines.share(job),)))
+    check_version(found)
+    return machines.share(replace(job, device=found.device, precision=found.precision))
+
+
+def plans(machines: Machines, job: Any, run: AugmentRun) -> Iterator[Plan]:
+    """Yield a plan for every few pictures."""
+    items = run.items()
+    while group := list(islice(items, max(1, PAINTINGS // run.per))):
+        yield plan_of(machines, job, group)
+
+
+def plan_of(machines: Machines, job: Any, group: list[Item]) -> Plan:
+    """Plan some pictures, painted by one task; what comes of it is a list of `Result`."""
+    given = [Input.of(item.path) for item in group]
+    try:
+        (results,) = yield [Request(paint_pictures, (job, given, group))]
+    except RtstyleError as error:
+        return [(Painted(item.source, error=error), [], {}) for item in group]
+    finally:
+        for one in given:
+            machines.forget(one.name)
+    return results
