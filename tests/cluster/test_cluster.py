@@ -9,7 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 from helpers.media import picture, write_clip
@@ -105,11 +104,6 @@ def test_a_canvas_begins_at_cuts_and_the_style_is_sent_along(
     assert isinstance(done, Done)
     assert 1 < done.parts < 9
     assert (tmp_path / "out.mp4").read_bytes() == alone(clip, tmp_path / "whole.mp4", recipe)
-
-
-def frames_of(path: Path) -> NDArray[np.int16]:
-    with av.open(str(path)) as container:
-        return np.stack([f.to_ndarray() for f in container.decode(video=0)]).astype(np.int16)
 
 
 def interrupt_at(frames: int) -> Callable[[Progress], None]:
@@ -239,12 +233,8 @@ def test_a_killed_worker_and_a_lost_machine_cost_their_parts_only(
     assert killed
     assert removed
     assert done.frames == 72
-    # Not in every run is it known which parts were lost, and x264 may differ by a level.
-    alone(clip, tmp_path / "whole.mp4", recipe)
-    apart = np.abs(frames_of(tmp_path / "out.mp4") - frames_of(tmp_path / "whole.mp4"))
-    assert apart.shape[0] == 72
-    assert apart.max() <= 8
-    assert apart.mean() < 0.02
+    # Not in every run is it known which parts were lost.
+    assert (tmp_path / "out.mp4").read_bytes() == alone(clip, tmp_path / "whole.mp4", recipe)
 
 
 def test_what_cannot_be_done_on_a_cluster_is_said(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -181,3 +184,43 @@ def test_no_more_than_one_encoder_holds_frames(tmp_path: Path) -> None:
                 used.append(sink._pictures._context)
         assert len(used) == 3
         assert sink._pictures.stream.codec_context not in used
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import numpy as np
+from fractions import Fraction
+from rtstyle.frame import Frame
+from rtstyle.sinks.encoding.settings import Encoding
+from rtstyle.sinks.tracks.segment_file import SegmentFile
+from rtstyle.sinks.video_file import VideoFileSink
+
+out = Path(sys.argv[1])
+random = np.random.default_rng(0)
+wide = np.kron(random.integers(0, 255, (38, 48, 3)), np.ones((8, 8, 1), int))
+sink = VideoFileSink(
+    out, rate=Fraction(25), segments=SegmentFile(out, {}), encoding=Encoding(encoder=sys.argv[2])
+)
+sink.open()
+for n in range(24):
+    part = wide[2 * n % 40 :, 3 * n % 40 :][:240, :320]
+    noisy = (part + random.integers(-25, 25, part.shape)).clip(0, 255).astype(np.uint8)
+    sink.write(Frame(noisy, n, n, Fraction(1, 25), 0.0, 1))
+sink.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc fills what it hands out as it is told")
+@pytest.mark.parametrize("encoder", ["libx264", "libx265"])
+def test_bytes_do_not_depend_on_what_memory_held_before(tmp_path: Path, encoder: str) -> None:
+    """x264 read memory that it had not written, where a CPU has AVX-512."""
+    found = set()
+    for fill in ("1", "85"):
+        out = tmp_path / f"{fill}.mp4"
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(out), encoder],
+            env={**os.environ, "MALLOC_PERTURB_": fill}, check=True,
+        )  # fmt: skip
+        found.add(out.read_bytes())
+    assert len(found) == 1

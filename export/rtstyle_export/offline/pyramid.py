@@ -24,6 +24,13 @@ from rtstyle_export.offline.subject import Subject
 COARSEST = 256
 """Long side in pixels of the first level, which may be up to twice as long."""
 
+MARGIN = 8
+"""Pixels that are painted around the picture and cut off at the end.
+
+The network pads with zeros, and total variation ends at the border, so that strong contrasts are
+cheap there: without a margin a dotted frame of three pixels is painted.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -60,7 +67,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A run that was stopped at `level`: going on from it gives what an unbroken run gives."""
+    """A run that was stopped at `level`: going on from it gives what an unbroken run gives.
+
+    Its pictures have the margin.
+    """
 
     level: int
     state: State
@@ -88,6 +98,18 @@ def levels(height: int, width: int, coarsest: int = COARSEST) -> list[tuple[int,
 def budget(closures: int, level: int) -> int:
     """Closures at a level: half of those of the level before, as less is left to be done."""
     return max(1, closures >> level)
+
+
+def with_margin(picture: Tensor) -> Tensor:
+    """Mirror (1, C, H, W) at its borders: (1, C, H + 2 `MARGIN`, W + 2 `MARGIN`)."""
+    # A picture may be smaller than the margin, which a mirror cannot be.
+    mode = "reflect" if min(picture.shape[-2:]) > MARGIN else "replicate"
+    return F.pad(picture, (MARGIN,) * 4, mode=mode)
+
+
+def without_margin(picture: Tensor) -> Tensor:
+    """Cut off what `with_margin` adds."""
+    return picture[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
 def enlarge(picture: Tensor, height: int, width: int) -> Tensor:
@@ -132,7 +154,9 @@ def paint(
     memory.plan(works[-1], free)
     if start is None:
         start = subject.start(plan.init, *sizes[0], plan.seed, device)
-    pause = start if isinstance(start, Pause) else Pause(0, State.at(start))
+    if isinstance(start, Tensor):
+        start = Pause(0, State.at(with_margin(enlarge(start, *sizes[0]))))
+    pause = start
     state, values = pause.state, pause.state.values
     for level in range(pause.level, len(sizes)):
         with memory.explain_shortage(works[level], free):
@@ -140,9 +164,9 @@ def paint(
             stopped = _descend(descent, sizes, level, plan, report, stop)
         state, values = State.at(descent.best), descent.values
         if stopped:
-            picture = to_image(enlarge(descent.best, *size))
+            picture = to_image(enlarge(without_margin(descent.best), *size))
             return Outcome(picture, values, Pause(level, descent.state()))
-    return Outcome(to_image(state.best), values)
+    return Outcome(to_image(without_margin(state.best)), values)
 
 
 def _begin(
@@ -158,11 +182,17 @@ def _begin(
     size, device = sizes[level], network.mean.device
     frugal = memory.plan(memory.Work(*size, plan.method.history, network.dtype), free)
     photo = subject.content(*size, device) if plan.spec.content_layers else None
+    if photo is not None:
+        photo = with_margin(photo)
     regions = subject.regions(*size, device) if plan.spec.style_layers else []
+    regions = [
+        r if r.guide is None else replace(r, guide=with_margin(r.guide[None, None])[0, 0])
+        for r in regions
+    ]
     loss = GatysLoss(network, plan.spec, photo, regions, frugal=frugal)
     method = replace(plan.method, closures=budget(plan.method.closures, level))
     if state.optimizer is None:
-        state = State.at(enlarge(state.best, *size))
+        state = State.at(with_margin(enlarge(without_margin(state.best), *size)))
     return Descent(loss, state, method)
 
 
@@ -185,7 +215,9 @@ def _descend(
             Progress(
                 sum(counts[:level]) + len(descent.values), sum(counts), level, len(sizes),
                 descent.values[-1], descent.terms,
-                lambda best=best: to_image(enlarge(best, *sizes[-1])),  # type: ignore[misc]
+                lambda best=best: to_image(  # type: ignore[misc]
+                    enlarge(without_margin(best), *sizes[-1])
+                ),
                 lambda: Pause(level, descent.state()),
             )
         )  # fmt: skip

@@ -16,7 +16,7 @@ from rtstyle_export.offline.gatys import State
 from rtstyle_export.offline.pyramid import Pause, Plan
 from rtstyle_export.offline.subject import Subject
 
-KIND = "rtstyle gatys 1"
+KIND = "rtstyle gatys 2"
 
 
 def fingerprint(subject: Subject, size: tuple[int, int], plan: Plan) -> dict[str, Any]:

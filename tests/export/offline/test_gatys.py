@@ -20,8 +20,8 @@ from rtstyle_export.maths.vgg import VGG  # noqa: E402
 from rtstyle_export.offline import memory, pyramid, stored  # noqa: E402
 from rtstyle_export.offline.gatys import Descent, Method, State, noise, to_image  # noqa: E402
 from rtstyle_export.offline.johnson_bench import Line, measure  # noqa: E402
-from rtstyle_export.offline.network import Network, check_layers  # noqa: E402
-from rtstyle_export.offline.objective import GatysLoss, GatysSpec, Region  # noqa: E402
+from rtstyle_export.offline.network import Network, check_layers, load_network  # noqa: E402
+from rtstyle_export.offline.objective import GatysLoss, GatysSpec, Region, without_download  # noqa: E402
 from rtstyle_export.offline.reconstruct import rows  # noqa: E402
 from rtstyle_export.offline.reconstruct_job import lay_out  # noqa: E402
 from rtstyle_export.offline.subject import Subject, cover  # noqa: E402
@@ -389,6 +389,34 @@ def test_state_of_another_painting_is_refused(tmp_path: Path) -> None:
         stored.load(tmp_path / "state", run)
 
 
+def clouds(height: int, width: int, seed: int, slope: float) -> np.ndarray:
+    """Noise of six octaves, coarser ones stronger by 2**slope: what photos and paintings have."""
+    random, size = np.random.default_rng(seed), (height, width)
+    parts = [torch.from_numpy(random.standard_normal((1, 3, height >> k, width >> k)))
+             for k in range(6)]  # fmt: skip
+    octaves = (F.interpolate(p, size, mode="bicubic") * 2 ** (slope * k)
+               for k, p in enumerate(parts))  # fmt: skip
+    noise = sum(octaves)[0].permute(1, 2, 0).numpy()  # type: ignore[index]
+    return (128 + 50 * noise / noise.std()).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.slow
+def test_no_frame_is_painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contrast at the border over that inside: without a margin it was 1.4, a dotted frame."""
+    monkeypatch.delenv("RTSTYLE_STYLES")
+    subject = Subject(clouds(72, 96, 0, 1.0), [[(clouds(72, 96, 1, 0.3), 1.0)]])
+    spec = without_download(GatysSpec(), None)
+    layers = load_network(spec.layers)
+    picture = pyramid.paint(
+        layers, subject, (72, 96), pyramid.Plan(spec, Method(closures=40))
+    ).image
+    down, right = (np.abs(np.diff(picture.astype(np.float32), axis=axis)) for axis in (0, 1))
+    rows, columns = down.mean(axis=(1, 2)), right.mean(axis=(0, 2))
+    border = np.mean([rows[:2], rows[-2:], columns[:2], columns[-2:]])
+    inside = np.mean([rows[8:-8].mean(), columns[8:-8].mean()])
+    assert border < 1.1 * inside
+
+
 def test_texture_has_the_gram_matrix_of_the_painting() -> None:
     spec = GatysSpec({}, {"conv1_1": 1.0}, content_weight=0.0, tv_weight=0.0)
     net = network("conv1_1")
@@ -401,7 +429,8 @@ def test_texture_has_the_gram_matrix_of_the_painting() -> None:
 
     wanted = gram(painting)
     gone = functional.style_distance(gram(made.image), wanted)
-    assert float(gone) < 0.02
+    # The margin, more than half of so small a picture, has its share in the matrix.
+    assert float(gone) < 0.05
     assert made.image.shape == (32, 48, 3)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import Any
 
 import av
 import av.error
+import cv2
 import numpy as np
 
 from rtstyle.errors import SinkError, UsageError
@@ -35,6 +37,9 @@ FRUGAL: dict[str, dict[str, str]] = {
 }
 """What keeps encoders from holding many frames, where these are large: x264 takes 180 MB for each
 of 8K, and would hold eight of them."""
+
+CV_CPU_AVX_512F = 13
+"""OpenCV's number of AVX-512; it is not named in Python."""
 
 NARROWEST = {"libx265": 64}
 """Columns below which an encoder is not started: x265 4.2 writes beyond its memory at 34 to 48,
@@ -98,6 +103,18 @@ def configure(
             options[key] = f"{options[key]}:{value}" if key in options else value
     pixels = pixel_format_of(name, encoding)
     return EncoderChoice(name, options, bit_rate, pixels, encoding.hlg)
+
+
+def repeatable(name: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Return the options with which an encoder gives the same bytes for the same pictures.
+
+    With AVX-512 the macroblock tree of x264 (build 165) reads memory that nobody has written: what
+    it gives depends on what the heap held before (`MALLOC_PERTURB_`). With AVX2 it does not.
+    """
+    given = dict(options)
+    if name in ("libx264", "libx264rgb") and cv2.checkHardwareSupport(CV_CPU_AVX_512F):
+        given["x264-params"] = ":".join(filter(None, (given.get("x264-params"), "asm=avx2")))
+    return given
 
 
 def refusal(name: str, option: str) -> UsageError:

@@ -20,7 +20,7 @@ from rtstyle.media.deep import picture_converter, shallow
 from rtstyle.media.hdr import BT2020, HLG
 from rtstyle.media.yuv import BT709, BT2020_NCL, LIMITED
 from rtstyle.sinks.encoding.alpha import AlphaConverter, alpha_of
-from rtstyle.sinks.encoding.encoders import EncoderChoice, silence
+from rtstyle.sinks.encoding.encoders import EncoderChoice, repeatable, silence
 from rtstyle.sinks.tracks.segment_file import REST, Kept, SegmentFile, Written
 
 SEGMENT = 10
@@ -69,7 +69,11 @@ class PictureTrack:
             None if alpha else picture_converter(chosen.pixel_format, chosen.even, chosen.hlg)
         )
         self._options = {**chosen.options, **tuning(chosen, rate, live)}
-        self.stream: Any = output.add_stream(chosen.name, rate=rate, options=self._options)
+        # Not among the options that segments note: machines of a cluster differ in it.
+        self._given = self._options
+        if segments is not None:
+            self._given = repeatable(chosen.name, self._options)
+        self.stream: Any = output.add_stream(chosen.name, rate=rate, options=self._given)
         self.stream.time_base = frame.time_base
         self._context: Any = self.stream.codec_context
         self._configure(self._context)
@@ -183,7 +187,7 @@ class PictureTrack:
         context.bit_rate = first.bit_rate or 0
         context.bit_rate_tolerance = first.bit_rate_tolerance or 0
         context.flags = first.flags
-        context.options = dict(self._options)
+        context.options = dict(self._given)
         self._configure(context)
         return context
 
