@@ -246,7 +246,7 @@ def read_manifest(data: bytes, folder: Path) -> None:
     manifest = styles.load_manifest(folder)
     for style in manifest.styles.values():
         checks.style_check(style.name, style.files.values(), ", ".join(style.sizes))
-    for parts in (*manifest.any.values(), manifest.wct):
+    for parts in (*manifest.any.values(), manifest.wct, manifest.textures):
         checks.style_check("any", parts.values(), "")
 
 

@@ -13,10 +13,12 @@ from rtstyle.errors import TrainingError
 from rtstyle_export.export.adain import export_adain
 from rtstyle_export.export.johnson import OnFile, export_styles, parity_photos
 from rtstyle_export.export.linear import export_linear
+from rtstyle_export.export.texture import export_textures
 from rtstyle_export.export.variational import export_variational
 from rtstyle_export.export.wct import export_wct
 from rtstyle_export.onnx_files.writer import Credits
 from rtstyle_export.runs.checkpoint import Checkpoint
+from rtstyle_export.runs.texture_config import TextureConfig
 
 __all__ = ["Credits", "Request", "export"]
 
@@ -77,6 +79,17 @@ def _styles(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnFile
     return "video in.mp4 out.mp4 --style FILE.onnx"
 
 
+def _texture(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnFile) -> str:
+    config = checkpoint.config
+    if isinstance(config, TextureConfig) and config.photo:
+        return _styles(checkpoint, out, request, on_file)
+    export_textures(
+        checkpoint, out, style=request.style, credit=request.credit, manifest=request.manifest,
+        on_file=on_file,
+    )  # fmt: skip
+    return "texture FILE.onnx out.png --method network"
+
+
 def _any_style(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnFile) -> str:
     export_adain(
         checkpoint, out, pictures=request.pictures(), vgg_weights=request.vgg_weights,
@@ -102,6 +115,7 @@ EXPORTERS: dict[str, Callable[[Checkpoint, Path, Request, OnFile], str]] = {
     "johnson": _styles,
     "canvas": _styles,
     "frames": _styles,
+    "texture": _texture,
     "adain": _any_style,
     "linear": _linear,
     "variational": _sampled,

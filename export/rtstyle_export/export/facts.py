@@ -10,6 +10,7 @@ from rtstyle_export.runs.checkpoint import Checkpoint
 from rtstyle_export.runs.config import AdainConfig, CanvasConfig, TrainConfig, WctConfig
 from rtstyle_export.runs.frames_config import FramesConfig
 from rtstyle_export.runs.linear_config import LinearConfig
+from rtstyle_export.runs.texture_config import TextureConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
 
 
@@ -51,8 +52,14 @@ def of_styles(config: TrainConfig) -> dict[str, Any]:
         "loss": asdict(config.loss),
         "stability_weight": config.stability_weight,
         **({"body": config.body} if isinstance(config, CanvasConfig) else {}),
+        **(of_textures(config) if isinstance(config, TextureConfig) else {}),
         **(of_frames(config) if isinstance(config, FramesConfig) else {}),
     }
+
+
+def of_textures(config: TextureConfig) -> dict[str, Any]:
+    """Return what is said of a texture network."""
+    return {name: getattr(config, name) for name in ("photo", "samples", "width", "norm")}
 
 
 def of_frames(config: FramesConfig) -> dict[str, Any]:

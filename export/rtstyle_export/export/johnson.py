@@ -12,11 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from rtstyle.engines.base import NOISE_PORT
+from rtstyle.engines.noise import draw
 from rtstyle.files.temporary import temporary_name
 from rtstyle_export.data import list_pictures, read_picture
 from rtstyle_export.export.facts import training_facts
 from rtstyle_export.export.manifest_writer import add_to_manifest, credits_for, read_manifest
 from rtstyle_export.networks.canvas import CanvasNet
+from rtstyle_export.networks.texture import TextureNet
 from rtstyle_export.onnx_files.ranges import Rounding, canvas_feeds, keep_ranges, style_feeds
 from rtstyle_export.onnx_files.writer import Credits, on_bytes, write_onnx
 from rtstyle_export.quality.parity import Parity, measure_parity
@@ -49,7 +52,11 @@ def parity_photos(folder: Path | None = None, count: int = 8) -> list[NDArray[np
 
 
 def feeds_for(net: nn.Module, feeds: list[Feed]) -> list[Feed]:
-    """Return what the file of `net` takes for pictures: with canvases if it sees them."""
+    """Return what the file of `net` takes for pictures: with canvases if it sees them, or noise."""
+    if isinstance(net, TextureNet):
+        sizes = [feed["image"].shape[1:3] for feed in feeds]
+        noises = [draw(size, net.spec.noise_channels) for size in sizes]
+        return [{**feed, NOISE_PORT: z} for feed, z in zip(feeds, noises, strict=True)]
     if not isinstance(net, CanvasNet):
         return feeds
     whole = on_bytes(net).eval()

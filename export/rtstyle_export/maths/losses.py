@@ -71,6 +71,17 @@ class CanvasLossSpec(LossSpec):
 
 
 @dataclass(frozen=True, slots=True)
+class TextureLossSpec(LossSpec):
+    """Layers and weights of the objective of texture networks.
+
+    `diversity_weight` is that of the entropy of what one photo becomes by different noise, see
+    `rtstyle_export.maths.diversity`. Pure texture has no `content_layers`.
+    """
+
+    diversity_weight: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
 class FramesLossSpec(CanvasLossSpec):
     """Layers and weights of the objective of networks that learn from painted frames.
 
@@ -111,7 +122,9 @@ class PerceptualLoss(nn.Module):
         }
 
     def content_targets(self, photo: Tensor) -> dict[str, Tensor]:
-        """Activations of photos (N, 3, H, W) in -1 to 1 at the content layers."""
+        """Activations of photos (N, 3, H, W) in -1 to 1 at the content layers, if there are any."""
+        if not self.spec.content_layers:
+            return {}
         places = {layer: index for index, layer in self.vgg.taps.items()}
         deepest = max(self.spec.content_layers, key=places.__getitem__)
         with torch.no_grad():
@@ -126,16 +139,21 @@ class PerceptualLoss(nn.Module):
         `style` is (N,) int64, the painting of each picture.
         """
         found = self.vgg(image)
+        none = image.new_zeros(len(image))
         content_term = sum(
-            weight * content_distance(found[layer], content[layer])
-            for layer, weight in self.spec.content_layers.items()
+            (
+                weight * content_distance(found[layer], content[layer])
+                for layer, weight in self.spec.content_layers.items()
+            ),
+            start=none,
         )
         style_term = sum(
-            weight * style_distance(gram_matrix(found[layer]), self.targets[layer][style])
-            for layer, weight in self.spec.style_layers.items()
+            (
+                weight * style_distance(gram_matrix(found[layer]), self.targets[layer][style])
+                for layer, weight in self.spec.style_layers.items()
+            ),
+            start=none,
         )
-        assert isinstance(content_term, Tensor)
-        assert isinstance(style_term, Tensor)
         return {"content": content_term, "style": style_term, "tv": total_variation(image)}
 
     def weigh(self, terms: Mapping[str, Tensor]) -> Tensor:

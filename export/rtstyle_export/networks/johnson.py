@@ -53,7 +53,8 @@ class BatchNorm2d(nn.BatchNorm2d):
         return super().forward(x)
 
 
-def _norm(kind: Norm, channels: int, styles: int) -> nn.Module:
+def norm_layer(kind: Norm, channels: int, styles: int) -> nn.Module:
+    """Return a norm that is called with features (N, C, H, W) and styles (N,) int64."""
     if kind == "batch":
         return BatchNorm2d(channels)
     return ConditionalInstanceNorm2d(channels, styles)
@@ -76,9 +77,9 @@ class PaperBlock(nn.Module):
         self.crop = 2 - 2 * pad
         mode: Literal["reflect", "zeros"] = "reflect" if pad else "zeros"
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=pad, padding_mode=mode)
-        self.norm1 = _norm(spec.norm, channels, styles)
+        self.norm1 = norm_layer(spec.norm, channels, styles)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=pad, padding_mode=mode)
-        self.norm2 = _norm(spec.norm, channels, styles)
+        self.norm2 = norm_layer(spec.norm, channels, styles)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H - 2 crop, W - 2 crop)."""
@@ -100,7 +101,7 @@ class PaperUp(nn.Module):
             self.conv = nn.Conv2d(c_in, c_out, 3, padding=1, padding_mode=mode)
         else:
             self.conv = nn.ConvTranspose2d(c_in, c_out, 3, stride=2, padding=1, output_padding=1)
-        self.norm = _norm(spec.norm, c_out, styles)
+        self.norm = norm_layer(spec.norm, c_out, styles)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, 2H, 2W)."""
@@ -123,11 +124,11 @@ class PaperNet(nn.Module):
         self.spec, self.styles = spec, styles
         mode: Literal["reflect", "zeros"] = "reflect" if spec.padding == "inside" else "zeros"
         self.conv1 = nn.Conv2d(3, 32, 9, padding=4, padding_mode=mode)
-        self.norm1 = _norm(spec.norm, 32, styles)
+        self.norm1 = norm_layer(spec.norm, 32, styles)
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1, padding_mode=mode)
-        self.norm2 = _norm(spec.norm, 64, styles)
+        self.norm2 = norm_layer(spec.norm, 64, styles)
         self.conv3 = nn.Conv2d(64, 128, 3, stride=2, padding=1, padding_mode=mode)
-        self.norm3 = _norm(spec.norm, 128, styles)
+        self.norm3 = norm_layer(spec.norm, 128, styles)
         self.blocks = nn.ModuleList(PaperBlock(128, spec, styles) for _ in range(5))
         self.up1 = PaperUp(128, 64, spec, styles)
         self.up2 = PaperUp(64, 32, spec, styles)

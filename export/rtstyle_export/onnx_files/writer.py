@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,8 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rtstyle.engines.base import NOISE_PORT
 from rtstyle_export.networks.canvas import BODIES, CanvasNet
 from rtstyle_export.networks.realtime import FoldedRealTimeNet, RealTimeNet
+from rtstyle_export.networks.texture import TextureNet
 from rtstyle_export.onnx_files.canvas import FoldedCanvasNet
 from rtstyle_export.onnx_files.ranges import add_ranges, measure_ranges
 from rtstyle_export.onnx_files.storage import halved, store_small, write_model
@@ -27,6 +29,7 @@ OPSET = 17
 PICTURE_AXES = {
     **{n: {0: "batch", 1: "height", 2: "width"} for n in ("image", "canvas", "stylized")},
     "trust": {0: "batch", 1: "half_height", 2: "half_width"},
+    NOISE_PORT: {0: "batch", 1: "noise_height", 2: "noise_width"},
 }
 """What may vary of pictures, (N, H, W, 3), and of the trust in a canvas, at half the size."""
 
@@ -48,9 +51,7 @@ class PictureNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Paint (N, H, W, 3) uint8."""
-        y = (self.net(from_picture(image)).clamp(-1, 1) + 1) * 127.5
-        painted: Tensor = y.permute(0, 2, 3, 1).round().to(torch.uint8)
-        return painted
+        return _to_picture(self.net(from_picture(image)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +75,56 @@ class CanvasPictureNet(nn.Module):
     def forward(self, image: Tensor, canvas: Tensor, trust: Tensor) -> Tensor:
         """Paint (N, H, W, 3) uint8 over a canvas like it; `trust` is (N, h, w, 1) uint8."""
         known = trust.permute(0, 3, 1, 2).float() * (1 / 255)
-        y = self.net(from_picture(image), from_picture(canvas), known)[0]
-        painted: Tensor = ((y.clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).round()
-        return painted.to(torch.uint8)
+        return _to_picture(self.net(from_picture(image), from_picture(canvas), known)[0])
+
+
+class TexturePictureNet(nn.Module):
+    """A `TextureNet` that paints photos, on bytes: a photo (N, H, W, 3), noise (N, h, w, C)."""
+
+    def __init__(self, net: TextureNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor, z: Tensor) -> Tensor:
+        """Paint (N, H, W, 3) uint8."""
+        return _to_picture(self.net(from_picture(image), _from_noise(z)))
+
+
+class PureTextureNet(nn.Module):
+    """A `TextureNet` without a photo, on bytes: noise (N, H, W, C)."""
+
+    def __init__(self, net: TextureNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Make textures (N, H, W, 3) uint8."""
+        return _to_picture(self.net(None, _from_noise(z)))
+
+
+def _from_noise(z: Tensor) -> Tensor:
+    """Turn noise (N, h, w, C) uint8 into (N, C, h, w) in 0 to 1."""
+    return z.permute(0, 3, 1, 2).float() * (1 / 255)
+
+
+def _to_picture(y: Tensor) -> Tensor:
+    """Turn (N, 3, H, W) in -1 to 1 into (N, H, W, 3) uint8."""
+    return ((y.clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).round().to(torch.uint8)
 
 
 def on_bytes(net: nn.Module) -> nn.Module:
     """Wrap a one-style network so that it takes and gives bytes, without any change of its form."""
+    if isinstance(net, TextureNet):
+        return TexturePictureNet(net) if net.spec.photo else PureTextureNet(net)
     return CanvasPictureNet(net) if isinstance(net, CanvasNet) else PictureNet(net)
 
 
 def exportable(net: nn.Module) -> nn.Module:
     """Wrap a one-style network for export, in its cheapest equal form."""
-    folded: dict[type[nn.Module], Any] = {
+    folded: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
         RealTimeNet: FoldedRealTimeNet,
         CanvasNet: FoldedCanvasNet,
+        TextureNet: on_bytes,
     }
     whole: nn.Module = folded.get(type(net), PictureNet)(net)
     return whole.eval()
@@ -99,6 +135,10 @@ def ports_of(net: nn.Module) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {"image": (1, 64, 64, 3)}
     if isinstance(net, CanvasNet):
         found |= {"canvas": (1, 64, 64, 3), "trust": (1, 32, 32, 1)}
+    if isinstance(net, TextureNet):
+        found[NOISE_PORT] = (1, 64, 64, net.spec.noise_channels)
+        if not net.spec.photo:
+            del found["image"]
     return found
 
 

@@ -15,9 +15,11 @@ from rtstyle_export.networks.canvas import SPECS, CanvasNet, over_plain, without
 from rtstyle_export.networks.johnson import PaperNet, build_network
 from rtstyle_export.networks.layers import select_style, style_keys
 from rtstyle_export.networks.realtime import RealTimeNet
+from rtstyle_export.networks.texture import TextureNet
 from rtstyle_export.onnx_files.storage import quantized, replace_file
 from rtstyle_export.runs.config import CanvasConfig, RunConfig, TrainConfig
 from rtstyle_export.runs.kinds import config_from_json
+from rtstyle_export.runs.texture_config import TextureConfig
 
 SCALES = "scales."
 """Prefix of VGG-19's mean activations among the weights, where a network depends on them."""
@@ -105,8 +107,10 @@ class Checkpoint:
         return net.eval()
 
 
-def network_of(config: TrainConfig) -> CanvasNet | RealTimeNet | PaperNet:
+def network_of(config: TrainConfig) -> CanvasNet | RealTimeNet | PaperNet | TextureNet:
     """Make the network that a run trains, freshly initialised."""
+    if isinstance(config, TextureConfig):
+        return TextureNet(config.spec, len(config.styles))
     if isinstance(config, CanvasConfig):
         return CanvasNet(SPECS[config.size, config.body], len(config.styles))
     return build_network(config.size, len(config.styles))
@@ -159,6 +163,9 @@ def _gains_canvas(old: TrainConfig, new: TrainConfig) -> bool:
 
 
 def _form(config: TrainConfig) -> str:
+    if isinstance(config, TextureConfig):
+        kind = "photos" if config.photo else "pure texture"
+        return f"a texture network for {kind} with {config.norm} norm and the width {config.width}"
     if isinstance(config, CanvasConfig):
         return f"a {config.size} network with a canvas and the body {config.body}"
     return f"a {config.size} network without a canvas"

@@ -133,6 +133,7 @@ class TrainConfig(RunConfig):
     """
 
     kind: ClassVar[str] = "johnson"
+    sizes: ClassVar[tuple[str, ...]] = SIZES
 
     styles: tuple[str, ...]
     paintings: tuple[str, ...]
@@ -164,7 +165,7 @@ class TrainConfig(RunConfig):
                 not all(map(is_file_name, self.styles)),
                 "a style is named like a file: neither with / nor \\, nor first with . or -",
             ),
-            (self.size not in SIZES, f"the size is one of {', '.join(SIZES)}"),
+            (self.size not in self.sizes, f"the size is one of {', '.join(self.sizes)}"),
             (self.style_size < 32, "style-size must be at least 32"),
             (self.weight_bits not in WEIGHT_BITS, "weight-bits is 8 or 16"),
             *RunConfig.problems(self),

@@ -13,12 +13,14 @@ from rtstyle_export.runs.config import (
 )
 from rtstyle_export.runs.frames_config import FramesConfig
 from rtstyle_export.runs.linear_config import LinearConfig
+from rtstyle_export.runs.texture_config import TextureConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
 
 _KINDS: tuple[type[RunConfig], ...] = (
     TrainConfig,
     CanvasConfig,
     FramesConfig,
+    TextureConfig,
     AdainConfig,
     LinearConfig,
     WctConfig,

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor
 
-from rtstyle.engines.base import read_model
+from rtstyle.engines.base import NOISE_PORT, read_model
 from rtstyle.errors import TrainingError
 from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.adain import PaperDecoder
 from rtstyle_export.networks.adain_fast import FastPair
 from rtstyle_export.networks.canvas import BODIES
 from rtstyle_export.networks.encoder import Encoder, conv_indexes
-from rtstyle_export.networks.johnson import SIZES
 from rtstyle_export.networks.realtime import unfold_unshuffle, unfold_upsample
+from rtstyle_export.networks.texture import TEXTURE
 from rtstyle_export.networks.wct import LEVELS, WctDecoder
 from rtstyle_export.onnx_files.canvas import unfold_pairs
 from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, network_of
@@ -33,6 +33,7 @@ from rtstyle_export.runs.config import (
     TrainConfig,
     WctConfig,
 )
+from rtstyle_export.runs.texture_config import TextureConfig
 
 
 def checkpoint_of(path: Path) -> Checkpoint:
@@ -43,22 +44,27 @@ def checkpoint_of(path: Path) -> Checkpoint:
     model, metadata = _load(path)
     name, size = metadata.get("rtstyle.name", ""), metadata.get("rtstyle.size", "")
 
-    kind = CanvasConfig if any(port.name == "canvas" for port in model.graph.input) else TrainConfig
+    ports = {port.name for port in model.graph.input}
+    kind: type[TrainConfig] = CanvasConfig if "canvas" in ports else TrainConfig
+    if NOISE_PORT in ports:
+        kind = TextureConfig
     painting = metadata.get("rtstyle.painting") or name
     known: dict[str, Any] = {"styles": (name,), "paintings": (painting,), "size": size}
     if kind is CanvasConfig:
         known["body"] = metadata.get("rtstyle.body", "")
+    elif kind is TextureConfig:
+        known |= {"photo": "image" in ports, **_texture_form(metadata)}
     config = kind(**known)
 
     def read() -> dict[str, Tensor]:
-        if size not in SIZES:
+        if size not in kind.sizes:
             raise ValueError(f"Its size is {size!r}.")
         if isinstance(config, CanvasConfig) and config.body not in BODIES:
             raise ValueError(f"Its body is {config.body!r}.")
         layers = _layers(model)
         if kind is CanvasConfig:
             _unfold_canvas(layers)
-        elif size != "paper":
+        elif size not in ("paper", TEXTURE):
             _unfold(layers, gain=127.5, offset=127.5)
         net = network_of(config)
         weights = _fitting(layers, net.state_dict())
@@ -67,6 +73,15 @@ def checkpoint_of(path: Path) -> Checkpoint:
 
     weights = _understood(path, "style", read)
     return Checkpoint(config, _steps(metadata), weights, None, 0.0, {})
+
+
+def _texture_form(metadata: dict[str, str]) -> dict[str, Any]:
+    """Return width and norm of a texture network, as far as its file knows them."""
+    try:
+        facts = json.loads(metadata.get("rtstyle.training", "{}"))
+        return {key: facts[key] for key in ("width", "norm") if key in facts}
+    except (ValueError, TypeError, RecursionError):
+        return {}
 
 
 def adain_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:

@@ -37,9 +37,14 @@ class Trainer(BatchLoop):
         vgg_weights: Path | None = None,
     ) -> None:
         config.check()
-        self.photos = list_pictures(photos)
+        self.config = config
+        self.photos = self.list_photos(photos)
         super().__init__(config, folder, machine, init_from=init_from)
         self.loss = self._objective(vgg_weights)
+
+    def list_photos(self, photos: Path) -> list[Path]:
+        """Return the photos of the folder."""
+        return list_pictures(photos)
 
     def build(self) -> nn.Module:
         """Return the network for all styles of the run."""

@@ -7,6 +7,7 @@ from rtstyle_export.maths.losses import (
     FramesLossSpec,
     LinearLossSpec,
     LossSpec,
+    TextureLossSpec,
     VariationalLossSpec,
 )
 from rtstyle_export.networks.wct import COMPACT_WIDTH
@@ -16,6 +17,7 @@ from rtstyle_export.runs.job import train
 from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.runs.loop import Loop, Machine
 from rtstyle_export.runs.loss_network import reachable
+from rtstyle_export.runs.texture_config import TextureConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
 from rtstyle_export.train.adain import AdainTrainer
 from rtstyle_export.train.canvas import CanvasTrainer
@@ -23,6 +25,7 @@ from rtstyle_export.train.frames.pairs import read_pairs
 from rtstyle_export.train.frames.trainer import FramesTrainer, nearest_style
 from rtstyle_export.train.johnson import Trainer
 from rtstyle_export.train.linear import LinearTrainer
+from rtstyle_export.train.texture import TextureTrainer
 from rtstyle_export.train.variational import VariationalTrainer
 from rtstyle_export.train.wct import WctTrainer
 from rtstyle_export.train.wct_compact import CompactTrainer
@@ -45,6 +48,9 @@ __all__ = [
     "Loop",
     "LossSpec",
     "Machine",
+    "TextureConfig",
+    "TextureLossSpec",
+    "TextureTrainer",
     "TrainConfig",
     "Trainer",
     "VariationalConfig",

@@ -178,6 +178,9 @@ def built_in_styles() -> Iterator[Check]:
         yield style_check(f"any picture, {size}", [*parts.values(), *paintings], ", ".join(parts))
     if manifest.wct:
         yield style_check("any picture, wct", manifest.wct.values(), ", ".join(manifest.wct))
+    if manifest.textures:
+        names = ", ".join(manifest.textures)
+        yield style_check("pure texture", manifest.textures.values(), names)
 
 
 def style_check(name: str, files: Iterable[styles.StyleFile], detail: str) -> Check:

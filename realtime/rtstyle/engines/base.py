@@ -28,6 +28,9 @@ MOVES = ("Transpose", "Reshape", "Concat", "Squeeze", "Unsqueeze", "Pad")
 CANVAS_PORTS = frozenset(("canvas", "trust"))
 """The further inputs of a network that sees what it has painted; see `rtstyle.painting.canvas`."""
 
+NOISE_PORT = "z"
+"""The further input of a texture network; see `rtstyle.engines.noise`."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.engines import Engine, EngineOptions, open_candidate
-from rtstyle.engines.base import RANGES
+from rtstyle.engines.base import NOISE_PORT, RANGES
+from rtstyle.engines.noise import noise_size
 from rtstyle.errors import DeviceError, EngineError, UsageError
 from rtstyle.files.cache import one_at_a_time, read_kept, write_kept
 
@@ -241,10 +242,15 @@ def blank_extra(engine: Engine, height: int, width: int) -> dict[str, NDArray[An
 
 
 def _blank(name: str, shape: tuple[int, ...], height: int, width: int) -> list[int]:
-    """Fill in what may vary: maps are as large as the picture, the trust in a canvas half that."""
+    """Fill in what may vary: maps are as large as the picture, the trust in a canvas half that.
+
+    Noise is as large as the picture, rounded up.
+    """
     filled = [max(size, 1) for size in shape]
     if name == "trust":
         height, width = -(-height // 2), -(-width // 2)
+    elif name == NOISE_PORT:
+        height, width = noise_size((height, width))
     if len(shape) == 4 and shape[2:] == (-1, -1):
         filled[2:] = [height, width]
     elif len(shape) == 4 and shape[1:3] == (-1, -1):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rtstyle.closeable import Closing
 from rtstyle.engines.base import Batch, Engine, Input, check_batch, check_extra
+from rtstyle.engines.noise import noise_feeds
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image
 
@@ -43,7 +44,7 @@ class RegionalEngine(Closing):
         wanted = (1, len(self.engines), *batch.shape[1:3])
         if len(batch) != 1 or weights.shape != wanted:
             raise EngineError(f"Pictures of {batch.shape} take no weights of {weights.shape}.")
-        painted = [engine.run(batch, blank_canvas(engine, batch))[0] for engine in self.engines]
+        painted = [engine.run(batch, own_feeds(engine, batch))[0] for engine in self.engines]
         return mix(painted, weights[0])[None]
 
     def close(self) -> None:
@@ -52,13 +53,14 @@ class RegionalEngine(Closing):
             engine.close()
 
 
-def blank_canvas(engine: Engine, batch: Batch) -> dict[str, NDArray[np.uint8]] | None:
-    """Return an empty canvas for pictures (N, H, W, 3) if the engine takes one."""
+def own_feeds(engine: Engine, batch: Batch) -> Mapping[str, NDArray[Any]] | None:
+    """Return what an engine takes besides pictures (N, H, W, 3): an empty canvas, or noise."""
+    size = (batch.shape[1], batch.shape[2])
     if "canvas" not in engine.extras:
-        return None
+        return noise_feeds(engine, size) or None
     from rtstyle.engines.canvas import empty
 
-    return empty((batch.shape[1], batch.shape[2])).feeds()
+    return empty(size).feeds()
 
 
 def mix(pictures: Sequence[Image], weights: NDArray[np.float32]) -> Image:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.engines import Engine, EngineOptions, open_engine, parts_of
-from rtstyle.engines.base import read_model
+from rtstyle.engines.base import NOISE_PORT, read_model
 from rtstyle.engines.canvas import Canvas
 from rtstyle.engines.devices import cpu_count
 from rtstyle.engines.onnxrt import open_session
@@ -55,6 +55,9 @@ SAMPLED_PIXELS = 4_000_000
 
 MOST_REGIONAL = {"fast": 8_000_000, "balanced": 8_000_000, "paper": 2_000_000}
 """Largest picture, in pixels, that is painted by regions: always whole, in up to 4 GiB."""
+
+MOST_NOISE = 4_000_000
+"""Largest picture, in pixels, for texture networks: always whole, in up to 3 GiB."""
 
 _TO_THE_END = np.iinfo(np.int64).max
 
@@ -115,6 +118,14 @@ def paint(
                 "This picture is too large for several styles.",
                 f"Up to {most / 1e6:.0f} megapixels can be painted by regions.",
                 "Pass a smaller --height, or only styles with networks of their own.",
+            )
+        return whole()
+    if any(NOISE_PORT in part.extras for part in parts_of(engine)):
+        if image.shape[0] * image.shape[1] > MOST_NOISE:
+            raise EngineError(
+                "This picture is too large for a texture network.",
+                f"Up to {MOST_NOISE / 1e6:.0f} megapixels can be painted.",
+                "Pass a smaller --height.",
             )
         return whole()
     contents = [read_model(file) for file in model.files]

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from rtstyle.errors import StyleError
+from rtstyle.styles.sizes import TEXTURE, plain_size
 from rtstyle.styles.sizes import any_size as any_size
-from rtstyle.styles.sizes import plain_size
 
-SIZES = ("fast", "balanced", "paper")
-"""Network sizes, from the quickest to the most faithful."""
+SIZES = ("fast", "balanced", "paper", TEXTURE)
+"""Network sizes, from the quickest to the most faithful, and that of texture networks."""
 ANY_SIZES = ("fast", "paper")
 """Sizes of the network that paints like any picture; `balanced` means `fast` there."""
 
@@ -105,7 +105,8 @@ class Manifest:
 
     `any` holds the files of the network for any style (`style`, `content`, `regions`, perhaps `vgg`
     and `refine`) by size, `paintings` the file with the statistics of the built-in paintings for
-    it. `wct` holds the files of universal style transfer, `encoder` and `decoder-1` to `decoder-5`.
+    it. `wct` are the files of universal style transfer, `encoder` and `decoder-1` to `decoder-5`,
+    `textures` those of pure texture by style.
     """
 
     folder: Path
@@ -113,6 +114,7 @@ class Manifest:
     any: Mapping[str, Mapping[str, StyleFile]] = field(default_factory=dict)
     paintings: StyleFile | None = None
     wct: Mapping[str, StyleFile] = field(default_factory=dict)
+    textures: Mapping[str, StyleFile] = field(default_factory=dict)
 
 
 def styles_folder() -> Path:
@@ -220,10 +222,13 @@ def read_manifest(folder: Path, content: Any) -> Manifest:
         for size, parts in content.get("any", {}).items()
     }
     paintings = None
-    if "paintings" in content:
-        paintings = _parse_file(folder, "paintings", "", content["paintings"])
-    wct = {part: _parse_file(folder, "wct", part, f) for part, f in content.get("wct", {}).items()}
-    return Manifest(folder, styles, networks, paintings, wct)
+    if known := content.get("paintings"):
+        paintings = _parse_file(folder, "paintings", "", known)
+    wct, textures = (
+        {part: _parse_file(folder, key, part, file) for part, file in content.get(key, {}).items()}
+        for key in ("wct", "textures")
+    )
+    return Manifest(folder, styles, networks, paintings, wct, textures)
 
 
 def _parse_style(folder: Path, name: str, entry: Mapping[str, Any]) -> Style:
@@ -267,10 +272,9 @@ def find_style(name: str) -> Style:
     lowered = name.lower().replace("-", "_").replace(" ", "_")
     near = get_close_matches(lowered, styles, n=3, cutoff=0.5)
     todo = f"Did you mean {' or '.join(near)}? " if near else ""
-    names = ", ".join(styles) or "none"
     raise StyleError(
         f"There is no style named {name!r}.",
-        f"The built-in styles are {names}.",
+        f"The built-in styles are {', '.join(styles) or 'none'}.",
         f"{todo}A picture file, or an .onnx style file, works too.",
     )
 
@@ -343,5 +347,4 @@ def checked(file: StyleFile) -> Path:
 
 def names_with(*given: str) -> list[str]:
     """Return the built-in names, and before them those given that are none of them."""
-    names = list(style_names())
-    return [*(style for style in given if style not in names), *names]
+    return [*(style for style in given if style not in style_names()), *style_names()]

@@ -11,13 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.engines import Engine, open_engines, parts_of
-from rtstyle.engines.base import CANVAS_PORTS
+from rtstyle.engines.base import CANVAS_PORTS, NOISE_PORT
+from rtstyle.engines.noise import noise_feeds
 from rtstyle.errors import StyleError, UsageError
 from rtstyle.media.color import Colours
 from rtstyle.styles import latent, manifest
 from rtstyle.styles.paintings import EVENNESS, Statistics, encode
 from rtstyle.styles.sizes import plain_size
-from rtstyle.styles.spec import Mixture, Styles, are_networks, as_mixture, parse_style, parse_sweep
+from rtstyle.styles.spec import (
+    Mixture,
+    Styles,
+    are_networks,
+    as_mixture,
+    parse_style,
+    parse_sweep,
+    varied_network,
+)
 
 ModelName: TypeAlias = tuple[Styles, str]
 """A style, or one for each region of a mask, and a network size: they name one model."""
@@ -27,11 +36,14 @@ ModelName: TypeAlias = tuple[Styles, str]
 class Model:
     """A model file, with the statistics of K styles (K, M) if it paints like any picture.
 
-    Or the trained networks of K regions, a file each.
+    Or the trained networks of K regions, a file each. The noise of a texture network is drawn with
+    `variation` and `seed` (`rtstyle.engines.noise`).
     """
 
     files: tuple[Path, ...]
     statistics: Statistics | None = None
+    variation: float = 0.0
+    seed: int = 0
 
     def open(self, device: str, **options: Any) -> Engine:
         """Open what it runs on; see `rtstyle.engines.open_engine`, whose errors it raises.
@@ -41,7 +53,7 @@ class Model:
         engine = open_engines(self.files, device, **options)
         if self.statistics is None:
             for file, part in zip(self.files, parts_of(engine), strict=True):
-                if part.extras and set(part.extras) != CANVAS_PORTS:
+                if part.extras and set(part.extras) not in (CANVAS_PORTS, {NOISE_PORT}):
                     engine.close()
                     raise StyleError(
                         f"{file.name} is not a style.",
@@ -73,6 +85,7 @@ class Model:
                 weights = np.zeros((count, *size), np.float32)
                 weights[0] = 1
             found["weights"] = weights[None]
+        found.update(noise_feeds(engine, size, self.seed, self.variation))
         return found or None
 
 
@@ -95,6 +108,9 @@ def resolve(
     if not isinstance(style, str):
         vectors = [blend(as_mixture(name), size, scale, colours, rough=rough) for name in style]
         return Model((manifest.find_any("regions", size).path,), np.stack(vectors))
+    if (near := varied_network(style, size)) is not None:
+        name, variation, seed = near
+        return Model((_network(name, size, scale, colours),), variation=variation, seed=seed)
     parsed = parse_style(style)
     if isinstance(parsed, str):
         return Model((_network(parsed, size, scale, colours),))

@@ -1,4 +1,5 @@
-"""Names of network sizes: `fast`, `balanced`, `paper`, and with a transform, as `fast-linear`."""
+"""Names of network sizes: `fast`, `balanced`, `paper`, `texture`, and with a transform, as
+`fast-linear`."""
 
 from __future__ import annotations
 
@@ -6,6 +7,10 @@ from rtstyle.errors import UsageError
 
 TRANSFORMS = ("adain", "linear")
 """What pictures as styles do to features: Huang and Belongie 2017, Li et al. 2018."""
+
+
+TEXTURE = "texture"
+"""The size of texture networks, which take noise besides the picture."""
 
 
 def plain_size(size: str) -> str:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from rtstyle.errors import RtstyleError, StyleError, UsageError
 from rtstyle.styles import manifest
+from rtstyle.styles.sizes import TEXTURE, plain_size
 
 SYNTAX = 'Write "a.jpg:0.7,b.jpg:0.3", with pictures or built-in names.'
 SWEEP = ".."
@@ -63,13 +64,34 @@ def neighbour(text: str, variation: float, seed: int = 0) -> Mixture:
 
     Raises as `as_mixture`, and `UsageError` for a variation or a seed out of range.
     """
+    check_variation(variation)
+    return replace(as_mixture(text), variation=variation, seed=check_seed(seed))
+
+
+def varied_network(text: str, size: str) -> tuple[str, float, int] | None:
+    """Return network, variation and seed of `FILE.onnx~0.5~7`, None for any other style.
+
+    At the size `texture` built-in names mean networks, too: what varies is their noise. Raises
+    `UsageError` for a variation or a seed out of range.
+    """
+    near = None if is_file(text) else NEIGHBOUR.fullmatch(text)
+    if near is None or not is_network(near["style"]):
+        return None
+    if not (near["style"].lower().endswith(".onnx") or plain_size(size) == TEXTURE):
+        return None
+    variation = check_variation(float(near["variation"]))
+    return near["style"], variation, check_seed(int(near["seed"] or 0))
+
+
+def check_variation(variation: float) -> float:
+    """Return `variation`. Raises `UsageError` out of range."""
     if not VARIATIONS[0] <= variation <= VARIATIONS[1]:
         raise UsageError(
             f"A variation of {variation:g} is out of range.",
             "",
             f"Use {VARIATIONS[0]:g} to {VARIATIONS[1]:g}.",
         )
-    return replace(as_mixture(text), variation=variation, seed=check_seed(seed))
+    return variation
 
 
 def check_seed(seed: int) -> int:

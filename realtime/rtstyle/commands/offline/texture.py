@@ -21,7 +21,13 @@ from rtstyle.commands.options import grouped
 from rtstyle.commands.training.outcome import given
 from rtstyle.commands.training.train import parse_layers
 from rtstyle.errors import UsageError
-from rtstyle.jobs.slow.still import check_method, read_paintings, refuse_strangers
+from rtstyle.jobs.slow.still import (
+    METHODS,
+    NETWORK,
+    check_method,
+    read_paintings,
+    refuse_strangers,
+)
 from rtstyle.media.limits import DEFAULT_QUALITY, MAX_PIXELS, check_quality
 from rtstyle.styles.spec import pictures_of
 
@@ -39,10 +45,15 @@ def register(app: typer.Typer) -> None:
 def texture(
     painting: Annotated[
         str,
-        typer.Argument(help="A picture, or several mixed: a.jpg:0.7,b.jpg:0.3."),
+        typer.Argument(
+            help="A picture, or several mixed: a.jpg:0.7,b.jpg:0.3. With --method network a "
+            "built-in name, or the .onnx file of `rtstyle train --size texture`."
+        ),
     ],
     output: Annotated[Path, typer.Argument(help="The texture.", show_default=False)],
-    method: Annotated[str, typer.Option(help="gatys (optimisation) or wct.")] = "gatys",
+    method: Annotated[
+        str, typer.Option(help="gatys (optimisation), wct, or network (at once).")
+    ] = "gatys",
     width: Annotated[int, typer.Option(help="Pixels.", min=16)] = 512,
     height: Annotated[int, typer.Option(help="Pixels.", min=16)] = 512,
     style_scale: Annotated[
@@ -64,8 +75,8 @@ def texture(
     work: Optimising,
     place: Place,
 ) -> None:
-    """Make a texture from noise, by optimisation (Gatys et al. 2015) or by WCT."""
-    check_method(method)
+    """Make a texture from noise, by optimisation (Gatys et al. 2015), WCT or a trained network."""
+    check_method(method, (*METHODS, NETWORK))
     check_quality(quality)
     check_area(height, width)
     objective = given(
@@ -73,6 +84,18 @@ def texture(
         pooling=pooling,
         tv_weight=tv_weight,
     )
+    if method == NETWORK:
+        strange = None if style_scale == 1.0 else style_scale
+        refuse_strangers(method, style_scale=strange, levels=levels, **objective, **work.given())
+        from rtstyle.jobs.slow.texture_network import make_texture
+
+        check_target(Path(painting), output, None, overwrite=place.overwrite)
+        made = make_texture(
+            painting, (height, width), seed=seed, device=place.device, threads=place.threads
+        )
+        write_texture(made, output, quality)
+        typer.echo(f"{output}  {width}x{height}")
+        return
     read = pictures_of([painting])
     if method == "wct":
         refuse_strangers(method, **objective, **work.given())

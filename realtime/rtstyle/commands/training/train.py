@@ -60,12 +60,26 @@ def parse_part(text: str) -> tuple[int, ...]:
     return tuple(map(int, numbers))
 
 
+def kind_of(*, canvas: bool, texture: bool) -> tuple[Any, Any, Any]:
+    """Return the configuration, the losses and the trainer of a run. Raises `UsageError`."""
+    from rtstyle_export.train import start
+
+    if canvas and texture:
+        raise UsageError("Texture networks see no canvas.", todo="Leave --canvas out.")
+    if canvas:
+        return start.CanvasConfig, start.CanvasLossSpec, start.CanvasTrainer
+    if texture:
+        return start.TextureConfig, start.TextureLossSpec, start.TextureTrainer
+    return start.TrainConfig, start.LossSpec, start.Trainer
+
+
 def train(
     pictures: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="PAINTING... PHOTOS_DIR",
-            help="One painting, or several to be trained together, then the folder of photographs.",
+            help="One painting, or several to be trained together, then the folder of photographs. "
+            "--size texture without a folder learns pure texture.",
             show_default=False,
         ),
     ] = None,
@@ -75,7 +89,7 @@ def train(
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option(help="fast, balanced or paper. Default: balanced; with --canvas, fast."),
+        typer.Option(help="fast, balanced (default; with --canvas, fast), paper or texture."),
     ] = None,
     margin: Annotated[
         int | None,
@@ -131,6 +145,17 @@ def train(
             "An eighth sees farther; a quarter can start from a style without a canvas."
         ),
     ] = None,
+    diversity_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="With --size texture: weight of the loss that makes pictures of different noise "
+            "differ; 0 switches it off."
+        ),
+    ] = None,
+    norm: Annotated[
+        str | None,
+        typer.Option(help="With --size texture: instance (default) or batch, as of 2016."),
+    ] = None,
     stills: Annotated[
         float | None,
         typer.Option(
@@ -170,7 +195,7 @@ def train(
     if painted.given():
         refused = given(
             paintings=pictures, margin=margin, part=part, stability_weight=stability_weight,
-            body=body, stills=stills,
+            body=body, stills=stills, diversity_weight=diversity_weight, norm=norm,
         )  # fmt: skip
         if refused or (name and len(name) > 1):
             raise UsageError(
@@ -196,7 +221,10 @@ def train(
         )  # fmt: skip
         return
     loss_network = loss_network or "vgg16"
-    if not pictures or len(pictures) < 2:
+    texture, pictures = size == "texture", pictures or []
+    # A last argument that is no folder is one more painting: nothing but texture is asked for.
+    pure = texture and bool(pictures) and not pictures[-1].is_dir()
+    if not pure and len(pictures) < 2:
         raise UsageError(
             "Training needs a painting and a folder of photographs.",
             todo="rtstyle train painting.jpg photos/ --name mystyle",
@@ -206,24 +234,24 @@ def train(
     except ImportError as error:
         raise missing_torch(error) from error
 
-    paintings, photos = pictures[:-1], pictures[-1]
+    paintings, photos = (pictures, pictures[0]) if pure else (pictures[:-1], pictures[-1])
     names = name or [path.stem for path in paintings]
-    kind, loss = (
-        (start.CanvasConfig, start.CanvasLossSpec)
-        if canvas
-        else (start.TrainConfig, start.LossSpec)
-    )
+    kind, loss, trainer = kind_of(canvas=canvas, texture=texture)
     layers = {
-        "content_layers": parse_layers(content_layers)
+        "content_layers": {}
+        if pure
+        else parse_layers(content_layers)
         if content_layers
         else start.reachable(loss_network, loss().content_layers, running.vgg_weights),
         "style_layers": parse_layers(style_layers)
         if style_layers
         else start.reachable(loss_network, loss().style_layers, running.vgg_weights),
     }
-    more = given(
-        coherence_weight=coherence_weight,
-    )
+    more = given(coherence_weight=coherence_weight, diversity_weight=diversity_weight)
+    if (diversity_weight is not None or norm is not None) and not texture:
+        raise UsageError(
+            "--diversity-weight and --norm are for texture networks.", todo="Add --size texture."
+        )
     seeing = given(minutes=minutes, coherence_weight=coherence_weight, body=body, stills=stills)
     if seeing and not canvas:
         raise UsageError(
@@ -245,6 +273,8 @@ def train(
         stability_weight=stability_weight,
         minutes=minutes,
         body=body,
+        norm=norm,
+        photo=False if pure else None,
     )
     config = kind(
         styles=tuple(names),
@@ -252,11 +282,10 @@ def train(
         parts=tuple(parse_part(text) for text in part or ()),
         size=size or ("fast" if canvas else "balanced"),
         loss_network=loss_network,
-        loss=loss(**layers, **weights.given(), **more),  # type: ignore[arg-type]
+        loss=loss(**layers, **weights.given(), **more),
         **schedule.given(),
-        **options,  # type: ignore[arg-type]
+        **options,
     )
-    trainer: Any = start.CanvasTrainer if canvas else start.Trainer
     make = partial(
         trainer, config, photos, out or Path("runs") / f"{names[0]}-{config.size}",
         init_from=None if init_from is None else find_start(init_from, config.size),

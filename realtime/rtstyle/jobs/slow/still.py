@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rtstyle.frame import Image
 
 METHODS = ("gatys", "wct")
+NETWORK = "network"
+"""The method of textures alone: a network trained for one painting."""
 
 THRESHOLD = 27.0
 """Change in hue, saturation and lightness, in levels of 255, from which on a frame is a cut."""
@@ -24,16 +26,16 @@ Paintings: TypeAlias = "list[tuple[Image, float]]"
 """Paintings (H, W, 3) uint8 RGB with weights."""
 
 
-def check_method(method: str) -> None:
-    """Raise `UsageError` for an unknown method."""
-    if method not in METHODS:
-        raise UsageError(f"There is no method {method!r}.", "", f"Use {' or '.join(METHODS)}.")
+def check_method(method: str, known: Sequence[str] = METHODS) -> None:
+    """Raise `UsageError` for a method that is not one of the `known`."""
+    if method not in known:
+        raise UsageError(f"There is no method {method!r}.", "", f"Use {' or '.join(known)}.")
 
 
 def refuse_strangers(method: str, **options: object) -> None:
-    """Raise `UsageError` if one of the other method's options was given."""
+    """Raise `UsageError` if one of the options of other methods was given."""
     for name in (key for key, value in options.items() if value is not None):
-        other = METHODS[1 - METHODS.index(method)]
+        other = " or ".join(one for one in METHODS if one != method)
         raise UsageError(
             f"--{name.replace('_', '-')} belongs to --method {other}.", "", "Leave it out."
         )
