@@ -36,6 +36,7 @@ GROUPS = {
         "content_weight", "style_weight", "tv_weight", "tv", "gamma", "content_layers",
         "style_layers", "pooling", "optimizer", "learning_rate", "init", "batch", "crop", "margin",
         "weight_bits", "stability_weight", "coherence_weight", "loss_network", "init_from",
+        "diversity_weight", "norm",
         "kl_weight", "latent", "lattice_weight", "order_weight", "disentangle_weight",
         "distil_weight", "feature_steps", "feature_weight", "fitted", "blended", "skips_only",
         "teacher", "triplet_weight", "vector_steps", "vector_weight", "vectors", "level", "patch",
@@ -79,6 +80,7 @@ RARE = {
         "margin", "weight_bits", "optimizer", "learning_rate", "tv_weight", "content_layers",
         "style_layers", "coherence_weight", "loss_network", "workers", "preview_every",
         "save_every", "stability_weight", "patch", "plain", "unpaired", "pixel_weight",
+        "diversity_weight", "norm",
     ),
     "train-adain": (
         "margin", "learning_rate", "preview_every", "save_every", "workers", "order_weight",
