@@ -46,6 +46,7 @@ THREADS = {
     "rtstyle.sinks.streams.sender": "encoding for a network that may hang",
     "rtstyle.sinks.streams.relay": "what the process beside it says",
     "rtstyle.serve.camera": "the server's own camera",
+    "rtstyle.serve.matching": "pictures encoded in other colours while the others are painted",
     "rtstyle.serve.painter": "the one engine that all clients share",
     "rtstyle.serve.web.host": "the server beside its owner, and a browser that is opened",
     "rtstyle.remote.osc": "OSC, which comes at any moment",

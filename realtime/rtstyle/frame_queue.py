@@ -2,7 +2,8 @@
 
 `FrameQueue` hands items from one producer to any number of consumers and knows two policies.
 `ReorderQueue` puts the results of several workers back into the order in which they were taken.
-Both wake every waiting `put` and `get` on `stop`, and hand the end to every consumer.
+Both wake every waiting `put` and `get` on `stop`, and hand the end to every consumer. `Pace` lets
+no more than so many frames a second in.
 """
 
 from __future__ import annotations
@@ -32,6 +33,29 @@ class Policy(Enum):
     """Wait for room: nothing is lost. For files."""
     LATEST = "latest"
     """Drop the oldest item, never wait: the newest wins. For live sources."""
+
+
+class Pace:
+    """Lets no more than so many frames a second in; `limit` may be called at any time."""
+
+    def __init__(self, most: float | None = None) -> None:
+        self.limit(most)
+        self._due = float("-inf")
+
+    def limit(self, most: float | None) -> None:
+        """Let no more than `most` frames a second in from now on; None or 0: all."""
+        self._interval = 1 / most if most else 0.0
+
+    def too_soon(self, moment: float) -> bool:
+        """Return True if a frame exceeds the rate. A camera's jitter must not cost a frame."""
+        if not self._interval:
+            return False
+        if moment < self._due - 0.4 * self._interval:
+            return True
+        # From the due time on, not from this frame, so that the mean rate is held.
+        late = moment - self._due > self._interval
+        self._due = (moment if late else self._due) + self._interval
+        return False
 
 
 class FrameQueue(Generic[T]):

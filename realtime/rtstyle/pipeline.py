@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rtstyle.errors import UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.frame_painter import FramePainter, PreparingPainter, paint_one
-from rtstyle.frame_queue import FrameQueue, Policy, ReorderQueue
+from rtstyle.frame_queue import FrameQueue, Pace, Policy, ReorderQueue
 from rtstyle.machine import heap
 from rtstyle.report import LATENCIES_KEPT, Progress, Report
 from rtstyle.signals import HANGUP, handled
@@ -70,8 +70,7 @@ class Pipeline:
         self._paint_one = paint_one(stylize)
         self._workers, self._progress = workers, progress
         self._limit, self._live = limit, policy is LATEST
-        self.limit_rate(max_rate)
-        self._due = float("-inf")
+        self._pace = Pace(max_rate)
         self._excess = 0
         # Live: a single waiting frame, because each further one is only delay.
         self._todo: FrameQueue[Frame] = FrameQueue(1 if policy is LATEST else ahead, policy)
@@ -86,7 +85,7 @@ class Pipeline:
 
     def limit_rate(self, max_rate: float | None) -> None:
         """Let no more than so many frames a second in from now on; may be called at any time."""
-        self._interval = 1 / max_rate if max_rate else 0.0
+        self._pace.limit(max_rate)
 
     def stop(self) -> None:
         """End the run soon and keep what was done; may be called from any thread."""
@@ -181,24 +180,13 @@ class Pipeline:
             if frame is None:
                 break
             self._report.frames_in += 1
-            if self._too_soon(frame.time):
+            if self._pace.too_soon(frame.time):
                 self._excess += 1
                 continue
             if not self._todo.put(frame):
                 break
         self._report.busy["capture"] = busy
         self._todo.finish()
-
-    def _too_soon(self, moment: float) -> bool:
-        """Return True if a frame exceeds the rate. A camera's jitter must not cost a frame."""
-        if not self._interval:
-            return False
-        if moment < self._due - 0.4 * self._interval:
-            return True
-        # From the due time on, not from this frame, so that the mean rate is held.
-        late = moment - self._due > self._interval
-        self._due = (moment if late else self._due) + self._interval
-        return False
 
     def _prepare(self) -> None:
         assert self._preparing is not None

@@ -334,7 +334,7 @@ def test_a_dropped_picture_is_painted_like_and_blended(wall: Any, gallery: Runni
     # Back to one: the one that weighs most.
     wall.get_by_role("checkbox", name="Blend").uncheck(force=True)
     until(lambda: settings(gallery)["style"] == red, "red alone", wall)
-    assert wall.locator("#mix").is_hidden()
+    assert wall.locator("#shares").is_hidden()
 
 
 def test_a_refused_picture_is_told_in_a_line(browser: Any, gallery: Running) -> None:
@@ -379,7 +379,7 @@ def test_the_page_fits(wall: Any, width: int) -> None:
     wall.get_by_role("radio", name="longlong").wait_for()
     wall.keyboard.press("e")
     wall.get_by_role("checkbox", name="Painting of mosaic").check(force=True)
-    wall.locator("#mix").wait_for()
+    wall.locator("#shares").wait_for()
     assert wall.evaluate("document.documentElement.scrollWidth") <= width
     assert wall.locator(".work").nth(1).bounding_box()["width"] < 150
 

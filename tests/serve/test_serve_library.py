@@ -104,6 +104,7 @@ style = "mosaic:1,cat.png:3"
 strength = 0.25
 transition = "cut"
 target_fps = 20
+mix = 0
 
 [[scene]]
 name = "Second"
@@ -127,6 +128,7 @@ def test_scenes_come_to_the_page_by_its_names_and_control_a_plain_obs(
         [cat] = [one.name for one in server.lobby.catalogue.entries.values() if one.picture]
         assert opening["name"] == "Opening"
         values = {"style": {cat: 0.75, "mosaic": 0.25}, "strength": 0.25, "transition": "cut"}
+        values["target_fps"] = 20.0
         assert opening["values"] == values
         assert second["values"] == {"style": "identity"}
         assert str(show.parent) not in json.dumps([opening, second])

@@ -187,7 +187,8 @@ def test_who_is_let_go() -> None:
         return SimpleNamespace(id=name, close=close, **state)
 
     async def work() -> None:
-        lobby: Any = Lobby(*[None] * 3, silence=10.0)  # type: ignore[arg-type]
+        bank: Any = SimpleNamespace(scale=1.0)
+        lobby: Any = Lobby(bank, *[None] * 2, silence=10.0)  # type: ignore[arg-type]
         for name, answered, connected, heard_at in (
             ("is heard", True, True, 91.0),
             ("is silent", True, True, 89.0),

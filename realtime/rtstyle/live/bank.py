@@ -60,7 +60,7 @@ class StyleBank(Closing):
         style_scale: float = 1.0,
     ) -> None:
         check_range("A style scale", style_scale, SCALES)
-        self._scale = style_scale
+        self.scale = style_scale
         self._colours: Colours | None = None
         self._options = {"device": device, "threads": threads, "precision": precision}
         self._capacity = max(1, capacity)
@@ -115,7 +115,7 @@ class StyleBank(Closing):
                 return self._known[key]
             colours = self._colours
         parts = paintings_of(style)
-        scale = self._scale
+        scale = self.scale
         if not parts or any(map(is_network, parts)):
             scale, own = 1.0, None
         else:

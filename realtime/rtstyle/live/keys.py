@@ -66,21 +66,14 @@ PAGE_ONLY = (
     Key(("e",), "e", "blend styles", ("blend",)),
 )
 """Keys of what only the page of `rtstyle serve` has; the words are its own."""
-ONLY_IN_WINDOW = ("random", "walk", "mix", "match_color", "tap", "tempo", "target_fps", "quit")
-"""Controls that the page has no key for."""
 
 
 def page_keys() -> tuple[Key, ...]:
-    """Return the keys of the page: those of the window for what both have, and its own.
+    """Return the keys of the page: those of the window, and its own.
 
     Browsers have uses of their own for F1 to F12.
     """
-    shared = (
-        key
-        for key in KEYS
-        if key.asks[0].split()[0] not in ONLY_IN_WINDOW and not key.keys[0][1:].isdecimal()
-    )
-    return (*shared, *PAGE_ONLY)
+    return (*(key for key in KEYS if not key.keys[0][1:].isdecimal()), *PAGE_ONLY)
 
 
 BINDINGS = {key: words for entry in KEYS for key, words in entry.bindings.items()}

@@ -23,6 +23,7 @@ from rtstyle.media.color import resize
 from rtstyle.painting.masks import DrawnMask, StillMask
 from rtstyle.styles.latent import Walk, available
 from rtstyle.styles.paintings import Statistics
+from rtstyle.styles.spec import Styles
 
 Segmenter = Callable[[Image], Image]
 """Maps (H, W, 3) uint8 RGB to (H, W) uint8, 255 on a person."""
@@ -62,6 +63,8 @@ class Studio:
         self.transition, self.fade, self._clock = "fade", fade, clock
         self._crossing: Transition | None = None
         self.walk, self.seed = 0.0, 0
+        self.recolour: Callable[[Styles, str], Statistics | None] = lambda *_: None
+        """Returns the vector of a style in other colours, None for its own."""
         self._path: Walk | None = None
         self._path_of, self._place = "", 0.0
         self._latest, self._now = Layer(model_of(self._wanted)), clock()
@@ -199,6 +202,8 @@ class Studio:
         weights = divided.weights(rows, columns) if divided else None
         small = resize(source, rows, columns)
         vector = self._walked(look)
+        if vector is None:
+            vector = self.recolour(*look.model_name)
         steady = None if weights is not None or vector is not None else self._steady(look, layer)
         if steady is not None:
             layer.painted = steady(small)

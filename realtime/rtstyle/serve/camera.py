@@ -135,7 +135,7 @@ class CameraHub:
 
     def _open_channel(self, key: tuple[Any, ...], settings: dict[str, Any]) -> None:
         lobby = self._lobby
-        picture = LivePicture(lobby.bank, lobby.painter, lobby.catalogue)
+        picture = lobby.picture()
         if settings:
             picture.change(settings)
         else:
@@ -159,7 +159,9 @@ class CameraHub:
             picture.tell(error)
             self.problem = picture.problem
 
-        self._channels[key] = Channel(picture, lobby.painter.join(work, failed), viewers)
+        seat = lobby.painter.join(work, failed)
+        picture.sit(seat)
+        self._channels[key] = Channel(picture, seat, viewers)
         lobby.guests += 1
 
     async def _open_camera(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 from collections import deque
 from statistics import median
@@ -16,11 +17,15 @@ from rtstyle.live.bank import StyleBank
 from rtstyle.live.look import Look
 from rtstyle.live.painter import Studio
 from rtstyle.live.person import PersonSegmenter
-from rtstyle.media.color import resize
+from rtstyle.media.color import Colours, resize
 from rtstyle.painting.masks import DrawnMask
 from rtstyle.serve.gallery.catalogue import Catalogue
-from rtstyle.serve.painter import Painter
+from rtstyle.serve.matching import Matching
+from rtstyle.serve.painter import Painter, Seat
 from rtstyle.serve.settings import CROSSING, FADE, PLAIN, Style, as_json, names_in
+from rtstyle.styles.latent import open_space
+from rtstyle.styles.paintings import Statistics
+from rtstyle.styles.spec import Styles, as_mixture
 
 MAX_PIXELS = 640 * 480
 """Area at which pictures are painted; larger ones are scaled down to it."""
@@ -38,10 +43,23 @@ class LivePicture:
     thing that went wrong, in words for the user.
     """
 
-    def __init__(self, bank: StyleBank, painter: Painter, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        bank: StyleBank,
+        painter: Painter,
+        catalogue: Catalogue,
+        matching: Matching | None = None,
+    ) -> None:
         self._bank, self._painter, self._catalogue = bank, painter, catalogue
+        self._matching = matching or Matching(bank.scale)
+        self._match: bool | None = None
+        self._colours: Colours | None = None
+        self._seat: Seat[Any] | None = None
+        self._rate = painter.target
         look = Look(catalogue.model_of(catalogue.first), catalogue.size)
         self._studio = Studio(bank, look, segmenter=PersonSegmenter(), fade=FADE)
+        self._studio.seed = secrets.randbelow(10_000)
+        self._studio.recolour = self._recoloured
         self.masked = False
         # What the page calls the models that may be in the studio's looks.
         self._asked: dict[str, Style] = {look.title: catalogue.first}
@@ -59,11 +77,17 @@ class LivePicture:
 
     def change(self, settings: dict[str, Any]) -> None:
         """Take settings from `check_settings`. Raises `UsageError`."""
-        settings = dict(settings)
-        if "style" in settings:
-            settings["style"] = self._model_of(settings["style"])
+        settings, studio = dict(settings), self._studio
+        walk, walked = settings.pop("walk", studio.walk), studio.walk
+        asked = settings.get("style", self._asked[studio.look.title])
+        if "style" in settings or bool(walk) != bool(walked):
+            settings["style"] = self._model_of(asked, walking=bool(walk))
             self.problem = ""
-        studio = self._studio
+        studio.walk = walk
+        self._match = settings.pop("match_color", self._match)
+        if "target_fps" in settings:
+            self._rate = settings.pop("target_fps")
+            self._hold()
         for name in (*CROSSING, "freeze"):
             if name in settings:
                 setattr(studio, ATTRIBUTES.get(name, name), settings.pop(name))
@@ -73,9 +97,32 @@ class LivePicture:
             studio.lay_mask(None if drawn is None else DrawnMask(drawn))
         studio.change(**settings)
 
-    def _model_of(self, style: Style) -> str:
-        """Return the bank's name of a style, and remember that of the page."""
+    def sit(self, seat: Seat[Any]) -> None:
+        """Have the rate that is asked for held at this seat of the painter."""
+        self._seat = seat
+        self._hold()
+
+    def _hold(self) -> None:
+        if self._seat is not None:
+            # The server's own rate is one to aim at; a camera may give more.
+            own = self._rate == self._painter.target
+            self._painter.hold(self._seat, None if own else self._rate)
+
+    def _recoloured(self, style: Styles, size: str) -> Statistics | None:
+        colours = self._colours
+        return None if colours is None else self._matching.vector(style, size, colours)
+
+    def _model_of(self, style: Style, *, walking: bool) -> str:
+        """Return the bank's name of a style, and remember that of the page.
+
+        In a walk a built-in style is its painting. Raises `UsageError` and `StyleError`.
+        """
         model, studio = self._catalogue.model_of(style), self._studio
+        if walking:
+            open_space(self._catalogue.size)
+            if any(not self._catalogue.mixes(name) for name in names_in(style)):
+                raise UsageError("A walk begins at a painting, which this style has not.")
+            model = str(as_mixture(model))
         kept = (studio.look.title, studio.shown.title)
         # Replaced, not changed: the painter's thread may be reading.
         self._asked = {name: self._asked[name] for name in kept} | {model: style}
@@ -89,6 +136,9 @@ class LivePicture:
             **{name: getattr(look, name) for name in PLAIN},
             **{name: getattr(self._studio, name) for name in CROSSING},
             "freeze": self._studio.frozen,
+            "walk": self._studio.walk,
+            "match_color": self._colours is not None if self._match is None else self._match,
+            "target_fps": self._rate,
             "mask": self.masked,
         }
 
@@ -125,7 +175,9 @@ class LivePicture:
         """
         self._shape = steady_shape(image.shape[0], image.shape[1], self._shape)
         image = resize(image, *self._shape)
-        studio = self._studio
+        studio, match, self._match = self._studio, self._match, None
+        if match is not None:
+            self._colours = Colours.of(image) if match else None
         studio.change(height=self._painter.rung.height(self._shape[0]))
         studio.coherent = self._painter.rung.coherent
         if not self._ready():

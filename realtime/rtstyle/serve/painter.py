@@ -11,6 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rtstyle.closeable import Closing
+from rtstyle.frame_queue import Pace
 from rtstyle.live.look import Look
 from rtstyle.live.rate import RateController, Rung, steady_ladder
 from rtstyle.serve.defaults import TARGET_FPS
@@ -34,13 +35,15 @@ class Seat(Generic[T]):
     """The place of one client: its newest frame, and what is done with it.
 
     `work` is called in the painter's thread and returns True if it really painted; what it raises
-    goes to `failed`, and the others are not disturbed.
+    goes to `failed`, and the others are not disturbed. `rate` is what `Painter.hold` was told.
     """
 
     def __init__(self, work: Callable[[T], bool], failed: Callable[[Exception], None]) -> None:
         self.work, self.failed = work, failed
         self.waiting: T | None = None
         self.received = self.painted = self.dropped = 0
+        self.rate: float | None = None
+        self.pace = Pace()
 
 
 class Painter(Closing):
@@ -55,6 +58,7 @@ class Painter(Closing):
         self._stopped = False
         self._times: deque[float] = deque(maxlen=MEASURED)
         self._ladder = steady_ladder(size, SMALLEST_SCALE)
+        self.target = target
         self._controller = RateController(target, self._ladder)
         self.received = self.painted = self.dropped = self.failures = 0
         self._thread = threading.Thread(target=self._run, name="rtstyle-paint", daemon=True)
@@ -86,6 +90,7 @@ class Painter(Closing):
         seat = Seat(work, failed)
         with self._changed:
             self._seats.append(seat)  # type: ignore[arg-type]
+            self._aim()
         return seat
 
     def leave(self, seat: Seat[T]) -> None:
@@ -94,14 +99,37 @@ class Painter(Closing):
             if seat in self._seats:
                 self._seats.remove(seat)  # type: ignore[arg-type]
             seat.waiting = None
+            self._aim()
 
-    def offer(self, seat: Seat[T], item: T) -> None:
-        """Put a frame on a seat; one that still waited there is dropped and counted."""
+    def hold(self, seat: Seat[T], rate: float | None) -> None:
+        """Paint no more than `rate` frames a second of a client; None: all that come.
+
+        The working resolution, which all share, follows the highest rate of those who are here,
+        and never more than the server's own.
+        """
+        with self._changed:
+            seat.rate = rate
+            seat.pace.limit(rate)
+            self._aim()
+
+    def _aim(self) -> None:
+        rates = [self.target if seat.rate is None else seat.rate for seat in self._seats]
+        self._controller.target = min(self.target, max(rates, default=self.target))
+
+    def offer(self, seat: Seat[T], item: T, now: float | None = None) -> None:
+        """Put a frame on a seat; one that still waited there is dropped and counted.
+
+        So is one that exceeds the rate of the client, at the moment `now` (monotonic).
+        """
         with self._changed:
             if seat not in self._seats:
                 return
             seat.received += 1
             self.received += 1
+            if seat.pace.too_soon(time.monotonic() if now is None else now):
+                seat.dropped += 1
+                self.dropped += 1
+                return
             if seat.waiting is not None:
                 seat.dropped += 1
                 self.dropped += 1

@@ -138,7 +138,7 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
         min_fps=options.min_fps,
         silence=options.silence,
     )
-    hub = CameraHub(options.camera, lobby, stage=Stage(catalogue, scenes))
+    hub = CameraHub(options.camera, lobby, stage=Stage(catalogue, scenes, options.target_fps))
     address = address_of(listener, options.host, secure=options.secure)
     url = address + (f"/?token={options.token}" if options.token else "/")
     jobs = PaintJobs(folder / "painted", options.device, options.precision)

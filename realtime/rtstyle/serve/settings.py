@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
@@ -26,10 +27,13 @@ PLAIN = (*NUMBERS, *SWITCHES, "only")
 """Settings of a look that a page changes as the table has them."""
 CROSSING = ("transition", "fade")
 """How its styles give way to each other."""
-CONTROLS = (*PLAIN, *CROSSING, "freeze")
+OWN = ("freeze", "walk", "match_color", "target_fps")
+"""What a `LivePicture` has besides."""
+CONTROLS = (*PLAIN, *CROSSING, *OWN)
 """Controls that a page changes as the table has them; styles are by the names of the gallery."""
 FADE = 0.6
 """Seconds of a transition, at the start."""
+DRAWN = re.compile(r"random:\d{1,9}")
 MASK = (72, 96)
 """Rows and columns of the mask that a page draws; it is stretched over the picture."""
 
@@ -116,15 +120,15 @@ def read_query(
     """
     # The page numbers its attempts, so that none comes out of a cache.
     settings: dict[str, Any] = {name: value for name, value in query.items() if name != "n"}
-    for name in (*SWITCHES, "freeze"):
+    for name in (*SWITCHES, "freeze", "match_color"):
         if name in settings:
             settings[name] = {"1": True, "true": True, "0": False, "false": False}.get(
                 settings[name], settings[name]
             )
-    if ":" in settings.get("style", ""):
-        parts = (part.partition(":") for part in settings["style"].split(","))
+    if ":" in settings.get("style", "") and not is_drawn(settings["style"]):
+        parts = (part.rpartition(":") for part in settings["style"].split(","))
         settings["style"] = {name: read_number(text, "A weight") for name, _, text in parts}
-    for name in (*NUMBERS, "fade"):
+    for name in (*NUMBERS, "fade", "walk", "target_fps"):
         if name in settings:
             settings[name] = read_number(settings[name], name)
     return check_settings(settings, styles, mixable)
@@ -141,17 +145,24 @@ def read_number(text: str, what: str) -> float:
 def check_style(value: object, styles: Collection[str], mixable: Collection[str]) -> Style:
     """Return a style. Never a path: only names that the server listed are taken."""
     if isinstance(value, Mapping):
-        return check_blend(value, mixable)
+        return check_blend(value, styles, mixable)
     if not isinstance(value, str) or value not in styles:
         raise UsageError("There is no such style.", "", "Reload the page to see those there are.")
     return value
 
 
-def check_blend(weights: Mapping[str, object], mixable: Collection[str]) -> Blend:
+def is_drawn(name: object) -> bool:
+    """Return True for `random:7`, a style that nobody painted; the server lists none of them."""
+    return isinstance(name, str) and DRAWN.fullmatch(name) is not None
+
+
+def check_blend(
+    weights: Mapping[str, object], styles: Collection[str], mixable: Collection[str]
+) -> Blend:
     """Return a blend of listed names. One of the same shares is always the same value."""
     if len(weights) > MOST:
         raise UsageError(f"A blend has at most {MOST} styles.")
-    if any(name not in mixable for name in weights):
+    if any(name not in (styles if is_drawn(name) else mixable) for name in weights):
         raise UsageError("There is no such style to blend.")
     numbers = {name: check_weight(value) for name, value in weights.items()}
     whole = sum(numbers.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
@@ -10,32 +11,41 @@ from rtstyle.live.controls.desk import Desk, Knob
 from rtstyle.live.controls.table import Value
 from rtstyle.live.look import Look
 from rtstyle.live.show.file import find_named
+from rtstyle.serve.defaults import TARGET_FPS
 from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.live_picture import LivePicture
 from rtstyle.serve.scenes import PageScene
-from rtstyle.serve.settings import CROSSING, FADE, PLAIN, as_query, read_query
+from rtstyle.serve.settings import CROSSING, FADE, OWN, PLAIN, as_query, read_query
 
 
 class Stage:
     """Controls for the live pictures that follow it. Lives on the event loop."""
 
-    def __init__(self, catalogue: Catalogue, scenes: Sequence[PageScene] = ()) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        scenes: Sequence[PageScene] = (),
+        target: float = TARGET_FPS,
+    ) -> None:
         self._catalogue, self.scenes, self._scene = catalogue, tuple(scenes), ""
         look = Look()
         self.settings: dict[str, Any] = {"style": catalogue.first}
         self.settings |= {name: getattr(look, name) for name in PLAIN}
+        self.settings |= {"freeze": False, "walk": 0.0, "match_color": False, "target_fps": target}
         self._crossing: dict[str, Any] = {"transition": "fade", "fade": FADE}
         self._pictures: WeakSet[LivePicture] = WeakSet()
         self.problem = ""
         self.desk = Desk(self._say)
         self.desk.board.check_texts(self._check)
-        knobs = {name: self._plain(name) for name in PLAIN}
+        knobs = {name: self._plain(name) for name in (*PLAIN, *OWN)}
         knobs |= {name: self._of_crossing(name) for name in self._crossing}
         style = Knob(lambda: as_query(self.settings["style"]), self._choose)
         turns = {
             "next": lambda: self._turn(1),
             "previous": lambda: self._turn(-1),
         }
+        if catalogue.draws:
+            turns["random"] = self._draw
         self.desk.add({"style": style, **knobs}, turns)
         if self.scenes:
             scene = Knob(lambda: self._scene, self._show)
@@ -105,6 +115,9 @@ class Stage:
         names, now = list(self._catalogue), self.settings["style"]
         at = names.index(now) if now in names else -step
         self._change({"style": names[(at + step) % len(names)]})
+
+    def _draw(self) -> None:
+        self._change({"style": f"random:{secrets.randbelow(10**6)}"})
 
     def _change(self, settings: dict[str, Any]) -> None:
         self.settings |= settings

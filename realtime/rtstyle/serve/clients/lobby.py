@@ -14,6 +14,7 @@ from rtstyle.serve.clients.session import Session
 from rtstyle.serve.defaults import MAX_CLIENTS, MIN_FPS
 from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.live_picture import LivePicture
+from rtstyle.serve.matching import Matching
 from rtstyle.serve.painter import Painter
 
 SILENCE = 10.0
@@ -47,6 +48,7 @@ class Lobby:
     ) -> None:
         self.bank, self.painter, self.catalogue = bank, painter, catalogue
         self.max_clients, self.min_fps, self.silence = max_clients, min_fps, silence
+        self.matching = Matching(bank.scale)
         self.sessions: dict[str, Session] = {}
         self.guests = 0
         """Clients without a session: pictures of the server's own camera."""
@@ -63,6 +65,10 @@ class Lobby:
     def make_ready(self, model: str) -> None:
         """Prepare a style in the background for pictures of the usual size."""
         self.bank.prepare([(model, self.catalogue.size)], self.painter.usual)
+
+    def picture(self) -> LivePicture:
+        """Return a new live picture."""
+        return LivePicture(self.bank, self.painter, self.catalogue, self.matching)
 
     def admit(self) -> None:
         """Make sure that there is room for one more. Raises `FullError`."""
@@ -93,7 +99,7 @@ class Lobby:
         self.admit()
         if self._watch is None:
             self._watch = asyncio.get_running_loop().create_task(self._watch_over())
-        picture = LivePicture(self.bank, self.painter, self.catalogue)
+        picture = self.picture()
         session = Session(picture, self.painter, self.leave)
         # Counted from here on, so that many offers at once do not all find the place free.
         self.sessions[session.id] = session
@@ -146,3 +152,4 @@ class Lobby:
         for session in list(self.sessions.values()):
             self.leave(session)
         await asyncio.gather(*self._leaving, return_exceptions=True)
+        await asyncio.to_thread(self.matching.close)

@@ -49,6 +49,7 @@ class Session:
         self._painter, self._ended = painter, ended
         self._loop = asyncio.get_running_loop()
         self._seat: Seat[Arrived] = painter.join(self._paint, self._failed)
+        picture.sit(self._seat)
         self._to_rgb, self._to_yuv = RgbConverter(), YuvConverter()
         self._peer = open_peer()
         self.track = PaintedTrack(picture.note_latency)
@@ -118,7 +119,7 @@ class Session:
             while True:
                 frame = await track.recv()
                 self.heard_at = time.monotonic()
-                self._painter.offer(self._seat, (frame, self.heard_at))
+                self._painter.offer(self._seat, (frame, self.heard_at), self.heard_at)
         self._end()
 
     def _on_channel(self, channel: RTCDataChannel) -> None:

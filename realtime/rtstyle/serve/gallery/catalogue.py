@@ -14,8 +14,8 @@ from rtstyle.live.bank import StyleBank
 from rtstyle.serve.gallery.library import Library
 from rtstyle.serve.gallery.pictures import Kept, keep_picture
 from rtstyle.serve.gallery.thumbnail import SHIPPED, encode_thumbnail, sample_picture
-from rtstyle.serve.settings import Style, names_in
-from rtstyle.styles import manifest, paintings
+from rtstyle.serve.settings import Style, is_drawn, names_in
+from rtstyle.styles import latent, manifest, paintings
 from rtstyle.styles.spec import Mixture, parse_style
 
 PICTURES = 24
@@ -82,6 +82,8 @@ class Catalogue:
         """
         if text in self.entries and manifest.picture_of(text) is not None:
             return text
+        if is_drawn(text) and self.draws:
+            return text
         found = parse_style(text)
         if isinstance(found, Mixture):
             manifest.find_any("content", self.size)
@@ -108,7 +110,7 @@ class Catalogue:
         return self._show(keep_picture(Path(name), Path(name).name, self.folder)).name
 
     def __contains__(self, name: object) -> bool:
-        return name in self.entries
+        return name in self.entries or (is_drawn(name) and self.draws)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
@@ -129,21 +131,33 @@ class Catalogue:
         return manifest.any_size(self.size) in manifest.load_manifest().any
 
     @property
+    def draws(self) -> bool:
+        """Whether there are styles that nobody painted, `random:7`, which have no entry."""
+        return latent.available(self.size)
+
+    @property
     def mixable(self) -> set[str]:
         """Names of the styles that can be blended."""
         return {entry.name for entry in self.entries.values() if entry.mixes}
 
+    def mixes(self, name: str) -> bool:
+        """Return True if a style can be part of a blend."""
+        return self.entries[name].mixes if name in self.entries else is_drawn(name)
+
     def model_of(self, style: Style) -> str:
         """Return what the bank knows a checked style by. Raises `UsageError` if it has gone."""
         names = names_in(style)
-        if any(name not in self.entries for name in names):
+        if any(name not in self for name in names):
             raise UsageError("This picture made room for newer ones.")
         for name in names:
             if name in self._pictures:
                 self._pictures.move_to_end(name)
         if isinstance(style, str):
-            return self.entries[style].model
-        return ",".join(f"{self.entries[name].model}:{share:g}" for name, share in style)
+            return self._model(style)
+        return ",".join(f"{self._model(name)}:{share:g}" for name, share in style)
+
+    def _model(self, name: str) -> str:
+        return self.entries[name].model if name in self.entries else name
 
     def hang(self, kept: Kept) -> Entry:
         """Add a picture that a page sent; if there are too many, another one goes.

@@ -1,11 +1,20 @@
 // The gallery: one style is chosen, or some are blended by sliders. Tells what is chosen.
 
-const MOST = 4, EVEN = 50;
+import { DRAWN } from "./look.js";
+
+const MOST = 4, EVEN = 50, SEEDS = 1_000_000;
 
 export class Gallery {
   revision = -1;
   takesPictures = false;
+  draws = false;
   #styles = [];
+  // A style that nobody painted, in place of those that hang here.
+  #drawn = null;
+  // The style that was chosen last, the one before it, and the share of that one.
+  #base = null;
+  #before = null;
+  #share = 0;
   #rows = new Map();
 
   constructor(form, plaque, changed) {
@@ -13,7 +22,8 @@ export class Gallery {
     this.plaque = plaque;
     this.changed = changed;
     this.wall = form.querySelector("#gallery");
-    this.mix = form.querySelector("#mix");
+    this.mix = form.querySelector("#shares");
+    this.slider = form.mix;
     this.switch = form.blend;
     form.addEventListener("input", (event) => this.#heard(event.target));
   }
@@ -27,6 +37,8 @@ export class Gallery {
     const begins = this.revision < 0;
     this.revision = config.gallery;
     this.takesPictures = config.pictures;
+    this.draws = config.draws;
+    this.form.querySelector("#random").disabled = this.form.walk.disabled = !config.draws;
     this.form.querySelector("#add").hidden = !config.pictures;
     this.switch.closest("label").hidden = config.styles.filter((style) => style.mixes).length < 2;
     this.#styles = [...config.styles.filter((style) => style.picture).reverse(),
@@ -46,7 +58,8 @@ export class Gallery {
   // Takes a style as the server gives it; returns whether all of it is here.
   put(style) {
     const names = typeof style === "string" ? [style] : Object.keys(style);
-    if (!names.length || names.some((name) => !this.#styles.some((one) => one.name === name))) return false;
+    if (!names.length || names.some((name) => !this.#here(name))) return false;
+    if (names.some((name) => DRAWN.test(name))) return this.#putDrawn(style, names);
     this.#begin(style);
     this.#tell();
     return true;
@@ -55,6 +68,7 @@ export class Gallery {
   // What the server takes as the style; nothing while every slider is at zero.
   value() {
     const picked = this.#picked();
+    if (this.#share && picked.length === 1) return this.#mixed();
     if (picked.length < 2) return picked[0]?.name;
     const parts = picked.map((style) => [style.name, this.#weight(style)]);
     return parts.some(([, weight]) => weight) ? Object.fromEntries(parts) : undefined;
@@ -70,7 +84,7 @@ export class Gallery {
   }
 
   step(by) {
-    const at = this.#styles.indexOf(this.#heaviest());
+    const found = this.#styles.indexOf(this.#heaviest()), at = found < 0 && by < 0 ? 0 : found;
     return this.choose((at + by + this.#styles.length) % this.#styles.length);
   }
 
@@ -83,6 +97,64 @@ export class Gallery {
     return this.#styles[index].title;
   }
 
+  // Chooses a style that nobody painted; returns what it is called.
+  draw() {
+    if (!this.draws) return "";
+    this.#putDrawn(`random:${Math.floor(Math.random() * SEEDS)}`);
+    return this.title;
+  }
+
+  // Mixes a share, 0 to 1, of the style before this one in.
+  mixBefore(share) {
+    if (!this.#canMix()) return "Choose a second style to mix with";
+    this.slider.value = share;
+    this.#heard(this.slider);
+    return `Mix in the style before ${Math.round(100 * this.#share)} %`;
+  }
+
+  #here(name) { return this.#styles.some((one) => one.name === name) || (this.draws && DRAWN.test(name)); }
+
+  #putDrawn(style, names = [style]) {
+    if (names.length > 2) return false;
+    const shares = typeof style === "string" ? { [style]: 1 } : style;
+    const [base, before] = names.sort((a, b) => shares[b] - shares[a]);
+    this.#only(base);
+    this.#tell();
+    if (before) {
+      this.#before = before;
+      this.mixBefore(shares[before] / (shares[base] + shares[before]));
+    }
+    return true;
+  }
+
+  #named(name) {
+    if (DRAWN.test(name)) return { name, title: name.replace(":", " "), artist: "nobody", year: "", mixes: true };
+    return this.#styles.find((style) => style.name === name);
+  }
+
+  #canMix() {
+    const before = this.#before && this.#here(this.#before) ? this.#named(this.#before) : null;
+    return Boolean(!this.switch.checked && before?.mixes && this.#picked()[0]?.mixes);
+  }
+
+  #mixed() {
+    return { [this.#base]: 1 - this.#share, [this.#before]: this.#share };
+  }
+
+  // Remembers what was chosen last and before; a new choice is not mixed.
+  #remember() {
+    const picked = this.#picked(), name = picked.length === 1 ? picked[0].name : null;
+    if (name && name !== this.#base) {
+      if (this.#base) this.#before = this.#base;
+      this.#base = name;
+      this.#share = 0;
+    }
+    if (this.#share && !this.#canMix()) this.#share = 0;
+    this.slider.disabled = !this.#canMix();
+    this.slider.value = this.#share;
+    this.slider.parentElement.querySelector("output").textContent = `${Math.round(100 * this.#share)} %`;
+  }
+
   toggleBlend() {
     if (this.switch.closest("label").hidden) return "";
     this.switch.checked = !this.switch.checked;
@@ -93,6 +165,7 @@ export class Gallery {
   #inputs() { return [...this.form.querySelectorAll("input[name=style]")]; }
 
   #picked() {
+    if (this.#drawn) return [this.#named(this.#drawn)];
     const names = new Set(this.#inputs().filter((one) => one.checked).map((one) => one.value));
     return this.#styles.filter((style) => names.has(style.name));
   }
@@ -105,23 +178,33 @@ export class Gallery {
 
   #heard(input) {
     if (input === this.switch) this.#turn();
+    else if (input === this.slider) {
+      this.#share = Number(input.value);
+      this.#tell();
+    }
     else if (input.name === "style") {
+      this.#drawn = null;
       // A blend has one style at least.
       if (!this.#picked().length) input.checked = true;
       this.#tell();
-    } else if (input.closest("#mix")) this.#tell();
+    } else if (input.closest("#shares")) this.#tell();
   }
 
   // From one style to a blend, or back to the one that weighed most.
   #turn() {
     const one = this.#heaviest();
-    const kept = this.switch.checked && !one?.mixes ? this.#styles.find((style) => style.mixes) : one;
+    // What hangs nowhere has no place among the shares.
+    const hung = this.#drawn ? null : one;
+    this.#drawn = null;
+    const kept = this.switch.checked && !hung?.mixes ? this.#styles.find((style) => style.mixes) : hung;
     for (const input of this.#inputs()) input.checked = input.value === kept?.name;
     this.#tell();
   }
 
   #only(name) {
     this.switch.checked = false;
+    this.#drawn = DRAWN.test(name) ? name : null;
+    this.#setKind();
     for (const input of this.#inputs()) input.checked = input.value === name;
   }
 
@@ -134,6 +217,8 @@ export class Gallery {
 
   #begin(style) {
     const shares = typeof style === "string" ? { [style]: 1 } : style;
+    const names = Object.keys(shares);
+    this.#drawn = names.length === 1 && DRAWN.test(names[0]) ? names[0] : null;
     this.switch.checked = Object.keys(shares).length > 1;
     this.#setKind();
     for (const input of this.#inputs()) input.checked = input.value in shares;
@@ -166,6 +251,7 @@ export class Gallery {
 
   #arrange() {
     this.#setKind();
+    this.#remember();
     const picked = this.#picked(), blends = this.switch.checked;
     for (const input of this.#inputs()) {
       const style = this.#styles.find((one) => one.name === input.value);
@@ -198,6 +284,12 @@ export class Gallery {
   #label(picked) {
     if (!picked.length) return;
     const alone = picked.length === 1, [style] = picked;
+    if (this.#share && alone) {
+      const parts = [style, this.#named(this.#before)], share = Math.round(100 * this.#share);
+      this.plaque.title.textContent = parts.map(short).join(" + ");
+      this.plaque.artist.textContent = `A blend, ${100 - share} : ${share}`;
+      return;
+    }
     this.plaque.title.textContent = alone ? style.title : picked.map(short).join(" + ");
     this.plaque.artist.textContent = alone
       ? credit(style, ", ") : `A blend, ${this.#shares(picked).join(" : ")}`;
@@ -216,7 +308,7 @@ function credit(style, between) {
   return said.filter(Boolean).join(between);
 }
 
-function short(style) { return style.picture ? style.title : style.name.replaceAll("_", " "); }
+function short(style) { return style.picture || DRAWN.test(style.name) ? style.title : style.name.replaceAll("_", " "); }
 
 function make(tag, values) { return Object.assign(document.createElement(tag), values); }
 

@@ -23,7 +23,7 @@ export function listenToKeys(box, keys, act, speak) {
 
 // Fields take letters, sliders and lists move by keys, and space presses what has the focus.
 function hasItsOwnUse(target, key) {
-  if (target.matches("select, input[type=text]")) return true;
+  if (target.matches("select, input[type=text], input[type=number]")) return true;
   if (key === "space") return target.matches("button, input, a, summary");
   return target.type === "range" && !/^[a-z?]$/.test(key);
 }

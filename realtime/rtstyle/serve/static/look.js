@@ -1,15 +1,17 @@
 // A look in words of an address, as /obs takes it: style=wave:0.7,mosaic:0.3&strength=0.8&mirror=1
 
-const NUMBERS = ["strength", "stroke_size", "coherence", "fade"];
-const SWITCHES = ["keep_color", "split", "mirror"];
+const NUMBERS = ["strength", "stroke_size", "coherence", "fade", "walk"];
+const SWITCHES = ["keep_color", "match_color", "split", "mirror"];
+// A style that nobody painted, by its number: no blend, though it has a colon.
+export const DRAWN = /^random:\d{1,9}$/;
 const CHOICES = ["only", "transition"];
 
 // Returns settings; what is not one, or not of its kind, is left out.
 export function readLook(search) {
   const query = new URLSearchParams(search), look = {};
   const style = query.get("style");
-  if (style?.includes(":")) {
-    look.style = Object.fromEntries(style.split(",").map((part) => part.split(":"))
+  if (style?.includes(":") && !DRAWN.test(style)) {
+    look.style = Object.fromEntries(style.split(",").map((part) => [part.slice(0, part.lastIndexOf(":")), part.slice(part.lastIndexOf(":") + 1)])
       .map(([name, weight]) => [name, Number(weight)]).filter(([, weight]) => weight >= 0));
   } else if (style) look.style = style;
   for (const name of NUMBERS) {

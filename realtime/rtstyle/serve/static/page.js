@@ -10,6 +10,7 @@ import { Files } from "./files.js";
 import { Mask } from "./mask.js";
 import { Scenes } from "./scenes.js";
 import { Share } from "./share.js";
+import { Beat } from "./beat.js";
 import { keepAwake } from "./awake.js";
 import { readLook, writeLook } from "./look.js";
 import { listKeys, listenToKeys } from "./keys.js";
@@ -240,10 +241,24 @@ function cycle() {
 }
 at("cycle").addEventListener("change", cycle);
 
+const beat = new Beat(at("tempo"), () => {
+  const name = at("beat").value;
+  act(name === "next_scene" && !scenes.length ? "next" : name);
+});
+at("tap").addEventListener("click", () => speak(beat.tap()));
+for (const name of ["previous", "next", "random"]) at(name).addEventListener("click", () => speak(act(name)));
+at("next-scene").addEventListener("click", () => speak(act("next_scene")));
+at("figures-on").addEventListener("change", () => {
+  document.documentElement.toggleAttribute("data-no-figures", !at("figures-on").checked);
+});
+
 // What the words of the key table do here.
 const ACTIONS = {
   next: () => settings.gallery.step(1),
   previous: () => settings.gallery.step(-1),
+  random: () => settings.gallery.draw(),
+  walk: (by) => settings.step("walk", Math.sign(Number(by))),
+  mix: (by) => settings.gallery.mixBefore(Number(at("mix").value) + Number(by)),
   style: (number) => settings.gallery.choose(Number(number) - 1),
   only: (by) => settings.step("only", Number(by)),
   transition: (by) => settings.step("transition", Number(by)),
@@ -256,6 +271,10 @@ const ACTIONS = {
     cycle();
     return said;
   },
+  target_fps: (by) => settings.step("target_fps", Math.sign(Number(by))),
+  tap: () => beat.tap(),
+  tempo: (by) => beat.use(Number(at("tempo").value) + Number(by)),
+  match_color: () => settings.toggle("match_color"),
   keep_color: () => settings.toggle("keep_color"),
   mirror: () => settings.toggle("mirror"),
   split: () => settings.toggle("split"),
@@ -266,7 +285,8 @@ const ACTIONS = {
   snapshot: () => at("snapshot").click(),
   record: () => at("record").click(),
   full_screen: () => at("full").click(),
-  figures: () => { document.documentElement.toggleAttribute("data-no-figures"); },
+  figures: () => at("figures-on").click(),
+  quit: () => at("stop").click(),
   help: () => at("keys").showModal(),
   picture: () => { if (settings.gallery.takesPictures) at("picture").click(); },
   blend: () => settings.gallery.toggleBlend(),

@@ -9,7 +9,9 @@ const SLIDERS = {
   fade: (value) => `${value.toFixed(1)} s`,
 };
 const BEGIN = { strength: 1, stroke_size: 1, coherence: 1 };
-const SWITCHES = ["keep_color", "split", "freeze"];
+const SWITCHES = ["keep_color", "match_color", "split", "freeze"];
+// Numbers that are chosen from a list; the first one is that of the start.
+const AMOUNTS = ["walk", "target_fps"];
 // Of the page alone: the picture is mirrored where it is shown, never in what is saved.
 const HERE = ["mirror"];
 const CHOICES = ["only", "transition"];
@@ -44,6 +46,7 @@ export class Settings {
     for (const name of Object.keys(SLIDERS)) settings[name] = Number(this.form[name].value);
     for (const name of CHOICES) settings[name] = this.form[name].value;
     for (const name of SWITCHES) settings[name] = this.form[name].checked;
+    for (const name of AMOUNTS) settings[name] = Number(this.form[name].value);
     const style = this.gallery.value();
     if (style) settings.style = style;
     return settings;
@@ -51,13 +54,13 @@ export class Settings {
 
   // What belongs to a look: it is kept and shared.
   look() {
-    const { freeze: _, ...look } = { ...this.all(), mirror: this.form.mirror.checked };
+    const { freeze: _, target_fps: __, ...look } = { ...this.all(), mirror: this.form.mirror.checked };
     return look;
   }
 
   // Of a look what is not as it is at the start, for a short link.
   unusual() {
-    const usual = { ...BEGIN, fade: this.#config.fade, mirror: true };
+    const usual = { ...BEGIN, fade: this.#config.fade, mirror: true, walk: 0 };
     for (const name of CHOICES) usual[name] = this.form[name].options[0].value;
     return Object.fromEntries(Object.entries(this.look()).filter(([name, value]) => value !== (usual[name] ?? false)));
   }
@@ -96,7 +99,13 @@ export class Settings {
   }
 
   #put(name, value) {
-    this.form[name].value = value;
+    const input = this.form[name];
+    input.value = value;
+    // A number from elsewhere that is not in the list.
+    if (AMOUNTS.includes(name) && input.value !== String(value)) {
+      input.add(new Option(name === "walk" ? `${value} s each` : String(value), value));
+      input.value = value;
+    }
     this.#tell(this.form[name]);
   }
 
@@ -111,6 +120,8 @@ export class Settings {
       const options = this.#controls.get(name).choices.map((one) => new Option(SAID[one] ?? one, one));
       this.form[name].replaceChildren(...options);
     }
+    const usual = config.target_fps, rates = [5, 10, 15, 20, 24, 30, 60].filter((rate) => rate !== usual);
+    this.form.target_fps.replaceChildren(new Option("as many as come", usual), ...rates.map((rate) => new Option(`${rate}`, rate)));
   }
 
   #tell(input) {
@@ -118,6 +129,7 @@ export class Settings {
     const { name } = input;
     if (name in SLIDERS) this.changed({ [name]: Number(input.value) });
     else if (CHOICES.includes(name)) this.changed({ [name]: input.value });
+    else if (AMOUNTS.includes(name)) this.changed({ [name]: Number(input.value) });
     else if (SWITCHES.includes(name)) this.changed({ [name]: input.checked });
     else if (HERE.includes(name)) this.changed({});
   }

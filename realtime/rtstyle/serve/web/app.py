@@ -80,6 +80,8 @@ class Site:
                 ],
                 "mask": {"rows": MASK[0], "columns": MASK[1]},
                 "fade": FADE,
+                "draws": catalogue.draws,
+                "target_fps": self.lobby.painter.target,
             }
         )
 
