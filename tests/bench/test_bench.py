@@ -492,6 +492,24 @@ def test_live_figures_survive_a_failure_of_the_last_step(
     assert values["drops"] == {"full": 1}
 
 
+def test_frames_of_a_fade_are_counted_from_the_first_new_one() -> None:
+    meter = camera.Meter(None, None, 1.0)
+    # Thirty a second; the third of a second from 11.0 on brings every other one only.
+    moments = [10 + k / 30 for k in range(90)]
+    kept = [m for k, m in enumerate(moments) if not (30 <= k < 40 and k % 2)]
+    for number, at in enumerate(kept):
+        meter.times.extend((at, 0.02, number))
+        meter.styles.append("wave" if at >= 10.5 else "mosaic")
+    meter.pressed = [(10.45, "wave"), (10.95, "wave"), (12.99, "nothing")]
+    # Of fifteen, five are missing in the second.
+    assert camera.fade_rates(meter, 0.5)[:2] == [30.0, 20.0]
+    # A style that never came.
+    assert camera.fade_rates(meter, 0.5)[2] == 0.0
+    delays, gaps = camera.switch_times(meter)
+    assert delays[0] == pytest.approx(0.05)
+    assert gaps[1] == pytest.approx(2 / 30)
+
+
 def test_live_table_without_a_figure_for_sigterm() -> None:
     console = Console(file=io.StringIO(), record=True, width=80)
     console.print(camera.table({**LIVE, "stop_s": 0.5}, 30.0))

@@ -515,7 +515,7 @@ def test_jitter_costs_no_frame_at_the_cameras_own_rate() -> None:
     pipeline = Pipeline(
         FakeSource(1), lambda image: image, [FakeSink()], policy=LATEST, max_rate=30
     )
-    assert not any(pipeline._too_soon(moment) for moment in np.sort(times))
+    assert not any(pipeline._pace.too_soon(moment) for moment in np.sort(times))
 
 
 class FakeMicrophone:

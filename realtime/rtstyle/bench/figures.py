@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rtstyle.errors import UsageError
 
@@ -67,3 +68,11 @@ def efficiency(whole: float, stages: Mapping[str, float]) -> float:
 def growth(short: float, long: float) -> float:
     """Return by which share `long` exceeds `short`: 0.05 is five per cent more."""
     return long / short - 1
+
+
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Return figures as JSON can say them: None for what is infinite or not a number."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }

@@ -78,6 +78,9 @@ def live(
     minutes: Annotated[float, typer.Option(help="Length before the changes of style.")] = 10.0,
     target_fps: Annotated[float, typer.Option(help="Rate of the camera, and to hold.")] = 30.0,
     resolution: Annotated[str, typer.Option(help="Size of the clip.")] = "640x480",
+    fade: Annotated[
+        float, typer.Option(help="Seconds in which styles give way to each other.", min=0, max=1.2)
+    ] = 0.6,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
     json_file: JsonFile = None,
 ) -> None:
@@ -92,7 +95,8 @@ def live(
     from rich.console import Console
 
     from rtstyle.bench import runner
-    from rtstyle.bench.camera import camera_clip, plain, stop_figures, table
+    from rtstyle.bench.camera import camera_clip, stop_figures, table
+    from rtstyle.bench.figures import plain
     from rtstyle.bench.report import busy_note, describe_machine
 
     check_place(json_file)
@@ -107,10 +111,11 @@ def live(
         typer.echo(f"playing {resolution} for {minutes:g} minutes", err=True)
         values = runner.run_case(
             "live", clip=str(clip), style=style, device=device, minutes=minutes,
-            target=target_fps, size=size,
+            target=target_fps, size=size, fade=fade,
         )  # fmt: skip
         values |= stop_figures(str(clip), style, device, lambda text: typer.echo(text, err=True))
     settings = {"style": style, "resolution": resolution, "minutes": minutes, "target": target_fps}
+    settings["fade"] = fade
     console = Console(stderr=json_file == STDOUT)
     console.print(f"{machine['cpu']}, {machine['cores']} cores; {style}", highlight=False)
     if note := busy_note(machine):

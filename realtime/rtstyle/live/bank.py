@@ -25,7 +25,7 @@ from rtstyle.styles import model, paintings
 from rtstyle.styles.model import Model, ModelName
 from rtstyle.styles.paintings import Statistics
 from rtstyle.styles.recipe import SCALES, check_range
-from rtstyle.styles.spec import Styles, is_network
+from rtstyle.styles.spec import Styles, is_network, is_random
 
 Rough: TypeAlias = tuple[str, str, float, Colours | None]
 """A picture as style that is not fitted yet: file, network size, scale and colours."""
@@ -44,10 +44,10 @@ class StyleBank(Closing):
     `prepare` opens models in a background thread and runs each once, so that `paint` is quick
     from the first frame on. A picture as style is seen at a glance first; then its vector is
     fitted to it (`rtstyle.styles.fit`) in another thread, on one core and with the lowest priority.
-    `paint` may be called from several threads; pictures then wait for
-    each other, as one picture already uses every core. `threads` counts CPU threads (0: all).
-    `style_scale` enlarges the strokes of pictures as styles. Built-in paintings, and what they are
-    blended with, are of scale 1 and in their own colours. Raises `UsageError` for a bad scale.
+    `paint` may be called from several threads; pictures then wait for each other, as one picture
+    already uses every core. `threads` counts CPU threads (0: all). `style_scale` enlarges the
+    strokes of pictures as styles. Built-in and random paintings, and what they are blended with,
+    are of scale 1 and in their own colours. Raises `UsageError` for a bad scale.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class StyleBank(Closing):
             colours = self._colours
         parts = paintings_of(style)
         scale = self.scale
-        if not parts or any(map(is_network, parts)):
+        if not parts or any(is_network(part) or is_random(part) for part in parts):
             scale, own = 1.0, None
         else:
             own = colours

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.errors import RtstyleError, StyleError, UsageError
 from rtstyle.frame import Image
 from rtstyle.live.bank import StyleBank
 from rtstyle.live.look import Look
@@ -67,7 +67,8 @@ class Studio:
         """Returns the vector of a style in other colours, None for its own."""
         self._path: Walk | None = None
         self._path_of, self._place = "", 0.0
-        self._latest, self._now = Layer(model_of(self._wanted)), clock()
+        self._good = model_of(self._wanted)
+        self._latest, self._now = Layer(self._good), clock()
         divided = len(self._wanted.names) > 1
         self._regions = mask if divided else None
         self._part: StillMask | DrawnMask | None = None if divided else mask
@@ -150,11 +151,39 @@ class Studio:
         if self.walk > 0.0:
             self._place += (self._now - before) / self.walk
         crossing = self._cross(look, before)
-        self.last = self._paint(image, look)
+        painted = self._paint_or_go_back(image, look)
+        if painted is None:
+            return last if last is not None and last.shape == image.shape else image
         # What two models take says nothing of either.
         if look.strength > 0.0 and not crossing:
             self._adapt(time.perf_counter() - began, look, image.shape[0])
-        return self.last
+        return painted
+
+    def _paint_or_go_back(self, image: Image, look: Look) -> Image | None:
+        """Paint a frame; where its style cannot be any more, return to the one before, and None.
+
+        The file of a picture may have gone from the disk. Raises for the first frame of all.
+        """
+        while True:
+            try:
+                self.last = self._paint(image, look)
+                self._good = model_of(look)
+                return self.last
+            except (StyleError, UsageError) as error:
+                if self.last is None:
+                    raise
+                self.problem = error
+            if self._crossing is None:
+                break
+            # It may be the old style that has gone.
+            self._crossing, self._latest = None, Layer(model_of(look))
+        self._latest = Layer(self._good)
+        with self._lock:
+            # Another style may be wanted meanwhile that is not ready yet.
+            if model_of(self._wanted) == model_of(look):
+                self._wanted = replace(self._wanted, **self._good)
+            self._shown = replace(self._shown, **self._good)
+        return None
 
     def _cross(self, look: Look, before: float) -> bool:
         """Begin a transition where the style is a new one, or end one; return True within one.

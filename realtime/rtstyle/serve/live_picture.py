@@ -79,7 +79,7 @@ class LivePicture:
         """Take settings from `check_settings`. Raises `UsageError`."""
         settings, studio = dict(settings), self._studio
         walk, walked = settings.pop("walk", studio.walk), studio.walk
-        asked = settings.get("style", self._asked[studio.look.title])
+        asked = settings.get("style", self._name_of(studio.look.title))
         if "style" in settings or bool(walk) != bool(walked):
             settings["style"] = self._model_of(asked, walking=bool(walk))
             self.problem = ""
@@ -96,6 +96,10 @@ class LivePicture:
             self.masked = drawn is not None
             studio.lay_mask(None if drawn is None else DrawnMask(drawn))
         studio.change(**settings)
+
+    def _name_of(self, model: str) -> Style:
+        # A style that failed gave way to one before it, which may be forgotten here.
+        return self._asked.get(model, self._catalogue.first)
 
     def sit(self, seat: Seat[Any]) -> None:
         """Have the rate that is asked for held at this seat of the painter."""
@@ -125,14 +129,14 @@ class LivePicture:
             model = str(as_mixture(model))
         kept = (studio.look.title, studio.shown.title)
         # Replaced, not changed: the painter's thread may be reading.
-        self._asked = {name: self._asked[name] for name in kept} | {model: style}
+        self._asked = {name: self._name_of(name) for name in kept} | {model: style}
         return model
 
     def settings(self) -> dict[str, Any]:
         """Return what was last asked for, as the page names it."""
         look = self._studio.look
         return {
-            "style": as_json(self._asked[look.title]),
+            "style": as_json(self._name_of(look.title)),
             **{name: getattr(look, name) for name in PLAIN},
             **{name: getattr(self._studio, name) for name in CROSSING},
             "freeze": self._studio.frozen,
@@ -145,7 +149,7 @@ class LivePicture:
     @property
     def shown(self) -> str:
         """Name of the style in the last painted frame, or the names of those in the blend."""
-        return "+".join(names_in(self._asked[self._studio.shown.title]))
+        return "+".join(names_in(self._name_of(self._studio.shown.title)))
 
     def tell(self, error: Exception) -> None:
         """Make an error the `problem`, without the folder of the pictures."""
