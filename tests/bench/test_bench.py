@@ -500,7 +500,7 @@ def test_frames_of_a_fade_are_counted_from_the_first_new_one() -> None:
     for number, at in enumerate(kept):
         meter.times.extend((at, 0.02, number))
         meter.styles.append("wave" if at >= 10.5 else "mosaic")
-    meter.pressed = [(10.45, "wave"), (10.95, "wave"), (12.99, "nothing")]
+    meter.pressed = [(10.45, "wave"), (10.95, "wave"), (12.9, "nothing")]
     # Of fifteen, five are missing in the second.
     assert camera.fade_rates(meter, 0.5)[:2] == [30.0, 20.0]
     # A style that never came.
