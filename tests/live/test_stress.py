@@ -28,6 +28,7 @@ from rtstyle.live.look import Look
 from rtstyle.live.painter import Studio
 from rtstyle.live.rate import RateController, Rung
 from rtstyle.live.session import LiveSession
+from rtstyle.painting.strokes import levels
 from rtstyle.report import Progress
 from rtstyle.sinks.recorder import RecorderSink
 from rtstyle.styles.manifest import FOLDER_VARIABLE
@@ -206,3 +207,35 @@ def test_a_picture_that_is_gone_from_the_disk_gives_way_to_what_was_there(
     run.session.desk.do("style invert")
     run.run(0)
     assert run.session.studio.shown.title == "invert"
+
+
+def test_other_strokes_come_once_the_sizes_that_they_need_are_ready(clock: Clock) -> None:
+    """A model that is made ready for a size within a frame holds the picture up."""
+    frame, asked = np.full((160, 200, 3), 200, np.uint8), []
+
+    class Waiting(StyleBank):
+        slow = False
+
+        def prepare(self, models: Any, shape: Shape, *, urgent: bool = True) -> None:
+            asked.append(shape)
+            if not self.slow:
+                super().prepare(models, shape, urgent=urgent)
+
+    with Waiting(device="openvino:cpu", threads=1) as bank:
+        studio = Studio(bank, Look("mosaic"), clock=clock)
+        studio(frame)
+        # What is painted differs only by steps: a slider that is dragged asks for few sizes.
+        studio.change(stroke_size=1.1)
+        studio(frame)
+        assert (asked, studio.shown.stroke_size, studio.look.stroke_size) == ([], 1.1, 1.1)
+        bank.slow = True
+        studio.change(stroke_size=4.0, strength=0.5)
+        studio(frame)
+        # All else is changed at once.
+        assert (studio.shown.stroke_size, studio.shown.strength) == (1.0, 0.5)
+        assert asked == [levels((160, 200), 4.0)[0]]
+        bank.slow = False
+        studio(frame)
+        assert bank.wait_idle(60)
+        studio(frame)
+        assert studio.shown.stroke_size == 4.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
@@ -12,6 +12,8 @@ from rtstyle.styles.recipe import Recipe
 
 Only: TypeAlias = Literal["all", "background", "person"]
 ONLY: tuple[Only, ...] = ("all", "background", "person")
+STROKES = 0.25
+"""Step of the stroke sizes that are painted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,3 +57,18 @@ class Look(Recipe):
             split=self.split,
             mask=mask,
         )
+
+
+def model_of(look: Look) -> dict[str, Any]:
+    """Return the settings of a look that choose its model and the pictures it works on."""
+    found = {name: getattr(look, name) for name in ("style", "size", "height")}
+    return found | {"stroke_size": snapped(look.stroke_size)}
+
+
+def snapped(stroke_size: float) -> float:
+    """Return the stroke size that is painted for one that is asked for: a multiple of `STROKES`.
+
+    Each has sizes of pictures of its own, which a model is made ready for. A slider that is dragged
+    would ask for hundreds.
+    """
+    return max(STROKES, round(stroke_size / STROKES) * STROKES)

@@ -14,13 +14,14 @@ import numpy as np
 from rtstyle.errors import RtstyleError, StyleError, UsageError
 from rtstyle.frame import Image
 from rtstyle.live.bank import StyleBank
-from rtstyle.live.look import Look
+from rtstyle.live.look import Look, model_of, snapped
 from rtstyle.live.naming import split_names
 from rtstyle.live.rate import RateController
 from rtstyle.live.steady import SteadyPainter
 from rtstyle.live.transition import Layer, Transition
 from rtstyle.media.color import resize
 from rtstyle.painting.masks import DrawnMask, StillMask
+from rtstyle.painting.strokes import levels
 from rtstyle.styles.latent import Walk, available
 from rtstyle.styles.paintings import Statistics
 from rtstyle.styles.spec import Styles
@@ -227,6 +228,7 @@ class Studio:
         """Return what the network makes of a picture, and keep it in `layer`."""
         began = time.perf_counter()
         rows, columns = look.working_size(source.shape[0], source.shape[1])
+        stroke = snapped(look.stroke_size)
         divided = self._regions if len(look.names) > 1 else None
         weights = divided.weights(rows, columns) if divided else None
         small = resize(source, rows, columns)
@@ -238,7 +240,7 @@ class Studio:
             layer.painted = steady(small)
         else:
             layer.painted = self._bank.paint(
-                small, *look.model_name, look.strength, weights, vector, look.stroke_size
+                small, *look.model_name, look.strength, weights, vector, stroke
             )
         layer.seconds = time.perf_counter() - began
         return layer.painted
@@ -251,13 +253,12 @@ class Studio:
         if not wanted or not self._bank.sees_canvas(*look.model_name):
             layer.steady = None
             return None
-        key = (look.model_name, look.stroke_size, look.coherence)
+        stroke = snapped(look.stroke_size)
+        key = (look.model_name, stroke, look.coherence)
         if layer.steady is None or layer.steady.key != key:
             style, size = look.model_name
             run = partial(self._bank.run, style=style, size=size)
-            layer.steady = SteadyPainter(
-                run, key, stroke_size=look.stroke_size, coherence=look.coherence
-            )
+            layer.steady = SteadyPainter(run, key, stroke_size=stroke, coherence=look.coherence)
         return layer.steady
 
     def _walked(self, look: Look) -> Statistics | None:
@@ -304,16 +305,25 @@ class Studio:
         if rung != now:
             self.change(size=rung.size, height=rung.height(rows))
 
+    def _ready(self, look: Look, shape: tuple[int, int]) -> bool:
+        """Return True if a model is ready for all sizes that a look has it paint; else ask for it.
+
+        Raises what keeps it from being ready.
+        """
+        sizes = levels(shape, snapped(look.stroke_size))
+        missing = [size for size in sizes if not self._bank.ready(*look.model_name, size)]
+        for size in missing:
+            self._bank.prepare([look.model_name], size)
+        return not missing
+
     def _settle(self, height: int, width: int) -> Look:
         """Choose the look of the next frame: the wanted one, on a model that is ready."""
         with self._lock:
             wanted, shown = self._wanted, self._shown
-            now = (*shown.model_name, shown.height)
-            if (*wanted.model_name, wanted.height) != now and self._begun:
+            if model_of(wanted) != model_of(shown) and self._begun:
                 shape = wanted.working_size(height, width)
                 try:
-                    if not self._bank.ready(*wanted.model_name, shape):
-                        self._bank.prepare([wanted.model_name], shape)
+                    if not self._ready(wanted, shape):
                         wanted = replace(wanted, **model_of(shown))
                 except RtstyleError as error:
                     self.problem = error
@@ -321,11 +331,6 @@ class Studio:
             self._begun = True
             self._shown = wanted
             return wanted
-
-
-def model_of(look: Look) -> dict[str, Any]:
-    """Return the settings of a look that choose its model and the pictures it works on."""
-    return {name: getattr(look, name) for name in ("style", "size", "height")}
 
 
 def _continuous(old: Layer, new: Layer) -> bool:
