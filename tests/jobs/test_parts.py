@@ -20,7 +20,15 @@ from rtstyle.errors import SinkError
 from rtstyle.jobs.parts.join import join_parts
 from rtstyle.jobs.parts.paint import Clip, Work, as_known, find_cuts, paint_part
 from rtstyle.jobs.parts.part_source import OtherFramesError, PartSource
-from rtstyle.jobs.parts.survey import WASTE, Part, Survey, parts_of, survey
+from rtstyle.jobs.parts.survey import (
+    FARTHEST,
+    WASTE,
+    Part,
+    Survey,
+    parts_of,
+    survey,
+    where_cuts_count,
+)
 from rtstyle.jobs.video import open_stylizer, stylize_video
 from rtstyle.media.container import as_media
 from rtstyle.sinks.encoding.settings import Encoding
@@ -191,6 +199,11 @@ def test_parts_are_whole_segments_in_order(
         assert not [cut for cut in cuts or () if part.first < cut <= part.begin]
     besides = sum(part.begin - part.first for part in parts)
     assert besides <= WASTE * frames
+    # What is looked for in a few frames is all that counts.
+    seen = [range(begin + 1, end) for begin, end in where_cuts_count(frames, length)]
+    counted = [cut for cut in cuts or () if any(cut in span for span in seen)]
+    assert parts == parts_of(frames, length, None if cuts is None else counted)
+    assert sum(map(len, seen)) <= frames / length * (FARTHEST * length + 1)
 
 
 def test_only_what_can_be_found_again_is_cut(tmp_path: Path) -> None:

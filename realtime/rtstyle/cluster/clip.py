@@ -23,7 +23,7 @@ from rtstyle.files.pending import PendingFile, writing_to
 from rtstyle.jobs.journal import identity
 from rtstyle.jobs.mask_video import as_video
 from rtstyle.jobs.parts.paint import Clip, Painted, Work, as_known
-from rtstyle.jobs.parts.survey import Part, Survey, parts_of
+from rtstyle.jobs.parts.survey import Part, Survey, parts_of, where_cuts_count
 from rtstyle.sinks.encoding.encoders import choose_encoder
 from rtstyle.sinks.tracks.picture_track import segment_length
 from rtstyle.sinks.video_file import CONTAINERS, DEFAULT_RATE, encoder_threads
@@ -155,7 +155,7 @@ def in_parts(run: Run, given: Input, target: Name, found: Survey, sphere: bool) 
         state.remove()
     cuts = noted.get("cuts") if same else None
     if run.coherent and not sphere and cuts is None:
-        cuts = yield from all_cuts(given, found, work)
+        cuts = yield from cuts_that_count(given, found, work)
     if not same:
         state.begin({"about": about, "cuts": cuts})
     parts = parts_of(len(found.times), work.length, cuts)
@@ -225,12 +225,9 @@ def identity_of(run: Run, given: Input, found: Survey, work: Work) -> Any:
     return json.loads(json.dumps({**about, **more}, default=str))
 
 
-def all_cuts(given: Input, found: Survey, work: Work) -> Plan:
-    """Plan the search for cuts: each task looks at a segment and the frame before it."""
-    frames, length = len(found.times), work.length
-    spans = [(max(0, begin - 1), min(frames, begin + length)) for begin in range(0, frames, length)]
-    if len(spans) == 1:
-        return []
+def cuts_that_count(given: Input, found: Survey, work: Work) -> Plan:
+    """Plan the search for cuts: each task looks at the frames around the begin of a segment."""
+    spans = where_cuts_count(len(found.times), work.length)
     results = yield [
         Request(tasks.cuts_of, (given, work, Clip.of(found, *span)), light=True) for span in spans
     ]

@@ -31,6 +31,9 @@ def connected(address: str) -> Iterator[Machines]:
     # Nothing is told to anybody, and no accelerator is hidden from tasks without one.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Workers of a cluster that is started here are as important as this process: by default they
+    # let all others go first, and hardly run where the machine has other work.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError as error:
@@ -39,6 +42,8 @@ def connected(address: str) -> Iterator[Machines]:
             "It comes for Python 3.10 to 3.13.",
             "Install rtstyle[cluster].",
         ) from error
+    # It warns of what is as it should be, in the middle of the bar.
+    logging.getLogger("ray").setLevel(logging.ERROR)
     if address != "auto" and not address.startswith("ray://"):
         raise UsageError(
             f"--cluster {address} is not a cluster.", "", "Use auto, or ray://HOST:10001."

@@ -23,7 +23,9 @@ INDEXED = ("mov", "matroska")
 NEAREST = Fraction(1, 1000)
 """Seconds between two frames at least: the source finds the first frame of a part by its time."""
 WASTE = Fraction(1, 10)
-"""Share of a part's frames that may be painted besides, to begin at a cut."""
+"""Share of a part's frames that may be painted besides, to begin the next at a cut."""
+FARTHEST = Fraction(1, 5)
+"""Segments, at most, from a cut to the part that begins there: more cuts cost a search for them."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,9 @@ def parts_of(frames: int, length: int, cuts: Sequence[int] | None = None) -> lis
     """Return the parts of a video of so many `frames`, of whole segments of `length` frames.
 
     Without `cuts` each segment is a part. With a canvas, which is empty at `cuts` only, a part is
-    painted from the last cut before it on: it ends where no more than `WASTE` of the next are
-    painted besides.
+    painted from the last cut before it on: it begins where no more than `WASTE` of the part before
+    and `FARTHEST` of a segment are painted besides. Only cuts in the stretches of
+    `where_cuts_count` are asked for.
     """
     if cuts is None:
         return [Part(n, n, min(n + length, frames)) for n in range(0, frames, length)]
@@ -169,7 +172,21 @@ def begins_at_cuts(frames: int, length: int, cuts: Sequence[int]) -> Iterator[tu
         while following is not None and following <= begin:
             last, following = following, next(places, None)
         # What is painted twice lies between the cut and the first frame that is kept.
-        if begin - last <= WASTE * (begin - kept[1]):
+        if begin - last <= min(lead(length), WASTE * (begin - kept[1])):
             yield kept
             kept = (last, begin)
     yield kept
+
+
+def lead(length: int) -> int:
+    """Return how many frames before a segment of `length` may be painted besides."""
+    return int(FARTHEST * length)
+
+
+def where_cuts_count(frames: int, length: int) -> list[tuple[int, int]]:
+    """Return the stretches (begin, end) of a video, whose first frames are not asked about.
+
+    A cut that lies farther before a segment begins no part, so that nobody needs to look for it.
+    """
+    most = lead(length)
+    return [(begin - most - 1, begin + 1) for begin in range(length, frames, length)]
