@@ -172,7 +172,7 @@ def begins_at_cuts(frames: int, length: int, cuts: Sequence[int]) -> Iterator[tu
         while following is not None and following <= begin:
             last, following = following, next(places, None)
         # What is painted twice lies between the cut and the first frame that is kept.
-        if begin - last <= min(lead(length), WASTE * (begin - kept[1])):
+        if begin - last <= min(lead(length), int(WASTE * (begin - kept[1]))):
             yield kept
             kept = (last, begin)
     yield kept
