@@ -87,7 +87,8 @@ def test_several_videos_one_of_them_broken(tmp_path: Path) -> None:
     assert (out / "a.mp4").read_bytes() == alone(clip, tmp_path / "whole.mp4")
     assert "b.mp4" in str(found[out / "b.mp4"])
     assert found[out / "a.gif"].whole == "the output is not a video file"
-    assert Image.open(out / "a.gif").n_frames == 40  # type: ignore[attr-defined]
+    with Image.open(out / "a.gif") as animation:
+        assert animation.n_frames == 40  # type: ignore[attr-defined]
     assert sorted(path.name for path in out.iterdir()) == ["a.gif", "a.mp4"]
     assert seen[-1].frames_out == 80
     assert [s.frames_out for s in seen] == sorted(s.frames_out for s in seen)
