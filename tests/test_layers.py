@@ -56,6 +56,10 @@ THREADS = {
     "rtstyle_export.train.pool": "photos read by every core",
     "rtstyle_export.maths.soap_group": "eigenbases on the host beside the device",
 }
+# Imports of rtstyle inside functions, at most. Commands import their jobs, as `--help` needs none.
+# Elsewhere they are where a package opens one of many (`open_video`), where a library is loaded
+# for who asks for it, and in child processes. Others stand at the top.
+LAZY = {"commands": 135, "elsewhere": 82}
 STARTERS = ("Thread", "Timer", "ThreadPoolExecutor", "ProcessPoolExecutor")
 MOST_MODULES, MOST_LINES = 14, 350
 
@@ -131,6 +135,28 @@ def starts_threads(module: str) -> bool:
 
 def test_threads_are_started_where_the_list_says() -> None:
     assert {name for name in SOURCES if starts_threads(name)} - THREADS.keys() == set()
+
+
+def lazy_imports(module: str) -> int:
+    """Count the imports of the package's own modules inside functions."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    inside = {
+        node
+        for function in ast.walk(TREES[module])
+        if isinstance(function, functions)
+        for node in ast.walk(function)
+        if isinstance(node, ast.ImportFrom | ast.Import)
+    }
+    names = (n.module if isinstance(n, ast.ImportFrom) else n.names[0].name for n in inside)
+    return sum(name is not None and name.partition(".")[0] in LAYERS for name in names)
+
+
+def test_imports_inside_functions_do_not_become_more() -> None:
+    count = Counter[str]()
+    for name in SOURCES:
+        place = "commands" if within(name, "rtstyle.commands") else "elsewhere"
+        count[place] += lazy_imports(name)
+    assert {place: count[place] for place, most in LAZY.items() if count[place] > most} == {}
 
 
 def test_rooms_and_modules_are_of_a_size_to_be_read() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rtstyle.engines.base import EngineOptions, read_model
+from rtstyle.engines.onnxrt import open_session, run_session
 from rtstyle.errors import StyleError, TrainingError
 from rtstyle.files.temporary import replacing
 from rtstyle.styles import fit, manifest
@@ -91,7 +92,6 @@ class _Encoder:
 
     @classmethod
     def run(cls, painting: NDArray[np.uint8]) -> NDArray[np.float32]:
-        from rtstyle.engines.onnxrt import open_session, run_session
 
         path = manifest.find_any("style", SIZE).path
         if cls.path != path:

@@ -27,8 +27,17 @@ from rtstyle.bench.figures import percentile
 from rtstyle.bench.runner import RTSTYLE
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Frame
+from rtstyle.live.bank import StyleBank
+from rtstyle.live.look import Look
+from rtstyle.live.painter import Studio
+from rtstyle.live.rate import RateController, choose_ladder
+from rtstyle.live.session import LiveSession
+from rtstyle.pipeline import LATEST, Pipeline
 from rtstyle.samples import sample_clip
-from rtstyle.sinks.base import Sink
+from rtstyle.sinks.base import Sink, SinkClosedError
+from rtstyle.sinks.recorder import RecorderSink
+from rtstyle.sources.realtime import RealTimeFileSource
+from rtstyle.styles.manifest import names_with
 
 MINUTE = 60.0
 WARM_UP = 3.0
@@ -87,7 +96,6 @@ class Meter(Sink):
 
     def write(self, frame: Frame) -> None:
         """Note the frame; press the key when it is time. Raises `SinkClosedError` at the end."""
-        from rtstyle.sinks.base import SinkClosedError
 
         now = time.monotonic()
         self.began = self.began or now
@@ -153,15 +161,6 @@ def measure(
     fade: float = 0.0,
 ) -> dict[str, Any]:
     """Run the live pipeline on `clip` and return its figures (see `rtstyle bench live --help`)."""
-    from rtstyle.live.bank import StyleBank
-    from rtstyle.live.look import Look
-    from rtstyle.live.painter import Studio
-    from rtstyle.live.rate import RateController, choose_ladder
-    from rtstyle.live.session import LiveSession
-    from rtstyle.pipeline import LATEST, Pipeline
-    from rtstyle.sinks.recorder import RecorderSink
-    from rtstyle.sources.realtime import RealTimeFileSource
-    from rtstyle.styles.manifest import names_with
 
     ladder, start = choose_ladder([style], size)
     with StyleBank(device=device) as bank:

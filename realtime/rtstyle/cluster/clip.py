@@ -24,8 +24,10 @@ from rtstyle.jobs.journal import identity
 from rtstyle.jobs.mask_video import as_video
 from rtstyle.jobs.parts.paint import Clip, Painted, Work, as_known
 from rtstyle.jobs.parts.survey import Part, Survey, parts_of, where_cuts_count
+from rtstyle.media.container import as_media
 from rtstyle.sinks.encoding.encoders import choose_encoder
 from rtstyle.sinks.tracks.picture_track import segment_length
+from rtstyle.sinks.tracks.segment_file import read_head
 from rtstyle.sinks.video_file import CONTAINERS, DEFAULT_RATE, encoder_threads
 
 if TYPE_CHECKING:
@@ -209,7 +211,6 @@ def encoder_here(
 def identity_of(run: Run, given: Input, found: Survey, work: Work) -> Any:
     """Return all that decides the pictures of a video, as JSON gives it back."""
     from rtstyle import __version__
-    from rtstyle.media.container import as_media
 
     media = as_media(given.name)
     about = identity(
@@ -298,7 +299,6 @@ def joined(
 
 def state_size(state: StateFolder, parts: Sequence[Part]) -> tuple[int, int]:
     """Return width and height of painted parts."""
-    from rtstyle.sinks.tracks.segment_file import read_head
 
     with state.opener(parts[0].name)() as file:
         head = read_head(file)

@@ -10,6 +10,7 @@ import typer
 from rtstyle.commands.bench_johnson import johnson
 from rtstyle.commands.options import PRECISION_HELP, JsonFile
 from rtstyle.errors import UsageError
+from rtstyle.styles.spec import parse_style
 
 if TYPE_CHECKING:
     from rtstyle.bench.suite import Result, Settings
@@ -160,7 +161,6 @@ def make_settings(
     """Turn the options into settings; what was not given depends on what the style has."""
     from rtstyle.bench import suite
     from rtstyle.styles import manifest
-    from rtstyle.styles.spec import parse_style
 
     network_only: tuple[str, ...] = ()
     if style.lower().endswith(".onnx"):

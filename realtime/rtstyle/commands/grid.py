@@ -9,7 +9,9 @@ import typer
 
 from rtstyle.commands.options import SCALE_HELP, SEED_HELP, VARY_HELP
 from rtstyle.commands.photo_notes import read_photo
+from rtstyle.commands.progress import Bar
 from rtstyle.errors import UsageError
+from rtstyle.styles.spec import pictures_of
 
 
 def register(app: typer.Typer) -> None:
@@ -47,11 +49,9 @@ def grid(
     ] = False,
 ) -> None:
     """Paint a photo in all blends between four styles, or like neighbours of one."""
-    from rtstyle.commands.progress import Bar
     from rtstyle.jobs.grid import blend_grid, sample_sheet
     from rtstyle.jobs.image import check_output
     from rtstyle.media.picture import Picture, write_picture
-    from rtstyle.styles.spec import pictures_of
 
     check_output(photo, output, overwrite=overwrite, read=pictures_of(styles))
     picture = read_photo(photo).rgb

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeAlias, get_type_hints
 import typer
 
 from rtstyle.errors import UsageError
+from rtstyle.styles.spec import is_random, own_seed
 
 JsonFile: TypeAlias = Annotated[
     Path | None,
@@ -76,7 +77,6 @@ def sampled(styles: Sequence[str], vary: float, seed: int | None) -> tuple[str, 
 
     What `random` is this time is told, so that it can be painted again.
     """
-    from rtstyle.styles.spec import is_random, own_seed
 
     found = []
     for style in styles:

@@ -10,6 +10,7 @@ import typer
 
 from rtstyle.commands.photo_notes import read_photo
 from rtstyle.errors import UsageError
+from rtstyle.styles.manifest import SIZES, load_manifest
 
 if TYPE_CHECKING:
     from rtstyle.styles.manifest import Style
@@ -98,7 +99,6 @@ def _change_own(what: str, given: Path | None, file: Path | None, name: str | No
 
 def _check_size(size: str) -> None:
     """Raise `UsageError` for a size that no network has."""
-    from rtstyle.styles.manifest import SIZES, load_manifest
 
     known = dict.fromkeys(SIZES)
     for style in load_manifest().styles.values():
@@ -124,8 +124,6 @@ def _paint_sheet(photo: Path, output: Path, size: str, device: str, *, overwrite
 def _print_json() -> None:
     import json
 
-    from rtstyle.styles.manifest import load_manifest
-
     rows = [
         {
             "name": style.name,
@@ -144,8 +142,6 @@ def _print_json() -> None:
 def _print_table() -> None:
     from rich.console import Console
     from rich.table import Table
-
-    from rtstyle.styles.manifest import load_manifest
 
     table = Table("style", "painting", "artist", "year", "sizes", box=None)
     for style in load_manifest().styles.values():

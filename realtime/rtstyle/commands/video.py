@@ -34,8 +34,13 @@ from rtstyle.commands.options import (
     sampled,
 )
 from rtstyle.commands.photo_notes import tell_left_out
+from rtstyle.commands.progress import LEAST_FPS, MOST_FPS, parse_rate, parse_time
 from rtstyle.errors import UsageError
 from rtstyle.files.names import STDIN, read_name
+from rtstyle.jobs.outputs import input_files
+from rtstyle.styles.manifest import DEFAULT_STYLE
+from rtstyle.styles.recipe import Recipe
+from rtstyle.styles.sizes import with_transform
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -185,11 +190,7 @@ def video(
     """Paint a video, several, or a folder of them, with their sound."""
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle video IN... OUT")
-    from rtstyle.jobs.outputs import input_files
     from rtstyle.sinks.encoding.settings import Encoding
-    from rtstyle.styles.manifest import DEFAULT_STYLE
-    from rtstyle.styles.recipe import Recipe
-    from rtstyle.styles.sizes import with_transform
 
     options: dict[str, Any] = {
         "start": read_time("--start", start),
@@ -249,7 +250,6 @@ def read_time(option: str, text: str | None) -> float | None:
     """Return the seconds of an option's value. Raises `UsageError`."""
     if text is None:
         return None
-    from rtstyle.commands.progress import parse_time
 
     try:
         return parse_time(text)
@@ -263,7 +263,6 @@ def read_rate(text: str | None) -> Fraction | None:
     """Return the value of `--fps`. Raises `UsageError`."""
     if text is None:
         return None
-    from rtstyle.commands.progress import LEAST_FPS, MOST_FPS, parse_rate
 
     try:
         return parse_rate(text)

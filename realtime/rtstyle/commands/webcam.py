@@ -27,6 +27,9 @@ from rtstyle.commands.options import (
     read_coherence,
     sampled,
 )
+from rtstyle.styles.manifest import DEFAULT_STYLE, names_with
+from rtstyle.styles.sizes import TRANSFORMS, with_transform
+from rtstyle.styles.spec import as_mixture
 
 if TYPE_CHECKING:
     from rtstyle.live.look import Only
@@ -210,10 +213,7 @@ def webcam(
     from rtstyle.sinks.tracks.shared_sound import SharedSound
     from rtstyle.sources import open_camera
     from rtstyle.styles.latent import open_space
-    from rtstyle.styles.manifest import DEFAULT_STYLE, names_with
     from rtstyle.styles.model import resolve
-    from rtstyle.styles.sizes import TRANSFORMS, with_transform
-    from rtstyle.styles.spec import as_mixture
 
     names = sampled(style or [DEFAULT_STYLE], vary, seed)
     if style_walk is not None:

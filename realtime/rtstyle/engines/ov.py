@@ -30,6 +30,7 @@ from rtstyle.engines.base import (
     first_line,
     not_a_style,
 )
+from rtstyle.engines.devices import cache_folder
 from rtstyle.engines.external import check_whole
 from rtstyle.engines.int8 import quantize, read_ranges
 from rtstyle.engines.ov_quick import ov
@@ -164,8 +165,6 @@ class OpenVinoEngine(Closing):
             # Pinned threads of two models, or of a decoder, would fight for the same cores.
             config["ENABLE_CPU_PINNING"] = False
         else:
-            from rtstyle.engines.devices import cache_folder
-
             # On a GPU the kernels take seconds to build, so they are kept; OpenVINO keys them by
             # model, size, device and version. On a CPU compiling takes 0.1 s and is not cached.
             config["CACHE_DIR"] = str(cache_folder() / "openvino")

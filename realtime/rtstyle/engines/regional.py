@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rtstyle.closeable import Closing
 from rtstyle.engines.base import Batch, Engine, Input, check_batch, check_extra
+from rtstyle.engines.canvas import empty
 from rtstyle.engines.noise import noise_feeds
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image
@@ -58,7 +59,7 @@ def own_feeds(engine: Engine, batch: Batch) -> Mapping[str, NDArray[Any]] | None
     size = (batch.shape[1], batch.shape[2])
     if "canvas" not in engine.extras:
         return noise_feeds(engine, size) or None
-    from rtstyle.engines.canvas import empty
+
 
     return empty(size).feeds()
 

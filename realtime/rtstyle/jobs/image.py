@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtstyle.errors import SinkError, SourceError, UsageError
+from rtstyle.files.folders import left_out
+from rtstyle.files.pending import check_folder
 from rtstyle.media.color import resize
 from rtstyle.media.limits import DEFAULT_QUALITY, WHOLE_PIXELS
 from rtstyle.media.picture import (
@@ -22,6 +24,7 @@ from rtstyle.media.picture import (
     write_picture,
 )
 from rtstyle.painting.stylizer import Stylizer
+from rtstyle.painting.tiling import paint as paint_large
 from rtstyle.styles.manifest import DEFAULT_STYLE
 from rtstyle.styles.recipe import Recipe, Settings, as_recipe
 
@@ -92,7 +95,6 @@ def paint_picture(stylizer: Stylizer, picture: Picture) -> tuple[Picture, int]:
         nonlocal tiles
         if image.shape[0] * image.shape[1] <= WHOLE_PIXELS:
             return stylizer.paint(image, weights)
-        from rtstyle.painting.tiling import paint as paint_large
 
         painted, tiles = paint_large(network, image, stylizer.recipe, weights)
         return painted
@@ -149,8 +151,6 @@ def photos_in(path: Path) -> Iterator[Path]:
     seen = (p for p in path.iterdir() if not p.name.startswith("."))
     found = sorted(p for p in seen if p.suffix.lower() in INPUT_SUFFIXES and p.is_file())
     if not found:
-        from rtstyle.files.folders import left_out
-
         raise SourceError(
             f"The folder {path} has no photos.", left_out(path, ()), "Name a folder with photos."
         )
@@ -189,7 +189,6 @@ def check_output(
     `read` are the pictures that are read beside `source`. Without `parent` the folder of the
     output is yet to be made.
     """
-    from rtstyle.files.pending import check_folder
 
     output_format(output)
     if output.exists():

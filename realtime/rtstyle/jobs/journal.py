@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtstyle.errors import UsageError
 from rtstyle.files.temporary import replacing
+from rtstyle.sources import open_video
 
 if TYPE_CHECKING:
     from rtstyle.frame import Image
@@ -125,7 +126,6 @@ def first_picture(
     deinterlace: str,
 ) -> Image:
     """Return the first picture of a video, (H, W, 3) uint8: what a run that goes on matches."""
-    from rtstyle.sources import open_video
 
     with open_video(media, start, end, rate, deinterlace=deinterlace) as frames:
         return next(iter(frames)).image

@@ -18,7 +18,9 @@ from rtstyle.jobs.outputs import check_output, keep_what_is_read
 from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter, video_pipeline
 from rtstyle.media.container import Media, as_media
 from rtstyle.media.limits import check_whole
+from rtstyle.media.spherical import EQUIRECTANGULAR
 from rtstyle.media.yuv import BLACK, Colour
+from rtstyle.painting.stylizer import Stylizer
 from rtstyle.report import Progress, Report
 from rtstyle.sinks import open_output
 from rtstyle.sinks.encoding.alpha import keeps_alpha
@@ -26,6 +28,7 @@ from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.pipe import check_format
 from rtstyle.sinks.tracks.picture_track import segment_length
 from rtstyle.sinks.tracks.segment_file import SegmentFile
+from rtstyle.sinks.tracks.stream_copy import StreamCopier
 from rtstyle.sinks.video_file import CONTAINERS, DEFAULT_RATE
 from rtstyle.sources import open_video
 from rtstyle.sources.video_file import VideoFileSource
@@ -246,7 +249,6 @@ def open_stylizer(
     A network that sees what it has painted, and may keep it, gets one stream of all cores. With
     `threads` it takes no more than so many.
     """
-    from rtstyle.painting.stylizer import Stylizer
 
     streams = min(MOST_STREAMS, threads or cores())
     asked: dict[str, Any] = {"device": device, "precision": precision, "threads": threads}
@@ -268,7 +270,6 @@ def kept_sphere(
     spherical: Spherical | None, output: Path, side_by_side: bool, kind: str | None = None
 ) -> tuple[Spherical | None, list[str]]:
     """Return the 360-degree tag that an output can have, and what is said if that is none."""
-    from rtstyle.media.spherical import EQUIRECTANGULAR
 
     if spherical is None:
         return None, []
@@ -294,7 +295,6 @@ def make_copier(
     keep_location: bool = False,
 ) -> StreamCopier | None:
     """Return what carries sound and subtitles over, or None where there is no place for them."""
-    from rtstyle.sinks.tracks.stream_copy import StreamCopier
 
     holds = output.suffix.lower() in CONTAINERS if kind is None else kind != "yuv4mpegpipe"
     if not holds or (media.path is not None and not (media.path.is_file() or media.pipe)):

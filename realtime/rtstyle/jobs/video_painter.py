@@ -15,6 +15,7 @@ from rtstyle.media.color import resize
 from rtstyle.media.deep import WHITE, DeepImage, as_deep, with_rest
 from rtstyle.media.limits import is_large
 from rtstyle.media.yuv import Colour, over
+from rtstyle.painting.coherence import Memory
 from rtstyle.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -175,7 +176,6 @@ class CoherentVideoPainter:
 
     def go_on(self, state: Mapping[str, NDArray[Any]] | None) -> None:
         """Go on after the frames of another run, which left `state`. Raises `UsageError`."""
-        from rtstyle.painting.coherence import Memory
 
         try:
             memory = Memory.from_arrays(state or {})

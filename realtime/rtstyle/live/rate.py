@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from rtstyle.errors import UsageError
+from rtstyle.styles.manifest import load_manifest
 
 HEADROOM = 0.85
 """Share of the time between two frames that painting may take; the rest is capture and display."""
@@ -65,7 +66,6 @@ def choose_ladder(styles: Sequence[str], size: str) -> tuple[tuple[Rung, ...], i
     `styles` are one, or those of a mask's regions. What `fast` paints over the last frame is better
     to look at than `balanced` frame by frame.
     """
-    from rtstyle.styles.manifest import load_manifest
 
     known = load_manifest().styles
     if size == "auto" and len(styles) == 1 and styles[0] in known:

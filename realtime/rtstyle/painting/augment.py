@@ -20,6 +20,7 @@ from rtstyle.frame import Image
 from rtstyle.media.limits import WHOLE_PIXELS
 from rtstyle.painting.network import Network
 from rtstyle.painting.stylizer import check_image
+from rtstyle.painting.tiling import paint
 from rtstyle.styles import latent, manifest
 from rtstyle.styles.model import Model, at_vector
 from rtstyle.styles.paintings import Statistics
@@ -128,8 +129,6 @@ class AugmentPainter(Closing):
         image = check_image(image)
         height, width = image.shape[:2]
         if height * width > WHOLE_PIXELS:
-            from rtstyle.painting.tiling import paint
-
             return paint(network, image, Recipe(size=self.size, strength=strength))[0]
         return network.paint(extended(image), strength)[:height, :width]
 

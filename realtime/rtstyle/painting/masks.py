@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
+from rtstyle.media.picture import read_picture
 
 Weights: TypeAlias = NDArray[np.float32]
 """(K, H, W), 0 to 1: how much of each of K styles a pixel has; they sum to 1."""
@@ -34,7 +35,6 @@ LOOK = 256
 
 def read_mask(path: Path) -> Image:
     """Read a mask as (H, W, 3) uint8. Raises `SourceError`."""
-    from rtstyle.media.picture import read_picture
 
     return read_picture(path, "mask", whole=True).rgb
 

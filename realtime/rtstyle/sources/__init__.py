@@ -8,6 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtstyle.errors import UsageError
+from rtstyle.files.names import read_name
+
 if TYPE_CHECKING:
     from fractions import Fraction
 
@@ -33,8 +36,6 @@ def open_video(
     are laid over black. Raises `UsageError` for times that are none, and for the rate of a video
     file, which has time stamps.
     """
-    from rtstyle.errors import UsageError
-    from rtstyle.files.names import read_name
     from rtstyle.media.container import as_media
     from rtstyle.media.timestamps import check_times
     from rtstyle.sources.images import DEFAULT_RATE, ImageSequenceSource, is_image_pattern

@@ -17,10 +17,18 @@ from rtstyle.cluster.stores import (
     shown,
     within,
 )
+from rtstyle.commands.common.video_runs import named
 from rtstyle.commands.progress import Bar
 from rtstyle.errors import RtstyleError, UsageError
-from rtstyle.files.names import STDIN, read_name
+from rtstyle.files.names import STDIN, read_name, shown_name
 from rtstyle.files.sizes import human_size
+from rtstyle.jobs.outputs import (
+    VIDEO_SUFFIXES,
+    check_output,
+    keep_what_is_read,
+    list_videos,
+    output_names,
+)
 
 if TYPE_CHECKING:
     from rtstyle.cluster.clip import Done
@@ -95,8 +103,6 @@ def tell_video(done: Done) -> None:
 
 def video_pairs(paths: Sequence[str]) -> list[Pair]:
     """Return the pairs (video, output) of a run. Raises `SourceError` or `UsageError`."""
-    from rtstyle.commands.common.video_runs import named
-    from rtstyle.jobs.outputs import VIDEO_SUFFIXES, list_videos, output_names
     from rtstyle.sinks.video_file import CONTAINERS
 
     def names(videos: list[Name]) -> list[str]:
@@ -175,7 +181,6 @@ def without_existing(pairs: Iterable[Pair], skip: bool) -> list[Pair]:
 
 def check_inputs(pairs: Iterable[Pair], recipe: Recipe) -> None:
     """Raise `UsageError` where an output is an input, or would replace what the run reads."""
-    from rtstyle.jobs.outputs import check_output, keep_what_is_read
 
     for source, target in pairs:
         if str(source) == str(target):
@@ -245,7 +250,6 @@ def tell_photo(target: Name, report: ImageReport) -> None:
 
 def photo_pairs(paths: Sequence[str]) -> list[Pair]:
     """Return the pairs (photo, output) of a run. Raises `SourceError` or `UsageError`."""
-    from rtstyle.files.names import shown_name
     from rtstyle.jobs.image import output_names, photos_in
     from rtstyle.media.picture import INPUT_SUFFIXES, OUTPUT_FORMATS
 

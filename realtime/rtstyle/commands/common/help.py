@@ -14,6 +14,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from rtstyle.styles.manifest import load_manifest
+
 HELP_ALL = "--help-all"
 MOST_VISIBLE = 25
 """Options that `--help` shows at most."""
@@ -231,7 +233,6 @@ class Item:
 
 def styles(begun: str) -> Iterator[str]:
     """Yield the built-in styles that begin so."""
-    from rtstyle.styles.manifest import load_manifest
 
     yield from (name for name in load_manifest().styles if name.startswith(begun))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rtstyle.errors import UsageError
 from rtstyle.files.names import STDIN, is_address
+from rtstyle.jobs.outputs import VIDEO_SUFFIXES
 
 PHOTOS = frozenset(
     f".{name}"
@@ -43,7 +44,6 @@ def command_for(arguments: Sequence[str]) -> list[str]:
 
 def folder_command(folder: Path) -> str:
     """Return the command for a folder of photos or videos. Raises `UsageError` for both."""
-    from rtstyle.jobs.outputs import VIDEO_SUFFIXES
 
     suffixes = {p.suffix.lower() for p in folder.iterdir() if not p.name.startswith(".")}
     videos = bool(suffixes & (VIDEO_SUFFIXES - PHOTOS))

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from rtstyle.commands.progress import Bar
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.files.names import STDIN, shown_name
+from rtstyle.files.sizes import human_size
 from rtstyle.jobs.outputs import VIDEO_SUFFIXES, list_videos, output_names
 
 if TYPE_CHECKING:
@@ -131,8 +133,6 @@ def run_one(
     source: Path | str, target: Path, options: dict[str, Any], batch: Batch | None = None
 ) -> VideoReport:
     """Paint one video with a progress bar, and print what became of it."""
-    from rtstyle.commands.progress import Bar
-    from rtstyle.files.sizes import human_size
     from rtstyle.jobs.video import stylize_video
     from rtstyle.sinks.pipe import is_pipe_output
 
@@ -191,7 +191,6 @@ def shared_model(stack: ExitStack, options: dict[str, Any], recipe: Recipe) -> d
 
     if recipe.depends_on_clip:
         return {"style": recipe}
-    from rtstyle.commands.progress import Bar
 
     with Bar("opening the model"):
         opened = open_stylizer(recipe, device=options["device"], precision=options["precision"])
@@ -260,7 +259,6 @@ def video_stamps(folder: Path) -> dict[Path, tuple[int, int]]:
 
 def tell_estimates(pairs: Iterable[Pair], options: dict[str, Any], recipe: Recipe) -> None:
     """Paint some moments of each video, and print how long it takes and how large it gets."""
-    from rtstyle.files.sizes import human_size
 
     with ExitStack() as stack:
         shared = shared_model(stack, options, recipe)

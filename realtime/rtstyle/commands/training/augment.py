@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtstyle.commands.options import CLUSTER_HELP, PRECISION_HELP
+from rtstyle.commands.progress import Count
 from rtstyle.media.limits import DEFAULT_QUALITY
 
 if TYPE_CHECKING:
@@ -95,7 +96,6 @@ def tell_plan(plan: Plan) -> None:
 
 def conclude(run: AugmentRun, pictures: Iterable[Painted]) -> int:
     """Paint, with a bar, and print what was done; return how many pictures failed."""
-    from rtstyle.commands.progress import Count
 
     made = kept = failed = 0
     began = time.monotonic()

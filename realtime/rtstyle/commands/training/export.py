@@ -10,6 +10,7 @@ import typer
 
 from rtstyle.commands.training.outcome import EXTRA
 from rtstyle.errors import MissingExtraError
+from rtstyle.styles.manifest import find_model
 
 if TYPE_CHECKING:
     from rtstyle_export.onnx_files.ranges import Rounding
@@ -107,7 +108,6 @@ def build_ahead(style: str, size: str, resolutions: list[str], precision: str) -
     from rtstyle.commands.bench import parse_resolution
     from rtstyle.engines import open_engine
     from rtstyle.engines.gpu.trt import TensorRtEngine
-    from rtstyle.styles.manifest import find_model
 
     sizes = [parse_resolution(text) for text in resolutions]
     with open_engine(find_model(style, size), "tensorrt", precision=precision) as engine:

@@ -18,6 +18,7 @@ from rtstyle.commands.training.options import (
 from rtstyle.commands.training.outcome import given
 from rtstyle.commands.training.train_frames import PaintedFrames, Run, train_frames
 from rtstyle.errors import UsageError
+from rtstyle.styles.manifest import find_model
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +31,6 @@ def find_start(name: str, size: str) -> Path:
     path = Path(name)
     if path.suffix in (".pt", ".onnx") or path.is_file():
         return path
-    from rtstyle.styles.manifest import find_model
 
     return find_model(name, size)
 

@@ -18,6 +18,7 @@ from rtstyle.commands.training.options import (
 )
 from rtstyle.commands.training.outcome import given
 from rtstyle.errors import UsageError
+from rtstyle.styles.manifest import find_any, find_wct
 
 TRANSFORMS = ("adain", "linear")
 
@@ -61,7 +62,6 @@ def find_start(name: str, size: str) -> Path:
     """Return the file of `--init-from`. Raises `StyleError` if nothing is built in."""
     if name != "any":
         return Path(name)
-    from rtstyle.styles.manifest import find_any
 
     return find_any("content", size).path
 
@@ -70,7 +70,6 @@ def find_linear_start(name: str | None, size: str, layer: str) -> Path:
     """Return the file that a linear transform is put into, as of `find_start`."""
     if name not in (None, "any"):
         return Path(str(name))
-    from rtstyle.styles.manifest import find_wct
 
     return find_start("any", size) if size == "fast" else find_wct(f"decoder-{layer[4]}")
 

@@ -30,6 +30,7 @@ from rtstyle.engines.base import (
     first_line,
     read_ports,
 )
+from rtstyle.engines.gpu.static_graph import static_model
 from rtstyle.engines.onnxrt import GET_CUDA
 from rtstyle.errors import DeviceError, EngineError
 
@@ -194,7 +195,6 @@ class OnnxRuntimeGpuEngine(Closing):
             lanes.put(lane)
 
     def _lanes(self, shapes: _Shapes) -> LifoQueue[_Lane]:
-        from rtstyle.engines.gpu.static_graph import static_model
 
         with self._lock:
             if self._model is None:

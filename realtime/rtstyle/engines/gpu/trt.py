@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.closeable import Closing
+from rtstyle.engines import devices
 from rtstyle.engines.base import (
     Batch,
     EngineOptions,
@@ -26,6 +27,7 @@ from rtstyle.engines.base import (
     check_extra,
     read_ports,
 )
+from rtstyle.engines.devices import blank_extra
 from rtstyle.engines.gpu.cuda_card import Buffer, Card, open_card
 from rtstyle.engines.gpu.engine_cache import EngineCache, EngineKey
 from rtstyle.engines.gpu.static_graph import static_model
@@ -97,7 +99,6 @@ class TensorRtEngine(Closing):
 
         Returns whether it was kept already. Raises what `run` does.
         """
-        from rtstyle.engines.devices import blank_extra
 
         image, extra = np.zeros((1, height, width, 3), np.uint8), blank_extra(self, height, width)
         feeds = {"image": image, **extra}
@@ -282,6 +283,5 @@ class _Lane:
 
 def cache_folder() -> Any:
     """Return the folder of built engines."""
-    from rtstyle.engines import devices
 
     return devices.cache_folder() / "tensorrt"

@@ -17,6 +17,7 @@ from rtstyle.jobs.video import read_colour
 from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter, video_pipeline
 from rtstyle.media.limits import check_whole
 from rtstyle.painting.canvas import FlowEstimator, look, sight
+from rtstyle.painting.stylizer import scaled
 from rtstyle.pipeline import one_opencv_thread
 from rtstyle.report import Progress
 from rtstyle.sinks.encoding.settings import Encoding
@@ -149,7 +150,6 @@ def paint_part(
 
 def find_cuts(media: Media, work: Work, clip: Clip) -> list[int]:
     """Return the frames of a clip, but for its first, at which the canvas of a painter is empty."""
-    from rtstyle.painting.stylizer import scaled
 
     cuts: list[int] = []
     before, estimate = None, FlowEstimator()

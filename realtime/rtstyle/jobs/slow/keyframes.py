@@ -20,6 +20,7 @@ from rtstyle.files.pending import check_folder
 from rtstyle.files.temporary import replacing
 from rtstyle.frame import Image
 from rtstyle.jobs.image import refuse_loss
+from rtstyle.jobs.sheet import CELL_PIXELS, compose
 from rtstyle.jobs.slow.shots import Moment, choose, find_shots
 from rtstyle.jobs.slow.still import THRESHOLD
 from rtstyle.media.color import resize
@@ -279,7 +280,6 @@ def keyframe_size(source: Source, long_side: int) -> tuple[int, int]:
 
 def draw_sheet(index: Index) -> None:
     """Write the contact sheet of all keyframes with their time stamps."""
-    from rtstyle.jobs.sheet import CELL_PIXELS, compose
 
     numbers = sorted(index.done)
     if not numbers:

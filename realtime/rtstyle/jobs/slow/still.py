@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from rtstyle.errors import UsageError
+from rtstyle.styles.spec import Mixture, is_network, parse_style
 
 if TYPE_CHECKING:
     from rtstyle.frame import Image
@@ -56,7 +57,6 @@ def painting_files(text: str) -> list[tuple[Path, float]]:
 
     Raises `UsageError` for built-in styles and model files, `StyleError` for what is not a file.
     """
-    from rtstyle.styles.spec import Mixture, is_network, parse_style
 
     found = parse_style(text)
     parts = found.parts if isinstance(found, Mixture) else ((found, 1.0),)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from rtstyle.frame import Image
+from rtstyle.samples import sample_frames
 
 THUMBNAIL = (180, 240)
 """Rows and columns of a thumbnail."""
@@ -29,7 +30,6 @@ def covering(picture: Image) -> Image:
 @lru_cache(maxsize=1)
 def sample_picture() -> Image:
     """Return the picture under every thumbnail: the middle of a frame of the bundled clip."""
-    from rtstyle.samples import sample_frames
 
     frame = list(sample_frames(8))[3]
     rows, columns = (SCALE * side for side in THUMBNAIL)

@@ -12,7 +12,7 @@ import av
 import av.error
 import numpy as np
 
-from rtstyle.errors import RtstyleError
+from rtstyle.errors import RtstyleError, SinkError
 from rtstyle.files.pending import close_anyway
 from rtstyle.frame import Frame
 from rtstyle.media.deep import picture_converter
@@ -216,7 +216,6 @@ class Sender:
 
 def choose(width: int, height: int, rate: Fraction, bits: int) -> EncoderChoice:
     """Return the first encoder of H.264 that works here, hardware first. Raises `SinkError`."""
-    from rtstyle.errors import SinkError
 
     reason = ""
     for name in CODECS["h264"]:

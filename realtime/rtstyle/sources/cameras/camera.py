@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from rtstyle.errors import SourceError
+from rtstyle.files.names import without_password
 from rtstyle.sources.cameras.camera_list import (
     camera_api,
     find_camera,
@@ -23,6 +24,7 @@ from rtstyle.sources.cameras.camera_list import (
 from rtstyle.sources.cameras.info import CameraInfo
 from rtstyle.sources.cameras.quiet import quiet_opencv
 from rtstyle.sources.cameras.resilient import Capture, ResilientSource, Shot
+from rtstyle.sources.cameras.stream import SEGMENT_PATIENCE, StreamCapture, is_segmented
 
 LINUX = sys.platform.startswith("linux")
 OLDEST_STAMP = 1.0
@@ -73,14 +75,12 @@ class CameraSource(ResilientSource):
         """Return the seconds of silence after which the camera counts as lost."""
         if not self.is_url:
             return CAMERA_PATIENCE
-        from rtstyle.sources.cameras.stream import SEGMENT_PATIENCE, is_segmented
 
         return SEGMENT_PATIENCE if is_segmented(str(self.camera)) else URL_PATIENCE
 
     def _title(self) -> str:
         if not self.is_url:
             return f"camera {self.camera}"
-        from rtstyle.files.names import without_password
 
         return without_password(str(self.camera))
 
@@ -116,8 +116,6 @@ class CameraSource(ResilientSource):
 
     def _open_capture(self) -> Capture:
         if self.is_url:
-            from rtstyle.sources.cameras.stream import StreamCapture
-
             return StreamCapture(str(self.camera))
         where = self._locate()
         capture = open_device(where, self._asked)

@@ -6,6 +6,8 @@ import sys
 
 from rtstyle.errors import SourceError
 from rtstyle.sources.cameras.info import CameraInfo, Mode
+from rtstyle.sources.cameras.quiet import quiet_opencv
+from rtstyle.sources.cameras.v4l2 import list_v4l2_cameras
 
 MOST_PROBED = 6
 """Indices tried where the system has no list of its cameras."""
@@ -14,8 +16,6 @@ MOST_PROBED = 6
 def list_cameras() -> list[CameraInfo]:
     """Return the cameras of this machine by rising index; never raises, may be empty."""
     if sys.platform.startswith("linux"):
-        from rtstyle.sources.cameras.v4l2 import list_v4l2_cameras
-
         return list_v4l2_cameras()
     try:
         return _listed()
@@ -47,8 +47,6 @@ def camera_api() -> int:
 def _probed() -> list[CameraInfo]:
     """Open one index after the other, until one does not exist."""
     import cv2
-
-    from rtstyle.sources.cameras.quiet import quiet_opencv
 
     found = []
     with quiet_opencv():
