@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from rtstyle.engines import EngineOptions
 from rtstyle.engines.base import read_model
 from rtstyle.engines.onnxrt import open_session
-from rtstyle.errors import TrainingError
-from rtstyle.files.temporary import replacing, temporary_name
+from rtstyle.files.temporary import replacing
 from rtstyle.styles import fit
 from rtstyle.styles import paintings as adain
 from rtstyle_export.data import list_pictures
@@ -45,9 +44,8 @@ DONOR, DECODER = "wct-encoder.onnx", "wct-decoder-4.onnx"
 
 def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder, Any]:
     """Return the encoder and the `FastPair` or `PaperPair` of a checkpoint, as they are stored."""
-    config = adain_config(checkpoint)
-    vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
-    encoder = Encoder.of(vgg, scales_of(checkpoint.model))
+    config = checkpoint.config_as(AdainConfig)
+    encoder = encoder_of(checkpoint, vgg_weights)
     pair = FastPair() if config.size == "fast" else PaperPair(encoder)
     pair.load_state_dict(without_scales(checkpoint.model), strict=False)
     halved(encoder)
@@ -59,11 +57,10 @@ def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder
     return encoder.eval(), pair.eval()
 
 
-def adain_config(checkpoint: Checkpoint) -> AdainConfig:
-    """Return the configuration. Raises `TrainingError` for a checkpoint of another kind."""
-    if isinstance(checkpoint.config, AdainConfig):
-        return checkpoint.config
-    raise TrainingError(f"This is a checkpoint of the kind {checkpoint.config.kind}.")
+def encoder_of(checkpoint: Checkpoint, vgg_weights: Path | None) -> Encoder:
+    """Return VGG-19 with the scales of a checkpoint."""
+    vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
+    return Encoder.of(vgg, scales_of(checkpoint.model))
 
 
 def export_adain(
@@ -83,7 +80,7 @@ def export_adain(
     weights of VGG-19 to the encoder that lies there for WCT, and the statistics of those built-in
     paintings that lie in the folder `paintings` are kept beside.
     """
-    size = adain_config(checkpoint).size
+    size = checkpoint.config_as(AdainConfig).size
     encoder, pair = load_pair(checkpoint, vgg_weights)
     facts = training_facts(checkpoint)
     numbers = pair.net.numbers
@@ -97,9 +94,8 @@ def export_adain(
         if part in files:
             continue
         file = out / f"any-{size}-{part}.onnx"
-        fresh = temporary_name(file)
         form = export_form(part, encoder, pair)
-        try:
+        with replacing(file) as fresh:
             feeds = content_feeds(files["style"], size, pictures) if part == "content" else []
             write_part(part, form, fresh, size=size, numbers=numbers, training=facts, feeds=feeds)
             if manifest:
@@ -107,9 +103,6 @@ def export_adain(
             parity = measure(part, reference_form(part, encoder, pair), fresh, pictures, numbers)
             parity.require()
             rounding = keep_ranges(fresh, feeds) if feeds else None
-            fresh.replace(file)
-        finally:
-            fresh.unlink(missing_ok=True)
         files[part] = file
         if on_file is not None:
             on_file(file, parity, rounding)

@@ -14,7 +14,7 @@ from torch import nn
 
 from rtstyle.engines.base import NOISE_PORT
 from rtstyle.engines.noise import draw
-from rtstyle.files.temporary import temporary_name
+from rtstyle.files.temporary import replacing
 from rtstyle_export.data import list_pictures, read_picture
 from rtstyle_export.export.facts import training_facts
 from rtstyle_export.export.manifest_writer import add_to_manifest, credits_for, read_manifest
@@ -102,19 +102,15 @@ def export_styles(
             overrides = {key: value for key, value in asdict(credit).items() if value}
             given = replace(given, **overrides)
         file = out / f"{name}-{config.size}.onnx"
-        fresh = temporary_name(file)
         net = checkpoint.network(name)
         taken = feeds_for(net, feeds)
-        try:
+        with replacing(file) as fresh:
             write_onnx(
                 net, fresh, name=name, size=config.size, credit=given, training=facts, feeds=taken
             )
             parity = measure_parity(net, fresh, taken)
             parity.require()
             rounding = keep_ranges(fresh, taken)
-            fresh.replace(file)
-        finally:
-            fresh.unlink(missing_ok=True)
         if manifest:
             add_to_manifest(out, name, config.size, file, given, facts)
         item = Exported(name, config.size, file, parity, rounding)

@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rtstyle.engines import open_engine
-from rtstyle.errors import TrainingError
-from rtstyle.files.temporary import temporary_name
+from rtstyle.files.temporary import replacing
 from rtstyle_export.data import to_tensor
-from rtstyle_export.export.adain import DECODER, DONOR, share_all
+from rtstyle_export.export.adain import DECODER, DONOR, encoder_of, enter, share_all
 from rtstyle_export.export.facts import training_facts
 from rtstyle_export.export.johnson import OnFile
-from rtstyle_export.export.manifest_writer import edit_manifest, file_entry
-from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder
+from rtstyle_export.networks.encoder import Encoder
 from rtstyle_export.networks.linear import FastLinear, LinearPair
 from rtstyle_export.onnx_files.linear import (
     LinearContentNet,
@@ -36,9 +34,8 @@ from rtstyle_export.onnx_files.ranges import keep_ranges
 from rtstyle_export.onnx_files.storage import halved, quantized
 from rtstyle_export.quality.adain_parity import measure_numbers
 from rtstyle_export.quality.parity import Parity, compare
-from rtstyle_export.runs.checkpoint import Checkpoint, scales_of, without_scales
+from rtstyle_export.runs.checkpoint import Checkpoint, without_scales
 from rtstyle_export.runs.linear_config import LinearConfig
-from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.runs.onnx_reader import take_over
 
 DONORS = (DONOR, DECODER, "wct-decoder-3.onnx", "any-fast-content.onnx")
@@ -47,8 +44,8 @@ DONORS = (DONOR, DECODER, "wct-decoder-3.onnx", "any-fast-content.onnx")
 
 def load_linear(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder, LinearPair]:
     """Return the encoder and the network of a checkpoint, as they are stored."""
-    config = linear_config(checkpoint)
-    encoder = Encoder.of(find_vgg("vgg19", STYLE_LAYERS, vgg_weights), scales_of(checkpoint.model))
+    config = checkpoint.config_as(LinearConfig)
+    encoder = encoder_of(checkpoint, vgg_weights)
     pair = LinearPair(encoder, config.size, config.layer)
     pair.load_state_dict(without_scales(checkpoint.model), strict=False)
     halved(encoder)
@@ -56,13 +53,6 @@ def load_linear(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encod
         halved(pair)
     quantized(pair.net.transform)
     return encoder.eval(), pair.eval()
-
-
-def linear_config(checkpoint: Checkpoint) -> LinearConfig:
-    """Return the configuration. Raises `TrainingError` for a checkpoint of another kind."""
-    if isinstance(checkpoint.config, LinearConfig):
-        return checkpoint.config
-    raise TrainingError(f"This is a checkpoint of the kind {checkpoint.config.kind}.")
 
 
 def export_linear(
@@ -80,7 +70,7 @@ def export_linear(
     much; with `manifest` they are entered into `out`/manifest.json, and leave what weights they
     share with files there to those.
     """
-    size = linear_config(checkpoint).size
+    size = checkpoint.config_as(LinearConfig).size
     encoder, pair = load_linear(checkpoint, vgg_weights)
     if manifest and (out / DONOR).exists():
         take_over(encoder, out / DONOR)
@@ -90,11 +80,10 @@ def export_linear(
     files: dict[str, Path] = {}
     for part, (form, reference) in forms.items():
         file = out / f"any-{size}-linear-{part}.onnx"
-        fresh = temporary_name(file)
         given = feeds_of(encoder, pair, pictures) if part == "content" else []
         # The network of the paper runs in float32, as does that for AdaIN.
         feeds = given if size == "fast" else []
-        try:
+        with replacing(file) as fresh:
             write_linear(
                 part, form, fresh, size=f"{size}-linear", numbers=net.numbers, training=facts,
                 feeds=feeds,
@@ -108,16 +97,11 @@ def export_linear(
             )
             parity.require()
             rounding = keep_ranges(fresh, feeds) if feeds else None
-            fresh.replace(file)
-        finally:
-            fresh.unlink(missing_ok=True)
         files[part] = file
         if on_file is not None:
             on_file(file, parity, rounding)
     if manifest:
-        with edit_manifest(out) as data:
-            entry = data.setdefault("any", {})
-            entry[f"{size}-linear"] = {k: file_entry(path, facts) for k, path in files.items()}
+        enter(out, f"{size}-linear", files, facts)
     return list(files.values())
 
 

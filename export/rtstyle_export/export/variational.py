@@ -24,9 +24,7 @@ EXAMPLES = 16
 
 def load_style(checkpoint: Checkpoint) -> tuple[VariationalConfig, VariationalStyle]:
     """Return the latent space of a checkpoint. Raises `TrainingError` for one of another kind."""
-    config = checkpoint.config
-    if not isinstance(config, VariationalConfig):
-        raise TrainingError(f"This is a checkpoint of the kind {config.kind}.")
+    config = checkpoint.config_as(VariationalConfig)
     prefix = "style."
     state = {
         key.removeprefix(prefix): value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -20,6 +20,8 @@ from rtstyle_export.onnx_files.storage import quantized, replace_file
 from rtstyle_export.runs.config import CanvasConfig, RunConfig, TrainConfig
 from rtstyle_export.runs.kinds import config_from_json
 from rtstyle_export.runs.texture_config import TextureConfig
+
+C = TypeVar("C", bound=RunConfig)
 
 SCALES = "scales."
 """Prefix of VGG-19's mean activations among the weights, where a network depends on them."""
@@ -76,6 +78,12 @@ class Checkpoint:
                 "It is damaged, or another kind of file.",
                 "Name a checkpoint.pt that `rtstyle train` wrote.",
             ) from error
+
+    def config_as(self, kind: type[C]) -> C:
+        """Return the configuration of a run of this kind; `TrainingError` for others."""
+        if isinstance(self.config, kind):
+            return self.config
+        raise TrainingError(f"This is a checkpoint of the kind {self.config.kind}.")
 
     def johnson(self) -> TrainConfig:
         """Return the configuration of a run of `rtstyle train`; `TrainingError` for others."""

@@ -28,9 +28,41 @@ OPTIMIZERS = ("soap", "adam")
 WEIGHT_BITS = (8, 16)
 
 
-def read(data: dict[str, Any]) -> dict[str, Any]:
-    """Undo what JSON made of a `RunConfig`; before SOAP every run used Adam."""
-    return {"optimizer": "adam", **data, "perturbation": Perturbation(**data["perturbation"])}
+RANGES: dict[str, tuple[float, float]] = {
+    "steps": (1, math.inf),
+    "batch": (1, math.inf),
+    "seed": (0, 2**32 - 1),
+    "style_size": (32, math.inf),
+    "scaled_on": (1, math.inf),
+    "width": (0, math.inf),
+    "feature_steps": (0, math.inf),
+    "vector_steps": (0, math.inf),
+    "kl_steps": (0, math.inf),
+    "fitted": (0, math.inf),
+    "vectors": (2, math.inf),
+    "latent": (1, 1024),
+    "hidden": (1, 8192),
+    "stills": (0, 1),
+    "unpainted": (0, 1),
+    "blended": (0, 1),
+    "plain": (0, 1),
+}
+"""Least and largest value of a field, in whatever kind of run it is."""
+
+
+def within_range(name: str, value: float) -> tuple[bool, str]:
+    """Return whether a field's value is out of its range, and the sentence that says so."""
+    least, most = RANGES[name]
+    if most < math.inf:
+        rule = f"must lie between {least} and {most}"
+    else:
+        rule = f"must be at least {least}" if least else "must not be negative"
+    return not least <= value <= most, f"{name.replace('_', '-')} {rule}"
+
+
+def without_lists(value: Any) -> Any:
+    """Return a value of JSON with tuples for its lists, as fields have them."""
+    return tuple(map(without_lists, value)) if isinstance(value, list | tuple) else value
 
 
 def weights_of(loss: LossSpec | AdainLossSpec | VariationalLossSpec) -> dict[str, float]:
@@ -78,13 +110,15 @@ class RunConfig:
     def problems(self) -> list[tuple[bool, str]]:
         """Return what may be wrong: whether it is, and the sentence that says so."""
         return [
-            (self.steps < 1, "steps must be at least 1"),
-            (self.batch < 1, "batch must be at least 1"),
+            *(
+                within_range(item.name, getattr(self, item.name))
+                for item in dataclasses.fields(self)
+                if item.name in RANGES
+            ),
             (self.crop < 64 or self.crop % 4 > 0, "crop must be a multiple of 4, at least 64"),
             (self.margin < 0 or self.margin % 4 > 0, "margin must be a multiple of 4, at least 0"),
             (self.optimizer not in OPTIMIZERS, f"the optimizer is one of {', '.join(OPTIMIZERS)}"),
             (not 0 < self.learning_rate < 1, "learning-rate must lie between 0 and 1"),
-            (not 0 <= self.seed < 2**32, "seed must lie between 0 and 4294967295"),
             *(
                 (not (math.isfinite(value) and value >= 0), f"{name} must be a number from 0 up")
                 for name, value in self.loss_weights().items()
@@ -117,8 +151,14 @@ class RunConfig:
 
     @classmethod
     def from_json(cls: type[C], data: dict[str, Any]) -> C:
-        """Undo `to_json`."""
-        return cls(**read(data))
+        """Undo `to_json`, also after JSON; before SOAP every run used Adam."""
+        data = {"optimizer": "adam", **data}
+        for item in dataclasses.fields(cls):
+            kind = item.default_factory
+            if item.name in data and dataclasses.is_dataclass(kind):
+                inner = {name: without_lists(value) for name, value in data[item.name].items()}
+                data[item.name] = kind(**inner)
+        return cls(**{name: without_lists(value) for name, value in data.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,19 +206,9 @@ class TrainConfig(RunConfig):
                 "a style is named like a file: neither with / nor \\, nor first with . or -",
             ),
             (self.size not in self.sizes, f"the size is one of {', '.join(self.sizes)}"),
-            (self.style_size < 32, "style-size must be at least 32"),
             (self.weight_bits not in WEIGHT_BITS, "weight-bits is 8 or 16"),
             *RunConfig.problems(self),
         ]
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> TrainConfig:
-        """Undo `to_json`."""
-        data = read(data)
-        data["styles"], data["paintings"] = tuple(data["styles"]), tuple(data["paintings"])
-        data["parts"] = tuple(tuple(part) for part in data.get("parts", ()))
-        data["loss"] = LossSpec(**data["loss"])
-        return cls(**data)
 
     def pictures(self) -> list[tuple[Path, Part]]:
         """The painting files, and what to take of each."""
@@ -222,7 +252,6 @@ class CanvasConfig(TrainConfig):
             ),
             (self.crop % 8 > 0 or self.margin % 8 > 0, "crop and margin must be multiples of 8"),
             (not 0 <= self.minutes < 1e6, "minutes must be a number from 0 up"),
-            (not 0 <= self.stills <= 1, "stills must lie between 0 and 1"),
             (self.optimizer != "soap", "networks that see a canvas are trained with soap"),
             *TrainConfig.problems(self),
         ]
@@ -230,16 +259,6 @@ class CanvasConfig(TrainConfig):
     def differences(self, other: RunConfig) -> list[str]:
         """Return the options in which another run differs, but for its length."""
         return [name for name in RunConfig.differences(self, other) if name != "minutes"]
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> CanvasConfig:
-        """Undo `to_json`."""
-        data = read(data)
-        data["styles"], data["paintings"] = tuple(data["styles"]), tuple(data["paintings"])
-        data["parts"] = tuple(tuple(part) for part in data.get("parts", ()))
-        loss = {**data["loss"], "fine_layers": tuple(data["loss"]["fine_layers"])}
-        data["loss"] = CanvasLossSpec(**loss)
-        return cls(**data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,9 +289,6 @@ class AdainConfig(RunConfig):
         """Return what may be wrong: whether it is, and the sentence that says so."""
         return [
             (self.size not in ADAIN_SIZES, f"the size is one of {', '.join(ADAIN_SIZES)}"),
-            (self.scaled_on < 1, "scaled-on must be at least 1"),
-            (not 0 <= self.unpainted <= 1, "unpainted must lie between 0 and 1"),
-            (not 0 <= self.blended <= 1, "blended must lie between 0 and 1"),
             (
                 self.skips_only and self.size != "paper",
                 "skips-only is for the size paper, as others have no skips",
@@ -283,13 +299,6 @@ class AdainConfig(RunConfig):
             ),
             *RunConfig.problems(self),
         ]
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> AdainConfig:
-        """Undo `to_json`."""
-        data = read(data)
-        data["loss"] = AdainLossSpec(**data["loss"])
-        return cls(**data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,13 +334,10 @@ class WctConfig(RunConfig):
         """Return what may be wrong: whether it is, and the sentence that says so."""
         compact = self.width > 0
         return [
-            (self.width < 0, "width must not be negative"),
             (compact and self.level != LEVELS[-1], "only level 5 has a width"),
             (self.weight_bits not in WEIGHT_BITS, "weight-bits is 8 or 16"),
-            (self.feature_steps < 0, "feature-steps must not be negative"),
             (self.feature_steps > 0 and not compact, "feature-steps need a width"),
             (self.level not in LEVELS, f"the level is one of {', '.join(map(str, LEVELS))}"),
             (self.crop % 16 > 0, "crop must be a multiple of 16"),
-            (self.scaled_on < 1, "scaled-on must be at least 1"),
             *RunConfig.problems(self),
         ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rtstyle_export.maths.losses import FramesLossSpec
-from rtstyle_export.runs.config import CanvasConfig, RunConfig, read
+from rtstyle_export.runs.config import CanvasConfig, RunConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,6 @@ class FramesConfig(CanvasConfig):
             (not self.clip, "painted frames need the clip that they are of"),
             (self.body != "quarter", "painted frames train the body quarter"),
             (not 64 <= self.patch <= self.crop, "patch must lie between 64 and crop"),
-            (not 0 <= self.plain <= 1, "plain must lie between 0 and 1"),
             (not 0 <= self.unpaired < 1, "unpaired must lie between 0 and 1, without 1"),
             *CanvasConfig.problems(self),
         ]
@@ -50,16 +49,6 @@ class FramesConfig(CanvasConfig):
         found = CanvasConfig.differences(self, other)
         same_name = isinstance(other, FramesConfig) and _name(self.clip) == _name(other.clip)
         return [name for name in found if not (name == "clip" and same_name)]
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> FramesConfig:
-        """Undo `to_json`."""
-        data = read(data)
-        data["styles"], data["paintings"] = tuple(data["styles"]), tuple(data["paintings"])
-        data["parts"] = tuple(tuple(part) for part in data.get("parts", ()))
-        loss = {**data["loss"], "fine_layers": tuple(data["loss"]["fine_layers"])}
-        data["loss"] = FramesLossSpec(**loss)
-        return cls(**data)
 
 
 def _name(clip: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rtstyle_export.maths.losses import AdainLossSpec, LinearLossSpec
 from rtstyle_export.networks.linear import LAYERS
-from rtstyle_export.runs.config import AdainConfig, read
+from rtstyle_export.runs.config import AdainConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,6 @@ class LinearConfig(AdainConfig):
     def problems(self) -> list[tuple[bool, str]]:
         """Return what may be wrong: whether it is, and the sentence that says so."""
         return [
-            (self.feature_steps < 0, "feature-steps must not be negative"),
             (self.layer not in LAYERS, f"the layer is {' or '.join(LAYERS)}"),
             (
                 self.skips_only or self.blended > 0 or self.unpainted > 0,
@@ -48,10 +47,3 @@ class LinearConfig(AdainConfig):
             ),
             *AdainConfig.problems(self),
         ]
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> LinearConfig:
-        """Undo `to_json`."""
-        data = read(data)
-        data["loss"] = LinearLossSpec(**data["loss"])
-        return cls(**data)

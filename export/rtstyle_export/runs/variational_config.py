@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rtstyle_export.maths.losses import VariationalLossSpec
 from rtstyle_export.networks.variational import HIDDEN, LATENT
-from rtstyle_export.runs.config import RunConfig, read, weights_of
+from rtstyle_export.runs.config import RunConfig, weights_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +44,5 @@ class VariationalConfig(RunConfig):
         """Return what may be wrong: whether it is, and the sentence that says so."""
         return [
             (self.size != "fast", "sampled styles exist for the size fast"),
-            (self.vector_steps < 0, "vector-steps must not be negative"),
-            (self.vectors < 2, "vectors must be at least 2"),
-            (self.fitted < 0, "fitted must not be negative"),
-            (not 1 <= self.latent <= 1024, "latent must lie between 1 and 1024"),
-            (not 1 <= self.hidden <= 8192, "hidden must lie between 1 and 8192"),
-            (self.kl_steps < 0, "kl-steps must not be negative"),
             *RunConfig.problems(self),
         ]
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> VariationalConfig:
-        """Undo `to_json`."""
-        data = read(data)
-        data["loss"] = VariationalLossSpec(**data["loss"])
-        return cls(**data)

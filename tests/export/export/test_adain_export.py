@@ -21,7 +21,7 @@ from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle.painting.stylizer import Stylizer  # noqa: E402
 from rtstyle.styles import manifest  # noqa: E402
 from rtstyle_export.export.adain import (  # noqa: E402
-    adain_config,
+    export_adain,
     find_paintings,
     load_pair,
     take_over,
@@ -234,4 +234,4 @@ def test_an_encoder_that_differs_in_the_last_bits_is_taken_over(place: Path) -> 
 def test_another_kind_of_checkpoint_is_told(place: Path) -> None:
     config = TrainConfig(styles=("a",), paintings=("a.jpg",))
     with pytest.raises(TrainingError, match="johnson"):
-        adain_config(Checkpoint(config, 0, {}, None, 0.0, {}))
+        export_adain(Checkpoint(config, 0, {}, None, 0.0, {}), place, pictures=[])
