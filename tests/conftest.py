@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.any_models import write_any
+from helpers.any_models import write_any, write_latent
 from helpers.models import identity_model, invert_model, network_model, write_pretrained
 
 from rtstyle.errors import speak_to_command_line
@@ -41,6 +42,15 @@ def pretrained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"mosaic": network, **{n: {"fast": m, "balanced": m} for n, m in styles.items()}},
     )
     write_any(folder, {"mosaic": np.array([20, 40, 200, 5, 5, 5], np.float32)})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sampled_styles(pretrained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pretrained folder with a latent space, from which styles are sampled."""
+    folder = tmp_path_factory.mktemp("sampled") / "styles"
+    shutil.copytree(pretrained_folder, folder)
+    write_latent(folder)
     return folder
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import console
-from helpers.any_models import write_latent
 from helpers.pictures import photo, saved
 from PIL import Image as Pil
 
@@ -23,17 +21,9 @@ from rtstyle.styles.manifest import FOLDER_VARIABLE
 CPU = "onnxruntime:cpu"
 
 
-@pytest.fixture(scope="module")
-def styles(pretrained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("augment") / "styles"
-    shutil.copytree(pretrained_folder, folder)
-    write_latent(folder)
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def _own_styles(styles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FOLDER_VARIABLE, str(styles))
+def _own_styles(sampled_styles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(sampled_styles))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import time
 import warnings
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.any_models import write_latent
 
 from rtstyle.styles.manifest import FOLDER_VARIABLE
 
@@ -101,17 +99,12 @@ def store() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def nodes(
-    store: str, pretrained_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Nodes]:
+def nodes(store: str, sampled_styles: Path) -> Iterator[Nodes]:
     """Start two nodes with one CPU each; their workers inherit the environment of the tests.
 
     Their styles are those of the tests, and a latent space.
     """
     pytest.importorskip("ray", reason="Ray is not installed: uv sync --extra cluster")
-    styles = tmp_path_factory.mktemp("cluster") / "styles"
-    shutil.copytree(pretrained_folder, styles)
-    write_latent(styles)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, value in PATIENCE.items():
@@ -125,13 +118,13 @@ def nodes(
         patch.setattr(services, "start_raylet", told_at_once(services.start_raylet))
         patch.setattr("ray._private.utils.get_dashboard_dependency_error", ImportError)
         with pytest.MonkeyPatch.context() as short:
-            short.setenv(FOLDER_VARIABLE, str(styles))
+            short.setenv(FOLDER_VARIABLE, str(sampled_styles))
             cluster = Cluster(initialize_head=True, head_node_args=node())
             second = cluster.add_node(**node())
         try:
             patch.setenv("RAY_ADDRESS", cluster.address)
             ray.init(cluster.address, log_to_driver=False, configure_logging=False)
-            yield Nodes(cluster, second, styles)
+            yield Nodes(cluster, second, sampled_styles)
         finally:
             ray.shutdown()
             cluster.shutdown()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers.any_models import write_latent
 from helpers.pictures import photo
 from PIL import Image as Pil
 
@@ -31,17 +29,9 @@ from rtstyle_export.augment import StyleAugment  # noqa: E402
 CPU = "onnxruntime:cpu"
 
 
-@pytest.fixture(scope="module")
-def styles(pretrained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("augment") / "styles"
-    shutil.copytree(pretrained_folder, folder)
-    write_latent(folder)
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def _own_styles(styles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FOLDER_VARIABLE, str(styles))
+def _own_styles(sampled_styles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(sampled_styles))
 
 
 def batch(count: int = 3, height: int = 32, width: int = 64) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import console
-from helpers.any_models import DIMENSIONS, NUMBERS, write_latent
+from helpers.any_models import DIMENSIONS, NUMBERS
 from PIL import Image as Pil
 
 from rtstyle.errors import RtstyleError, StyleError, UsageError
@@ -40,17 +40,9 @@ from rtstyle.styles.spec import (
 CPU = "onnxruntime:cpu"
 
 
-@pytest.fixture(scope="module")
-def styles(pretrained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sampled") / "styles"
-    shutil.copytree(pretrained_folder, folder)
-    write_latent(folder)
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def _own_styles(styles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FOLDER_VARIABLE, str(styles))
+def _own_styles(sampled_styles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(sampled_styles))
 
 
 @pytest.fixture
