@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtstyle.commands.bench_johnson import johnson
-from rtstyle.commands.options import PRECISION_HELP, JsonFile
+from rtstyle.commands.options import Device, JsonFile, Precision
 from rtstyle.errors import UsageError
 from rtstyle.styles.spec import parse_style
 
@@ -46,8 +46,8 @@ def bench(
             show_default=False,
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
-    precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     frames: Annotated[int, typer.Option(help="Length of the clip, at most 132.")] = 132,
     runs: Annotated[int, typer.Option(help="Runs of every case; their median counts.")] = 3,
     json_file: JsonFile = None,
@@ -82,7 +82,7 @@ def live(
     fade: Annotated[
         float, typer.Option(help="Seconds in which styles give way to each other.", min=0, max=1.2)
     ] = 0.6,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    device: Device = "auto",
     json_file: JsonFile = None,
 ) -> None:
     """Play a clip as a camera for minutes, then change the style a dozen times.

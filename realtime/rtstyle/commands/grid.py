@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtstyle.commands.options import SCALE_HELP, SEED_HELP, VARY_HELP
+from rtstyle.commands.options import SEED_HELP, Device, OverwriteOne, StyleScale, Vary
 from rtstyle.commands.photo_notes import read_photo
 from rtstyle.commands.progress import Bar
 from rtstyle.errors import UsageError
@@ -35,18 +35,16 @@ def grid(
     samples: Annotated[
         bool, typer.Option("--samples", help="Paint neighbours of one style.")
     ] = False,
-    vary: Annotated[float, typer.Option(help=VARY_HELP)] = 0.5,
+    vary: Vary = 0.5,
     seed: Annotated[int, typer.Option(help=SEED_HELP)] = 0,
     size: Annotated[str, typer.Option(help="Network: fast or paper.")] = "fast",
     strength: Annotated[float, typer.Option(help="0 (the photo) to 1 (the painting).")] = 1.0,
-    style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
+    style_scale: StyleScale = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Keep the colours of the photo.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing output.")
-    ] = False,
+    device: Device = "auto",
+    overwrite: OverwriteOne = False,
 ) -> None:
     """Paint a photo in all blends between four styles, or like neighbours of one."""
     from rtstyle.jobs.grid import blend_grid, sample_sheet

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtstyle.commands.options import (
-    CLUSTER_HELP,
-    MASK_HELP,
     MATCH_HELP,
-    PRECISION_HELP,
-    REGIONS_HELP,
-    SCALE_HELP,
-    SEED_HELP,
-    SIZE_HELP,
-    STROKE_HELP,
-    STYLE_HELP,
-    TRANSFORM_HELP,
-    VARY_HELP,
+    Cluster,
+    Device,
+    Height,
+    Mask,
+    Overwrite,
+    PhotoQuality,
+    Precision,
+    Seed,
+    Size,
+    StrokeSize,
+    Styles,
+    StyleScale,
+    Transform,
+    Vary,
     sampled,
 )
 from rtstyle.commands.photo_notes import tell_left_out
@@ -46,31 +49,25 @@ def image(
             metavar="IN... OUT", help="Photos or folders, then the output.", show_default=False
         ),
     ],
-    style: Annotated[
-        list[str] | None, typer.Option(help=STYLE_HELP + REGIONS_HELP, show_default=DEFAULT_STYLE)
-    ] = None,
-    size: Annotated[str, typer.Option(help=SIZE_HELP)] = DEFAULT_SIZE,
-    transform: Annotated[str, typer.Option(help=TRANSFORM_HELP)] = "adain",
-    style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
-    vary: Annotated[float, typer.Option(help=VARY_HELP)] = 0.0,
-    seed: Annotated[int | None, typer.Option(help=SEED_HELP, show_default=False)] = None,
-    mask: Annotated[Path | None, typer.Option(help=MASK_HELP, show_default=False)] = None,
+    style: Styles = None,
+    size: Size = DEFAULT_SIZE,
+    transform: Transform = "adain",
+    style_scale: StyleScale = 1.0,
+    vary: Vary = 0.0,
+    seed: Seed = None,
+    mask: Mask = None,
     match_color: Annotated[bool, typer.Option("--match-color", help=MATCH_HELP)] = False,
-    stroke_size: Annotated[float, typer.Option(help=STROKE_HELP)] = 1.0,
+    stroke_size: StrokeSize = 1.0,
     strength: Annotated[float, typer.Option(help="0 (the photo) to 1 (the painting).")] = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Keep the colours of the photo.")
     ] = False,
-    height: Annotated[
-        int | None, typer.Option(help="Scale to this many rows.", show_default=False)
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
-    precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "fp32",
-    cluster: Annotated[str | None, typer.Option(help=CLUSTER_HELP, show_default=False)] = None,
-    quality: Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")] = DEFAULT_QUALITY,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing outputs.")
-    ] = False,
+    height: Height = None,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    cluster: Cluster = None,
+    quality: PhotoQuality = DEFAULT_QUALITY,
+    overwrite: Overwrite = False,
 ) -> None:
     """Paint photos, or folders of photos.
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeAlias, get_type_hints
 import typer
 
 from rtstyle.errors import UsageError
+from rtstyle.styles.manifest import DEFAULT_STYLE
 from rtstyle.styles.spec import is_random, own_seed
 
 JsonFile: TypeAlias = Annotated[
@@ -25,31 +26,81 @@ JsonFile: TypeAlias = Annotated[
 STYLE_HELP = (
     'A built-in style, any picture file, a blend ("a.jpg:0.7,b.jpg:0.3"), or an .onnx file.'
 )
-
-
-REGIONS_HELP = " With --mask give one for each region."
-
-
-SIZE_HELP = "Network: fast, balanced or paper; for pictures fast or paper."
-
-
-TRANSFORM_HELP = "Of pictures as styles: adain, or linear (a learned matrix)."
-
-
 SCALE_HELP = "Size of the strokes of a picture as style, 0.25 to 4."
-
-
 MASK_HELP = "Picture of flat colours: a region for each --style, dark to light."
-
-
 MATCH_HELP = "Give the style picture the colours of the content first."
+VARY_HELP = "Paint like a neighbour of the style: how far from it, 0 to 2 (0.5 is near)."
+SEED_HELP = "Which neighbour, random style or walk: the same number draws the same one."
 
+# Options of several commands, which stand in each with a default of its own.
+Styles: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=STYLE_HELP + " With --mask give one for each region.", show_default=DEFAULT_STYLE
+    ),
+]
+Size: TypeAlias = Annotated[
+    str, typer.Option(help="Network: fast, balanced or paper; for pictures fast or paper.")
+]
+Transform: TypeAlias = Annotated[
+    str, typer.Option(help="Of pictures as styles: adain, or linear (a learned matrix).")
+]
+StyleScale: TypeAlias = Annotated[float, typer.Option(help=SCALE_HELP)]
+StyleWalk: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        help="Walk on from the style through others, one every so many seconds.",
+        show_default=False,
+    ),
+]
+Vary: TypeAlias = Annotated[float, typer.Option(help=VARY_HELP)]
+Seed: TypeAlias = Annotated[int | None, typer.Option(help=SEED_HELP, show_default=False)]
+Mask: TypeAlias = Annotated[Path | None, typer.Option(help=MASK_HELP, show_default=False)]
+StrokeSize: TypeAlias = Annotated[float, typer.Option(help="How wide strokes are, 0.25 to 4.")]
+Coherence: TypeAlias = Annotated[
+    str,
+    typer.Option(help="Keep what is painted from frame to frame: on, off, or 0 to 1."),
+]
+Height: TypeAlias = Annotated[
+    int | None, typer.Option(help="Scale to this many rows.", show_default=False)
+]
+Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")]
+Precision: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="auto (the quickest that style and machine allow), fp32, fp16 (GPUs), int8 or bf16."
+    ),
+]
+Cluster: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Paint on several machines: auto, or ray://HOST:10001 (Ray).", show_default=False
+    ),
+]
+PhotoQuality: TypeAlias = Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")]
+Overwrite: TypeAlias = Annotated[
+    bool, typer.Option("--overwrite", help="Replace existing outputs.")
+]
+OverwriteOne: TypeAlias = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an existing output.")
+]
 
-STROKE_HELP = "How wide strokes are, 0.25 to 4."
-
-
-CLUSTER_HELP = "Paint on several machines: auto, or ray://HOST:10001 (Ray)."
-COHERENCE_HELP = "Keep what is painted from frame to frame: on, off, or 0 to 1."
+# Of the commands that listen.
+Host: TypeAlias = Annotated[
+    str, typer.Option(help="Address to listen on; other than loopback needs a token.")
+]
+Port: TypeAlias = Annotated[int, typer.Option(help="0: any free one.", min=0, max=65535)]
+Token: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Ask for this token (default: a new one off loopback).", metavar="TEXT"),
+]
+Certificate: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Certificate in PEM.", show_default=False)
+]
+Key: TypeAlias = Annotated[Path | None, typer.Option(help="Its key in PEM.", show_default=False)]
+OpenPage: TypeAlias = Annotated[
+    bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
+]
 
 
 def read_coherence(text: str) -> float:
@@ -61,15 +112,6 @@ def read_coherence(text: str) -> float:
     if value is None or not 0 <= value <= 1:
         raise UsageError(f"--coherence {text} is out of range.", "", "Use on, off, or 0 to 1.")
     return value
-
-
-VARY_HELP = "Paint like a neighbour of the style: how far from it, 0 to 2 (0.5 is near)."
-
-
-SEED_HELP = "Which neighbour, random style or walk: the same number draws the same one."
-
-
-WALK_HELP = "Walk on from the style through others, one every so many seconds."
 
 
 def sampled(styles: Sequence[str], vary: float, seed: int | None) -> tuple[str, ...]:
@@ -86,11 +128,6 @@ def sampled(styles: Sequence[str], vary: float, seed: int | None) -> tuple[str, 
                 typer.echo(f"random is {style} this time", err=True)
         found.append(f"{style}~{vary:g}~{seed or 0}" if vary else style)
     return tuple(found)
-
-
-PRECISION_HELP = (
-    "auto (the quickest that style and machine allow), fp32, fp16 (GPUs), int8 or bf16."
-)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtstyle.commands.options import PRECISION_HELP, SCALE_HELP, STYLE_HELP
-from rtstyle.errors import MissingExtraError
+from rtstyle.commands.live.extras import require_extra
+from rtstyle.commands.options import (
+    SCALE_HELP,
+    STYLE_HELP,
+    Certificate,
+    Device,
+    Host,
+    Key,
+    OpenPage,
+    Port,
+    Precision,
+    Token,
+)
 from rtstyle.serve.defaults import HOST, MAX_CLIENTS, MIN_FPS, PORT, TARGET_FPS
 from rtstyle.styles.manifest import DEFAULT_STYLE
 
@@ -24,17 +34,15 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; other than loopback needs a token.")
-    ] = HOST,
-    port: Annotated[int, typer.Option(help="0: any free one.", min=0, max=65535)] = PORT,
+    host: Host = HOST,
+    port: Port = PORT,
     style: Annotated[str, typer.Option(help=f"Shown first. {STYLE_HELP}")] = DEFAULT_STYLE,
     size: Annotated[str, typer.Option(help="Network: fast, balanced or paper.")] = "fast",
     style_scale: Annotated[
         float, typer.Option(help=SCALE_HELP + " Built-in ones keep theirs.")
     ] = 1.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
-    precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     camera: Annotated[
         str, typer.Option(help="This machine's camera, for /obs: index, URL, file or `test`.")
     ] = "0",
@@ -55,10 +63,7 @@ def serve(
         Path | None,
         typer.Option(help="Scenes for the page, as TOML: show.toml.", show_default=False),
     ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(help="Ask for this token (default: a new one off loopback).", metavar="TEXT"),
-    ] = None,
+    token: Token = None,
     https: Annotated[
         bool | None,
         typer.Option(
@@ -67,16 +72,12 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    certificate: Annotated[
-        Path | None, typer.Option(help="Certificate in PEM.", show_default=False)
-    ] = None,
-    key: Annotated[Path | None, typer.Option(help="Its key in PEM.", show_default=False)] = None,
-    open_page: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
-    ] = True,
+    certificate: Certificate = None,
+    key: Key = None,
+    open_page: OpenPage = True,
 ) -> None:
     """Serve a web page that paints the browser's camera. Ctrl-C ends it."""
-    require_extra()
+    require_extra("serve", "rtstyle serve", "aiortc", "segno", "starlette", "uvicorn", "websockets")
     import logging
 
     from rtstyle.serve.server import Options
@@ -121,18 +122,3 @@ def serve(
 
     run(options, started)
     typer.echo("stopped", err=True)
-
-
-def require_extra() -> None:
-    """Raise `MissingExtraError` unless the libraries of the extra `serve` are there."""
-    missing = [
-        n
-        for n in ("aiortc", "segno", "starlette", "uvicorn", "websockets")
-        if not importlib.util.find_spec(n)
-    ]
-    if missing:
-        raise MissingExtraError(
-            "`rtstyle serve` needs the extra `serve`.",
-            f"Missing: {', '.join(missing)}.",
-            "Install rtstyle[serve].",
-        )

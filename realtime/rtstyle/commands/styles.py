@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtstyle.commands.options import Device
 from rtstyle.commands.photo_notes import read_photo
 from rtstyle.errors import UsageError
 from rtstyle.styles.manifest import SIZES, load_manifest
@@ -52,7 +53,7 @@ def styles(
     size: Annotated[
         str, typer.Option(help="Network on the sheet: fast, balanced or paper.")
     ] = "balanced",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
+    device: Device = "auto",
     name: Annotated[
         str | None, typer.Option(help="With add: another name.", show_default=False)
     ] = None,

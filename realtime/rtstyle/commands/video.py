@@ -16,20 +16,22 @@ from rtstyle.commands.common.video_runs import (
     without_existing,
 )
 from rtstyle.commands.options import (
-    CLUSTER_HELP,
-    COHERENCE_HELP,
     MASK_HELP,
     MATCH_HELP,
-    PRECISION_HELP,
-    REGIONS_HELP,
-    SCALE_HELP,
-    SEED_HELP,
-    SIZE_HELP,
-    STROKE_HELP,
-    STYLE_HELP,
-    TRANSFORM_HELP,
-    VARY_HELP,
-    WALK_HELP,
+    Cluster,
+    Coherence,
+    Device,
+    Height,
+    Overwrite,
+    Precision,
+    Seed,
+    Size,
+    StrokeSize,
+    Styles,
+    StyleScale,
+    StyleWalk,
+    Transform,
+    Vary,
     read_coherence,
     sampled,
 )
@@ -64,19 +66,17 @@ def video(
             show_default=False,
         ),
     ],
-    style: Annotated[
-        list[str] | None, typer.Option(help=STYLE_HELP + REGIONS_HELP, show_default="mosaic")
-    ] = None,
-    size: Annotated[str, typer.Option(help=SIZE_HELP)] = "balanced",
-    transform: Annotated[str, typer.Option(help=TRANSFORM_HELP)] = "adain",
-    style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
+    style: Styles = None,
+    size: Size = "balanced",
+    transform: Transform = "adain",
+    style_scale: StyleScale = 1.0,
     style_sweep: Annotated[
         str | None,
         typer.Option(help="From one style to another over the clip: a.jpg..b.jpg."),
     ] = None,
-    style_walk: Annotated[float | None, typer.Option(help=WALK_HELP, show_default=False)] = None,
-    vary: Annotated[float, typer.Option(help=VARY_HELP)] = 0.0,
-    seed: Annotated[int | None, typer.Option(help=SEED_HELP, show_default=False)] = None,
+    style_walk: StyleWalk = None,
+    vary: Vary = 0.0,
+    seed: Seed = None,
     mask: Annotated[
         Path | None,
         typer.Option(help=MASK_HELP + " Or a video of grey levels, black to white."),
@@ -84,14 +84,8 @@ def video(
     match_color: Annotated[
         bool, typer.Option("--match-color", help=MATCH_HELP + " (of the first frame)")
     ] = False,
-    stroke_size: Annotated[
-        float,
-        typer.Option(help=STROKE_HELP),
-    ] = 1.0,
-    coherence: Annotated[
-        str,
-        typer.Option(help=COHERENCE_HELP),
-    ] = "on",
+    stroke_size: StrokeSize = 1.0,
+    coherence: Coherence = "on",
     keyframes: Annotated[
         Path | None,
         typer.Option(
@@ -103,9 +97,7 @@ def video(
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Keep the colours of the video.")
     ] = False,
-    height: Annotated[
-        int | None, typer.Option(help="Scale to this many rows.", show_default=False)
-    ] = None,
+    height: Height = None,
     start: Annotated[
         str | None, typer.Option(help="From here, like 12.5 or 1:02:03.5.", show_default=False)
     ] = None,
@@ -123,9 +115,9 @@ def video(
     background: Annotated[
         str, typer.Option(help="Under what is transparent, where the output cannot keep it.")
     ] = "black",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
-    precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
-    cluster: Annotated[str | None, typer.Option(help=CLUSTER_HELP, show_default=False)] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    cluster: Cluster = None,
     codec: Annotated[
         str, typer.Option(help="h264, hevc, av1, vp9 or prores; auto: what the file's kind has.")
     ] = "auto",
@@ -166,9 +158,7 @@ def video(
     keep_location: Annotated[
         bool, typer.Option("--keep-location", help="Keep the place where it was taken.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing outputs.")
-    ] = False,
+    overwrite: Overwrite = False,
     skip_existing: Annotated[
         bool | None,
         typer.Option(

@@ -12,18 +12,18 @@ import typer
 from rtstyle.commands.live import wiring
 from rtstyle.commands.live.wiring import DEFAULT_RATE
 from rtstyle.commands.options import (
-    COHERENCE_HELP,
-    MASK_HELP,
     MATCH_HELP,
-    PRECISION_HELP,
-    REGIONS_HELP,
-    SCALE_HELP,
-    SEED_HELP,
-    STROKE_HELP,
-    STYLE_HELP,
-    TRANSFORM_HELP,
-    VARY_HELP,
-    WALK_HELP,
+    Coherence,
+    Device,
+    Mask,
+    Precision,
+    Seed,
+    StrokeSize,
+    Styles,
+    StyleScale,
+    StyleWalk,
+    Transform,
+    Vary,
     read_coherence,
     sampled,
 )
@@ -49,9 +49,7 @@ def webcam(
             "in real time, or `test`. See `rtstyle cameras`."
         ),
     ] = "0",
-    style: Annotated[
-        list[str] | None, typer.Option(help=STYLE_HELP + REGIONS_HELP, show_default="mosaic")
-    ] = None,
+    style: Styles = None,
     size: Annotated[
         str, typer.Option(help="Network: auto (by measurement), fast, balanced or paper.")
     ] = "auto",
@@ -66,14 +64,14 @@ def webcam(
     match_color: Annotated[
         bool, typer.Option("--match-color", help=MATCH_HELP + " (of the first picture)")
     ] = False,
-    transform: Annotated[str, typer.Option(help=TRANSFORM_HELP)] = "adain",
-    style_scale: Annotated[float, typer.Option(help=SCALE_HELP)] = 1.0,
-    style_walk: Annotated[float | None, typer.Option(help=WALK_HELP, show_default=False)] = None,
-    vary: Annotated[float, typer.Option(help=VARY_HELP)] = 0.0,
-    seed: Annotated[int | None, typer.Option(help=SEED_HELP, show_default=False)] = None,
-    stroke_size: Annotated[float, typer.Option(help=STROKE_HELP)] = 1.0,
-    coherence: Annotated[str, typer.Option(help=COHERENCE_HELP)] = "on",
-    mask: Annotated[Path | None, typer.Option(help=MASK_HELP, show_default=False)] = None,
+    transform: Transform = "adain",
+    style_scale: StyleScale = 1.0,
+    style_walk: StyleWalk = None,
+    vary: Vary = 0.0,
+    seed: Seed = None,
+    stroke_size: StrokeSize = 1.0,
+    coherence: Coherence = "on",
+    mask: Mask = None,
     only: Annotated[str, typer.Option(help="Paint all, background or person.")] = "all",
     height: Annotated[
         int | None,
@@ -81,8 +79,8 @@ def webcam(
             help="Rows the network works on; default: by measurement.", show_default=False
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
-    precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     resolution: Annotated[str, typer.Option(help="Asked of the camera.")] = "640x480",
     fps: Annotated[float, typer.Option(help="Asked of the camera.")] = DEFAULT_RATE,
     transition: Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import secrets
 import sys
@@ -11,8 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtstyle.commands.options import JsonFile
-from rtstyle.errors import MissingExtraError, UsageError
+from rtstyle.commands.live.extras import require_extra
+from rtstyle.commands.options import (
+    Certificate,
+    Host,
+    JsonFile,
+    Key,
+    OpenPage,
+    Port,
+    Token,
+)
+from rtstyle.errors import UsageError
 from rtstyle.serve.defaults import HOST, PORT
 
 if TYPE_CHECKING:
@@ -49,24 +57,15 @@ def survey(
         int, typer.Option(help="Questions of each kind for a visitor.", min=1)
     ] = 30,
     seed: Annotated[int, typer.Option(help="Order and sides follow from it.", min=0)] = 0,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; other than loopback needs a token.")
-    ] = HOST,
-    port: Annotated[int, typer.Option(help="0: any free one.", min=0, max=65535)] = PORT,
-    token: Annotated[
-        str | None,
-        typer.Option(help="Ask for this token (default: a new one off loopback).", metavar="TEXT"),
-    ] = None,
+    host: Host = HOST,
+    port: Port = PORT,
+    token: Token = None,
     https: Annotated[
         bool, typer.Option("--https", help="Sign a certificate; browsers warn of it once.")
     ] = False,
-    certificate: Annotated[
-        Path | None, typer.Option(help="Certificate in PEM.", show_default=False)
-    ] = None,
-    key: Annotated[Path | None, typer.Option(help="Its key in PEM.", show_default=False)] = None,
-    open_page: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
-    ] = True,
+    certificate: Certificate = None,
+    key: Key = None,
+    open_page: OpenPage = True,
 ) -> None:
     """Serve a page that asks which painting is preferred, and which one is real.
 
@@ -79,7 +78,7 @@ def survey(
         return
     if plot or json_file:
         raise UsageError("--plot and --json go with --report.")
-    require_extra()
+    require_extra("serve", "rtstyle survey", "starlette", "uvicorn", "websockets")
     from rtstyle.serve.survey import web
     from rtstyle.serve.survey.design import read_design
     from rtstyle.serve.web.guard import is_loopback
@@ -125,15 +124,3 @@ def tell(votes: Path, plot: Path | None, json_file: Path | None) -> None:
             write(json_file, text.encode())
     if plot is not None:
         write(plot, report.draw(result))
-
-
-def require_extra() -> None:
-    """Raise `MissingExtraError` unless the libraries of the extra `serve` are there."""
-    names = ("starlette", "uvicorn", "websockets")
-    missing = [name for name in names if not importlib.util.find_spec(name)]
-    if missing:
-        raise MissingExtraError(
-            "`rtstyle survey` needs the extra `serve`.",
-            f"Missing: {', '.join(missing)}.",
-            "Install rtstyle[serve].",
-        )

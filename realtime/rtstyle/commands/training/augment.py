@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtstyle.commands.options import CLUSTER_HELP, PRECISION_HELP
+from rtstyle.commands.options import Cluster, Device, Overwrite, PhotoQuality, Precision
 from rtstyle.commands.progress import Count
 from rtstyle.media.limits import DEFAULT_QUALITY
 
@@ -44,13 +44,11 @@ def augment(
         ),
     ] = None,
     size: Annotated[str, typer.Option(help="Network: fast.")] = "fast",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, ...")] = "auto",
-    cluster: Annotated[str | None, typer.Option(help=CLUSTER_HELP, show_default=False)] = None,
-    precision: Annotated[str, typer.Option(help=PRECISION_HELP)] = "auto",
-    quality: Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")] = DEFAULT_QUALITY,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing outputs.")
-    ] = False,
+    device: Device = "auto",
+    cluster: Cluster = None,
+    precision: Precision = "auto",
+    quality: PhotoQuality = DEFAULT_QUALITY,
+    overwrite: Overwrite = False,
 ) -> None:
     """Paint a data set in random styles, with folders, names and labels as they are.
 
