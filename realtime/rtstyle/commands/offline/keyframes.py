@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtstyle.commands.offline.options import Iterations, Place, VggWeights, missing_torch, suited
+from rtstyle.commands.offline.options import (
+    Alpha,
+    Iterations,
+    Levels,
+    Place,
+    VggWeights,
+    missing_torch,
+    suited,
+)
 from rtstyle.commands.options import grouped
 from rtstyle.commands.training.outcome import given
 from rtstyle.errors import UsageError
@@ -58,13 +66,8 @@ def keyframes(
             show_default=False,
         ),
     ] = None,
-    levels: Annotated[
-        str | None,
-        typer.Option(help="Of wct, with strengths: 4:0.8,3,2,1. Default all.", show_default=False),
-    ] = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="Strength of wct; default 0.6.", show_default=False)
-    ] = None,
+    levels: Levels = None,
+    alpha: Alpha = None,
     iterations: Iterations = None,
     seed: Annotated[int | None, typer.Option(help="Of the noise of gatys, default 0.")] = None,
     vgg_weights: VggWeights = None,

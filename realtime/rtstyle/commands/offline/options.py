@@ -37,6 +37,15 @@ Iterations = Annotated[
 ]
 
 
+Levels = Annotated[
+    str | None,
+    typer.Option(help="Of wct, with strengths: 4:0.8,3,2,1. Default all.", show_default=False),
+]
+Alpha = Annotated[
+    float | None, typer.Option(help="Strength of wct; default 0.6.", show_default=False)
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where the work is done, and which files it may replace."""

@@ -11,6 +11,8 @@ import typer
 
 from rtstyle.commands.offline.options import (
     SEED_HELP,
+    Alpha,
+    Levels,
     Optimising,
     Place,
     Quality,
@@ -81,13 +83,8 @@ def still(
     init: Annotated[
         str | None, typer.Option(help="Begin with photo (default), noise or style.")
     ] = None,
-    levels: Annotated[
-        str | None,
-        typer.Option(help="Of wct, with strengths: 4:0.8,3,2,1. Default all.", show_default=False),
-    ] = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="Strength of wct; default 0.6.", show_default=False)
-    ] = None,
+    levels: Levels = None,
+    alpha: Alpha = None,
     tolerance: Annotated[
         float | None, typer.Option(help="Stop once 10 evaluations gain less than this share.")
     ] = None,
