@@ -24,7 +24,6 @@ from rtstyle.media.picture import (
     write_picture,
 )
 from rtstyle.painting.stylizer import Stylizer
-from rtstyle.painting.tiling import paint as paint_large
 from rtstyle.styles.manifest import DEFAULT_STYLE
 from rtstyle.styles.recipe import Recipe, Settings, as_recipe
 
@@ -95,6 +94,7 @@ def paint_picture(stylizer: Stylizer, picture: Picture) -> tuple[Picture, int]:
         nonlocal tiles
         if image.shape[0] * image.shape[1] <= WHOLE_PIXELS:
             return stylizer.paint(image, weights)
+        from rtstyle.painting.tiling import paint as paint_large
 
         painted, tiles = paint_large(network, image, stylizer.recipe, weights)
         return painted
