@@ -34,7 +34,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "style_size": (32, math.inf),
     "scaled_on": (1, math.inf),
-    "width": (0, math.inf),
     "feature_steps": (0, math.inf),
     "vector_steps": (0, math.inf),
     "kl_steps": (0, math.inf),
@@ -334,6 +333,7 @@ class WctConfig(RunConfig):
         """Return what may be wrong: whether it is, and the sentence that says so."""
         compact = self.width > 0
         return [
+            (self.width < 0, "width must not be negative"),
             (compact and self.level != LEVELS[-1], "only level 5 has a width"),
             (self.weight_bits not in WEIGHT_BITS, "weight-bits is 8 or 16"),
             (self.feature_steps > 0 and not compact, "feature-steps need a width"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rtstyle_export.maths.losses import TextureLossSpec
 from rtstyle_export.networks.johnson import Norm
 from rtstyle_export.networks.texture import PHOTO, PURE, TEXTURE, TextureSpec
-from rtstyle_export.runs.config import TrainConfig, read
+from rtstyle_export.runs.config import TrainConfig
 
 NORMS = ("instance", "batch")
 MOST_WIDTH = 64
@@ -69,12 +69,3 @@ class TextureConfig(TrainConfig):
             ),
             *TrainConfig.problems(self),
         ]
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> TextureConfig:
-        """Undo `to_json`."""
-        data = read(data)
-        data["styles"], data["paintings"] = tuple(data["styles"]), tuple(data["paintings"])
-        data["parts"] = tuple(tuple(part) for part in data.get("parts", ()))
-        data["loss"] = TextureLossSpec(**data["loss"])
-        return cls(**data)

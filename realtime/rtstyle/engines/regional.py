@@ -60,7 +60,6 @@ def own_feeds(engine: Engine, batch: Batch) -> Mapping[str, NDArray[Any]] | None
     if "canvas" not in engine.extras:
         return noise_feeds(engine, size) or None
 
-
     return empty(size).feeds()
 
 
