@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
 from rtstyle.painting.flow import still_map, warp
 from rtstyle_export.data import Part, read_picture, to_tensor
@@ -86,6 +87,41 @@ def _change(
 ) -> float:
     moved = _warped(before, back)[known]
     return float(np.mean(np.square(moved - now[known])))
+
+
+@dataclass(frozen=True, slots=True)
+class TruePair:
+    """Two frames (H, W, 3) whose motion is known: where each pixel of `first` lies in `second`.
+
+    `flow` is (H, W, 2) in pixels, `known` (H, W) says where it is known and stays in sight.
+    """
+
+    first: Image
+    second: Image
+    flow: NDArray[np.float32]
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def read(cls, first: Path, second: Path, flow: Path, masks: Sequence[Path] = ()) -> TruePair:
+        """Read frames, a flow in Middlebury's format, and masks that are not 0 where to leave out.
+
+        Raises `RtstyleError` for files that do not go together.
+        """
+        pictures = [read_picture(path) for path in (first, second)]
+        found = cv2.readOpticalFlow(str(flow))
+        rows, columns = pictures[0].shape[:2]
+        if found is None or found.shape[:2] != (rows, columns):
+            raise RtstyleError(f"{flow} is not the flow of {first}.", "", "Give both of one scene.")
+        known = np.abs(found).max(axis=2) < 1e9
+        there = np.where(known[..., None], found, 0) + still_map(rows, columns)
+        known &= (there >= 0).all(2) & (there[..., 0] < columns - 1) & (there[..., 1] < rows - 1)
+        for path in masks:
+            known &= np.asarray(read_picture(path))[..., 0] == 0
+        return cls(pictures[0], pictures[1], np.where(known[..., None], found, 0), known)
+
+    def change(self, first: Image, second: Image) -> float:
+        """Return the rms change along the motion of paintings of the two, in levels of 255."""
+        return math.sqrt(_change(second, first, self.flow, self.known))
 
 
 def sharpness(image: Image) -> float:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-RESET = 0.15
-"""Share of the sequences that begin anew at each step, at the end of a run."""
+RESET = 0.07
+"""Share of the sequences that begin anew at each step: they last for some fourteen."""
+WORN = 0.3
+"""Share of steps whose canvas is bent out of shape at places, as by what turns for long."""
 STILL = 0.2
 """Share of steps at which nothing moves."""
 LARGE_FRAMES = 0.3
@@ -29,7 +31,8 @@ class Draw:
     `reset`: (N,) 1 where a new photo begins. `large`: (N,) 1 for frames of twice the size.
     `photo`: (N,) int64. `view` and `step`: (N, 2, 3), where to look in the square of the photo, and
     in the last painting. `light`: (N, 3) gain, offset, noise. `damage`: (N, 2) quantiser step of
-    blocks, blur. `flow_error`: (N,) pixels. `offset`: (2,) int64, where the losses look.
+    blocks, blur. `flow_error`: (N,) pixels. `wear`: (N,) pixels by which the canvas is bent out of
+    shape. `offset`: (2,) int64, where the losses look.
     """
 
     reset: NDArray[np.float32]
@@ -40,6 +43,7 @@ class Draw:
     light: NDArray[np.float32]
     damage: NDArray[np.float32]
     flow_error: NDArray[np.float32]
+    wear: NDArray[np.float32]
     offset: NDArray[np.int64]
 
     def flat(self) -> NDArray[np.float32]:
@@ -53,7 +57,7 @@ def views(flat: Tensor, count: int) -> dict[str, Tensor]:
     shapes = {
         "reset": (count,), "large": (count,), "photo": (count,), "view": (count, 2, 3),
         "step": (count, 2, 3), "light": (count, 3), "damage": (count, 2), "flow_error": (count,),
-        "offset": (2,),
+        "wear": (count,), "offset": (2,),
     }  # fmt: skip
     pieces = torch.split(flat, [math.prod(shape) for shape in shapes.values()])
     return {
@@ -68,8 +72,17 @@ class Director:
     """
 
     def __init__(
-        self, count: int, photos: int, tile: int, side: int, margin: int, seed: int
+        self,
+        count: int,
+        photos: int,
+        tile: int,
+        side: int,
+        margin: int,
+        seed: int,
+        *,
+        reset: float = RESET,
     ) -> None:
+        """`reset` is the share of the sequences that begin anew at each step."""
         self.rng = np.random.default_rng(seed)
         self.count, self.photos, self.tile, self.side = count, photos, tile, side
         self.margin = margin
@@ -77,11 +90,7 @@ class Director:
         self.large = np.zeros(count)
         self.photo = np.zeros(count, np.int64)
         self.fresh = np.ones(count, bool)
-        self.reset = RESET
-
-    def pace(self, done: float, stills: float) -> None:
-        """Say what share of a run is over: sequences begin after a share `stills` of it."""
-        self.reset = 1.0 if done < stills else RESET
+        self.reset = reset
 
     def draw(self) -> Draw:
         """Draw the next step."""
@@ -104,6 +113,7 @@ class Director:
         blocks = np.where(rng.random(n) < 0.3, rng.uniform(0.02, 0.2, n), 0)
         blur = np.where(rng.random(n) < 0.25, rng.uniform(0.3, 1, n), 0)
         error = np.where(rng.random(n) < 0.5, rng.random(n) ** 2 * 1.5, 0)
+        wear = np.where(rng.random(n) < WORN, rng.uniform(3, 12, n), 0)
         return Draw(
             reset.astype(np.float32),
             self.large.astype(np.float32),
@@ -113,6 +123,7 @@ class Director:
             light.astype(np.float32),
             np.stack([blocks, blur], 1).astype(np.float32),
             error.astype(np.float32),
+            wear.astype(np.float32),
             rng.integers(self.margin + 1, size=2),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 
 pytest.importorskip("torch")
 
+from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
 from rtstyle_export.quality.coherence import (
+    TruePair,
     camera_noise,
     change_between,
     sharpness,
@@ -83,3 +86,30 @@ def test_strokes_that_grow_with_the_frame_have_a_ratio_of_one() -> None:
 
     half = stroke_ratio(scene(3), 720, fainter_when_larger, spread, 360)
     assert half == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_change_along_a_true_flow_leaves_out_what_is_unknown_or_masked(tmp_path: Path) -> None:
+    """Three pixels to the right: what moved along has no change, what stayed has one."""
+    rng = np.random.default_rng(2)
+    first = cv2.blur(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8), (5, 5))
+    second = np.roll(first, 3, axis=1)
+    second[10:20, 30:40] = 255 - second[10:20, 30:40]
+    flow = np.zeros((40, 60, 2), np.float32)
+    flow[..., 0] = 3
+    flow[30:] = 1e10
+    hidden = np.zeros((40, 60, 3), np.uint8)
+    hidden[8:22, 25:42] = 255
+    for name, image in (("a", first), ("b", second), ("m", hidden)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), image[..., ::-1])
+    assert cv2.writeOpticalFlow(str(tmp_path / "f.flo"), flow)
+    files = tmp_path / "a.png", tmp_path / "b.png", tmp_path / "f.flo"
+    whole = TruePair.read(*files)
+    pair = TruePair.read(*files, [tmp_path / "m.png"])
+    assert not whole.known[30:].any()
+    assert not whole.known[:30, 57:].any()
+    assert pair.known.sum() == whole.known.sum() - 14 * 17
+    assert pair.change(first, second) < 1e-3
+    assert whole.change(first, second) > 5
+    assert pair.change(first, first) > 5
+    with pytest.raises(RtstyleError, match="not the flow"):
+        TruePair.read(tmp_path / "a.png", tmp_path / "b.png", tmp_path / "a.png")
