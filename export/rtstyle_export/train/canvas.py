@@ -139,7 +139,7 @@ class CanvasTrainer(CanvasLoop):
         del batch
         if self.device.type == "cuda":
             self.stepper.capture()
-        self.stepper.pace(self.done, self.config.stills)
+        self.stepper.scenes.pace(self.done, self.config.stills)
         self.stepper.run_step(rate(self.config.learning_rate, self.config.warmup, self))
         self.step += 1
         every = READ_EVERY if self.device.type == "cuda" else 1

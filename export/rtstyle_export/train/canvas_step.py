@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -40,8 +39,9 @@ from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.canvas import UNDERPAINTING, CanvasNet
 from rtstyle_export.onnx_files.storage import rounded
 from rtstyle_export.train.motion import (
-    RESET,
     Director,
+    Scenes,
+    bent,
     blocks,
     dct_matrix,
     grid_of,
@@ -53,11 +53,6 @@ from rtstyle_export.train.motion import (
 
 RENEW = 8
 """Steps between renewals of the optimiser's bases."""
-SCENES = 8
-"""Sequences that a step may go on with. One after the other, each for many steps, the network would
-see next to nothing else for as long."""
-STILLS = 0.35
-"""Share of steps that show a photograph that was not seen before, on an empty canvas."""
 LEAD = 8
 """How many steps the host may be ahead of the device."""
 
@@ -128,17 +123,7 @@ class CanvasStep:
         self.net, self.optimizer, self.rounded, self.dtype = net, optimizer, rounded, dtype
         spec, styles = net.spec, net.styles
         side = shape.side
-        self.scenes = [
-            Director(
-                batch, len(pool), pool.shape[-1], side, shape.margin, seed * (SCENES + 1) + number,
-                reset=RESET if number else 1.0,
-            )
-            for number in range(SCENES + 1)
-        ]  # fmt: skip
-        """The first shows stills, the others go on."""
-        self.chance = np.random.default_rng(seed)
-        self.stills = STILLS
-        """Share of steps that show stills; 1 until networks can paint."""
+        self.scenes = Scenes(batch, len(pool), pool.shape[-1], side, shape.margin, seed)
         if batch % styles:
             raise ValueError(f"a batch of {batch} for {styles} styles")
         self.style = torch.arange(styles, device=device).repeat_interleave(batch // styles)
@@ -151,8 +136,6 @@ class CanvasStep:
         small = spec.extended(self.painted[:1, :, ::2, ::2]).shape[-1] // stride - 2
         self.noise = torch.rand(batch, spec.noise, wide, wide, device=device) * 2 - 1
         self.small = small
-        # What each scene had painted, and its noise.
-        self.before = [(self.painted.clone(), self.noise.clone()) for _ in self.scenes]
         self.basis = dct_matrix().to(device)
         size = Director(batch, 1, side, side, 0, 0).draw().flat().size
         self.flat = torch.zeros(size, device=device)
@@ -160,16 +143,8 @@ class CanvasStep:
         # Several, since a copy may be under way when the next step is drawn.
         self.staged = [torch.zeros(size, pin_memory=device.type == "cuda") for _ in range(2 * LEAD)]
         self.names = (
-            "content",
-            "style",
-            "large",
-            "tv",
-            "lattice",
-            "coherence",
-            "gate",
-            "coarse",
-            "total",
-        )
+            "content", "style", "large", "tv", "lattice", "coherence", "gate", "coarse", "total",
+        )  # fmt: skip
         self.report = torch.zeros(len(self.names), device=device)
         places = {layer: index for index, layer in vgg.taps.items()}
         self.deepest = max(loss.content_layers, key=places.__getitem__)
@@ -214,13 +189,9 @@ class CanvasStep:
             grid = grid_of(b["step"], side)
             error = (smooth_noise(n, 2, 9, side, device) - 0.5) * 2
             error = error * (b["flow_error"] * 2 / side).view(n, 1, 1, 1)
-            # Where strokes are worn: they are bent, and need not be kept.
-            cells = smooth_noise(n, 3, 7, side, device)
-            worn = (cells[:, :1] > 0.5).float() * (b["wear"] > 0).view(n, 1, 1, 1)
-            bend = (cells[:, 1:] - 0.5) * (b["wear"] * 4 / side).view(n, 1, 1, 1) * worn
+            bend, worn = bent(b["wear"], side, device)
             exact = sample(self.painted, grid).clamp(-1, 1)
-            grid_seen = grid + (error + bend).permute(0, 2, 3, 1)
-            moved = sample(self.painted, grid_seen).clamp(-1, 1)
+            moved = sample(self.painted, grid + (error + bend).permute(0, 2, 3, 1)).clamp(-1, 1)
             known = (grid.abs() < 1).all(-1)[:, None].float() * (1 - again)
             # What was hidden comes into sight; and at some places the flow is plainly wrong.
             cells = smooth_noise(n, 2, 6, side, device)
@@ -319,27 +290,16 @@ class CanvasStep:
         torch._foreach_mul_(grads, scale)
         self.optimizer.step()
 
-    def load_draw(self, scene: int) -> None:
+    def load_draw(self) -> None:
         """Draw the next step of a scene into the buffers, and load what it had painted."""
         staged = self.staged[self.step % len(self.staged)]
-        staged.copy_(torch.from_numpy(self.scenes[scene].draw().flat()))
+        staged.copy_(torch.from_numpy(self.scenes.draw().flat()))
         self.flat.copy_(staged, non_blocking=True)
-        for now, before in zip((self.painted, self.noise), self.before[scene], strict=True):
-            now.copy_(before)
-
-    def pace(self, done: float, stills: float) -> None:
-        """Say what share of a run is over: sequences begin after a share `stills` of it."""
-        self.stills = 1.0 if done < stills else STILLS
-
-    def pick(self) -> int:
-        """Return which scene the next step shows: 0, stills, or one that goes on."""
-        still = self.chance.random() < self.stills
-        return 0 if still else 1 + int(self.chance.integers(SCENES))
+        self.scenes.load(self.painted, self.noise)
 
     def run_step(self, rate: float) -> None:
         """Take one step at a learning rate."""
-        scene = self.pick()
-        self.load_draw(scene)
+        self.load_draw()
         self.optimizer.lr.fill_(rate)
         if not self.optimizer.begun:
             self.forward_backward()
@@ -348,8 +308,7 @@ class CanvasStep:
             self.graph.replay()
         else:
             self.whole_step()
-        for now, before in zip((self.painted, self.noise), self.before[scene], strict=True):
-            before.copy_(now)
+        self.scenes.keep(self.painted, self.noise)
         self.step += 1
         if self.device.type == "cuda" and self.step % LEAD == 0:
             torch.cuda.synchronize()
@@ -377,8 +336,7 @@ class CanvasStep:
 
     def restart(self) -> None:
         """Begin all sequences anew, with a fresh optimiser that keeps its bases."""
-        for scene in self.scenes:
-            scene.fresh[:] = True
+        self.scenes.restart()
         self.optimizer.restart()
 
     def read_report(self, steps: int) -> dict[str, float]:

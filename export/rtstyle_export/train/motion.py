@@ -18,6 +18,11 @@ RESET = 0.07
 """Share of the sequences that begin anew at each step: they last for some fourteen."""
 WORN = 0.3
 """Share of steps whose canvas is bent out of shape at places, as by what turns for long."""
+SCENES = 8
+"""Sequences that a step may go on with. One after the other, each for many steps, the network would
+see next to nothing else for as long."""
+STILLS = 0.35
+"""Share of steps that show a photograph that was not seen before, on an empty canvas."""
 STILL = 0.2
 """Share of steps at which nothing moves."""
 LARGE_FRAMES = 0.3
@@ -78,7 +83,7 @@ class Director:
         tile: int,
         side: int,
         margin: int,
-        seed: int,
+        seed: int | list[int],
         *,
         reset: float = RESET,
     ) -> None:
@@ -147,6 +152,53 @@ class Director:
         return bool(reach > 1.25 or not 0.3 < size < 1.2)
 
 
+class Scenes:
+    """Sequences that take turns by chance: one shows photographs on empty canvases, `SCENES` go on.
+
+    All is as in `Director`; a pure function of the seed.
+    """
+
+    def __init__(
+        self, count: int, photos: int, tile: int, side: int, margin: int, seed: int
+    ) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.directors = [
+            Director(count, photos, tile, side, margin, [seed, n], reset=RESET if n else 1.0)
+            for n in range(SCENES + 1)
+        ]
+        self.stills = STILLS
+        """Share of steps that show stills; 1 until networks can paint."""
+        self.now = 0
+        self._kept: dict[int, tuple[Tensor, ...]] = {}
+
+    def pace(self, done: float, stills: float) -> None:
+        """Say what share of a run is over: sequences begin after a share `stills` of it."""
+        self.stills = 1.0 if done < stills else STILLS
+
+    def restart(self) -> None:
+        """Begin all sequences anew."""
+        for director in self.directors:
+            director.fresh[:] = True
+
+    def draw(self) -> Draw:
+        """Pick a scene and draw its next step."""
+        still = self.rng.random() < self.stills
+        self.now = 0 if still else 1 + int(self.rng.integers(SCENES))
+        return self.directors[self.now].draw()
+
+    def load(self, *state: Tensor) -> None:
+        """Fill tensors with what the scene that was drawn last had kept, if anything."""
+        for now, before in zip(state, self._kept.get(self.now, state), strict=True):
+            now.copy_(before)
+
+    def keep(self, *state: Tensor) -> None:
+        """Keep tensors for the next step of the scene that was drawn last."""
+        if self.now not in self._kept:
+            self._kept[self.now] = tuple(torch.empty_like(value) for value in state)
+        for before, now in zip(self._kept[self.now], state, strict=True):
+            before.copy_(now)
+
+
 def draw_motion(rng: np.random.Generator, side: int) -> NDArray[np.float64]:
     """Draw where the pixels of a frame of `side` pixels lie in the last one, in -1 to 1: (3, 3)."""
     if rng.random() < STILL:
@@ -178,6 +230,17 @@ def smooth_noise(count: int, channels: int, cells: int, side: int, device: torch
     """Draw fields (count, channels, side, side) that vary smoothly, in about 0 to 1."""
     coarse = torch.rand(count, channels, cells, cells, device=device)
     return F.interpolate(coarse, (side, side), mode="bicubic", align_corners=True)
+
+
+def bent(wear: Tensor, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Draw how canvases of `side` pixels are bent by `wear` (N,) pixels, and where.
+
+    Returns offsets (N, 2, side, side) in -1 to 1 of the picture, and a mask (N, 1, side, side).
+    """
+    cells = smooth_noise(len(wear), 3, 7, side, device)
+    wear = wear.view(-1, 1, 1, 1)
+    where = (cells[:, :1] > 0.5).float() * (wear > 0)
+    return (cells[:, 1:] - 0.5) * (wear * 4 / side) * where, where
 
 
 def dct_matrix(size: int = 8) -> Tensor:

@@ -35,9 +35,12 @@ from rtstyle_export.runs.checkpoint import Checkpoint, initial_weights  # noqa: 
 from rtstyle_export.runs.config import CanvasConfig, TrainConfig  # noqa: E402
 from rtstyle_export.runs.onnx_reader import checkpoint_of  # noqa: E402
 from rtstyle_export.train.canvas import CanvasTrainer  # noqa: E402
-from rtstyle_export.train.canvas_step import SCENES, STILLS  # noqa: E402
 from rtstyle_export.train.motion import (  # noqa: E402
+    RESET,
+    SCENES,
+    STILLS,
     Director,
+    Scenes,
     blocks,
     dct_matrix,
     grid_of,
@@ -254,39 +257,39 @@ def test_a_motion_carries_a_frame_onto_the_next_one() -> None:
     assert compared > 10
 
 
-def test_a_run_begins_with_stills_and_goes_on_with_scenes_that_take_turns(tmp_path: Path) -> None:
-    place = write_place(tmp_path)
-    stepper = trainer_of(place, tmp_path / "run").stepper
-    stepper.pace(0.1, 0.5)
-    assert {stepper.pick() for _ in range(40)} == {0}
-    stepper.pace(0.9, 0.5)
-    picked = [stepper.pick() for _ in range(900)]
+def test_a_run_begins_with_stills_and_goes_on_with_scenes_that_take_turns() -> None:
+    scenes = Scenes(1, 3, 128, 64, 0, seed=1)
+    scenes.pace(0.1, 0.5)
+    assert all(scenes.draw().reset.all() and scenes.now == 0 for _ in range(20))
+    scenes.pace(0.9, 0.5)
+    picked, begun = [], []
+    for _ in range(900):
+        draw = scenes.draw()
+        picked.append(scenes.now)
+        if scenes.now:
+            begun.append(float(draw.reset.mean()))
     assert set(picked) == set(range(SCENES + 1))
     assert math.isclose(picked.count(0) / 900, STILLS, abs_tol=0.05)
-    draws = [stepper.scenes[0].draw() for _ in range(5)]
-    assert all(draw.reset.all() for draw in draws)
-    draws = [stepper.scenes[1].draw() for _ in range(60)]
-    assert 0 < sum(draw.reset.all() for draw in draws) < 30
+    # Some begin because their view has left the photo.
+    assert RESET / 2 < np.mean(begun) < 4 * RESET
+    assert not np.array_equal(*(director.draw().view for director in scenes.directors[1:3]))
 
 
-def test_each_scene_goes_on_with_its_own_painting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_scene_goes_on_with_its_own_painting(tmp_path: Path) -> None:
     stepper = trainer_of(write_place(tmp_path), tmp_path / "run").stepper
-    seen = []
-    prepare = stepper.prepare
-
-    def noted() -> dict[str, torch.Tensor]:
-        seen.append(stepper.painted.clone())
-        return prepare()
-
-    monkeypatch.setattr(stepper, "prepare", noted)
-    painted = {}
-    for number, scene in enumerate([1, 2, 1, 2, 0, 1]):
-        monkeypatch.setattr(stepper, "pick", lambda scene=scene: scene)
-        stepper.run_step(1e-4)
-        assert torch.equal(seen[number], painted.get(scene, torch.zeros_like(seen[number])))
+    stepper.scenes.pace(1.0, 0.5)
+    painted: dict[int, torch.Tensor] = {}
+    seen = set()
+    for _ in range(14):
+        stepper.load_draw()
+        scene = stepper.scenes.now
+        if scene in painted:
+            assert torch.equal(stepper.painted, painted[scene])
+            seen.add(scene)
+        stepper.painted.copy_(torch.rand_like(stepper.painted))
+        stepper.scenes.keep(stepper.painted, stepper.noise)
         painted[scene] = stepper.painted.clone()
+    assert len(seen) > 2
 
 
 def test_nothing_asks_to_keep_strokes_that_are_worn(
