@@ -125,7 +125,7 @@ def look(now: Sight, before: Sight | None, estimate: FlowEstimator) -> Motion:
 def trusted(now: Sight, before: Sight, flow: Flow) -> NDArray[np.uint8]:
     """Return where the last frame, moved along `flow`, shows the same: (h, w), 255 or 0."""
     height, width = now.grey.shape
-    where = _positions(height, width) + flow
+    where = positions(height, width) + flow
     there = cv2.remap(before.colour, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     same = cv2.inRange(_difference(np.asarray(there, np.uint8), now.colour), (0,), (SAME - 1,))
     inside = cv2.inRange(where, (-0.5, -0.5), (width - 0.5, height - 0.5))
@@ -151,7 +151,7 @@ def lay(painted: Image, motion: Motion) -> Canvas:
     rows, columns = motion.flow.shape[:2]
     flow = cv2.multiply(motion.flow, (width / columns, height / rows, 0, 0))  # type: ignore[call-overload]
     flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
-    where = np.asarray(cv2.add(flow, _positions(height, width)), np.float32)
+    where = np.asarray(cv2.add(flow, positions(height, width)), np.float32)
     moved = cv2.remap(  # type: ignore[call-overload]
         painted, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
@@ -161,7 +161,7 @@ def lay(painted: Image, motion: Motion) -> Canvas:
 _grids: dict[tuple[int, int], NDArray[np.float32]] = {}
 
 
-def _positions(height: int, width: int) -> NDArray[np.float32]:
+def positions(height: int, width: int) -> NDArray[np.float32]:
     """Return x and y of each pixel, (H, W, 2); that of the last sizes is kept."""
     found = _grids.get((height, width))
     if found is None:

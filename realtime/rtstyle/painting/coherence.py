@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rtstyle.engines.canvas import UNKNOWN, Canvas, empty, half
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
+from rtstyle.painting.bending import BENT, Bend, bent_on
 from rtstyle.painting.canvas import (
     UNDERPAINTING,
     FlowEstimator,
@@ -39,17 +40,19 @@ Run = Callable[[Image, Mapping[str, NDArray[np.uint8]]], Image]
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is kept from frame to frame: its sight, and the paintings of all levels."""
+    """What is kept from frame to frame: its sight, the paintings of all levels, their bend."""
 
     sight: Sight
     painted: tuple[Image, ...]
+    bend: Bend | None = None
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as arrays by name, to be written to a file."""
         now = self.sight
         levels = {f"level{number}": image for number, image in enumerate(self.painted)}
         place = np.array([now.index, *now.size])
-        return {"place": place, "grey": now.grey, "colour": now.colour, **levels}
+        bend = {} if self.bend is None else {"bend": self.bend}
+        return {"place": place, "grey": now.grey, "colour": now.colour, **levels, **bend}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Memory:
@@ -58,7 +61,7 @@ class Memory:
         count = sum(name.startswith("level") for name in arrays)
         painted = tuple(np.asarray(arrays[f"level{n}"], np.uint8) for n in range(count))
         seen = Sight(index, arrays["grey"], arrays["colour"], (rows, columns))
-        return cls(seen, painted)
+        return cls(seen, painted, arrays.get("bend"))
 
 
 def paint(
@@ -151,11 +154,15 @@ def full_size(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is known of a frame before it is painted: its motion, and a painting of it, if any."""
+    """What is known of a frame before it is painted: its motion, and a painting of it, if any.
+
+    `bend` is that of its painting.
+    """
 
     sight: Sight
     motion: Motion
     keyframe: Image | None = None
+    bend: Bend | None = None
 
 
 def fitted(image: Image, size: tuple[int, int]) -> Image:
@@ -170,23 +177,27 @@ class CoherentPainter:
     `prepare` and `paint` are each called from one thread, `prepare` perhaps some frames ahead.
     """
 
-    def __init__(self, run: Run, *, stroke_size: float = 1.0, coherence: float = 1.0) -> None:
-        """Raises `UsageError` for a value out of range."""
+    def __init__(
+        self, run: Run, *, stroke_size: float = 1.0, coherence: float = 1.0, bend: float = BENT
+    ) -> None:
+        """`bend` is how far strokes may be bent. Raises `UsageError` for a value out of range."""
         levels((TRAINED_ROWS, TRAINED_ROWS), stroke_size)
         if not 0 <= coherence <= 1:
             raise UsageError(f"A coherence of {coherence} is out of range.", "", "Use 0 to 1.")
         self._run, self._stroke_size, self._coherence = run, stroke_size, coherence
         self._estimate = FlowEstimator()
+        self._most = bend
         self._seen: Sight | None = None
+        self._bend: Bend | None = None
         self._painted: tuple[Image, ...] = ()
 
     def go_on(self, memory: Memory) -> None:
         """Take the next frame as the one after that of `memory`, which another painter painted."""
-        self._seen, self._painted = memory.sight, memory.painted
+        self._seen, self._bend, self._painted = memory.sight, memory.bend, memory.painted
 
     def memory_after(self, step: Step) -> Memory:
         """Return what is kept of the frame that was painted last, whose step is `step`."""
-        return Memory(step.sight, self._painted)
+        return Memory(step.sight, self._painted, step.bend)
 
     def prepare(self, image: Image, index: int, keyframe: Image | None = None) -> Step:
         """Find what moved since the frame that was prepared last.
@@ -197,8 +208,11 @@ class CoherentPainter:
         now = sight(image, index)
         before, self._seen = self._seen, now
         if keyframe is not None:
+            self._bend = None
             return Step(now, unmoved(now.size), keyframe)
-        return Step(now, look(now, before if self._coherence else None, self._estimate))
+        motion = look(now, before if self._coherence else None, self._estimate)
+        self._bend, motion = bent_on(self._bend, motion, self._most)
+        return Step(now, motion, bend=self._bend)
 
     def paint(self, image: Image, step: Step) -> Image:
         """Paint a frame, given what `prepare` found for it."""

@@ -1,0 +1,84 @@
+"""How far what is on the canvas was bent since it was painted, and where it must be painted anew.
+
+Strokes that are moved along with a face that turns are stretched and sheared with it, a little from
+frame to frame, and after some ten frames are smears. As a mesh is made anew where its cells have
+lost their shape, the canvas is emptied where its strokes have.
+
+For each pixel, the derivative F of the place at which its paint was laid is kept, the deformation
+gradient of continuum mechanics. The paint is bent by |ln F'F|, the Frobenius norm of twice the
+logarithmic strain (Hencky): 0 for shifts and turns, and as much for strokes that are drawn out to
+twice their length (1.4) as for those that are pressed to a half.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rtstyle.painting.canvas import Motion, positions
+
+BENT = 1.5
+"""How far paint may be bent. Smears are gone from 0.8 on, for half of the steadiness."""
+LEAST = 1e-6
+AROUND = np.ones((5, 5), np.uint8)
+"""Pixels of the small picture that are painted anew with one whose paint is worn."""
+
+Bend = NDArray[np.float32]
+"""(h, w, 4): dx'/dx, dx'/dy, dy'/dx, dy'/dy of the place (x', y') where paint was laid."""
+
+
+def unbent(height: int, width: int) -> Bend:
+    """Return the bend of fresh paint."""
+    return np.tile(np.array([1, 0, 0, 1], np.float32), (height, width, 1))
+
+
+def strain(bend: Bend) -> NDArray[np.float32]:
+    """Return how far paint is bent: (h, w)."""
+    xx, xy, yx, yy = cv2.split(bend)
+    half = (xx * xx + xy * xy + yx * yx + yy * yy) / 2
+    area = np.square(xx * yy - xy * yx)
+    apart = np.sqrt(np.maximum(np.square(half) - area, 0))
+    # The eigenvalues of F'F; 0 is paint that was drawn out without end.
+    first = np.log(half + apart + LEAST)
+    second = np.log(np.maximum(area / (half + apart + LEAST), LEAST))
+    return np.asarray(np.sqrt(first * first + second * second), np.float32)
+
+
+def bent_on(before: Bend | None, motion: Motion, limit: float = BENT) -> tuple[Bend | None, Motion]:
+    """Bend the paint of the last frame along, and trust nothing that is bent beyond a limit.
+
+    Returns the bend after the frame, at half the size of the flow, and the motion with less trust.
+    Where nothing was known of the last frame, the paint is fresh.
+    """
+    if motion.flow is None:
+        return None, motion
+    rows, columns = motion.flow.shape[:2]
+    height, width = max(1, rows // 2), max(1, columns // 2)
+    if before is None or before.shape[:2] != (height, width):
+        before = unbent(height, width)
+    flow = np.asarray(cv2.resize(motion.flow, (width, height), interpolation=cv2.INTER_AREA))
+    flow *= np.array([width / columns, height / rows], np.float32)
+    bend = _followed(before, np.asarray(flow, np.float32))
+    worn = cv2.dilate((strain(bend) > limit).astype(np.uint8), AROUND)
+    trust = motion.trust
+    there = cv2.resize(worn, trust.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    trust = np.where(there > 0, np.uint8(0), trust)
+    small = cv2.resize(trust, (width, height), interpolation=cv2.INTER_NEAREST)
+    bend[(small == 0) | (worn > 0)] = (1, 0, 0, 1)
+    return bend, Motion(motion.flow, trust)
+
+
+def _followed(before: Bend, flow: NDArray[np.float32]) -> Bend:
+    """Return the bend of paint that came from where `flow` (h, w, 2) says, by the chain rule."""
+    height, width = flow.shape[:2]
+    where = positions(height, width) + flow
+    moved = cv2.remap(before, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    # A stroke is some pixels wide: less than that bends it as a whole.
+    smooth = cv2.blur(flow, (5, 5))
+    by_x, by_y = (cv2.Sobel(smooth, cv2.CV_32F, x, 1 - x, ksize=3) / 8 for x in (1, 0))
+    xx, xy, yx, yy = cv2.split(moved)
+    (dxx, dyx), (dxy, dyy) = cv2.split(by_x), cv2.split(by_y)
+    dxx, dyy = dxx + 1, dyy + 1
+    rows = (xx * dxx + xy * dyx, xx * dxy + xy * dyy, yx * dxx + yy * dyx, yx * dxy + yy * dyy)
+    return np.asarray(cv2.merge(rows), np.float32)
