@@ -7,7 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from rtstyle.painting.bending import BENT, bent_on, strain, unbent
+from rtstyle.engines.canvas import Canvas
+from rtstyle.painting.bending import (
+    BENT,
+    GROUND,
+    bent_on,
+    in_colours_of,
+    primed,
+    strain,
+    unbent,
+)
 from rtstyle.painting.canvas import Flow, Motion
 from rtstyle.painting.coherence import CoherentPainter, Memory
 
@@ -95,6 +104,50 @@ def test_new_paint_is_not_bent() -> None:
     assert float(strain(bend)[10:38, 40:56].min()) > 0.3
     assert (motion.trust == covered.trust).all()
     assert bent_on(bend, motion_of(None))[0] is None
+
+
+def test_worn_paint_leaves_a_ground_without_strokes() -> None:
+    rng = np.random.default_rng(1)
+    before = rng.integers(0, 256, (81, 121, 3), dtype=np.uint8)
+    worn = np.zeros((20, 30), np.uint8)
+    worn[5:15, 10:20] = 255
+    canvas = Canvas(before.copy(), np.full((41, 61), 204, np.uint8))
+    found = primed(canvas, before, worn)
+    inside, outside = np.s_[24:56, 46:76], np.s_[:, :38]
+    assert found.picture[inside].std() < 0.2 * before[inside].std()
+    assert abs(found.picture[inside].mean() - before[inside].mean()) < 3
+    np.testing.assert_array_equal(found.picture[outside], before[outside])
+    assert set(np.unique(found.trust)) == {GROUND, 204}
+    assert (found.trust[12:28, 23:38] == GROUND).all()
+    np.testing.assert_array_equal(canvas.picture, before)
+
+
+def test_new_paint_takes_the_colours_of_worn_paint_and_keeps_its_strokes() -> None:
+    rng = np.random.default_rng(3)
+    strokes = rng.integers(-20, 21, (96, 128, 1))
+    painted = np.asarray(np.array([100, 150, 60]) + strokes, np.uint8)
+    before = np.full((96, 128, 3), (140, 90, 120), np.uint8)
+    worn = np.zeros((48, 64), np.uint8)
+    worn[12:36, 16:48] = 255
+    found = in_colours_of(before, painted, worn).astype(float)
+    inside = found[36:60, 48:80]
+    np.testing.assert_allclose(inside.mean((0, 1)), [140, 90, 120], atol=3)
+    np.testing.assert_allclose(inside.std((0, 1)), painted[36:60, 48:80].std((0, 1)), rtol=0.1)
+    np.testing.assert_array_equal(found[:16], painted[:16])
+    np.testing.assert_array_equal(found[:, 100:], painted[:, 100:])
+
+
+def test_worn_is_only_what_was_trusted() -> None:
+    flow = flow_of([[0.8, 0], [0, 1]])
+    bend, motion = None, motion_of(flow)
+    motion.trust[:48] = 0
+    for _ in range(4):
+        bend, found = bent_on(bend, motion, limit=0.8)
+        if found.worn is not None:
+            break
+    assert found.worn is not None
+    assert not found.worn[:23].any()
+    assert found.worn[25:, 10:54].all()
 
 
 def test_a_painter_that_goes_on_trusts_as_the_one_before_it() -> None:

@@ -55,11 +55,13 @@ class Motion:
 
     `flow` is None where nothing is known of that: the canvas is then empty. `trust` is
     (H / 2, W / 2) uint8, rounded up: 255 where the last painting may be kept as it is, less where
-    it moves, 0 where it shows something else.
+    it moves, 0 where it shows something else. `worn`, of any size, is 255 where the trust is 0
+    although the last painting shows the same, since its strokes have lost their shape.
     """
 
     flow: Flow | None
     trust: NDArray[np.uint8]
+    worn: NDArray[np.uint8] | None = None
 
 
 NO_MOTION = Motion(None, np.zeros((0, 0), np.uint8))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rtstyle.engines.canvas import UNKNOWN, Canvas, empty, half
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
-from rtstyle.painting.bending import BENT, Bend, bent_on
+from rtstyle.painting.bending import BENT, Bend, bent_on, in_colours_of, primed
 from rtstyle.painting.canvas import (
     UNDERPAINTING,
     FlowEstimator,
@@ -88,14 +88,19 @@ def paint(
         frame = image
         if (rows, columns) != image.shape[:2]:
             frame = np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA))
-        canvas = empty((rows, columns))
+        canvas = moved = empty((rows, columns))
         if before and coherence > 0:
-            canvas = faded(lay(before[number], motion), coherence)
+            moved = lay(before[number], motion)
+            canvas = faded(moved, coherence)
+            if motion.worn is not None and not done:
+                canvas = primed(canvas, moved.picture, motion.worn)
         if done:
             canvas = over(canvas, done[-1])
         painted = run(frame, canvas.feeds())
         if done:
             painted = with_strokes_of(done[-1], painted)
+        elif before and coherence > 0 and motion.worn is not None:
+            painted = in_colours_of(moved.picture, painted, motion.worn)
         if before and coherence > 0 and not fresh:
             painted = settled(before[number], painted, motion.trust, coherence)
         done.append(painted)
