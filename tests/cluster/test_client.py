@@ -68,7 +68,7 @@ def test_a_video_is_painted_through_the_client(tmp_path: Path, outside: str) -> 
     environment = {name: text for name, text in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, words)], env=environment, capture_output=True,
-        text=True, check=False, timeout=600,
+        text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert "40 frames" in done.stdout
@@ -87,7 +87,7 @@ def test_an_address_where_nobody_answers_is_one_message(tmp_path: Path) -> None:
     words = ("video", clip, tmp_path / "out.mp4", "--cluster", f"ray://127.0.0.1:{port}")
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, words)], capture_output=True, text=True,
-        check=False, timeout=600,
+        check=False, timeout=300,
         env={**os.environ, "RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S": "1",
              "RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S": "1"},
     )  # fmt: skip
