@@ -27,14 +27,6 @@ DATA = Path(
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and all of the cluster: one cluster a machine."""
-    for item in items:
-        folder = item.path.parent
-        group = folder if folder.name == "cluster" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
-
-
 @pytest.fixture(scope="session")
 def pretrained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pretrained folder of small generated models.
