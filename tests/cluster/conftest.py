@@ -21,6 +21,7 @@ PATIENCE = {
     "RAY_worker_register_timeout_seconds": "240",
     "RAY_health_check_failure_threshold": "60",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     # By default workers let all others go first, and here they would hardly run at all.
     "RAY_worker_niceness": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

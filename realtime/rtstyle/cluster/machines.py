@@ -31,6 +31,9 @@ def connected(address: str) -> Iterator[Machines]:
     # Nothing is told to anybody, and no accelerator is hidden from tasks without one.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Under `uv run` Ray would have each worker make an environment from this project: machines have
+    # rtstyle installed, and through a client the workers wait for ever.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     # Workers of a cluster that is started here are as important as this process: by default they
     # let all others go first, and hardly run where the machine has other work.
     os.environ.setdefault("RAY_worker_niceness", "0")
