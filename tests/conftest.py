@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from helpers.any_models import write_any, write_latent
@@ -21,6 +22,10 @@ pytest_plugins = ["helpers.watchdog"]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Nobody's own styles: tests that add some have a folder of their own.
 os.environ["RTSTYLE_OWN_STYLES"] = os.devnull
+
+# A busy machine is slow: no test waits on the clock.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 DATA = Path(
     os.environ.get("RTSTYLE_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")

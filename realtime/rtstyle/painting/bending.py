@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from rtstyle.engines.canvas import Canvas
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import Motion, positions
+from rtstyle.painting.canvas import Motion, at_half, full_size, positions
 
 BENT = 1.5
-"""How far paint may be bent. Smears are gone from 0.8 on, for half of the steadiness."""
+"""How far paint may be bent. With less, strokes keep their shape and clips are less steady: see
+scripts/README.md."""
 LEAST = 1e-6
 AROUND = np.ones((5, 5), np.uint8)
 """Pixels of the small picture that are painted anew with one whose paint is worn."""
@@ -88,12 +89,11 @@ def primed(canvas: Canvas, before: Image, worn: NDArray[np.uint8]) -> Canvas:
 
     `before` is the last painting moved along, (H, W, 3); `worn` is as in `Motion`.
     """
-    rows, columns = canvas.trust.shape
-    there = cv2.resize(worn, (columns, rows), interpolation=cv2.INTER_NEAREST)
-    whole = cv2.resize(there, (2 * columns, 2 * rows), interpolation=cv2.INTER_NEAREST)
-    whole = np.ascontiguousarray(whole[: before.shape[0], : before.shape[1]])
+    there = at_half(worn, before)
     ground = cv2.GaussianBlur(before, (0, 0), SMOOTH)
-    picture = np.asarray(cv2.copyTo(ground, whole, canvas.picture.copy()), np.uint8)
+    picture = np.asarray(
+        cv2.copyTo(ground, full_size(there, before), canvas.picture.copy()), np.uint8
+    )
     return Canvas(picture, np.where(there > 0, np.uint8(GROUND), canvas.trust))
 
 

@@ -160,6 +160,23 @@ def lay(painted: Image, motion: Motion) -> Canvas:
     return Canvas(np.asarray(moved), motion.trust)
 
 
+def at_half(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
+    """Return the trust (h, w), of any size, at half the size of a picture (H, W, 3)."""
+    rows, columns = half((picture.shape[0], picture.shape[1]))
+    if trust.shape == (rows, columns):
+        return trust
+    return np.asarray(cv2.resize(trust, (columns, rows), interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def full_size(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
+    """Return the trust of every pixel of a picture (H, W, 3): (H, W). `trust` is of any size."""
+    height, width = picture.shape[:2]
+    trust = at_half(trust, picture)
+    rows, columns = trust.shape
+    whole = cv2.resize(trust, (2 * columns, 2 * rows), interpolation=cv2.INTER_NEAREST)
+    return np.ascontiguousarray(whole[:height, :width], np.uint8)
+
+
 _grids: dict[tuple[int, int], NDArray[np.float32]] = {}
 
 

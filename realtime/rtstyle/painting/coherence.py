@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.engines.canvas import UNKNOWN, Canvas, empty, half
+from rtstyle.engines.canvas import UNKNOWN, Canvas, empty
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.painting.bending import BENT, Bend, bent_on, in_colours_of, primed
@@ -24,6 +24,8 @@ from rtstyle.painting.canvas import (
     FlowEstimator,
     Motion,
     Sight,
+    at_half,
+    full_size,
     lay,
     look,
     sight,
@@ -138,23 +140,6 @@ def over(canvas: Canvas, coarse: Image) -> Canvas:
     trust = np.where(canvas.trust > 0, canvas.trust, np.uint8(UNDERPAINTING))
     known = full_size(canvas.trust, canvas.picture)
     return Canvas(np.asarray(cv2.copyTo(canvas.picture, known, under), np.uint8), trust)
-
-
-def at_half(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
-    """Return the trust (h, w), of any size, at half the size of a picture (H, W, 3)."""
-    rows, columns = half((picture.shape[0], picture.shape[1]))
-    if trust.shape == (rows, columns):
-        return trust
-    return np.asarray(cv2.resize(trust, (columns, rows), interpolation=cv2.INTER_NEAREST), np.uint8)
-
-
-def full_size(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
-    """Return the trust of every pixel of a picture (H, W, 3): (H, W). `trust` is of any size."""
-    height, width = picture.shape[:2]
-    trust = at_half(trust, picture)
-    rows, columns = trust.shape
-    whole = cv2.resize(trust, (2 * columns, 2 * rows), interpolation=cv2.INTER_NEAREST)
-    return np.ascontiguousarray(whole[:height, :width], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
