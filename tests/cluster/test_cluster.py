@@ -20,10 +20,10 @@ pytest.importorskip("ray", reason="Ray is not installed: uv sync --extra cluster
 
 from rtstyle.cluster import rounds
 from rtstyle.cluster.clip import Done
-from rtstyle.cluster.machines import connected
+from rtstyle.cluster.connection import connected
 from rtstyle.cluster.plans import StoppedError
 from rtstyle.cluster.run import paint_videos
-from rtstyle.cluster.tasks import Told
+from rtstyle.cluster.tally import Told
 from rtstyle.jobs.video import stylize_video
 from rtstyle.report import Progress
 from rtstyle.sinks.encoding.settings import Encoding

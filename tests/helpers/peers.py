@@ -40,15 +40,20 @@ async def until(holds: Callable[[], Any], what: str) -> Any:
 
 
 class Grey(VideoStreamTrack):
-    """A camera that shows one grey level, with a slope so that the sides differ."""
+    """A camera that shows one grey level, with a slope so that the sides differ.
 
-    def __init__(self, level: int, height: int, width: int) -> None:
+    It gives 30 frames a second, or every so many of these (`every`).
+    """
+
+    def __init__(self, level: int, height: int, width: int, every: int = 1) -> None:
         super().__init__()
+        self._every = every
         self.image = np.full((height, width, 3), level, np.uint8)
         self.image[:, : width // 2] //= 2
 
     async def recv(self) -> Any:
-        pts, time_base = await self.next_timestamp()
+        for _ in range(self._every):
+            pts, time_base = await self.next_timestamp()
         frame = av.VideoFrame.from_ndarray(self.image, format="rgb24")
         frame.pts, frame.time_base = pts, time_base
         return frame
@@ -57,7 +62,8 @@ class Grey(VideoStreamTrack):
 class Peer:
     """One client. Enter it, `call`, look at `frames` (RGB) and `messages`.
 
-    With `keep=False` frames are counted in `got` and not kept. `token` is what the server asks for.
+    With `keep=False` frames are counted in `got` and not kept. `token` is what the server asks for;
+    `every` makes the camera slower.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class Peer:
         *,
         keep: bool = True,
         token: str = "",
+        every: int = 1,
     ) -> None:
         tune_aiortc()
         self.address, self._keep = address, keep
@@ -80,7 +87,7 @@ class Peer:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._channel = self._connection.createDataChannel("rtstyle")
         self._channel.on("message", lambda text: self.messages.append(json.loads(text)))
-        self.camera = Grey(level, height, width)
+        self.camera = Grey(level, height, width, every)
         self._connection.addTrack(self.camera)
         self._connection.on("track", self._on_track)
         self._readers: list[asyncio.Task[None]] = []

@@ -15,7 +15,7 @@ from rtstyle.cluster.inputs import Input
 from rtstyle.cluster.machines import Machines
 from rtstyle.cluster.plans import Plan, Request
 from rtstyle.cluster.run import check_version
-from rtstyle.cluster.tasks import Hello, guarded, opened_as
+from rtstyle.cluster.tasks import Hello, guarded, kept_open, opened_as
 from rtstyle.errors import RtstyleError
 from rtstyle.files.pending import writing_to
 from rtstyle.files.temporary import replacing
@@ -44,23 +44,19 @@ class AugmentJob:
     command_line: bool
 
 
-_opened: dict[str, AugmentPainter] = {}
-
-
 def painter_of(job: AugmentJob) -> AugmentPainter:
-    """Return the painter of a run, which stays open in this process until another run's comes."""
+    """Return the painter of a run."""
     from rtstyle.painting.augment import AugmentPainter
 
     if job.command_line:
         errors.speak_to_command_line()
-    if job.number not in _opened:
-        while _opened:
-            _opened.popitem()[1].close()
-        _opened[job.number] = AugmentPainter(
+    return kept_open(
+        job.number,
+        lambda: AugmentPainter(
             job.options.size, device=job.device, streams=job.threads, threads=job.threads,
             precision=job.precision,
-        )  # fmt: skip
-    return _opened[job.number]
+        ),
+    )  # fmt: skip
 
 
 @guarded

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from rtstyle.cluster.plans import RETRIES, FailedError, LostError, Plan, Request, StoppedError
-from rtstyle.cluster.tasks import Failure, Told
+from rtstyle.cluster.plans import FailedError, LostError, Plan, Request, StoppedError
+from rtstyle.cluster.tally import Told
+from rtstyle.cluster.tasks import Failure
 from rtstyle.errors import RtstyleError
 from rtstyle.signals import HANGUP, handled
 
@@ -122,16 +122,13 @@ class Round:
 
     def _gather(self) -> None:
         """Wait a moment for results, and give them to their plans."""
-        import ray
-
         if not self._running:
             return
-        ready, _ = ray.wait(list(self._running), num_returns=1, timeout=POLL)
-        for reference in ready:
+        for reference in self._machines.wait(list(self._running), POLL):
             opened, place, request = self._running.pop(reference)
             if opened.over:
                 continue
-            result = fetched(reference)
+            result = self._machines.result(reference)
             if isinstance(result, Failure) and result.kind == "absent":
                 try:
                     if self._machines.send_inputs(request):
@@ -158,31 +155,5 @@ class Round:
         self._cancel(mine)
 
     def _cancel(self, references: Iterable[Any]) -> None:
-        import ray
-
         for reference in references:
-            with suppress(Exception):
-                ray.cancel(reference)
-
-
-def fetched(reference: Any) -> Any:
-    """Return the result of a task that has ended, or the `Failure` of one that was lost."""
-    import ray
-    from ray.exceptions import RayError, RayTaskError
-
-    try:
-        return ray.get(reference)
-    except RayTaskError as error:
-        if isinstance(error.cause, ImportError) or "ModuleNotFoundError" in str(error):
-            return Failure(
-                "A machine of the cluster cannot import what a task needs: "
-                f"{str(error).strip().splitlines()[-1]}. Install the same rtstyle on all of them, "
-                "with the same extras."
-            )
-        raise
-    except RayError as error:
-        reason = " ".join(str(error).split())[:300]
-        return Failure(
-            f"A task was lost {RETRIES + 1} times: {reason} Perhaps it takes more memory than a "
-            "machine has: choose a smaller --height."
-        )
+            self._machines.cancel(reference)

@@ -16,7 +16,8 @@ from rtstyle.cluster.inputs import Input
 from rtstyle.cluster.machines import Machines
 from rtstyle.cluster.plans import Plan, Request
 from rtstyle.cluster.stores import Name
-from rtstyle.cluster.tasks import Failure, Hello, Job, Told
+from rtstyle.cluster.tally import Told
+from rtstyle.cluster.tasks import Failure, Hello, Job
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.report import Progress
 from rtstyle.styles.recipe import Recipe

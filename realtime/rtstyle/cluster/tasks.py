@@ -5,19 +5,17 @@ What is wrong with an input comes back as a `Failure`: only machines that are lo
 
 from __future__ import annotations
 
-import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
 from rtstyle.cluster.files import Shipped, unpacked
 from rtstyle.cluster.inputs import AbsentError, Input
 from rtstyle.cluster.stores import Name, StateFolder, is_store, upload
+from rtstyle.cluster.tally import Reporter, Tally
 from rtstyle.errors import RtstyleError, speak_to_command_line
 from rtstyle.jobs.parts.part_source import OtherFramesError
 from rtstyle.jobs.parts.survey import Part, Survey, survey
@@ -27,10 +25,6 @@ if TYPE_CHECKING:
     from rtstyle.engines.base import Engine
     from rtstyle.jobs.parts.paint import Clip, Painted, Work
     from rtstyle.painting.stylizer import Stylizer
-    from rtstyle.report import Progress
-
-REPORT_EVERY = 0.5
-"""Seconds between two reports of a task."""
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -89,77 +83,44 @@ def guarded(
     return run
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a running task has told: frames so far, process, node, and how often it was begun."""
-
-    frames: int
-    process: int
-    node: str
-    begun: int
+Opened = TypeVar("Opened", bound="Closable")
+_opened: dict[str, Closable] = {}
 
 
-class Tally:
-    """How many frames each running task has painted; an actor of Ray's."""
+class Closable(Protocol):
+    """What holds a model."""
 
-    def __init__(self) -> None:
-        self._told: dict[str, Told] = {}
-
-    def report(self, key: str, frames: int, process: int, node: str) -> None:
-        """Note the frames of a task, its process, and its node."""
-        before = self._told.get(key)
-        begun = 1
-        if before is not None:
-            begun = before.begun + ((before.process, before.node) != (process, node))
-        self._told[key] = Told(frames, process, node, begun)
-
-    def read(self) -> dict[str, Told]:
-        """Return what was told, by task."""
-        return dict(self._told)
+    def close(self) -> None:
+        """Let go of it."""
 
 
-class Reporter:
-    """Sends the progress of a task to the tally: that it begins, then now and then."""
-
-    def __init__(self, tally: Any, key: str) -> None:
-        self._tally, self._key, self._last = tally, key, time.monotonic()
-        self._send(0)
-
-    def __call__(self, status: Progress) -> None:
-        """Tell how far the task is."""
-        now = time.monotonic()
-        if now - self._last >= REPORT_EVERY:
-            self._last = now
-            self._send(status.frames_out)
-
-    def _send(self, frames: int) -> None:
-        if self._tally is None:
-            return
-        import ray
-
-        node = ray.get_runtime_context().get_node_id()
-        # The tally may be lost with its machine, and comes back.
-        with suppress(Exception):
-            self._tally.report.remote(self._key, frames, os.getpid(), node)
+def kept_open(number: str, open_it: Callable[[], Opened]) -> Opened:
+    """Return what a run has opened; it stays open in this process until another run's comes."""
+    if number not in _opened:
+        let_go()
+        _opened[number] = open_it()
+    return cast("Opened", _opened[number])
 
 
-_opened: dict[str, Stylizer] = {}
+def let_go() -> None:
+    """Close what the last run has opened in this process."""
+    while _opened:
+        _opened.popitem()[1].close()
 
 
 def stylizer_of(job: Job) -> Stylizer:
-    """Return the model of a run, which stays open in this process until another run's comes."""
+    """Return the model of a run."""
     from rtstyle.jobs.video import open_stylizer
 
     if job.command_line:
         speak_to_command_line()
-    if job.number not in _opened:
-        while _opened:
-            _opened.popitem()[1].close()
-        recipe = unpacked(job.recipe, job.files)
-        _opened[job.number] = open_stylizer(
-            recipe, device=job.device, precision=job.precision, threads=job.threads
-        )
-    return _opened[job.number]
+    return kept_open(
+        job.number,
+        lambda: open_stylizer(
+            unpacked(job.recipe, job.files), device=job.device, precision=job.precision,
+            threads=job.threads,
+        ),
+    )  # fmt: skip
 
 
 def opened_as(engine: Engine, device: str, precision: str) -> tuple[str, str]:
@@ -215,7 +176,7 @@ def paint(
     clip: Clip,
     part: Part,
     state: StateFolder | None,
-    tally: Any,
+    tally: Tally,
     key: str,
 ) -> tuple[Painted, bytes | None]:
     """Paint a part; return its file where there is no `state` folder that all can write to."""
@@ -256,7 +217,7 @@ def join(
 
 @guarded
 def paint_whole(
-    job: Job, given: Input, target: Name, options: dict[str, Any], tally: Any, key: str
+    job: Job, given: Input, target: Name, options: dict[str, Any], tally: Tally, key: str
 ) -> tuple[Painted, list[str], bytes | None]:
     """Paint a video that cannot be cut; return its file where the caller has to write it."""
     from rtstyle.jobs.parts.paint import Painted

@@ -56,7 +56,7 @@ def run_videos(
     check_inputs(pairs, recipe)
     if not pairs:
         return 0
-    from rtstyle.cluster.machines import connected
+    from rtstyle.cluster.connection import connected
     from rtstyle.cluster.plans import StoppedError
     from rtstyle.cluster.run import paint_videos
 
@@ -64,7 +64,7 @@ def run_videos(
     try:
         with connected(address) as machines:
             title = f"{len(pairs)} videos" if len(pairs) > 1 else shown(pairs[0][0])
-            with Bar(f"{title} on {machines.count} machines") as bar:
+            with Bar(f"{title} on {machines.shown}") as bar:
                 for number, result in paint_videos(machines, pairs, recipe, options, bar):
                     if isinstance(result, RtstyleError):
                         failed += 1
@@ -209,7 +209,7 @@ def run_photos(
     check_inputs(pairs, recipe)
     if not pairs:
         return 0
-    from rtstyle.cluster.machines import connected
+    from rtstyle.cluster.connection import connected
     from rtstyle.cluster.plans import StoppedError
     from rtstyle.cluster.run import paint_photos
     from rtstyle.cluster.tasks import Failure
@@ -218,7 +218,7 @@ def run_photos(
     try:
         with (
             connected(address) as machines,
-            Bar(f"{len(pairs)} photos on {machines.count} machines") as bar,
+            Bar(f"{len(pairs)} photos on {machines.shown}") as bar,
         ):
             for target, result in paint_photos(
                 machines, pairs, recipe, device=device, precision=precision, quality=quality,
