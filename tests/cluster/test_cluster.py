@@ -11,34 +11,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.cluster_runs import INVERT, OPTIONS, alone, interrupt_at, scenes
 from helpers.media import picture, write_clip
 from helpers.models import canvas_model
-from numpy.typing import NDArray
 from PIL import Image
 
 pytest.importorskip("ray", reason="Ray is not installed: uv sync --extra cluster")
 
 from rtstyle.cluster import rounds
 from rtstyle.cluster.clip import Done
-from rtstyle.cluster.connection import connected
+from rtstyle.cluster.machines.connection import connected
 from rtstyle.cluster.plans import StoppedError
 from rtstyle.cluster.run import paint_videos
 from rtstyle.cluster.tally import Told
-from rtstyle.jobs.video import stylize_video
 from rtstyle.report import Progress
-from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.tracks import picture_track
 from rtstyle.styles.recipe import Recipe
 
 LENGTH = 12
-INVERT = Recipe("invert", "fast")
-OPTIONS: dict[str, Any] = {
-    "start": None, "end": None, "rate": None, "side_by_side": False, "deinterlace": "auto",
-    "background": "black", "encoding": Encoding(encoder="libx264"), "audio": True,
-    "keep_location": False, "overwrite": False, "resume": False, "device": "openvino:cpu",
-    "precision": "auto",
-}  # fmt: skip
-
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -57,19 +47,6 @@ def run(
         assert machines.count == 2
         found = paint_videos(machines, pairs, recipe, {**OPTIONS, **options}, watch, told)
         return {pairs[number][1]: result for number, result in found}
-
-
-def alone(source: Path, output: Path, recipe: Recipe = INVERT) -> bytes:
-    stylize_video(source, output, recipe, device="openvino:cpu", encoding=OPTIONS["encoding"])
-    return output.read_bytes()
-
-
-def scenes(width: int, height: int, index: int) -> NDArray[np.uint8]:
-    rng = np.random.default_rng(index // 11)
-    shot = np.kron(rng.integers(0, 255, (height // 16, width // 16, 3), np.uint8),
-                   np.ones((16, 16, 1), np.uint8))  # fmt: skip
-    shot[:16] = picture(width, height, index)[:16]
-    return shot
 
 
 def test_several_videos_one_of_them_broken(tmp_path: Path) -> None:
@@ -105,18 +82,6 @@ def test_a_canvas_begins_at_cuts_and_the_style_is_sent_along(
     assert isinstance(done, Done)
     assert 1 < done.parts < 9
     assert (tmp_path / "out.mp4").read_bytes() == alone(clip, tmp_path / "whole.mp4", recipe)
-
-
-def interrupt_at(frames: int) -> Callable[[Progress], None]:
-    """Return what presses Ctrl-C once, when so many frames are done: a second one does not wait."""
-    pressed: list[Progress] = []
-
-    def watch(status: Progress) -> None:
-        if status.frames_out >= frames and not pressed:
-            pressed.append(status)
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return watch
 
 
 def test_after_ctrl_c_the_same_run_goes_on(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from helpers.pictures import photo, saved
 
 pytest.importorskip("ray", reason="Ray is not installed: uv sync --extra cluster")
 
-from rtstyle.cluster.connection import connected
 from rtstyle.cluster.data_set import paint_data_set
+from rtstyle.cluster.machines.connection import connected
 from rtstyle.cluster.plans import StoppedError
 from rtstyle.jobs.augment.run import AugmentOptions, AugmentRun
 from rtstyle.styles.manifest import FOLDER_VARIABLE

@@ -15,7 +15,7 @@ import av
 
 from rtstyle.cluster import tasks
 from rtstyle.cluster.inputs import Input
-from rtstyle.cluster.machines import Machines
+from rtstyle.cluster.machines.base import Machines
 from rtstyle.cluster.plans import FailedError, Plan, Request
 from rtstyle.cluster.stores import Name, StateFolder, is_store, shown, stamp
 from rtstyle.errors import UsageError

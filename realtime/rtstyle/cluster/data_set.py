@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rtstyle import errors
 from rtstyle.cluster.inputs import Input
-from rtstyle.cluster.machines import Machines
+from rtstyle.cluster.machines.base import Machines
 from rtstyle.cluster.plans import Plan, Request
 from rtstyle.cluster.run import check_version
 from rtstyle.cluster.tasks import Hello, guarded, kept_open, opened_as

@@ -16,7 +16,7 @@ from rtstyle.errors import RtstyleError
 from rtstyle.signals import HANGUP, handled
 
 if TYPE_CHECKING:
-    from rtstyle.cluster.machines import Machines
+    from rtstyle.cluster.machines.base import Machines
 
 WAITING = 2
 """Tasks handed to Ray for each that can run: enough to keep all busy, few enough to follow."""

@@ -13,7 +13,7 @@ from rtstyle.cluster import tasks
 from rtstyle.cluster.clip import Done, Run, paint_clip, write_whole
 from rtstyle.cluster.files import packed
 from rtstyle.cluster.inputs import Input
-from rtstyle.cluster.machines import Machines
+from rtstyle.cluster.machines.base import Machines
 from rtstyle.cluster.plans import Plan, Request
 from rtstyle.cluster.stores import Name
 from rtstyle.cluster.tally import Told

@@ -56,7 +56,7 @@ def run_videos(
     check_inputs(pairs, recipe)
     if not pairs:
         return 0
-    from rtstyle.cluster.connection import connected
+    from rtstyle.cluster.machines.connection import connected
     from rtstyle.cluster.plans import StoppedError
     from rtstyle.cluster.run import paint_videos
 
@@ -209,7 +209,7 @@ def run_photos(
     check_inputs(pairs, recipe)
     if not pairs:
         return 0
-    from rtstyle.cluster.connection import connected
+    from rtstyle.cluster.machines.connection import connected
     from rtstyle.cluster.plans import StoppedError
     from rtstyle.cluster.run import paint_photos
     from rtstyle.cluster.tasks import Failure

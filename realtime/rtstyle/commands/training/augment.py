@@ -67,8 +67,8 @@ def augment(
 
 def painted_on(address: str, run: AugmentRun) -> Iterator[Painted]:
     """Paint on a cluster. Raises `typer.Exit` after Ctrl-C, with what goes on from there."""
-    from rtstyle.cluster.connection import connected
     from rtstyle.cluster.data_set import paint_data_set
+    from rtstyle.cluster.machines.connection import connected
     from rtstyle.cluster.plans import StoppedError
 
     try:
