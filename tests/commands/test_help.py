@@ -27,7 +27,7 @@ def test_help_shows_few_options_in_groups(command: str) -> None:
     text = CliRunner().invoke(cli.build_app(), [command, "--help"]).stdout
     shown = [line for line in text.splitlines() if line.startswith("  -")]
     assert 0 < len(shown) <= words.MOST_VISIBLE
-    assert max(map(len, text.splitlines())) <= 92
+    assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("command", words.RARE)

@@ -182,3 +182,12 @@ def test_the_printed_report() -> None:
     out = done.out
     assert "openvino:cpu" in out
     assert "Videos can be painted here." in out
+
+
+def test_a_long_name_stands_apart_from_what_is_said_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from rtstyle.commands.doctor import _print
+
+    _print([Check("styles", "any picture, fast-linear", True, "style, content")])
+    assert "any picture, fast-linear style, content\n" in capsys.readouterr().out

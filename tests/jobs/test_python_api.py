@@ -24,6 +24,15 @@ def test_pictures_of_pillow_are_painted() -> None:
             stylizer("photo.jpg")  # type: ignore[arg-type]
 
 
+def test_pictures_are_no_names_of_files(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (40, 30))
+    for paint in (rtstyle.stylize_image, rtstyle.stylize_video):
+        with pytest.raises(UsageError, match=r"Image is not the name of a file\..*Stylizer"):
+            paint(picture, tmp_path / "out.png", "invert", "fast")  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="not the name"):
+            paint(tmp_path / "in.png", None, "invert", "fast")  # type: ignore[arg-type]
+
+
 def test_styles_are_listed() -> None:
     assert rtstyle.styles() == ["mosaic", "identity", "invert"]
     assert rtstyle.styles.manifest.DEFAULT_SIZE

@@ -50,6 +50,6 @@ def _print(checks: list[Check]) -> None:
         if check.ok is False and check.needed:
             mark, colour = "NO", "red"
         typer.secho(f"  {mark} ", fg=colour, nl=False)
-        typer.echo(f"{check.name:<24}{check.detail}")
+        typer.echo(f"{check.name:<23} {check.detail}")
         if check.todo:
             typer.secho(f"     {'':<24}-> {spoken(check.todo)}", dim=True)

@@ -10,6 +10,8 @@ import re
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from rtstyle.errors import UsageError
+
 STDIN = "-"
 
 
@@ -28,6 +30,17 @@ def read_name(text: str) -> Path | str:
 
         return Path(url2pathname(urlsplit(text).path))
     return text if text == STDIN or is_address(text) else Path(text)
+
+
+def as_path(name: object) -> Path:
+    """Return the name of a file as a path. Raises `UsageError` for what is no name."""
+    if isinstance(name, (str, os.PathLike)):
+        return Path(os.fspath(name))
+    raise UsageError(
+        f"{type(name).__name__} is not the name of a file.",
+        "",
+        "For a picture in memory call an open Stylizer: rtstyle.Stylizer(style)(picture).",
+    )
 
 
 def as_file(path: str | Path) -> str:

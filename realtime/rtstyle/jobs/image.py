@@ -12,6 +12,7 @@ import numpy as np
 
 from rtstyle.errors import SinkError, SourceError, UsageError
 from rtstyle.files.folders import left_out
+from rtstyle.files.names import as_path
 from rtstyle.files.pending import check_folder
 from rtstyle.media.color import resize
 from rtstyle.media.limits import DEFAULT_QUALITY, WHOLE_PIXELS
@@ -65,7 +66,7 @@ def stylize_image(
     `precision` are those of `Stylizer`, `quality` is 1 to 100. Raises `UsageError`, `SourceError`,
     `SinkError`, `StyleError` or `EngineError`; an existing output file is never damaged.
     """
-    source, output = Path(source), Path(output)
+    source, output = as_path(source), as_path(output)
     recipe = as_recipe(style, size, **settings)
     check_output(source, output, overwrite=overwrite, read=recipe.pictures())
     with Stylizer(recipe, device=device, precision=precision) as stylizer:

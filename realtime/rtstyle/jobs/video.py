@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtstyle.errors import UsageError
-from rtstyle.files.names import read_name
+from rtstyle.files.names import as_path, read_name
 from rtstyle.jobs.journal import first_picture, identity, resumed
 from rtstyle.jobs.keyframe_canvas import KeyframeCanvas
 from rtstyle.jobs.mask_video import MovingMask, as_video
@@ -120,7 +120,10 @@ def stylize_video(
     Raises `RtstyleError`s.
     """
     recipe = as_recipe(style, size, **settings) if stylizer is None else stylizer.recipe
-    media, output = as_media(read_name(source) if isinstance(source, str) else source), Path(output)
+    media, output = (
+        as_media(read_name(source) if isinstance(source, str) else source),
+        as_path(output),
+    )
     kind = check_format(kind, output)
     canvas = None if keyframes is None else KeyframeCanvas(Path(keyframes))
     if kind is None:

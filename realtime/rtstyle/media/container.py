@@ -21,7 +21,15 @@ import av.error
 from av.stream import Disposition
 
 from rtstyle.errors import SourceError
-from rtstyle.files.names import STDIN, as_file, is_address, not_there, shown_name, without_password
+from rtstyle.files.names import (
+    STDIN,
+    as_file,
+    as_path,
+    is_address,
+    not_there,
+    shown_name,
+    without_password,
+)
 from rtstyle.media.feed import Feed, Tap, is_pipe, nothing_came
 
 OPEN_TIMEOUT, READ_TIMEOUT = 15.0, 30.0
@@ -166,8 +174,10 @@ class Reserved:
 
 
 def as_media(place: str | Path | Media) -> Media:
-    """Return an input that was not opened so far, or one as it is."""
-    return place if isinstance(place, Media) else Media(place)
+    """Return an input that was not opened so far, or one as it is. Raises `UsageError`."""
+    if isinstance(place, Media):
+        return place
+    return Media(place if isinstance(place, str) else as_path(place))
 
 
 def stdin_is_a_file() -> bool:

@@ -99,10 +99,10 @@ EXAMPLES = {
     "video": (
         "rtstyle video in.mp4 out.mp4 --style starry_night",
         "rtstyle video clips/ painted/ --style mosaic --codec hevc",
-        "rtstyle video in.mp4 out.mp4 --style painting.jpg --height 720 --start 1:05 --end 1:30",
-        "rtstyle video in.mp4 out.mp4 --resume                 (goes on after Ctrl-C or a crash)",
-        "rtstyle video --watch in/ out/                        (paints what comes into a folder)",
-        "rtstyle video clips/ painted/ --cluster auto          (on several machines)",
+        "rtstyle video in.mp4 out.mp4 --style a.jpg --start 1:05 --end 1:30",
+        "rtstyle video in.mp4 out.mp4 --resume         (after Ctrl-C or a crash)",
+        "rtstyle video --watch in/ out/                (what comes into a folder)",
+        "rtstyle video clips/ painted/ --cluster auto  (on several machines)",
     ),
     "image": (
         "rtstyle image photo.jpg painted.png --style wave",
