@@ -22,11 +22,10 @@ from hypothesis import strategies as st
 from PIL import Image as Pil
 from rich.console import Console
 
-from rtstyle.bench import camera, plot, report, runner, suite
+from rtstyle.bench import camera, plot, report, runner, session, suite
 from rtstyle.bench.clips import prepare_clip, repeat_clip
 from rtstyle.bench.figures import Figure, efficiency, growth, medians, percentile, slowest
 from rtstyle.cli import main
-from rtstyle.commands import bench as command
 from rtstyle.errors import (
     DeviceError,
     MissingExtraError,
@@ -443,7 +442,7 @@ def test_files_are_written_and_tables_printed(
 ) -> None:
     figures, picture = tmp_path / "b.json", tmp_path / "b.png"
     figures.write_text("old")
-    command.show(made, {**MACHINE, "python": "3"}, figures, picture)
+    session.present(made, {**MACHINE, "python": "3"}, figures, picture, print)
     assert json.loads(figures.read_text(encoding="utf-8"))["engine"] == "openvino cpu fp32"
     assert picture.read_bytes().startswith(b"\x89PNG\r\n")
     assert sorted(tmp_path.iterdir()) == [figures, picture]
@@ -453,7 +452,7 @@ def test_files_are_written_and_tables_printed(
 def test_json_on_standard_output_stands_alone(
     made: suite.Result, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command.show(made, dict(MACHINE), Path("-"), None)
+    session.present(made, dict(MACHINE), Path("-"), None, lambda _: None)
     out, err = capsys.readouterr()
     assert json.loads(out)["schema"] == 1
     assert "Network only" in err
@@ -567,7 +566,7 @@ def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 @pytest.mark.parametrize(
     ("arguments", "error", "word"),
     [
-        (["--resolution", "640"], UsageError, "not a resolution"),
+        (["--resolution", "640"], UsageError, "is not a size"),
         (["--resolution", "63x48"], UsageError, "63x48"),
         (["--runs", "0"], UsageError, "--runs"),
         (["--plot", "b.jpg"], UsageError, ".png"),
@@ -613,30 +612,29 @@ def test_help_names_the_options(
 
 
 def test_default_sizes_are_those_that_the_style_has() -> None:
-    settings = command.make_settings("mosaic", None, None, "auto", 132, 3)
+    settings = session.settings_for("mosaic")
     assert settings == suite.Settings()
-    chosen = command.make_settings("mosaic", ["fast", "fast"], ["64x48"], "cpu", 9, 1, "fp32")
-    assert chosen.precision == "fp32"
+    chosen = session.settings_for("mosaic", ["fast", "fast"], [(64, 48)], device="cpu", frames=9)
     assert (chosen.sizes, chosen.network_only) == (("fast",), ())
     assert (chosen.resolutions, chosen.device, chosen.frames) == (((64, 48),), "cpu", 9)
 
 
 def test_a_file_is_measured_as_it_is(pretrained_folder: Path) -> None:
     file = str(pretrained_folder / "identity-fast.onnx")
-    settings = command.make_settings(file, ["balanced"], None, "auto", 132, 3)
+    settings = session.settings_for(file, ["balanced"])
     assert (settings.sizes, settings.network_only) == (("file",), ())
     suite.check(settings)
 
 
 def test_a_picture_is_measured_by_its_own_targets(tmp_path: Path) -> None:
-    settings = command.make_settings("mosaic:1,invert:2", None, None, "auto", 132, 3)
+    settings = session.settings_for("mosaic:1,invert:2")
     assert (settings.sizes, settings.network_only) == (("fast",), ("paper",))
     row = make_row("video", "fast", (640, 480), 16.0)
     figures = list(suite.rate_figures([row], settings.fps_targets))
     assert (figures[0].value, figures[0].target) == (2 * 16.0, 15)
     assert next(suite.rate_figures([row])).target == 40
     with pytest.raises(StyleError, match=r"no\.jpg"):
-        command.make_settings(str(tmp_path / "no.jpg"), None, None, "auto", 132, 3)
+        session.settings_for(str(tmp_path / "no.jpg"))
 
 
 # scripts/bench_peers

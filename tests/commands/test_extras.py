@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rtstyle.commands.live.extras import require_stage
+from rtstyle.commands.common.extras import require_stage
 from rtstyle.errors import MissingExtraError
 
 

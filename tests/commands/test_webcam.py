@@ -108,7 +108,7 @@ def test_a_camera_that_hangs_is_left_open(monkeypatch: pytest.MonkeyPatch) -> No
             assert released.wait(10)
 
     source = FakeSource(on_frame=hang)
-    monkeypatch.setattr("rtstyle.sources.open_camera", lambda *_, **__: source)
+    monkeypatch.setattr("rtstyle.commands.live.webcam_run.open_camera", lambda *_, **__: source)
     monkeypatch.setattr("rtstyle.pipeline.CAPTURE_PATIENCE", 0.01)
     assert command("--style", "identity", "--no-window", "--frames", 1) == 0
     assert source.closed == 0

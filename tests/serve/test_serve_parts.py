@@ -32,7 +32,8 @@ from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.live_picture import LivePicture, steady_shape
 from rtstyle.serve.painter import Painter, Seat
 from rtstyle.serve.settings import MAX_MESSAGE, check_settings, read_message, read_query
-from rtstyle.serve.web.guard import allowed_names, host_name, is_loopback, same
+from rtstyle.serve.web.addresses import is_loopback
+from rtstyle.serve.web.guard import allowed_names, host_name, same
 
 PATIENCE = 60.0
 STYLES = ("mosaic", "wave")

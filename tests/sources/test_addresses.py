@@ -14,7 +14,8 @@ import pytest
 from helpers.console import command
 from helpers.media import decode, packets, write_clip
 
-from rtstyle.commands.video import plan, read_output
+from rtstyle.commands.common.video_runs import plan
+from rtstyle.commands.video import read_output
 from rtstyle.errors import SourceError, UsageError
 from rtstyle.files.names import is_address, read_name, shown_name, without_password
 from rtstyle.media import container

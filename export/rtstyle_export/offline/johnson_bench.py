@@ -6,16 +6,26 @@ weights of the loss network do not matter for its speed, so random ones serve.
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.table import Table
 
+from rtstyle.bench import session
+from rtstyle.bench.report import describe_machine
+from rtstyle.errors import UsageError
+from rtstyle.files.whole import STDOUT, check_place
 from rtstyle.frame import Image
+from rtstyle.painting.stylizer import Stylizer
 from rtstyle_export.data import to_tensor
 from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.offline.gatys import Descent, Method, State
@@ -23,6 +33,8 @@ from rtstyle_export.offline.network import ARCHITECTURE, Network
 from rtstyle_export.offline.objective import GatysLoss, GatysSpec, Region
 
 CLOSURES = (100, 300, 500)
+SIZES = ("paper", "fast")
+SIDES = (256, 512, 1024)
 
 PAPER = {256: (15.86, 0.015), 512: (54.85, 0.05), 1024: (214.44, 0.21)}
 """Seconds of 500 iterations and of the network by side, table 1 of the paper (a Titan X)."""
@@ -113,3 +125,58 @@ def measure(
         closure = time_closure(network, side, closures)
         lines.append(Line(side, closure, closures, networks))
     return lines
+
+
+def compare(
+    style: str,
+    sides: Sequence[int],
+    *,
+    closures: int,
+    runs: int,
+    device: str,
+    json_file: Path | None,
+    tell: Callable[[str], None],
+) -> None:
+    """Time Gatys' optimisation and the networks of a style at `sides`, and show both tables.
+
+    Raises `UsageError`, `SinkError`, `StyleError` or `EngineError`.
+    """
+    check_place(json_file)
+    sides = sides or SIDES
+    if min(sides) < 64:
+        raise UsageError("A side below 64 pixels is too small.", "", "Use --side 256.")
+    machine = describe_machine()
+    with ExitStack() as stack:
+        painters = {
+            size: stack.enter_context(Stylizer(style, size, device=device)) for size in SIZES
+        }
+        lines = measure(sides, dict(painters), closures, runs, tell)
+    console = Console(stderr=json_file == STDOUT, width=110)
+    session.show(console, machine, style, [seconds_table(lines), speedup_table(lines)])
+    content = {"johnson": [line.to_json() for line in lines], "machine": machine}
+    session.write(json_file, json.dumps(content, indent=1) + "\n", tell)
+
+
+def seconds_table(lines: list[Line]) -> Table:
+    """Return the seconds of optimisation and networks."""
+    table = Table(title=f"Seconds; ~ is {lines[0].measured} timed closures, multiplied")
+    for head in ("side", "1 closure", *(f"Gatys {n}" for n in CLOSURES), *SIZES):
+        table.add_column(head, justify="right")
+    for line in lines:
+        gatys = (f"~{n * line.closure:.1f}" for n in CLOSURES)
+        networks = (f"{line.networks[size]:.4f}" for size in SIZES)
+        table.add_row(f"{line.side}²", f"{line.closure:.3f}", *gatys, *networks)
+    return table
+
+
+def speedup_table(lines: list[Line]) -> Table:
+    """Return how many times quicker the networks are, here and in the paper."""
+    table = Table(title="How many times quicker than so many closures (extrapolated)")
+    heads = [f"{size}, {n}" for size in SIZES for n in CLOSURES]
+    for head in ("side", *heads, "Johnson et al., 500"):
+        table.add_column(head, justify="right")
+    for line in lines:
+        found = (f"{line.speedup(size, n):.0f} x" for size in SIZES for n in CLOSURES)
+        gatys, network = PAPER.get(line.side, (0.0, 1.0))
+        table.add_row(f"{line.side}²", *found, f"{gatys / network:.0f} x" if gatys else "-")
+    return table

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtstyle.bench.suite import PEAK_TARGET, Result, Row
-from rtstyle.errors import MissingExtraError
+from rtstyle.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,13 @@ def require_matplotlib() -> None:
         raise MissingExtraError(
             "A plot needs Matplotlib.", str(error), "pip install 'rtstyle[plot]'"
         ) from error
+
+
+def check_plot(path: Path) -> None:
+    """Raise `MissingExtraError` without Matplotlib, `UsageError` for what is not a PNG file."""
+    require_matplotlib()
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"A plot cannot be written as {path.name}.", "", "Name it .png.")
 
 
 def draw(result: Result, machine: dict[str, Any]) -> bytes:

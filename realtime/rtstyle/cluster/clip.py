@@ -19,7 +19,7 @@ from rtstyle.cluster.machines.base import Machines
 from rtstyle.cluster.plans import FailedError, Plan, Request
 from rtstyle.cluster.stores import Name, StateFolder, is_store, shown, stamp
 from rtstyle.errors import UsageError
-from rtstyle.files.pending import PendingFile, writing_to
+from rtstyle.files.whole import write_whole
 from rtstyle.jobs.journal import identity
 from rtstyle.jobs.mask_video import as_video
 from rtstyle.jobs.parts.paint import Clip, Painted, Work, as_known
@@ -127,17 +127,6 @@ def at_once(run: Run, given: Input, target: Name, why: str) -> Plan:
         target, painted.frames, painted.width, painted.height, painted.size, 1, whole=why,
         notes=notes,
     )  # fmt: skip
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all. Raises `SinkError`."""
-    pending = PendingFile(path)
-    try:
-        with writing_to(path):
-            pending.temporary.write_bytes(content)
-        pending.commit()
-    finally:
-        pending.discard()
 
 
 def in_parts(run: Run, given: Input, target: Name, found: Survey, sphere: bool) -> Plan:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rtstyle import errors
 from rtstyle.cluster import tasks
-from rtstyle.cluster.clip import Done, Run, paint_clip, write_whole
+from rtstyle.cluster.clip import Done, Run, paint_clip
 from rtstyle.cluster.files import packed
 from rtstyle.cluster.inputs import Input
 from rtstyle.cluster.machines.base import Machines
@@ -19,6 +19,7 @@ from rtstyle.cluster.stores import Name
 from rtstyle.cluster.tally import Told
 from rtstyle.cluster.tasks import Failure, Hello, Job
 from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.files.whole import write_whole
 from rtstyle.report import Progress
 from rtstyle.styles.recipe import Recipe
 

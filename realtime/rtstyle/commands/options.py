@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_type_hints
@@ -12,9 +12,15 @@ from typing import Annotated, Any, TypeAlias, get_type_hints
 import typer
 
 from rtstyle.errors import UsageError
+from rtstyle.serve.defaults import HOST, PORT
+from rtstyle.serve.web.addresses import token_for
 from rtstyle.styles.manifest import DEFAULT_STYLE
+from rtstyle.styles.recipe import Recipe
+from rtstyle.styles.sizes import TRANSFORMS, with_transform
 from rtstyle.styles.spec import is_random, own_seed
 
+STDOUT = Path("-")
+"""What stands for standard output where a file may be named."""
 JsonFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
@@ -101,6 +107,71 @@ Key: TypeAlias = Annotated[Path | None, typer.Option(help="Its key in PEM.", sho
 OpenPage: TypeAlias = Annotated[
     bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
 ]
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a server listens, for the commands that serve a page."""
+
+    host: Host = HOST
+    port: Port = PORT
+    token: Token = None
+    certificate: Certificate = None
+    key: Key = None
+    open_page: OpenPage = True
+
+    def settings(self) -> dict[str, Any]:
+        """Return the fields of the server's options; off loopback there is a token."""
+        token = token_for(self.host, self.token)
+        found = {name: getattr(self, name) for name in ("host", "port", "certificate", "key")}
+        return {**found, "token": token}
+
+
+@dataclass(frozen=True)
+class StyleOptions:
+    """What `image`, `video` and `webcam` ask of a painting; each adds what only it can do."""
+
+    style: Styles = None
+    transform: Transform = TRANSFORMS[0]
+    style_scale: StyleScale = Recipe.style_scale
+    vary: Vary = 0.0
+    seed: Seed = None
+    mask: Mask = None
+    match_color: Annotated[bool, typer.Option("--match-color", help=MATCH_HELP)] = False
+    stroke_size: StrokeSize = Recipe.stroke_size
+    strength: Annotated[float, typer.Option(help="0 (the photo) to 1 (the painting).")] = (
+        Recipe.strength
+    )
+    keep_color: Annotated[
+        bool, typer.Option("--keep-color", help="Keep the colours of the photo.")
+    ] = False
+    height: Height = None
+    device: Device = "auto"
+
+    def names(self) -> tuple[str, ...]:
+        """Return the styles with `--vary` and `--seed`; see `sampled`."""
+        return sampled(self.style or [DEFAULT_STYLE], self.vary, self.seed)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the fields of a `Recipe` that are options of every command."""
+        same = ("style_scale", "mask", "match_color", "stroke_size", "strength", "keep_color")
+        found = {name: getattr(self, name) for name in (*same, "height")}
+        return {**found, "seed": self.seed or 0}
+
+    def recipe(self, size: str, **more: Any) -> Recipe:
+        """Return the recipe for a network size, with `more` of its fields. Raises `UsageError`."""
+        size = with_transform(size, self.transform)
+        return Recipe(self.names(), size, **{**self.settings(), **more})
+
+
+def read_resolution(text: str, most: int | None = None) -> tuple[int, int]:
+    """Return width and height of `640x480`, each up to `most`. Raises `UsageError`."""
+    width, times, height = text.lower().partition("x")
+    if not (times and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UsageError(f"--resolution {text} is not a size.", "", "Write it like 640x480.")
+    if most is not None and max(int(width), int(height)) > most:
+        raise UsageError(f"--resolution {text} is out of range.", "", f"Use up to {most}.")
+    return int(width), int(height)
 
 
 def read_coherence(text: str) -> float:

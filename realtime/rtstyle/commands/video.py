@@ -2,56 +2,116 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from rtstyle.commands.common.video_runs import (
-    plan,
-    run_many,
-    run_one,
-    tell_estimates,
-    watch_folder,
-    without_existing,
-)
 from rtstyle.commands.options import (
     MASK_HELP,
     MATCH_HELP,
     Cluster,
     Coherence,
-    Device,
-    Height,
     Overwrite,
     Precision,
-    Seed,
     Size,
-    StrokeSize,
-    Styles,
-    StyleScale,
+    StyleOptions,
     StyleWalk,
-    Transform,
-    Vary,
+    grouped,
     read_coherence,
-    sampled,
 )
-from rtstyle.commands.photo_notes import tell_left_out
 from rtstyle.commands.progress import LEAST_FPS, MOST_FPS, parse_rate, parse_time
 from rtstyle.errors import UsageError
 from rtstyle.files.names import STDIN, read_name
-from rtstyle.jobs.outputs import input_files
-from rtstyle.styles.manifest import DEFAULT_STYLE
+from rtstyle.sinks.encoding.codecs import AUTO
+from rtstyle.sinks.encoding.settings import DEFAULT_QUALITY, Encoding, parse_bitrate
+from rtstyle.styles.manifest import DEFAULT_SIZE
 from rtstyle.styles.recipe import Recipe
-from rtstyle.styles.sizes import with_transform
 
-if TYPE_CHECKING:
-    from fractions import Fraction
+
+@dataclass(frozen=True)
+class ClipStyle(StyleOptions):
+    """What is asked of the painting of a clip."""
+
+    size: Size = DEFAULT_SIZE
+    style_sweep: Annotated[
+        str | None,
+        typer.Option(help="From one style to another over the clip: a.jpg..b.jpg."),
+    ] = None
+    style_walk: StyleWalk = None
+    mask: Annotated[
+        Path | None,
+        typer.Option(help=MASK_HELP + " Or a video of grey levels, black to white."),
+    ] = None
+    match_color: Annotated[
+        bool, typer.Option("--match-color", help=MATCH_HELP + " (of the first frame)")
+    ] = False
+    coherence: Coherence = "on"
+    strength: Annotated[float, typer.Option(help="0 (the video) to 1 (the painting).")] = (
+        Recipe.strength
+    )
+    keep_color: Annotated[
+        bool, typer.Option("--keep-color", help="Keep the colours of the video.")
+    ] = False
+
+    def whole(self) -> Recipe:
+        """Return the recipe. Raises `UsageError`."""
+        if self.style and self.style_sweep:
+            todo = "Give one of them."
+            raise UsageError("--style and --style-sweep exclude each other.", "", todo)
+        return self.recipe(
+            self.size, sweep=self.style_sweep, walk=self.style_walk,
+            coherence=read_coherence(self.coherence),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EncodingOptions:
+    """How the output is encoded."""
+
+    codec: Annotated[
+        str, typer.Option(help="h264, hevc, av1, vp9 or prores; auto: what the file's kind has.")
+    ] = AUTO
+    quality: Annotated[
+        float | None,
+        typer.Option(
+            help="0 to 100, the same look with every codec.", show_default=f"{DEFAULT_QUALITY:g}"
+        ),
+    ] = None
+    crf: Annotated[
+        float | None, typer.Option(help="Quality as the encoder's own number.", show_default=False)
+    ] = None
+    bitrate: Annotated[
+        str | None, typer.Option(help="Bits a second, like 8M or 800k.", show_default=False)
+    ] = None
+    preset: Annotated[
+        str | None,
+        typer.Option(help="The encoder's own word for time against size.", show_default=False),
+    ] = None
+    pixel_format: Annotated[
+        str, typer.Option(help="auto (10 bits for 10-bit sources as hevc, av1), 8bit, 10bit, ...")
+    ] = AUTO
+    hdr: Annotated[
+        bool, typer.Option("--hdr", help="Write HDR (HLG, BT.2020); needs --codec hevc or av1.")
+    ] = False
+    encoder: Annotated[
+        str, typer.Option(help="auto (hardware if it works), or FFmpeg's name of one.")
+    ] = AUTO
+
+    def encoding(self) -> Encoding:
+        """Return what is asked of the encoder. Raises `UsageError`."""
+        return Encoding(
+            self.codec, self.encoder, self.quality, self.crf, read_bitrate(self.bitrate),
+            self.preset, self.pixel_format, hlg=self.hdr,
+        )  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command("video", help="Paint a video, several, or a folder of them, with their sound.")(
-        video
+        grouped(video)
     )
 
 
@@ -66,26 +126,6 @@ def video(
             show_default=False,
         ),
     ],
-    style: Styles = None,
-    size: Size = "balanced",
-    transform: Transform = "adain",
-    style_scale: StyleScale = 1.0,
-    style_sweep: Annotated[
-        str | None,
-        typer.Option(help="From one style to another over the clip: a.jpg..b.jpg."),
-    ] = None,
-    style_walk: StyleWalk = None,
-    vary: Vary = 0.0,
-    seed: Seed = None,
-    mask: Annotated[
-        Path | None,
-        typer.Option(help=MASK_HELP + " Or a video of grey levels, black to white."),
-    ] = None,
-    match_color: Annotated[
-        bool, typer.Option("--match-color", help=MATCH_HELP + " (of the first frame)")
-    ] = False,
-    stroke_size: StrokeSize = 1.0,
-    coherence: Coherence = "on",
     keyframes: Annotated[
         Path | None,
         typer.Option(
@@ -93,11 +133,6 @@ def video(
             show_default=False,
         ),
     ] = None,
-    strength: Annotated[float, typer.Option(help="0 (the video) to 1 (the painting).")] = 1.0,
-    keep_color: Annotated[
-        bool, typer.Option("--keep-color", help="Keep the colours of the video.")
-    ] = False,
-    height: Height = None,
     start: Annotated[
         str | None, typer.Option(help="From here, like 12.5 or 1:02:03.5.", show_default=False)
     ] = None,
@@ -115,35 +150,8 @@ def video(
     background: Annotated[
         str, typer.Option(help="Under what is transparent, where the output cannot keep it.")
     ] = "black",
-    device: Device = "auto",
     precision: Precision = "auto",
     cluster: Cluster = None,
-    codec: Annotated[
-        str, typer.Option(help="h264, hevc, av1, vp9 or prores; auto: what the file's kind has.")
-    ] = "auto",
-    quality: Annotated[
-        float | None,
-        typer.Option(help="0 to 100, the same look with every codec.", show_default="60"),
-    ] = None,
-    crf: Annotated[
-        float | None, typer.Option(help="Quality as the encoder's own number.", show_default=False)
-    ] = None,
-    bitrate: Annotated[
-        str | None, typer.Option(help="Bits a second, like 8M or 800k.", show_default=False)
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help="The encoder's own word for time against size.", show_default=False),
-    ] = None,
-    pixel_format: Annotated[
-        str, typer.Option(help="auto (10 bits for 10-bit sources as hevc, av1), 8bit, 10bit, ...")
-    ] = "auto",
-    hdr: Annotated[
-        bool, typer.Option("--hdr", help="Write HDR (HLG, BT.2020); needs --codec hevc or av1.")
-    ] = False,
-    encoder: Annotated[
-        str, typer.Option(help="auto (hardware if it works), or FFmpeg's name of one.")
-    ] = "auto",
     format_: Annotated[
         str | None,
         typer.Option(
@@ -176,12 +184,13 @@ def video(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Only tell how long it takes and how large it gets.")
     ] = False,
+    *,
+    asked: ClipStyle,
+    encoded: EncodingOptions,
 ) -> None:
     """Paint a video, several, or a folder of them, with their sound."""
     if len(paths) < 2:
         raise UsageError("An input and an output are needed.", "", "rtstyle video IN... OUT")
-    from rtstyle.sinks.encoding.settings import Encoding
-
     options: dict[str, Any] = {
         "start": read_time("--start", start),
         "end": read_time("--end", end),
@@ -189,51 +198,33 @@ def video(
         "side_by_side": side_by_side,
         "deinterlace": deinterlace,
         "background": background,
-        "encoding": Encoding(
-            codec, encoder, quality, crf, read_bitrate(bitrate), preset, pixel_format, hlg=hdr
-        ),
+        "encoding": encoded.encoding(),
         "audio": not no_audio,
         "keep_location": keep_location,
         "kind": format_,
         "keyframes": keyframes,
         "overwrite": overwrite,
         "resume": resume,
-        "device": device,
+        "device": asked.device,
         "precision": precision,
     }
-    recipe = Recipe(
-        sampled(style or [DEFAULT_STYLE], vary, seed), with_transform(size, transform),
-        strength, keep_color, height,
-        style_scale, mask,
-        style_sweep, match_color, stroke_size, read_coherence(coherence),
-        walk=style_walk, seed=seed or 0,
-    )  # fmt: skip
-    if style and style_sweep:
-        raise UsageError("--style and --style-sweep exclude each other.", "", "Give one of them.")
+    recipe = asked.whole()
     if cluster is not None:
         if watch or estimate or keyframes:
             raise UsageError("--cluster does not go with --watch, --estimate and --keyframes.")
         from rtstyle.commands.common.cluster_runs import run_videos
 
         raise typer.Exit(run_videos(cluster, paths, options, recipe, skip_existing))
+    from rtstyle.commands.common import video_runs
+
     inputs, output = [read_name(text) for text in paths[:-1]], read_output(paths[-1])
     if watch:
-        raise typer.Exit(watch_folder(inputs, output, options, recipe))
-    pairs = plan(inputs, output)
-    # Addresses and pipes are not folders.
-    read = [source for source, _ in pairs if isinstance(source, Path)]
-    folders = [path for path in inputs if isinstance(path, Path)]
-    tell_left_out(folders, [file for source in read for file in input_files(source)])
+        raise typer.Exit(video_runs.watch_folder(inputs, output, options, recipe))
     if estimate:
-        tell_estimates(pairs, options, recipe)
-        return
-    several = len(pairs) > 1
-    if skip_existing or (skip_existing is None and several and not overwrite):
-        pairs = without_existing(pairs)
-    if several:
-        run_many(pairs, options, recipe)
-    elif pairs and run_one(*pairs[0], {**options, "style": recipe}).stopped:
-        raise typer.Exit(130)
+        video_runs.tell_estimates(inputs, output, options, recipe)
+    else:
+        code = video_runs.run_videos(inputs, output, options, recipe, skip_existing)
+        raise typer.Exit(code)
 
 
 def read_time(option: str, text: str | None) -> float | None:
@@ -268,8 +259,6 @@ def read_bitrate(text: str | None) -> int | None:
     """Return the value of `--bitrate`. Raises `UsageError`."""
     if text is None:
         return None
-    from rtstyle.sinks.encoding.settings import parse_bitrate
-
     try:
         return parse_bitrate(text)
     except ValueError:

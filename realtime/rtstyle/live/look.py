@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
+from rtstyle.live.controls.table import ONLY, Only
 from rtstyle.painting.finish import finish
 from rtstyle.styles.recipe import Recipe
 
-Only: TypeAlias = Literal["all", "background", "person"]
-ONLY: tuple[Only, ...] = ("all", "background", "person")
 STROKES = 0.25
 """Step of the stroke sizes that are painted."""
 

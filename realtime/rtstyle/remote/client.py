@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from rtstyle.errors import MissingExtraError, SourceError, UsageError
+from rtstyle.remote.defaults import ADDRESS
 
 TIMEOUT = 10.0
 
@@ -23,7 +24,7 @@ class ControlClient:
 
     def __init__(self, address: str, token: str | None = None) -> None:
         if urlsplit(address).scheme not in ("http", "https"):
-            raise UsageError(f"{address} is not an address.", "", "Write http://127.0.0.1:8766.")
+            raise UsageError(f"{address} is not an address.", "", f"Write {ADDRESS}.")
         self.address, self._token = address.rstrip("/"), token
         # A control on this machine or in this room is never behind a proxy.
         self._opener = build_opener(ProxyHandler({}))

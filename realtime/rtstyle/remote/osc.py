@@ -14,6 +14,7 @@ from rtstyle.live.controls.bindings import Bindings
 from rtstyle.live.controls.board import Board
 from rtstyle.live.controls.change import from_text
 from rtstyle.live.controls.table import Control, Kind, find_control
+from rtstyle.remote.defaults import HOST
 
 PREFIX = "/rtstyle/"
 LONGEST = 65_535
@@ -35,7 +36,7 @@ class OscFace(Closing):
         board: Board,
         bindings: Bindings,
         port: int,
-        host: str = "127.0.0.1",
+        host: str = HOST,
         out: tuple[str, int] | None = None,
     ) -> None:
         self._board, self._bindings = board, bindings

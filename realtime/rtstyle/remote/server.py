@@ -16,7 +16,9 @@ from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.live.controls.bindings import Bindings
 from rtstyle.live.controls.board import Board
 from rtstyle.remote.api import LONGEST_MESSAGE, ControlApi
-from rtstyle.serve.web.guard import Guard, RefusedError, is_loopback
+from rtstyle.remote.defaults import HOST, PORT
+from rtstyle.serve.web.addresses import is_loopback
+from rtstyle.serve.web.guard import Guard, RefusedError
 from rtstyle.serve.web.listener import MIN_TOKEN, address_of, bind
 from rtstyle.serve.web.patience import CONNECTIONS, KEEP_ALIVE, PatientProtocol
 from rtstyle.serve.web.replies import handler_for, refused, unforeseen
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-PORT = 8766
 GRACE = 2
 """Seconds that open requests have to end."""
 
@@ -38,7 +39,7 @@ class Address:
     in a network that you trust.
     """
 
-    host: str = "127.0.0.1"
+    host: str = HOST
     port: int = PORT
     token: str | None = None
 

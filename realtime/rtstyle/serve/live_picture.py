@@ -14,6 +14,7 @@ import numpy as np
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.frame import Image
 from rtstyle.live.bank import StyleBank
+from rtstyle.live.controls.table import FADE
 from rtstyle.live.look import Look
 from rtstyle.live.painter import Studio
 from rtstyle.live.person import PersonSegmenter
@@ -22,7 +23,7 @@ from rtstyle.painting.masks import DrawnMask
 from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.matching import Matching
 from rtstyle.serve.painter import Painter, Seat
-from rtstyle.serve.settings import CROSSING, FADE, PLAIN, Style, as_json, names_in
+from rtstyle.serve.settings import CROSSING, PLAIN, Style, as_json, names_in
 from rtstyle.styles.latent import open_space
 from rtstyle.styles.paintings import Statistics
 from rtstyle.styles.spec import Styles, as_mixture

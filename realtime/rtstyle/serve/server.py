@@ -25,9 +25,17 @@ from rtstyle.serve.gallery.library import Library
 from rtstyle.serve.paint_jobs import PaintJobs
 from rtstyle.serve.painter import USUAL, Painter
 from rtstyle.serve.scenes import read_scenes
+from rtstyle.serve.settings import as_query
 from rtstyle.serve.stage import Stage
 from rtstyle.serve.web.app import build_app
-from rtstyle.serve.web.host import Server, beside, check_access, find_certificate, make_server
+from rtstyle.serve.web.host import (
+    Server,
+    beside,
+    check_access,
+    find_certificate,
+    make_server,
+    open_browser,
+)
 from rtstyle.serve.web.listener import address_of, bind
 from rtstyle.styles.manifest import DEFAULT_STYLE
 from rtstyle.styles.recipe import Recipe
@@ -84,15 +92,26 @@ class Running:
     lobby: Lobby
     hub: CameraHub
 
+    @property
+    def obs(self) -> str:
+        """The bare page for OBS, in the style that is shown first."""
+        token = self.url.partition("?")[2]
+        style = f"{self.address}/obs?style={as_query(self.lobby.catalogue.first)}"
+        return f"{style}&{token}" if token else style
 
-def serve(options: Options, started: Callable[[Running], None]) -> None:
+
+def serve(options: Options, started: Callable[[Running], None], *, open_page: bool = False) -> None:
     """Serve until Ctrl-C or SIGTERM. `started` is called once the port is bound.
+
+    `open_page` then opens the page in a browser.
 
     Raises `UsageError` (port in use), `StyleError`, `DeviceError` or `EngineError`.
     """
     with ExitStack() as stack:
         running, listener = prepare(options, stack)
         started(running)
+        if open_page:
+            open_browser(running.url)
         running.server.run(sockets=[listener])
 
 

@@ -31,8 +31,6 @@ OWN = ("freeze", "walk", "match_color", "target_fps")
 """What a `LivePicture` has besides."""
 CONTROLS = (*PLAIN, *CROSSING, *OWN)
 """Controls that a page changes as the table has them; styles are by the names of the gallery."""
-FADE = 0.6
-"""Seconds of a transition, at the start."""
 DRAWN = re.compile(r"random:\d{1,9}")
 MASK = (72, 96)
 """Rows and columns of the mask that a page draws; it is stretched over the picture."""

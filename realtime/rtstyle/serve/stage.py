@@ -8,14 +8,14 @@ from typing import Any
 from weakref import WeakSet
 
 from rtstyle.live.controls.desk import Desk, Knob
-from rtstyle.live.controls.table import Value
+from rtstyle.live.controls.table import FADE, Value
 from rtstyle.live.look import Look
 from rtstyle.live.show.file import find_named
 from rtstyle.serve.defaults import TARGET_FPS
 from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.live_picture import LivePicture
 from rtstyle.serve.scenes import PageScene
-from rtstyle.serve.settings import CROSSING, FADE, OWN, PLAIN, as_query, read_query
+from rtstyle.serve.settings import CROSSING, OWN, PLAIN, as_query, read_query
 
 
 class Stage:

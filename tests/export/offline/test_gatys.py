@@ -528,7 +528,7 @@ def test_image_round_trip() -> None:
 
 
 def test_speed_table_multiplies_what_was_measured() -> None:
-    from rtstyle.commands.bench_johnson import seconds_table, speedup_table
+    from rtstyle_export.offline.johnson_bench import seconds_table, speedup_table
 
     shown: list[str] = []
     painters = {"paper": np.copy, "fast": np.copy}

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
+from rtstyle.cluster.clip import Done
+from rtstyle.cluster.machines.connection import connected
+from rtstyle.cluster.plans import StoppedError
+from rtstyle.cluster.run import paint_photos, paint_videos
 from rtstyle.cluster.stores import (
     Name,
     as_folder,
@@ -17,11 +21,14 @@ from rtstyle.cluster.stores import (
     shown,
     within,
 )
+from rtstyle.cluster.tasks import Failure
+from rtstyle.commands.common.photo_runs import tell_photo
 from rtstyle.commands.common.video_runs import named
 from rtstyle.commands.progress import Bar
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.files.names import STDIN, read_name, shown_name
 from rtstyle.files.sizes import human_size
+from rtstyle.jobs import image
 from rtstyle.jobs.outputs import (
     VIDEO_SUFFIXES,
     check_output,
@@ -29,11 +36,9 @@ from rtstyle.jobs.outputs import (
     list_videos,
     output_names,
 )
-
-if TYPE_CHECKING:
-    from rtstyle.cluster.clip import Done
-    from rtstyle.jobs.image import ImageReport
-    from rtstyle.styles.recipe import Recipe
+from rtstyle.media.picture import INPUT_SUFFIXES, OUTPUT_FORMATS
+from rtstyle.sinks.video_file import CONTAINERS
+from rtstyle.styles.recipe import Recipe
 
 Pair = tuple[Name, Name]
 
@@ -56,10 +61,6 @@ def run_videos(
     check_inputs(pairs, recipe)
     if not pairs:
         return 0
-    from rtstyle.cluster.machines.connection import connected
-    from rtstyle.cluster.plans import StoppedError
-    from rtstyle.cluster.run import paint_videos
-
     failed = done = 0
     try:
         with connected(address) as machines:
@@ -103,7 +104,6 @@ def tell_video(done: Done) -> None:
 
 def video_pairs(paths: Sequence[str]) -> list[Pair]:
     """Return the pairs (video, output) of a run. Raises `SourceError` or `UsageError`."""
-    from rtstyle.sinks.video_file import CONTAINERS
 
     def names(videos: list[Name]) -> list[str]:
         return output_names([named(video) for video in videos])
@@ -209,11 +209,6 @@ def run_photos(
     check_inputs(pairs, recipe)
     if not pairs:
         return 0
-    from rtstyle.cluster.machines.connection import connected
-    from rtstyle.cluster.plans import StoppedError
-    from rtstyle.cluster.run import paint_photos
-    from rtstyle.cluster.tasks import Failure
-
     failed = done = 0
     try:
         with (
@@ -229,7 +224,7 @@ def run_photos(
                     typer.echo(f"skipped: {result.text}", err=True)
                 else:
                     done += 1
-                    tell_photo(target, result)
+                    tell_photo(shown(target), result)
     except StoppedError:
         typer.echo(
             f"stopped: {done} of {len(pairs)} photos are done; the same command goes on", err=True
@@ -240,23 +235,13 @@ def run_photos(
     return 2 if failed else 0
 
 
-def tell_photo(target: Name, report: ImageReport) -> None:
-    """Print what became of a photo."""
-    tiles = f", {report.tiles} tiles" if report.tiles > 1 else ""
-    typer.echo(f"{shown(target)}  {report.width}x{report.height}{tiles}")
-    for note in report.notes:
-        typer.echo(f"  note: {note}", err=True)
-
-
 def photo_pairs(paths: Sequence[str]) -> list[Pair]:
     """Return the pairs (photo, output) of a run. Raises `SourceError` or `UsageError`."""
-    from rtstyle.jobs.image import output_names, photos_in
-    from rtstyle.media.picture import INPUT_SUFFIXES, OUTPUT_FORMATS
 
     def names(photos: list[Name]) -> list[str]:
-        return output_names([Path(shown_name(photo)) for photo in photos])
+        return image.output_names([Path(shown_name(photo)) for photo in photos])
 
     return paired(
-        paths, lambda folder: list(photos_in(folder)), INPUT_SUFFIXES, names, "photos",
+        paths, lambda folder: list(image.photos_in(folder)), INPUT_SUFFIXES, names, "photos",
         OUTPUT_FORMATS,
     )  # fmt: skip

@@ -10,19 +10,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import av.error
 import typer
 
+from rtstyle.commands.common.photo_runs import tell_left_out
 from rtstyle.commands.progress import Bar
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.files.names import STDIN, shown_name
 from rtstyle.files.sizes import human_size
-from rtstyle.jobs.outputs import VIDEO_SUFFIXES, list_videos, output_names
-
-if TYPE_CHECKING:
-    from rtstyle.jobs.video import VideoReport
-    from rtstyle.styles.recipe import Recipe
+from rtstyle.jobs.outputs import VIDEO_SUFFIXES, input_files, list_videos, output_names
+from rtstyle.jobs.video import VideoReport, open_stylizer, stylize_video
+from rtstyle.media.container import as_media
+from rtstyle.sinks.pipe import is_pipe_output
+from rtstyle.sinks.video_file import CONTAINERS
+from rtstyle.sources import open_video
+from rtstyle.styles.recipe import Recipe
 
 Pair = tuple[Path | str, Path]
 WATCH_EVERY = 2.0
@@ -60,8 +64,6 @@ def named(video: Path | str) -> Path:
 
 def make_folder(folder: Path) -> None:
     """Make the output folder of several videos. Raises `UsageError` if that cannot be."""
-    from rtstyle.sinks.video_file import CONTAINERS
-
     if folder.suffix.lower() in (*CONTAINERS, ".gif") and not folder.is_dir():
         raise UsageError(f"{folder} names one file.", "Several videos need a folder.", "Name one.")
     try:
@@ -116,10 +118,6 @@ class Batch:
 
 def length_of(source: Path | str) -> float | None:
     """Return the seconds of a video file by its header, None for others."""
-    import av.error
-
-    from rtstyle.media.container import as_media
-
     if not isinstance(source, Path) or not source.is_file():
         return None
     try:
@@ -133,9 +131,6 @@ def run_one(
     source: Path | str, target: Path, options: dict[str, Any], batch: Batch | None = None
 ) -> VideoReport:
     """Paint one video with a progress bar, and print what became of it."""
-    from rtstyle.jobs.video import stylize_video
-    from rtstyle.sinks.pipe import is_pipe_output
-
     # Standard output may carry the video.
     piped = is_pipe_output(target)
     name = shown_name(source)
@@ -163,8 +158,42 @@ def run_one(
     return report
 
 
-def run_many(pairs: list[Pair], options: dict[str, Any], recipe: Recipe) -> None:
-    """Paint several videos, with one model where it serves several; a bad one stops no other."""
+def run_videos(
+    inputs: Sequence[Path | str],
+    output: Path,
+    options: dict[str, Any],
+    recipe: Recipe,
+    skip_existing: bool | None,
+) -> int:
+    """Paint videos, and return the exit code. Raises what one video raises that is the only one.
+
+    `skip_existing` leaves out what is painted already; None does so where there are several.
+    """
+    pairs = told_plan(inputs, output)
+    several = len(pairs) > 1
+    if skip_existing or (skip_existing is None and several and not options["overwrite"]):
+        pairs = without_existing(pairs)
+    if several:
+        return run_many(pairs, options, recipe)
+    stopped = pairs and run_one(*pairs[0], {**options, "style": recipe}).stopped
+    return 130 if stopped else 0
+
+
+def told_plan(inputs: Sequence[Path | str], output: Path) -> list[Pair]:
+    """Return the pairs of `plan`, and print what of the folders is no video."""
+    pairs = plan(inputs, output)
+    # Addresses and pipes are not folders.
+    read = [source for source, _ in pairs if isinstance(source, Path)]
+    folders = [path for path in inputs if isinstance(path, Path)]
+    tell_left_out(folders, [file for source in read for file in input_files(source)])
+    return pairs
+
+
+def run_many(pairs: list[Pair], options: dict[str, Any], recipe: Recipe) -> int:
+    """Paint several videos, and return the exit code; one that fails stops no other.
+
+    One model serves them all where it can.
+    """
     failed = 0
     batch = Batch([length_of(source) for source, _ in pairs])
     with ExitStack() as stack:
@@ -178,17 +207,15 @@ def run_many(pairs: list[Pair], options: dict[str, Any], recipe: Recipe) -> None
                 typer.echo(f"failed: {error}", err=True)
                 continue
             if report.stopped:
-                raise typer.Exit(130)
+                return 130
     if failed:
         done = len(pairs) - failed
         typer.echo(f"{failed} of {len(pairs)} videos failed, {done} are done.", err=True)
-        raise typer.Exit(2)
+    return 2 if failed else 0
 
 
 def shared_model(stack: ExitStack, options: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     """Open the model that serves all videos, where one does, and return it as an option."""
-    from rtstyle.jobs.video import open_stylizer
-
     if recipe.depends_on_clip:
         return {"style": recipe}
 
@@ -257,9 +284,11 @@ def video_stamps(folder: Path) -> dict[Path, tuple[int, int]]:
     return found
 
 
-def tell_estimates(pairs: Iterable[Pair], options: dict[str, Any], recipe: Recipe) -> None:
+def tell_estimates(
+    inputs: Sequence[Path | str], output: Path, options: dict[str, Any], recipe: Recipe
+) -> None:
     """Paint some moments of each video, and print how long it takes and how large it gets."""
-
+    pairs = told_plan(inputs, output)
     with ExitStack() as stack:
         shared = shared_model(stack, options, recipe)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -280,9 +309,6 @@ def estimate(source: Path | str, trial: Path, options: dict[str, Any]) -> tuple[
     A second at its beginning, middle and end is painted into `trial`. Raises `UsageError` for a
     video that does not say how long it is.
     """
-    from rtstyle.jobs.video import stylize_video
-    from rtstyle.sources import open_video
-
     begin, end, rate = options["start"], options["end"], options["rate"]
     with open_video(source, begin, end, rate) as opened:
         frames, fps = opened.frames, opened.rate

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtstyle.commands.live.extras import require_stage
+from rtstyle.commands.common.extras import require_stage
 from rtstyle.errors import UsageError
+from rtstyle.live.controls.change import read_words
+from rtstyle.remote.defaults import ADDRESS
 
 if TYPE_CHECKING:
     from rtstyle.remote.client import ControlClient
@@ -21,7 +23,6 @@ HELP = (
 )
 LOOK_EVERY = 0.2
 """Seconds between looks at whether something was learnt."""
-ADDRESS = "http://127.0.0.1:8766"
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +50,6 @@ def control(
     ] = None,
 ) -> None:
     """Change a running picture."""
-    from rtstyle.live.controls.change import read_words
     from rtstyle.remote.client import ControlClient
 
     client = ControlClient(address, token)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 import typer
 
-from rtstyle.commands.live.extras import require_stage
+from rtstyle.commands.common.extras import require_stage
+from rtstyle.commands.live.webcam_options import ControlOptions
 from rtstyle.errors import UsageError
+from rtstyle.live.session import LiveSession
+from rtstyle.remote.midi import MidiFace
+from rtstyle.remote.osc import OscFace
+from rtstyle.serve.web.addresses import token_for
 
-if TYPE_CHECKING:
-    from rtstyle.live.session import LiveSession
+
+def open_faces(asked: ControlOptions, session: LiveSession, stack: ExitStack) -> None:
+    """Open all that were asked for, until `stack` closes. Raises `RtstyleError`."""
+    if asked.control:
+        open_control(session, asked.control_host, asked.control_port, asked.control_token, stack)
+    if asked.osc is not None:
+        open_osc(session, asked.osc, asked.osc_host, asked.osc_out, stack)
+    if asked.midi is not None:
+        open_midi(session, asked.midi, stack)
 
 
 def open_control(
@@ -21,11 +31,9 @@ def open_control(
     """Serve the controls by HTTP, and print where. Raises `UsageError` or `MissingExtraError`."""
     require_stage("--control", "starlette", "uvicorn", "websockets")
     from rtstyle.remote.server import Address, ControlServer
-    from rtstyle.serve.web.guard import is_loopback
 
-    if token is None and not is_loopback(host):
-        token = secrets.token_urlsafe(24)
-    server = ControlServer(session.desk.board, Address(host, port, token), session.bindings)
+    address = Address(host, port, token_for(host, token))
+    server = ControlServer(session.desk.board, address, session.bindings)
     stack.callback(server.close)
     typer.echo(f"controls at {server.url}", err=True)
 
@@ -33,8 +41,6 @@ def open_control(
 def open_osc(session: LiveSession, port: int, host: str, out: str | None, stack: ExitStack) -> None:
     """Listen to OSC. Raises `UsageError` or `MissingExtraError`."""
     require_stage("--osc", "pythonosc")
-    from rtstyle.remote.osc import OscFace
-
     target = read_target(out) if out is not None else None
     face = OscFace(session.desk.board, session.bindings, port, host, target)
     stack.callback(face.close)
@@ -52,8 +58,6 @@ def read_target(text: str) -> tuple[str, int]:
 def open_midi(session: LiveSession, port: str, stack: ExitStack) -> None:
     """Listen to a MIDI port. Raises `SourceError` or `MissingExtraError`."""
     require_stage("--midi", "mido", "rtmidi")
-    from rtstyle.remote.midi import MidiFace
-
     face = MidiFace(
         session.desk.board, session.bindings, port, lambda text: typer.echo(text, err=True)
     )

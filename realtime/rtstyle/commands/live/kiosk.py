@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import typer
 
 from rtstyle.errors import SinkError, SourceError
-
-if TYPE_CHECKING:
-    from contextlib import ExitStack
-
-    from rtstyle.machine.service import ServiceManager
+from rtstyle.machine.awake import Awake
+from rtstyle.machine.service import ServiceManager
 
 LOG = "rtstyle.log"
 LOG_BYTES, LOGS = 1_000_000, 3
@@ -36,8 +34,6 @@ def logged(path: Path) -> Iterator[Callable[[str], None]]:
 
     Yields what says a line: on standard error, and in the file. Raises `SinkError`.
     """
-    from logging.handlers import RotatingFileHandler
-
     try:
         file = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOGS, encoding="utf-8")
     except OSError as error:
@@ -94,8 +90,6 @@ def opened(
 
 def keep_awake(stack: ExitStack, say: Callable[[str], object]) -> None:
     """Keep the machine awake until the end, and say if that cannot be."""
-    from rtstyle.machine.awake import Awake
-
     awake = stack.enter_context(Awake())
     if awake.problem:
         say(awake.problem)

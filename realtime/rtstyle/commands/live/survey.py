@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import secrets
-import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtstyle.commands.live.extras import require_extra
-from rtstyle.commands.options import (
-    Certificate,
-    Host,
-    JsonFile,
-    Key,
-    OpenPage,
-    Port,
-    Token,
-)
+from rtstyle.commands.common.extras import require_extra
+from rtstyle.commands.options import JsonFile, Listening, grouped
 from rtstyle.errors import UsageError
-from rtstyle.serve.defaults import HOST, PORT
 
 if TYPE_CHECKING:
     from rtstyle.serve.survey.web import Surveying
@@ -29,7 +18,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("survey", help="Ask people which painting they prefer.")(survey)
+    app.command("survey", help="Ask people which painting they prefer.")(grouped(survey))
 
 
 def survey(
@@ -57,15 +46,11 @@ def survey(
         int, typer.Option(help="Questions of each kind for a visitor.", min=1)
     ] = 30,
     seed: Annotated[int, typer.Option(help="Order and sides follow from it.", min=0)] = 0,
-    host: Host = HOST,
-    port: Port = PORT,
-    token: Token = None,
     https: Annotated[
         bool, typer.Option("--https", help="Sign a certificate; browsers warn of it once.")
     ] = False,
-    certificate: Certificate = None,
-    key: Key = None,
-    open_page: OpenPage = True,
+    *,
+    listening: Listening,
 ) -> None:
     """Serve a page that asks which painting is preferred, and which one is real.
 
@@ -74,53 +59,22 @@ def survey(
     if report:
         if folders or paintings:
             raise UsageError("A report needs no folders.", "", "Name the file by --votes.")
-        tell(votes, plot, json_file)
+        from rtstyle.serve.survey.report import show
+
+        show(votes, json_file, plot, typer.echo, partial(typer.echo, err=True))
         return
     if plot or json_file:
         raise UsageError("--plot and --json go with --report.")
     require_extra("serve", "rtstyle survey", "starlette", "uvicorn", "websockets")
-    from rtstyle.serve.survey import web
-    from rtstyle.serve.survey.design import read_design
-    from rtstyle.serve.web.guard import is_loopback
-    from rtstyle.serve.web.host import open_browser
+    from rtstyle.serve.survey import design, web
 
-    if token is None and not is_loopback(host):
-        token = secrets.token_urlsafe(24)
-    options = web.SurveyOptions(host, port, token, https, certificate, key)
-    design = read_design(folders or (), paintings, seed=seed, questions=questions)
+    options = web.SurveyOptions(https=https, **listening.settings())
+    shown = design.read_design(folders or (), paintings, seed=seed, questions=questions)
 
     def started(running: Surveying) -> None:
         typer.echo(f"the survey is at {running.url}")
-        typer.echo(f"{design.total} questions a visitor; votes go to {votes}", err=True)
+        typer.echo(f"{shown.total} questions a visitor; votes go to {votes}", err=True)
         typer.echo("Ctrl-C ends it.", err=True)
-        if open_page:
-            open_browser(running.url)
 
-    web.survey(design, votes, options, started)
+    web.survey(shown, votes, options, started, open_page=listening.open_page)
     typer.echo(f"stopped; rtstyle survey --report --votes {votes} tells what was found", err=True)
-
-
-def tell(votes: Path, plot: Path | None, json_file: Path | None) -> None:
-    """Print the report, and write it where it is wanted."""
-    from rtstyle.commands.bench import check_plot, write
-    from rtstyle.serve.survey import report
-    from rtstyle.serve.survey.statistics import summarize
-    from rtstyle.serve.survey.votes import read_votes
-
-    if plot is not None:
-        check_plot(plot)
-    found = read_votes(votes)
-    if not found:
-        typer.echo("There are no votes yet.")
-        return
-    result = summarize(found)
-    if json_file != Path("-"):
-        typer.echo("\n".join(report.lines(result)))
-    if json_file is not None:
-        text = json.dumps(report.as_json(result), indent=2) + "\n"
-        if json_file == Path("-"):
-            sys.stdout.write(text)
-        else:
-            write(json_file, text.encode())
-    if plot is not None:
-        write(plot, report.draw(result))

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from rtstyle.commands.live.webcam_options import DEFAULT_RATE, OutputOptions, check_rate
 from rtstyle.errors import UsageError
+from rtstyle.live.bank import StyleBank
+from rtstyle.live.hearing.react import Ear, ReactSink
+from rtstyle.live.look import Look
+from rtstyle.live.session import LiveSession
+from rtstyle.report import Report
+from rtstyle.sinks.base import Sink
+from rtstyle.sinks.null import NullSink
+from rtstyle.sinks.pipe import PipeSink, check_format
+from rtstyle.sinks.streams.stream import StreamSink
+from rtstyle.sinks.tracks.shared_sound import SharedSound
+from rtstyle.sinks.video_file import SoundInput
+from rtstyle.sinks.virtual_camera import VirtualCameraSink
+from rtstyle.sinks.window import WindowSink
+from rtstyle.sources.base import Source
+from rtstyle.sources.line_input import find_line
+from rtstyle.sources.microphone import Microphone
+from rtstyle.sources.sound_file import open_by_the_clock
 
-if TYPE_CHECKING:
-    from fractions import Fraction
-
-    from rtstyle.live.bank import StyleBank
-    from rtstyle.live.look import Look
-    from rtstyle.live.session import LiveSession
-    from rtstyle.report import Report
-    from rtstyle.sinks.base import Sink
-    from rtstyle.sinks.tracks.shared_sound import SharedSound
-    from rtstyle.sinks.video_file import SoundInput
-    from rtstyle.sources.base import Source
-
-DEFAULT_RATE = 30.0
-MOST_SIDE = 8192
 STDOUT = "-"
 PIPE_FORMATS = ("nut", "y4m")
 
@@ -32,8 +38,6 @@ def warm_up(bank: StyleBank, look: Look, source: Source) -> str:
 
     Returns what the model runs on.
     """
-    import numpy as np
-
     engine = bank.network(*look.model_name).engine
     shape = look.working_size(source.height, source.width)
     bank.paint(np.zeros((*shape, 3), np.uint8), *look.model_name)
@@ -42,24 +46,14 @@ def warm_up(bank: StyleBank, look: Look, source: Source) -> str:
 
 def hold_rate(asked: float | None, camera: Fraction | None) -> Fraction:
     """Return the frames a second to hold. Raises `UsageError` for a rate out of range."""
-    from fractions import Fraction
-
     if asked is None:
         return camera or Fraction(DEFAULT_RATE)
     check_rate("--target-fps", asked)
     return Fraction(asked).limit_denominator(1001)
 
 
-def check_rate(option: str, rate: float) -> None:
-    """Raise `UsageError` for a rate that no camera has; NaN is one, too."""
-    if not 1 <= rate <= 240:
-        raise UsageError(f"{option} {rate:g} is out of range.", "", "Use 1 to 240.")
-
-
 def open_microphone(stack: ExitStack) -> SoundInput:
     """Return the open microphone. Raises `SourceError` if there is none."""
-    from rtstyle.sources.microphone import Microphone
-
     microphone = Microphone()
     stack.callback(microphone.close)
     microphone.open()
@@ -80,16 +74,10 @@ def open_shown(
 
     Without either, a sink that shows nothing takes their place.
     """
-    from rtstyle.sinks.null import NullSink
-
     sinks: list[Sink] = []
     if virtual is not None:
-        from rtstyle.sinks.virtual_camera import VirtualCameraSink
-
         sinks.append(VirtualCameraSink(*virtual))
     if window:
-        from rtstyle.sinks.window import WindowSink
-
         title = f"rtstyle: {Path(session.studio.look.names[0]).stem}"
         shown = WindowSink(title, session, display=display, full_screen=full_screen)
         shown.show_hud = figures
@@ -99,16 +87,6 @@ def open_shown(
         stack.callback(sink.abort)
         sink.open()
     return sinks or [NullSink()]
-
-
-def read_resolution(text: str) -> tuple[int, int]:
-    """Return width and height of `640x480`. Raises `UsageError`."""
-    width, times, height = text.lower().partition("x")
-    if not (times and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UsageError(f"--resolution {text} is not a size.", "", "Write it like 640x480.")
-    if max(int(width), int(height)) > MOST_SIDE:
-        raise UsageError(f"--resolution {text} is out of range.", "", f"Use up to {MOST_SIDE}.")
-    return int(width), int(height)
 
 
 def summary(report: Report) -> str:
@@ -124,30 +102,26 @@ def summary(report: Report) -> str:
 
 
 def open_streams(
-    url: str | None,
-    out: str | None,
-    kind: str,
+    asked: OutputOptions,
     rate: Fraction,
-    bits: int | None,
     sound: SharedSound | None,
     say: Callable[[str], object],
     stack: ExitStack,
 ) -> list[Sink]:
     """Return the network stream and the pipe that were asked for, open. Raises `SinkError`."""
     sinks: list[Sink] = []
-    if url is not None:
-        from rtstyle.sinks.streams.stream import StreamSink
-
+    if asked.stream is not None:
         own = sound and sound.also()
-        sinks.append(StreamSink(url, rate=rate, bits=bits, sound=own, news=say))
-    if out is not None:
-        from rtstyle.sinks.pipe import PipeSink, check_format
-
+        sinks.append(StreamSink(asked.stream, rate=rate, bits=asked.bits, sound=own, news=say))
+    if asked.out is not None:
+        out, kind = Path(asked.out), asked.out_format
         if kind not in PIPE_FORMATS:
-            raise UsageError(f"--out-format {kind} is unknown.", "", "Use nut or y4m.")
-        form = check_format(kind, Path(out))
+            raise UsageError(
+                f"--out-format {kind} is unknown.", "", f"Use {' or '.join(PIPE_FORMATS)}."
+            )
+        form = check_format(kind, out)
         assert form is not None
-        sinks.append(PipeSink(Path(out), form, rate=rate, live=True, sound=sound and sound.also()))
+        sinks.append(PipeSink(out, form, rate=rate, live=True, sound=sound and sound.also()))
     for sink in sinks:
         stack.callback(sink.abort)
         sink.open()
@@ -164,18 +138,11 @@ def open_react(
     """Return what has sound move the controls, if that was asked for. Raises `SourceError`."""
     if what is None:
         return []
-    from rtstyle.live.hearing.react import Ear, ReactSink
-
     ear: Ear
     if heard is not None and what == "mic":
         ear = heard.also()
     else:
-        from rtstyle.sources.microphone import Microphone
-        from rtstyle.sources.sound_file import open_by_the_clock
-
         if what == "line" or what.startswith("line:"):
-            from rtstyle.sources.line_input import find_line
-
             ear = player = Microphone(what[5:] or find_line())
         else:
             ear = player = Microphone(what, opener=open_by_the_clock)

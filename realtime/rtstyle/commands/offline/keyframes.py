@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rtstyle.commands.common.extras import needing_torch
 from rtstyle.commands.offline.options import (
     Alpha,
     Iterations,
     Levels,
     Place,
     VggWeights,
-    missing_torch,
     suited,
 )
 from rtstyle.commands.options import grouped
@@ -147,10 +147,8 @@ def gatys(
     vgg_weights: Path | None,
 ) -> Painter:
     """Return the painter that optimises. Raises `MissingExtraError`, `TrainingError`."""
-    try:
+    with needing_torch():
         from rtstyle_export.offline import start
-    except ImportError as error:
-        raise missing_torch(error) from error
     method = start.Method(**given(closures=iterations))  # type: ignore[arg-type]
     plan = start.Plan(suited(start.GatysSpec(), vgg_weights), method, seed=seed or 0)
     settings = start.Settings(vgg_weights, place.device, place.threads)

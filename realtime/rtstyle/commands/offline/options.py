@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rtstyle.commands.training.outcome import given
-from rtstyle.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from rtstyle_export.offline.objective import GatysSpec
     from rtstyle_export.offline.pyramid import Outcome
 
 
-EXTRA = "pip install 'rtstyle[train]'"
 SEED_HELP = "Of the noise."
 VggWeights = Annotated[
     Path | None,
@@ -106,11 +104,6 @@ class Optimising:
 
 
 Quality = Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")]
-
-
-def missing_torch(error: ImportError) -> MissingExtraError:
-    """Return the error for a command that needs PyTorch."""
-    return MissingExtraError("This needs PyTorch.", str(error), EXTRA)
 
 
 def suited(spec: GatysSpec, vgg_weights: Path | None, **chosen: object) -> GatysSpec:

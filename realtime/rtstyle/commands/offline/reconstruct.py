@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from rtstyle.commands.common.extras import needing_torch
 from rtstyle.commands.offline.options import (
     SEED_HELP,
     Place,
     VggWeights,
     check_target,
-    missing_torch,
     suited,
 )
 from rtstyle.commands.options import grouped
@@ -71,10 +71,8 @@ def reconstruct(
     Rows: content of single layers, style of growing sets of layers, and with --painting the
     balance of both. Ctrl-C keeps the pictures that are done.
     """
-    try:
+    with needing_torch():
         from rtstyle_export.offline import start
-    except ImportError as error:
-        raise missing_torch(error) from error
     from rtstyle.media.picture import Picture, read_picture, write_picture
 
     for source in (picture, painting):

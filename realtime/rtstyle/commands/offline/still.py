@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rtstyle.commands.common.extras import needing_torch
 from rtstyle.commands.offline.options import (
     SEED_HELP,
     Alpha,
@@ -18,7 +19,6 @@ from rtstyle.commands.offline.options import (
     Quality,
     check_target,
     conclude,
-    missing_torch,
     suited,
 )
 from rtstyle.commands.options import grouped
@@ -119,10 +119,8 @@ def still(
         )  # fmt: skip
         return
     refuse_strangers(method, levels=levels, alpha=alpha)
-    try:
+    with needing_torch():
         from rtstyle_export.offline import start
-    except ImportError as error:
-        raise missing_torch(error) from error
 
     state = start.state_file(output)
     work.check_targets(photo, output, state, place, pictures_of(style, mask))

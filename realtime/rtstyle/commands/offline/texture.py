@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtstyle.commands.common.extras import needing_torch
 from rtstyle.commands.offline.options import (
     SEED_HELP,
     Optimising,
@@ -14,7 +15,6 @@ from rtstyle.commands.offline.options import (
     Quality,
     check_target,
     conclude,
-    missing_torch,
     suited,
 )
 from rtstyle.commands.options import grouped
@@ -110,10 +110,8 @@ def texture(
         typer.echo(f"{output}  {width}x{height}")
         return
     refuse_strangers(method, levels=levels)
-    try:
+    with needing_torch():
         from rtstyle_export.offline import start
-    except ImportError as error:
-        raise missing_torch(error) from error
 
     state = start.state_file(output)
     work.check_targets(Path(painting), output, state, place, read)

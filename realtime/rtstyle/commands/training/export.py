@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from rtstyle.commands.training.outcome import EXTRA
-from rtstyle.errors import MissingExtraError
+from rtstyle.commands.common.extras import needing_torch
+from rtstyle.commands.options import read_resolution
 from rtstyle.styles.manifest import find_model
 
 if TYPE_CHECKING:
@@ -78,10 +78,8 @@ def export(
     if tensorrt:
         build_ahead(str(checkpoint), size, resolution or ["1920x1080"], precision)
         return
-    try:
+    with needing_torch("Exporting"):
         from rtstyle_export.export import by_kind
-    except ImportError as error:
-        raise MissingExtraError("Exporting needs PyTorch.", str(error), EXTRA) from error
 
     request = by_kind.Request(
         style, by_kind.Credits(title, artist, year, licence), photos, vgg_weights, paintings,
@@ -105,11 +103,10 @@ def export(
 
 def build_ahead(style: str, size: str, resolutions: list[str], precision: str) -> None:
     """Build the engines of a style, one for each picture size, unless they are kept already."""
-    from rtstyle.commands.bench import parse_resolution
     from rtstyle.engines import open_engine
     from rtstyle.engines.gpu.trt import TensorRtEngine
 
-    sizes = [parse_resolution(text) for text in resolutions]
+    sizes = [read_resolution(text) for text in resolutions]
     with open_engine(find_model(style, size), "tensorrt", precision=precision) as engine:
         if not isinstance(engine, TensorRtEngine):
             raise TypeError(f"the device tensorrt gave {type(engine)}")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtstyle.commands.training.outcome import EXTRA, RunLog, conclude, given
-from rtstyle.errors import MissingExtraError, UsageError
+from rtstyle.commands.training.outcome import RunLog, conclude, given
+from rtstyle.errors import UsageError
 
 if TYPE_CHECKING:
     from rtstyle_export.runs.loop import Loop, Machine
@@ -92,8 +92,3 @@ class Running:
                 save_every=self.save_every,
             )
         conclude(done, loop, then.format(loop.path))
-
-
-def missing_torch(error: ImportError) -> MissingExtraError:
-    """Return the error for training without PyTorch."""
-    return MissingExtraError("Training needs PyTorch.", str(error), EXTRA)

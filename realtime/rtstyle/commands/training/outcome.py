@@ -14,7 +14,6 @@ import typer
 if TYPE_CHECKING:
     from rtstyle_export.runs.loop import Loop
 
-EXTRA = "pip install 'rtstyle[train]'"
 EVERY = 30.0
 """Seconds between two lines about a run."""
 AnyLoop = TypeVar("AnyLoop", bound="Loop")

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from rtstyle.commands.common.extras import needing_torch
 from rtstyle.commands.options import grouped
 from rtstyle.commands.training.options import (
     PictureWeights,
     Running,
     Schedule,
-    missing_torch,
 )
 from rtstyle.commands.training.outcome import given
 from rtstyle.commands.training.train_frames import PaintedFrames, Run, train_frames
@@ -229,10 +229,8 @@ def train(
             "Training needs a painting and a folder of photographs.",
             todo="rtstyle train painting.jpg photos/ --name mystyle",
         )
-    try:
+    with needing_torch("Training"):
         from rtstyle_export.train import start
-    except ImportError as error:
-        raise missing_torch(error) from error
 
     paintings, photos = (pictures, pictures[0]) if pure else (pictures[:-1], pictures[-1])
     names = name or [path.stem for path in paintings]

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
+from rtstyle.commands.common.extras import needing_torch
 from rtstyle.commands.options import grouped
 from rtstyle.commands.training.options import (
     Group,
     PictureWeights,
     Running,
     Schedule,
-    missing_torch,
 )
 from rtstyle.commands.training.outcome import given
 from rtstyle.errors import UsageError
@@ -124,10 +124,8 @@ def train_adain(
     With --transform linear only the transform is trained (Li et al. 2018): of fast inside the
     network for AdaIN, of paper between VGG-19 and a decoder of WCT.
     """
-    try:
+    with needing_torch("Training"):
         from rtstyle_export.train import start
-    except ImportError as error:
-        raise missing_torch(error) from error
 
     linear = transform.transform == "linear"
     if linear and teacher is not None:

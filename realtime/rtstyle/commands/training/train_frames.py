@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rtstyle.commands.common.extras import needing_torch
 from rtstyle.commands.training.options import (
     Group,
     PictureWeights,
     Running,
     Schedule,
-    missing_torch,
 )
 from rtstyle.errors import UsageError
 
@@ -87,10 +87,8 @@ def train_frames(
             "",
             "rtstyle train --frames painted/ --clip in.mp4",
         )
-    try:
+    with needing_torch("Training"):
         from rtstyle_export.train import start
-    except ImportError as error:
-        raise missing_torch(error) from error
 
     losses = {name: value for name, value in given.given().items() if name.endswith("_weight")}
     shares = {k: v for k, v in given.given().items() if k in ("patch", "plain", "unpaired")}

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
+from rtstyle.commands.common.extras import needing_torch
 from rtstyle.commands.options import grouped
 from rtstyle.commands.training.options import (
     PictureWeights,
     Running,
     Schedule,
-    missing_torch,
 )
 from rtstyle.commands.training.outcome import given
 from rtstyle.commands.training.train_adain import find_start
@@ -72,10 +72,8 @@ def train_variational(
     running: Running,
 ) -> None:
     """Train a latent space of styles. Run the same command again to resume."""
-    try:
+    with needing_torch("Training"):
         from rtstyle_export.train import start
-    except ImportError as error:
-        raise missing_torch(error) from error
 
     more = given(
         vector_weight=vector_weight,

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from rtstyle.commands.common.extras import needing_torch
 from rtstyle.commands.options import grouped
-from rtstyle.commands.training.options import Running, Schedule, missing_torch
+from rtstyle.commands.training.options import Running, Schedule
 from rtstyle.commands.training.outcome import given
 from rtstyle.errors import UsageError
 
@@ -68,10 +69,8 @@ def train_wct(
     compact = given(width=width, feature_steps=feature_steps)
     if compact and 5 not in levels:
         raise UsageError("--width and --feature-steps are for level 5.", "", "Leave them out.")
-    try:
+    with needing_torch("Training"):
         from rtstyle_export.train import start
-    except ImportError as error:
-        raise missing_torch(error) from error
 
     options = {**schedule.given(), **given(feature_weight=feature_weight, weight_bits=weight_bits)}
     for number in levels:

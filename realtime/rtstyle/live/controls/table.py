@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from rtstyle.errors import UsageError
-from rtstyle.live.look import ONLY
 
 Value: TypeAlias = bool | float | str
 """What a control may be set to. Numbers are floats."""
 
 LONGEST = 1024
 """Characters of the longest text: a blend, or the name of a scene."""
+Only: TypeAlias = Literal["all", "background", "person"]
+ONLY: tuple[Only, ...] = ("all", "background", "person")
+"""What of a picture is painted."""
 TRANSITIONS = ("fade", "cut", "wipe")
 """How one style gives way to the next."""
+FADE = 0.6
+"""Seconds of a transition, unless the user asks for others."""
 
 
 class Kind(Enum):

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rtstyle.bench.plot import require_matplotlib
-from rtstyle.serve.survey.statistics import GUESSING, Result, Share
+from rtstyle.bench.plot import check_plot, require_matplotlib
+from rtstyle.files.whole import STDOUT, write_or_print, write_whole
+from rtstyle.serve.survey.statistics import GUESSING, Result, Share, summarize
+from rtstyle.serve.survey.votes import read_votes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOR, MARK = "#2f7f8f", "#b03a2e"
+
+
+def show(
+    votes: Path,
+    json_file: Path | None,
+    plot: Path | None,
+    say: Callable[[str], None],
+    tell: Callable[[str], None],
+) -> None:
+    """Say the report of a file of votes by `say`, and write it where it is wanted.
+
+    `tell` is told which files were written. Raises `SourceError`, `SinkError`, `UsageError` or
+    `MissingExtraError`.
+    """
+    if plot is not None:
+        check_plot(plot)
+    found = read_votes(votes)
+    if not found:
+        say("There are no votes yet.")
+        return
+    result = summarize(found)
+    if json_file != STDOUT:
+        say("\n".join(lines(result)))
+    if write_or_print(json_file, json.dumps(as_json(result), indent=2) + "\n"):
+        tell(f"{json_file} written")
+    if plot is not None:
+        write_whole(plot, draw(result))
+        tell(f"{plot} written")
 
 
 def lines(result: Result) -> Iterator[str]:

@@ -27,7 +27,14 @@ from rtstyle.serve.survey.design import Design
 from rtstyle.serve.survey.pictures import Wall
 from rtstyle.serve.survey.votes import Votes
 from rtstyle.serve.web.guard import Guard, RefusedError
-from rtstyle.serve.web.host import Server, beside, check_access, find_certificate, make_server
+from rtstyle.serve.web.host import (
+    Server,
+    beside,
+    check_access,
+    find_certificate,
+    make_server,
+    open_browser,
+)
 from rtstyle.serve.web.listener import address_of, bind
 from rtstyle.serve.web.replies import handler_for, left, refused, unforeseen
 
@@ -180,15 +187,24 @@ class Surveying:
 
 
 def survey(
-    design: Design, votes: Path, options: SurveyOptions, started: Callable[[Surveying], None]
+    design: Design,
+    votes: Path,
+    options: SurveyOptions,
+    started: Callable[[Surveying], None],
+    *,
+    open_page: bool = False,
 ) -> None:
     """Serve a survey until Ctrl-C or SIGTERM. `started` is called once the port is bound.
+
+    `open_page` then opens the page in a browser.
 
     Raises `UsageError` (port in use, votes of another survey), `SourceError` or `SinkError`.
     """
     with ExitStack() as stack:
         running, listener = prepare(design, votes, options, stack)
         started(running)
+        if open_page:
+            open_browser(running.url)
         running.server.run(sockets=[listener])
 
 

@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from rtstyle import __version__
 from rtstyle.errors import RtstyleError, SourceError, StyleError, UsageError
-from rtstyle.live.controls.table import BY_NAME
+from rtstyle.live.controls.table import BY_NAME, FADE
 from rtstyle.live.keys import page_keys
 from rtstyle.remote.api import ControlApi
 from rtstyle.serve.camera import CameraHub
@@ -28,14 +28,14 @@ from rtstyle.serve.gallery.catalogue import Entry
 from rtstyle.serve.paint_jobs import PaintJobs
 from rtstyle.serve.settings import (
     CONTROLS,
-    FADE,
     MASK,
     as_json,
     check_settings,
     parse_object,
     read_query,
 )
-from rtstyle.serve.web.guard import PICTURES, Guard, RefusedError, is_loopback
+from rtstyle.serve.web.addresses import is_loopback
+from rtstyle.serve.web.guard import PICTURES, Guard, RefusedError
 from rtstyle.serve.web.metrics import CONTENT_TYPE, Metrics
 from rtstyle.serve.web.mjpeg import MjpegResponse
 from rtstyle.serve.web.painting import Painting

@@ -7,7 +7,7 @@ import ipaddress
 import os
 from pathlib import Path
 
-from rtstyle.serve.web.guard import is_address, is_unspecified
+from rtstyle.serve.web.addresses import is_address, is_unspecified
 
 VALID = datetime.timedelta(days=397)
 

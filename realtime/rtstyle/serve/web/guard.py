@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 import json
 import socket
 from collections.abc import Collection
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from rtstyle.serve.web.addresses import is_address, is_loopback, is_unspecified
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -198,28 +199,6 @@ def allowed_names(host: str) -> set[str]:
         own = socket.gethostname().lower()
         names |= {own, f"{own.partition('.')[0]}.local"}
     return names
-
-
-def is_loopback(host: str) -> bool:
-    """Return True if only this machine reaches a server that is bound to `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def is_unspecified(host: str) -> bool:
-    """Return True if `host` means every address of this machine."""
-    return is_address(host) and ipaddress.ip_address(host).is_unspecified
-
-
-def is_address(name: str) -> bool:
-    """Return True if this is an IP address, which no foreign site can claim as its name."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def host_name(header: str) -> str:

@@ -19,8 +19,8 @@ import uvicorn
 
 from rtstyle.errors import UsageError
 from rtstyle.remote.api import LONGEST_MESSAGE
+from rtstyle.serve.web.addresses import is_loopback
 from rtstyle.serve.web.certificate import self_signed
-from rtstyle.serve.web.guard import is_loopback
 from rtstyle.serve.web.listener import MIN_TOKEN
 from rtstyle.serve.web.patience import CONNECTIONS, HANDSHAKE_WITHIN, KEEP_ALIVE, PatientProtocol
 from rtstyle.signals import handled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from rtstyle.errors import UsageError
-from rtstyle.serve.web.guard import is_unspecified
+from rtstyle.serve.web.addresses import is_unspecified
 
 MIN_TOKEN = 16
 """Characters of the shortest token, below which it could be guessed."""

@@ -1,10 +1,11 @@
-"""What the extras `stage` and `serve` bring, asked for before anything else starts."""
+"""What the extras `stage`, `serve` and `train` bring, asked for before anything else starts."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rtstyle.errors import MissingExtraError
 
@@ -18,6 +19,17 @@ def require_stage(what: str, *modules: str) -> None:
             "Use an older Python, or install python-rtmidi with a compiler.",
         )
     require_extra("stage", what, *modules)
+
+
+@contextmanager
+def needing_torch(what: str = "This") -> Iterator[None]:
+    """Import what needs PyTorch inside; raises `MissingExtraError` where it is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{what} needs PyTorch.", str(error), "pip install 'rtstyle[train]'"
+        ) from error
 
 
 def require_extra(extra: str, what: str, *modules: str) -> None:
