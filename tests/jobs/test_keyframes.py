@@ -326,7 +326,7 @@ def test_damage_is_told(
             super().close()
             self.counts["damaged packets"] = 3
 
-    monkeypatch.setattr("rtstyle.sources.video_file.VideoFileSource", Damaged)
+    monkeypatch.setattr("rtstyle.jobs.slow.keyframes.VideoFileSource", Damaged)
     words = ["--style", painting(tmp_path), "--threads", 1, "--long-side", 48]
     assert command(video, tmp_path / "out", *words) == 0
     assert capsys.readouterr().err == "  note: 3 damaged packets\n"

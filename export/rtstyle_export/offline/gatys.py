@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rtstyle.errors import UsageError
+from rtstyle.jobs.slow.still import CLOSURES
 
 OPTIMIZERS = ("lbfgs", "adam")
 
@@ -38,7 +39,7 @@ class Method:
     """
 
     optimizer: str = "lbfgs"
-    closures: int = 300
+    closures: int = CLOSURES
     tolerance: float = 0.0
     learning_rate: float = 0.05
     history: int = 30

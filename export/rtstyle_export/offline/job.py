@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +18,8 @@ from rich.progress import Progress as Bar
 from rtstyle.errors import DeviceError, SinkError
 from rtstyle.files.temporary import with_addition
 from rtstyle.frame import Image
+from rtstyle.jobs.slow.still import read_paintings
+from rtstyle.jobs.slow.still_photo import StillPhoto
 from rtstyle.media.picture import Picture, write_picture
 from rtstyle_export.offline import stored
 from rtstyle_export.offline.network import load_network
@@ -138,6 +140,56 @@ class Saver:
 def state_file(output: Path) -> Path:
     """Return where the state of a painting that was stopped is kept: `out.png.state`."""
     return with_addition(output, f"{output.suffix}.state", "")
+
+
+def write_still(
+    photo: Path,
+    output: Path,
+    styles: Sequence[str],
+    plan: Plan,
+    settings: Settings,
+    tell: Callable[[str], None],
+    *,
+    style_scale: float,
+    resume: bool,
+    **how: Any,
+) -> tuple[Outcome | None, tuple[str, ...]]:
+    """Paint a photo file into another; return what `run` does, and what was lost in writing.
+
+    `how` are the arguments of `StillPhoto`, whose errors it raises. `tell` is told what the photo
+    lost in reading.
+    """
+    one = StillPhoto(photo, styles, **how)
+    for note in one.notes:
+        tell(f"note: {photo}: {note}")
+    lost: tuple[str, ...] = ()
+
+    def write(image: Image) -> None:
+        nonlocal lost
+        lost = one.write(image, output)
+
+    subject = Subject(one.content, one.paintings, one.guides, style_scale)
+    outcome = run(subject, one.shape, plan, settings, write, state_file(output), resume=resume)
+    return outcome, lost
+
+
+def write_texture(
+    painting: str,
+    output: Path,
+    shape: tuple[int, int],
+    plan: Plan,
+    settings: Settings,
+    *,
+    quality: int,
+    style_scale: float,
+    resume: bool,
+) -> Outcome | None:
+    """Make a texture of `shape` (rows, columns) into a file; return what `run` does."""
+    return run(
+        Subject(None, [read_paintings(painting)], None, style_scale), shape, plan, settings,
+        lambda image: write_picture(Picture(image), output, quality), state_file(output),
+        resume=resume,
+    )  # fmt: skip
 
 
 def run(

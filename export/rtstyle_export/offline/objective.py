@@ -6,7 +6,7 @@ pair of weights serves every layer, painting and resolution.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from rtstyle_export.maths.functional import (
     total_variation_power,
 )
 from rtstyle_export.offline.network import ARCHITECTURE, Network, check_layers, check_pooling
-from rtstyle_export.runs.loss_network import reachable
+from rtstyle_export.runs.loss_network import NOTE, reachable
 
 VARIATIONS = ("squared", "absolute", "power")
 
@@ -78,6 +78,20 @@ class GatysSpec:
         if self.tv == "power":
             return total_variation_power(image, self.gamma)
         return total_variation(image)
+
+
+def suited(
+    spec: GatysSpec, weights: Path | None, tell: Callable[[str], None], **chosen: object
+) -> GatysSpec:
+    """Return the objective for the weights at hand; `tell` is told if that is another one.
+
+    `chosen` are the layers that the user gave, or None.
+    """
+    keep = [name for name, value in chosen.items() if value is not None]
+    found = without_download(spec, weights, keep)
+    if found != spec:
+        tell(f"note: {NOTE}")
+    return found
 
 
 def without_download(

@@ -3,17 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.jobs.sheet import compose
+from rtstyle.media.picture import Picture, read_picture, write_picture
+from rtstyle_export.offline.gatys import Method
 from rtstyle_export.offline.job import Settings, Watch, choose_device
-from rtstyle_export.offline.network import Network, load_network
-from rtstyle_export.offline.reconstruct import Cell, Layers, reconstruct
+from rtstyle_export.offline.network import Network, check_layers, load_network
+from rtstyle_export.offline.objective import GatysSpec
+from rtstyle_export.offline.reconstruct import Cell, Layers, reconstruct, rows
 from rtstyle_export.runs.job import catch_interrupts
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a sheet shows, see `rows`: of a picture and perhaps a painting, which are files."""
+
+    picture: Path
+    painting: Path | None
+    side: int
+    content: Sequence[Layers]
+    style: Sequence[Layers] | None
+    base: GatysSpec
+    method: Method
+    seed: int = 0
+
+    def rows(self) -> list[list[Cell]]:
+        """Read the files, and return the rows. Raises `SourceError` or `UsageError`."""
+        for layers in (*self.content, *(self.style or ())):
+            check_layers(layers)
+        painting = None if self.painting is None else read_picture(self.painting).rgb
+        picture = read_picture(self.picture).rgb
+        return rows(
+            picture, painting, self.side, self.content, self.style, self.method, self.seed,
+            self.base,
+        )  # fmt: skip
+
+
+def write_sheet(sheet: Sheet, output: Path, settings: Settings) -> tuple[int, bool]:
+    """Draw a sheet into a file until Ctrl-C.
+
+    Return how many pictures are on it (0: there is no file), and whether these are all. Raises
+    `SourceError`, `SinkError` or `UsageError`.
+    """
+    planned = sheet.rows()
+    if not planned:
+        raise UsageError("There is nothing to draw.", "", "Name layers of --content or --style.")
+    image, complete = draw(
+        planned, sheet.side, settings.vgg_weights, settings.device, settings.threads
+    )
+    if image is not None:
+        write_picture(Picture(image), output)
+    return 0 if image is None else sum(map(len, planned)), complete
 
 
 def draw(

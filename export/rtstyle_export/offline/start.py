@@ -1,14 +1,11 @@
 """All that starts an optimisation of one picture, for the commands."""
 
 from rtstyle_export.offline.gatys import Method
-from rtstyle_export.offline.job import Settings, run, state_file
+from rtstyle_export.offline.job import Settings, state_file, write_still, write_texture
 from rtstyle_export.offline.keyframe import GatysPainter
-from rtstyle_export.offline.network import check_layers
-from rtstyle_export.offline.objective import GatysSpec
+from rtstyle_export.offline.objective import GatysSpec, suited
 from rtstyle_export.offline.pyramid import Plan
-from rtstyle_export.offline.reconstruct import rows
-from rtstyle_export.offline.reconstruct_job import draw
-from rtstyle_export.offline.subject import Subject
+from rtstyle_export.offline.reconstruct_job import Sheet, write_sheet
 
 __all__ = [
     "GatysPainter",
@@ -16,10 +13,10 @@ __all__ = [
     "Method",
     "Plan",
     "Settings",
-    "Subject",
-    "check_layers",
-    "draw",
-    "rows",
-    "run",
+    "Sheet",
     "state_file",
+    "suited",
+    "write_sheet",
+    "write_still",
+    "write_texture",
 ]

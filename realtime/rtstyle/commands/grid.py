@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
+from rtstyle.commands.common.photo_notes import tell_photo
 from rtstyle.commands.options import SEED_HELP, Device, OverwriteOne, StyleScale, Vary
-from rtstyle.commands.photo_notes import read_photo
 from rtstyle.commands.progress import Bar
-from rtstyle.errors import UsageError
-from rtstyle.styles.spec import pictures_of
 
 
 def register(app: typer.Typer) -> None:
@@ -47,26 +45,12 @@ def grid(
     overwrite: OverwriteOne = False,
 ) -> None:
     """Paint a photo in all blends between four styles, or like neighbours of one."""
-    from rtstyle.jobs.grid import blend_grid, sample_sheet
-    from rtstyle.jobs.image import check_output
-    from rtstyle.media.picture import Picture, write_picture
+    from rtstyle.jobs.grid import write_square
 
-    check_output(photo, output, overwrite=overwrite, read=pictures_of(styles))
-    picture = read_photo(photo).rgb
     with Bar():
-        if samples and len(styles) != 1:
-            raise UsageError("--samples takes one style.", "", "Name one.")
-        if samples:
-            painted = sample_sheet(
-                picture, styles[0], variation=vary, seed=seed, steps=steps, size=size,
-                strength=strength, style_scale=style_scale, keep_color=keep_color, device=device,
-                width=width,
-            )  # fmt: skip
-        else:
-            painted = blend_grid(
-                picture, styles, steps=steps, size=size, strength=strength,
-                style_scale=style_scale, keep_color=keep_color, device=device,
-                width=width,
-            )  # fmt: skip
-    write_picture(Picture(painted), output)
-    typer.echo(f"{output}  {painted.shape[1]}x{painted.shape[0]}")
+        report = write_square(
+            photo, output, styles, samples=samples, variation=vary, seed=seed, steps=steps,
+            size=size, strength=strength, style_scale=style_scale, keep_color=keep_color,
+            device=device, width=width, overwrite=overwrite,
+        )  # fmt: skip
+    tell_photo(report)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtstyle.commands.common.photo_notes import tell_photo
 from rtstyle.commands.options import Device
-from rtstyle.commands.photo_notes import read_photo
 from rtstyle.errors import UsageError
 from rtstyle.styles.manifest import SIZES, load_manifest
 
@@ -109,22 +111,17 @@ def _check_size(size: str) -> None:
 
 
 def _paint_sheet(photo: Path, output: Path, size: str, device: str, *, overwrite: bool) -> None:
-    from rtstyle.jobs.image import check_output
-    from rtstyle.jobs.sheet import contact_sheet
-    from rtstyle.media.picture import Picture, write_picture
+    from rtstyle.jobs.sheet import paint_sheet
 
-    check_output(photo, output, overwrite=overwrite)
-    picture = read_photo(photo)
-    image = contact_sheet(
-        picture.rgb, size=size, device=device, progress=lambda name: typer.echo(name, err=True)
-    )
-    write_picture(Picture(image), output)
-    typer.echo(f"{output}  {image.shape[1]}x{image.shape[0]}")
+    tell_photo(
+        paint_sheet(
+            photo, output, size=size, device=device, overwrite=overwrite,
+            progress=partial(typer.echo, err=True),
+        )
+    )  # fmt: skip
 
 
 def _print_json() -> None:
-    import json
-
     rows = [
         {
             "name": style.name,

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
-from rtstyle.jobs.sheet import shrink
+from rtstyle.jobs.image import ImageReport, check_output
+from rtstyle.jobs.sheet import shrink, write_sheet
 from rtstyle.media.color import resize
+from rtstyle.media.picture import read_picture
 from rtstyle.painting.stylizer import Stylizer
 from rtstyle.styles import latent, model, paintings
 from rtstyle.styles.paintings import Statistics
 from rtstyle.styles.recipe import Recipe, Settings, as_recipe
-from rtstyle.styles.spec import Mixture, as_mixture, mixture, neighbour
+from rtstyle.styles.spec import Mixture, as_mixture, mixture, neighbour, pictures_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -24,6 +26,31 @@ if TYPE_CHECKING:
 GAP, CORNER = 6, 0.6
 WHITE = 255
 LEAST_CELL = 16
+
+
+def write_square(
+    source: Path,
+    output: Path,
+    styles: Sequence[str],
+    *,
+    samples: bool = False,
+    variation: float = 0.5,
+    overwrite: bool = False,
+    **how: Any,
+) -> ImageReport:
+    """Paint a photo as `sample_sheet` does if `samples`, else as `blend_grid`, into a file.
+
+    `how` are the other arguments of both. Raises as they do, `SourceError`, or `SinkError`.
+    """
+    check_output(source, output, overwrite=overwrite, read=pictures_of(styles))
+    if samples and len(styles) != 1:
+        raise UsageError("--samples takes one style.", "", "Name one.")
+    photo = read_picture(source)
+    if samples:
+        painted = sample_sheet(photo.rgb, styles[0], variation=variation, **how)
+    else:
+        painted = blend_grid(photo.rgb, styles, **how)
+    return write_sheet(source, output, painted, photo.notes)
 
 
 def blend_grid(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from rtstyle.errors import StyleError
 from rtstyle.frame import Image
+from rtstyle.jobs.image import ImageReport, check_output
 from rtstyle.media.color import resize
+from rtstyle.media.picture import Picture, read_picture, write_picture
 from rtstyle.painting.stylizer import Stylizer
 from rtstyle.styles import manifest
 
@@ -19,6 +22,32 @@ CELL_PIXELS = 480 * 320
 GAP = 16
 LABEL_HEIGHT = 44
 _PAPER, _INK, _FAINT = (250, 249, 246), (28, 28, 28), (110, 110, 110)
+
+
+def paint_sheet(
+    source: Path,
+    output: Path,
+    *,
+    size: str,
+    device: str,
+    overwrite: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> ImageReport:
+    """Paint a photo in every style, as `contact_sheet` does, into a file.
+
+    Raises as it does, `SourceError`, `SinkError` or `UsageError`.
+    """
+    check_output(source, output, overwrite=overwrite)
+    photo = read_picture(source)
+    sheet = contact_sheet(photo.rgb, size=size, device=device, progress=progress)
+    return write_sheet(source, output, sheet, photo.notes)
+
+
+def write_sheet(source: Path, output: Path, sheet: Image, notes: Sequence[str]) -> ImageReport:
+    """Write a sheet; return what became of the photo `source`. Raises `SinkError`."""
+    lost = write_picture(Picture(sheet), output)
+    height, width = sheet.shape[:2]
+    return ImageReport(source, output, width, height, 1, (*notes, *lost))
 
 
 def contact_sheet(
@@ -50,10 +79,10 @@ def contact_sheet(
     return compose(cells, labels)
 
 
-def shrink(photo: Image) -> Image:
-    """Return `photo` at an area of at most `CELL_PIXELS`, even in width."""
+def shrink(photo: Image, area: float = CELL_PIXELS) -> Image:
+    """Return `photo` at an area of at most `area` pixels, even in width."""
     height, width = photo.shape[:2]
-    factor = min(1.0, math.sqrt(CELL_PIXELS / (height * width)))
+    factor = min(1.0, math.sqrt(area / (height * width)))
     # A strip of extreme aspect still gets a width to put a label under.
     return resize(photo, max(1, round(height * factor)), max(2, 2 * round(width * factor / 2)))
 

@@ -22,7 +22,7 @@ from rtstyle.cluster.stores import (
     within,
 )
 from rtstyle.cluster.tasks import Failure
-from rtstyle.commands.common.photo_runs import tell_photo
+from rtstyle.commands.common.photo_notes import tell_photo
 from rtstyle.commands.common.video_runs import named
 from rtstyle.commands.progress import Bar
 from rtstyle.errors import RtstyleError, UsageError
@@ -224,7 +224,7 @@ def run_photos(
                     typer.echo(f"skipped: {result.text}", err=True)
                 else:
                     done += 1
-                    tell_photo(shown(target), result)
+                    tell_photo(result, shown(target))
     except StoppedError:
         typer.echo(
             f"stopped: {done} of {len(pairs)} photos are done; the same command goes on", err=True

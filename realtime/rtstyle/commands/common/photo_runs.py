@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
+from rtstyle.commands.common.photo_notes import tell_left_out, tell_photo
 from rtstyle.commands.progress import Bar
-from rtstyle.files.folders import left_out
-from rtstyle.jobs.image import ImageReport
 from rtstyle.jobs.photos import PhotoRun, Skipped
 from rtstyle.styles.recipe import Recipe
 
@@ -40,23 +39,7 @@ def run_photos(
             failed += 1
             typer.echo(f"skipped: {found.error}", err=True)
         else:
-            tell_photo(str(found.output), found)
+            tell_photo(found)
     if failed:
         typer.echo(f"{failed} of {len(run.pairs)} photos were skipped.", err=True)
     return 2 if failed else 0
-
-
-def tell_photo(output: str, report: ImageReport) -> None:
-    """Print what became of a photo."""
-    tiles = f", {report.tiles} tiles" if report.tiles > 1 else ""
-    typer.echo(f"{output}  {report.width}x{report.height}{tiles}")
-    for note in report.notes:
-        typer.echo(f"  note: {note}", err=True)
-
-
-def tell_left_out(folders: Iterable[Path], taken: Iterable[Path]) -> None:
-    """Print what of the folders is not taken; what is not a folder is passed over."""
-    files = set(taken)
-    for folder in folders:
-        if folder.is_dir() and (note := left_out(folder, files)):
-            typer.echo(f"note: {note}", err=True)

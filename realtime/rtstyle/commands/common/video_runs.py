@@ -15,7 +15,7 @@ from typing import Any
 import av.error
 import typer
 
-from rtstyle.commands.common.photo_runs import tell_left_out
+from rtstyle.commands.common.photo_notes import tell_left_out
 from rtstyle.commands.progress import Bar
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.files.names import STDIN, shown_name

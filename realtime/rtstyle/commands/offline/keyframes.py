@@ -14,17 +14,16 @@ from rtstyle.commands.offline.options import (
     Levels,
     Place,
     VggWeights,
-    suited,
+    tell,
 )
 from rtstyle.commands.options import grouped
 from rtstyle.commands.training.outcome import given
 from rtstyle.errors import UsageError
 from rtstyle.jobs.slow.still import (
+    CLOSURES,
     THRESHOLD,
     Paintings,
     check_method,
-    painting_files,
-    read_paintings,
     refuse_strangers,
 )
 
@@ -86,45 +85,31 @@ def keyframes(
     }  # fmt: skip
     refuse_strangers(method, **(own if method == "gatys" else optimising))
     from rtstyle.jobs.slow import keyframes as job
-    from rtstyle.sources.video_file import VideoFileSource
 
-    paintings, files = read_paintings(style), painting_files(style)
-    pictures = [{**job.identify(path), "weight": weight} for path, weight in files]
     options: dict[str, Any] = {
-        "method": method, "style": pictures, "style_scale": style_scale, "carry": carry,
-        **(own if method == "wct" else {"iterations": iterations or 300, "seed": seed or 0}),
+        "method": method, "style_scale": style_scale, "carry": carry,
+        **(own if method == "wct" else {"iterations": iterations or CLOSURES, "seed": seed or 0}),
     }  # fmt: skip
-    what = job.Job(every, threshold, size, options)
-    with VideoFileSource(video):
-        pass  # say now what is wrong with the video
-    job.prepare(folder, overwrite=place.overwrite, read=[video, *(path for path, _ in files)])
-    index = job.Index(folder, job.identify(video), what)
 
-    def make(height: int, width: int) -> Painter:
+    def make(paintings: Paintings, height: int, width: int) -> Painter:
         if method == "gatys":
             return gatys(paintings, style_scale, place, given(share=carry), **optimising)
-        from rtstyle.jobs.slow import wct
+        from rtstyle.jobs.slow.wct import keyframe_painter
 
-        stylizer = wct.open_stylizer(levels, alpha, None, place.device, place.threads)
-        blend = wct.learn(stylizer, paintings, (height, width), style_scale)
-        return wct.WctPainter(stylizer, blend, **given(share=carry))  # type: ignore[arg-type]
+        return keyframe_painter(
+            paintings, (height, width), style_scale=style_scale, levels=levels, alpha=alpha,
+            device=place.device, threads=place.threads, share=carry,
+        )  # fmt: skip
 
-    fresh: list[int] = []
-
-    def show(number: int, path: Path) -> None:
-        fresh.append(number)
-        typer.echo(f"{path}  {job.clock(index.moments[number].time)}")
-
-    try:
-        for note in job.plan(
-            index, lambda: VideoFileSource(video), what, lambda _: None, overwrite=place.overwrite
-        ):
-            typer.echo(f"  note: {note}", err=True)
-        job.paint(index, lambda: VideoFileSource(video), make, what, show)
-    except KeyboardInterrupt:
-        typer.echo(f"Stopped after {job.summary(index, fresh)}. The same command continues.")
-        raise typer.Exit(130) from None
-    typer.echo(f"{folder}: {job.summary(index, fresh)}, {job.INDEX} and {job.SHEET}")
+    complete, done = job.paint_video(
+        video, folder, style, job.Job(every, threshold, size, options), make,
+        overwrite=place.overwrite, tell=tell,
+        on_picture=lambda path, time: typer.echo(f"{path}  {time}"),
+    )  # fmt: skip
+    if not complete:
+        typer.echo(f"Stopped after {done}. The same command continues.")
+        raise typer.Exit(130)
+    typer.echo(f"{folder}: {done}, {job.INDEX} and {job.SHEET}")
 
 
 def check(method: str, carry: float | None, threshold: float) -> None:
@@ -150,6 +135,7 @@ def gatys(
     with needing_torch():
         from rtstyle_export.offline import start
     method = start.Method(**given(closures=iterations))  # type: ignore[arg-type]
-    plan = start.Plan(suited(start.GatysSpec(), vgg_weights), method, seed=seed or 0)
+    spec = start.suited(start.GatysSpec(), vgg_weights, tell)
+    plan = start.Plan(spec, method, seed=seed or 0)
     settings = start.Settings(vgg_weights, place.device, place.threads)
     return start.GatysPainter(paintings, scale, plan, settings, **share)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rtstyle.commands.training.outcome import given
+from rtstyle.jobs.slow.still import CLOSURES
+from rtstyle.painting.wct.defaults import ALPHA
 
 if TYPE_CHECKING:
-    from rtstyle_export.offline.objective import GatysSpec
     from rtstyle_export.offline.pyramid import Outcome
 
 
@@ -27,8 +29,8 @@ VggWeights = Annotated[
 Iterations = Annotated[
     int | None,
     typer.Option(
-        help="Evaluations of the objective at the coarsest size (300); each finer one has half as "
-        "many.",
+        help=f"Evaluations of the objective at the coarsest size ({CLOSURES}); each finer one has "
+        "half as many.",
         min=1,
         show_default=False,
     ),
@@ -40,7 +42,7 @@ Levels = Annotated[
     typer.Option(help="Of wct, with strengths: 4:0.8,3,2,1. Default all.", show_default=False),
 ]
 Alpha = Annotated[
-    float | None, typer.Option(help="Strength of wct; default 0.6.", show_default=False)
+    float | None, typer.Option(help=f"Strength of wct; default {ALPHA:g}.", show_default=False)
 ]
 
 
@@ -78,8 +80,8 @@ class Optimising:
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name)}
 
     def method(self, **more: Any) -> dict[str, Any]:
-        """Return the fields of a `Method`."""
-        return {**given(closures=self.iterations), **more}
+        """Return the fields of a `Method` that the user gave."""
+        return given(closures=self.iterations, **more)
 
     def settings(self, place: Place) -> dict[str, Any]:
         """Return the fields of `Settings`."""
@@ -106,21 +108,6 @@ class Optimising:
 Quality = Annotated[int, typer.Option(help="1 to 100, for JPEG and WebP.")]
 
 
-def suited(spec: GatysSpec, vgg_weights: Path | None, **chosen: object) -> GatysSpec:
-    """Return the objective for the weights at hand, and tell if that is another one.
-
-    `chosen` are the layers that the user gave, or None.
-    """
-    from rtstyle_export.offline.objective import without_download
-    from rtstyle_export.runs.loss_network import NOTE
-
-    keep = [name for name, value in chosen.items() if value is not None]
-    found = without_download(spec, vgg_weights, keep)
-    if found != spec:
-        typer.echo(f"note: {NOTE}", err=True)
-    return found
-
-
 def check_target(
     source: Path,
     output: Path,
@@ -142,6 +129,10 @@ def check_target(
         typer.echo(f"note: {state} is of a run that was cut short; --resume continues.", err=True)
     mine = overwrite or (resume and state is not None and state.is_file())
     check_output(source, output, overwrite=mine, read=read)
+
+
+tell = partial(typer.echo, err=True)
+"""Prints a line on standard error."""
 
 
 def conclude(outcome: Outcome | None, output: Path) -> None:

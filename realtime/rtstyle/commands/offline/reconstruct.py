@@ -13,7 +13,7 @@ from rtstyle.commands.offline.options import (
     Place,
     VggWeights,
     check_target,
-    suited,
+    tell,
 )
 from rtstyle.commands.options import grouped
 from rtstyle.errors import UsageError
@@ -73,33 +73,19 @@ def reconstruct(
     """
     with needing_torch():
         from rtstyle_export.offline import start
-    from rtstyle.media.picture import Picture, read_picture, write_picture
-
     for source in (picture, painting):
         if source is not None:
             check_target(source, output, None, overwrite=place.overwrite)
-    base = suited(start.GatysSpec(), vgg_weights)
-    content_sets = parse_sets(content or ",".join(base.style_layers))
-    style_sets = parse_sets(style) if style else None
-    for layers in [*content_sets, *(style_sets or [])]:
-        start.check_layers(layers)
-    planned = start.rows(
-        read_picture(picture).rgb,
-        None if painting is None else read_picture(painting).rgb,
-        size,
-        content_sets,
-        style_sets,
-        start.Method(closures=iterations),
-        seed,
-        base,
-    )
-    if not planned:
-        raise UsageError("There is nothing to draw.", "", "Name layers of --content or --style.")
-    sheet, complete = start.draw(planned, size, vgg_weights, place.device, place.threads)
-    if sheet is not None:
-        write_picture(Picture(sheet), output)
+    base = start.suited(start.GatysSpec(), vgg_weights, tell)
+    sheet = start.Sheet(
+        picture, painting, size,
+        parse_sets(content or ",".join(base.style_layers)), parse_sets(style) if style else None,
+        base, start.Method(closures=iterations), seed,
+    )  # fmt: skip
+    settings = start.Settings(vgg_weights, place.device, place.threads)
+    count, complete = start.write_sheet(sheet, output, settings)
     if not complete:
-        kept = f"{output} has what was done." if sheet is not None else "Nothing was done yet."
+        kept = f"{output} has what was done." if count else "Nothing was done yet."
         typer.echo(f"Stopped. {kept}")
         raise typer.Exit(130)
-    typer.echo(f"{output}  {sum(map(len, planned))} pictures")
+    typer.echo(f"{output}  {count} pictures")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +18,7 @@ from rtstyle.commands.offline.options import (
     Quality,
     check_target,
     conclude,
-    suited,
+    tell,
 )
 from rtstyle.commands.options import grouped
 from rtstyle.commands.training.outcome import given
@@ -28,10 +27,6 @@ from rtstyle.errors import UsageError
 from rtstyle.jobs.slow.still import check_method, refuse_strangers
 from rtstyle.media.limits import DEFAULT_QUALITY, check_quality
 from rtstyle.styles.spec import pictures_of
-
-if TYPE_CHECKING:
-    from rtstyle.frame import Image
-    from rtstyle.jobs.slow.still_photo import StillPhoto
 
 
 def register(app: typer.Typer) -> None:
@@ -107,89 +102,47 @@ def still(
         style_layers=parse_layers(style_layers) if style_layers else None,
         tv_weight=tv_weight, pooling=pooling,
     )  # fmt: skip
-    picture = partial(
-        read_still, photo, style, size=size, mask=mask, keep_color=keep_color, quality=quality
-    )
+    read = pictures_of(style, mask)
+    how: dict[str, Any] = {
+        "size": size, "mask": mask, "keep_color": keep_color, "quality": quality,
+        "style_scale": style_scale,
+    }  # fmt: skip
     if method == "wct":
         strangers = given(optimizer=optimizer, init=init, tolerance=tolerance)
         refuse_strangers(method, **objective, **strangers, **work.given())
-        still_by_wct(
-            picture, output, pictures_of(style, mask), levels=levels, alpha=alpha,
-            style_scale=style_scale, place=place, source=photo,
+        check_target(photo, output, None, overwrite=place.overwrite, read=read)
+        from rtstyle.jobs.slow import wct
+
+        report, used = wct.write_still(
+            photo, output, style, tell, levels=levels, alpha=alpha, device=place.device,
+            threads=place.threads, **how,
         )  # fmt: skip
+        typer.echo(f"{output}  {report.width}x{report.height}  levels {used}")
+        tell_notes(report.notes)
         return
     refuse_strangers(method, levels=levels, alpha=alpha)
     with needing_torch():
         from rtstyle_export.offline import start
 
-    state = start.state_file(output)
-    work.check_targets(photo, output, state, place, pictures_of(style, mask))
-    how = given(optimizer=optimizer, learning_rate=learning_rate, tolerance=tolerance)
-    spec = suited(
+    work.check_targets(photo, output, start.state_file(output), place, read)
+    spec = start.suited(
         start.GatysSpec(**objective),  # type: ignore[arg-type]
-        work.vgg_weights, content_layers=content_layers, style_layers=style_layers,
+        work.vgg_weights, tell, content_layers=content_layers, style_layers=style_layers,
     )  # fmt: skip
-    plan = start.Plan(
-        spec,
-        start.Method(**work.method(**how)),
-        **given(init=init),  # type: ignore[arg-type]
-        seed=seed,
-    )
-    one = picture()
-    notes: tuple[str, ...] = ()
-
-    def write(image: Image) -> None:
-        nonlocal notes
-        notes = one.write(image, output)
-
-    outcome = start.run(
-        start.Subject(one.content, one.paintings, one.guides, style_scale), one.shape, plan,
-        start.Settings(**work.settings(place)), write, state, resume=work.resume,
+    steps = work.method(optimizer=optimizer, learning_rate=learning_rate, tolerance=tolerance)
+    plan = start.Plan(spec, start.Method(**steps), seed=seed, **given(init=init))  # type: ignore[arg-type]
+    outcome, lost = start.write_still(
+        photo, output, style, plan, start.Settings(**work.settings(place)), tell,
+        resume=work.resume, **how,
     )  # fmt: skip
-    tell(notes)
+    tell_notes(lost)
     conclude(outcome, output)
 
 
-def read_still(photo: Path, style: list[str], **options: Any) -> StillPhoto:
-    """Read a photo and its paintings, and print what was lost of it."""
-    from rtstyle.jobs.slow.still_photo import StillPhoto
-
-    found = StillPhoto(photo, style, **options)
-    for note in found.notes:
-        typer.echo(f"note: {photo}: {note}", err=True)
-    return found
-
-
-def still_by_wct(
-    picture: Callable[[], StillPhoto],
-    output: Path,
-    read: list[Path],
-    *,
-    source: Path,
-    levels: str | None,
-    alpha: float | None,
-    style_scale: float,
-    place: Place,
-) -> None:
-    """Paint one photo by WCT, without PyTorch."""
-    from rtstyle.jobs.slow import wct as job
-
-    check_target(source, output, None, overwrite=place.overwrite, read=read)
-    photo = picture()
-    painted, used = job.paint_still(
-        photo, style_scale=style_scale, levels=levels, alpha=alpha, device=place.device,
-        threads=place.threads,
-    )  # fmt: skip
-    notes = photo.write(painted, output)
-    height, width = photo.shape
-    typer.echo(f"{output}  {width}x{height}  levels {used}")
-    tell(notes)
-
-
-def tell(notes: Iterable[str]) -> None:
+def tell_notes(notes: Iterable[str]) -> None:
     """Print what was lost in writing."""
     for note in notes:
-        typer.echo(f"  note: {note}", err=True)
+        tell(f"  note: {note}")
 
 
 def refuse_contradictions(

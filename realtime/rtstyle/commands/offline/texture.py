@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,7 @@ from rtstyle.commands.offline.options import (
     Quality,
     check_target,
     conclude,
-    suited,
+    tell,
 )
 from rtstyle.commands.options import grouped
 from rtstyle.commands.training.outcome import given
@@ -25,14 +25,10 @@ from rtstyle.jobs.slow.still import (
     METHODS,
     NETWORK,
     check_method,
-    read_paintings,
     refuse_strangers,
 )
 from rtstyle.media.limits import DEFAULT_QUALITY, MAX_PIXELS, check_quality
 from rtstyle.styles.spec import pictures_of
-
-if TYPE_CHECKING:
-    from rtstyle.frame import Image
 
 TV_WEIGHT = 0.1
 
@@ -87,53 +83,43 @@ def texture(
     if method == NETWORK:
         strange = None if style_scale == 1.0 else style_scale
         refuse_strangers(method, style_scale=strange, levels=levels, **objective, **work.given())
-        from rtstyle.jobs.slow.texture_network import make_texture
-
         check_target(Path(painting), output, None, overwrite=place.overwrite)
-        made = make_texture(
-            painting, (height, width), seed=seed, device=place.device, threads=place.threads
-        )
-        write_texture(made, output, quality)
+        from rtstyle.jobs.slow.texture_network import write_texture
+
+        write_texture(
+            painting, output, (height, width), seed=seed, device=place.device,
+            threads=place.threads, quality=quality,
+        )  # fmt: skip
         typer.echo(f"{output}  {width}x{height}")
         return
     read = pictures_of([painting])
     if method == "wct":
         refuse_strangers(method, **objective, **work.given())
-        from rtstyle.jobs.slow import wct as job
-
         check_target(Path(painting), output, None, overwrite=place.overwrite, read=read)
-        made = job.make_texture(
-            painting, (height, width), style_scale=style_scale, levels=levels, seed=seed,
-            device=place.device, threads=place.threads,
+        from rtstyle.jobs.slow import wct
+
+        wct.write_texture(
+            painting, output, (height, width), style_scale=style_scale, levels=levels, seed=seed,
+            device=place.device, threads=place.threads, quality=quality,
         )  # fmt: skip
-        write_texture(made, output, quality)
         typer.echo(f"{output}  {width}x{height}")
         return
     refuse_strangers(method, levels=levels)
     with needing_torch():
         from rtstyle_export.offline import start
 
-    state = start.state_file(output)
-    work.check_targets(Path(painting), output, state, place, read)
+    work.check_targets(Path(painting), output, start.state_file(output), place, read)
     flat = {"content_layers": {}, "content_weight": 0.0, "tv_weight": TV_WEIGHT}
-    spec = suited(
+    spec = start.suited(
         start.GatysSpec(**{**flat, **objective}),  # type: ignore[arg-type]
-        work.vgg_weights, content_layers={}, style_layers=style_layers,
+        work.vgg_weights, tell, content_layers={}, style_layers=style_layers,
     )  # fmt: skip
-    outcome = start.run(
-        start.Subject(None, [read_paintings(painting)], None, style_scale),
-        (height, width),
-        start.Plan(
-            spec,
-            start.Method(**work.method()),
-            "noise",
-            seed,
-        ),
+    outcome = start.write_texture(
+        painting, output, (height, width),
+        start.Plan(spec, start.Method(**work.method()), "noise", seed),
         start.Settings(**work.settings(place)),
-        lambda image: write_texture(image, output, quality),
-        state,
-        resume=work.resume,
-    )
+        quality=quality, style_scale=style_scale, resume=work.resume,
+    )  # fmt: skip
     conclude(outcome, output)
 
 
@@ -141,10 +127,3 @@ def check_area(height: int, width: int) -> None:
     """Raise `UsageError` for a picture that no program would open."""
     if width * height > MAX_PIXELS:
         raise UsageError(f"{width}x{height} is too large for a picture.")
-
-
-def write_texture(image: Image, output: Path, quality: int) -> None:
-    """Write a texture; see `write_picture`, whose errors it raises."""
-    from rtstyle.media.picture import Picture, write_picture
-
-    write_picture(Picture(image), output, quality)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -20,13 +19,14 @@ from rtstyle.files.pending import check_folder
 from rtstyle.files.temporary import replacing
 from rtstyle.frame import Image
 from rtstyle.jobs.image import refuse_loss
-from rtstyle.jobs.sheet import CELL_PIXELS, compose
+from rtstyle.jobs.sheet import CELL_PIXELS, compose, shrink
 from rtstyle.jobs.slow.shots import Moment, choose, find_shots
-from rtstyle.jobs.slow.still import THRESHOLD
+from rtstyle.jobs.slow.still import THRESHOLD, Paintings, painting_files, read_paintings
 from rtstyle.media.color import resize
 from rtstyle.media.picture import Picture, read_picture, write_picture
 from rtstyle.painting.flow import FlowChain, carry
 from rtstyle.sources.base import Source
+from rtstyle.sources.video_file import VideoFileSource
 
 INDEX = "index.json"
 SHEET = "sheet.png"
@@ -160,6 +160,47 @@ def identify(file: Path) -> dict[str, Any]:
     return {"name": file.name, "sha256": digest.hexdigest()}
 
 
+def paint_video(
+    video: Path,
+    folder: Path,
+    style: str,
+    job: Job,
+    make_painter: Callable[[Paintings, int, int], Painter],
+    *,
+    overwrite: bool,
+    tell: Callable[[str], None],
+    on_picture: Callable[[Path, str], None],
+) -> tuple[bool, str]:
+    """Paint the keyframes of a video; return whether all are done, and say what was done.
+
+    `style` is one painting or several, as `read_paintings` takes them. `make_painter` gets them and
+    the rows and columns of keyframes. `tell` is told what was mended in the video, `on_picture`
+    each file and its time. Ctrl-C ends it; the same call goes on. Raises `UsageError`,
+    `SourceError`, `SinkError`, or what `make_painter` and the painter raise.
+    """
+    paintings, files = read_paintings(style), painting_files(style)
+    known = [{**identify(path), "weight": weight} for path, weight in files]
+    job = replace(job, options={"style": known, **(job.options or {})})
+    with VideoFileSource(video):
+        pass  # say now what is wrong with the video
+    prepare(folder, overwrite=overwrite, read=[video, *(path for path, _ in files)])
+    index = Index(folder, identify(video), job)
+    fresh: list[int] = []
+
+    def note(number: int, path: Path) -> None:
+        fresh.append(number)
+        on_picture(path, clock(index.moments[number].time))
+
+    try:
+        opened = partial(VideoFileSource, video)
+        for mended in plan(index, opened, job, lambda _: None, overwrite=overwrite):
+            tell(f"  note: {mended}")
+        paint(index, opened, partial(make_painter, paintings), job, note)
+    except KeyboardInterrupt:
+        return False, summary(index, fresh)
+    return True, summary(index, fresh)
+
+
 def prepare(folder: Path, *, overwrite: bool, read: Iterable[Path] = ()) -> None:
     """Make the folder. Raises `SinkError`, or `UsageError` where files would be lost.
 
@@ -285,16 +326,9 @@ def draw_sheet(index: Index) -> None:
     if not numbers:
         return
     area = min(CELL_PIXELS, SHEET_PIXELS / len(numbers))
-    cells = [shrunk(read_picture(index.picture(number)).rgb, area) for number in numbers]
+    cells = [shrink(read_picture(index.picture(number)).rgb, area) for number in numbers]
     labels = [(clock(index.moments[n].time), f"shot {index.moments[n].shot + 1}") for n in numbers]
     write_picture(Picture(compose(cells, labels)), index.folder / SHEET)
-
-
-def shrunk(image: Image, area: float) -> Image:
-    """Return a picture (H, W, 3) of at most `area` pixels."""
-    height, width = image.shape[:2]
-    factor = min(1.0, math.sqrt(area / (height * width)))
-    return resize(image, max(1, round(height * factor)), max(1, round(width * factor)))
 
 
 def clock(seconds: float) -> str:

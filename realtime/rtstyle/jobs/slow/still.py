@@ -19,6 +19,9 @@ NETWORK = "network"
 THRESHOLD = 27.0
 """Change in hue, saturation and lightness, in levels of 255, from which on a frame is a cut."""
 
+CLOSURES = 300
+"""Evaluations of the objective of gatys at the coarsest size, unless the user asks for others."""
+
 KEEP_COLOR = ("luminance", "match")
 """Two ways to keep a photo's colours, Gatys et al. 2016b: sections 3.2 and 3.1."""
 

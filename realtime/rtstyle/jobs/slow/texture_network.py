@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rtstyle.engines.base import NOISE_PORT, EngineOptions, first_line, read_model
+from rtstyle.engines.devices import cpu_count
 from rtstyle.engines.noise import MOST_VARIATION, draw
+from rtstyle.engines.onnxrt import open_session, run_session
 from rtstyle.errors import EngineError, StyleError
 from rtstyle.frame import Image
+from rtstyle.media.picture import Picture, write_picture
 from rtstyle.styles.manifest import checked, load_manifest
 
 
@@ -42,9 +46,6 @@ def make_texture(
     `rtstyle.engines.noise.STRIDE`. Device `auto` is the CPU. Raises `StyleError`, `DeviceError` or
     `EngineError`.
     """
-    from rtstyle.engines.devices import cpu_count
-    from rtstyle.engines.onnxrt import open_session, run_session
-
     path = find_texture(name)
     options = EngineOptions(
         device="cpu" if device == "auto" else device, threads=threads or cpu_count()
@@ -63,3 +64,10 @@ def make_texture(
     except Exception as error:
         raise EngineError("The texture network failed to run.", first_line(error)) from error
     return np.ascontiguousarray(made[: size[0], : size[1]])
+
+
+def write_texture(
+    name: str, output: Path, size: tuple[int, int], *, quality: int, **how: Any
+) -> None:
+    """Make a texture into a file. `how` are the other arguments of `make_texture`."""
+    write_picture(Picture(make_texture(name, size, **how)), output, quality)

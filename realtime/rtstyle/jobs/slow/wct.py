@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtstyle.closeable import Closing
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
+from rtstyle.jobs.image import ImageReport
 from rtstyle.jobs.slow.still import Paintings, read_paintings
+from rtstyle.jobs.slow.still_photo import StillPhoto
 from rtstyle.media.color import resize
-from rtstyle.painting.wct.stylizer import ALPHA, Blend, WctStylizer
+from rtstyle.media.picture import Picture, write_picture
+from rtstyle.painting.wct.defaults import ALPHA
+from rtstyle.painting.wct.stylizer import Blend, WctStylizer
 
 if TYPE_CHECKING:
     from rtstyle.jobs.slow.keyframes import Known
-    from rtstyle.jobs.slow.still_photo import StillPhoto
 
 SYNTAX = "Write 4,3,2,1 or, with strengths, 4:0.8,3:0.5."
 SHARE = 0.5
@@ -78,6 +81,34 @@ def paint_still(
         return painted, describe(stylizer.alphas, stylizer.levels)
 
 
+def write_still(
+    photo: Path,
+    output: Path,
+    styles: Sequence[str],
+    tell: Callable[[str], None],
+    *,
+    style_scale: float,
+    levels: str | None,
+    alpha: float | None,
+    device: str,
+    threads: int,
+    **how: Any,
+) -> tuple[ImageReport, str]:
+    """Paint a photo file into another; return what became of it, and the levels of `paint_still`.
+
+    `how` are the arguments of `StillPhoto`, whose errors it raises. `tell` is told what the photo
+    lost in reading.
+    """
+    read = StillPhoto(photo, styles, **how)
+    for note in read.notes:
+        tell(f"note: {photo}: {note}")
+    painted, used = paint_still(
+        read, style_scale=style_scale, levels=levels, alpha=alpha, device=device, threads=threads
+    )
+    height, width = read.shape
+    return ImageReport(photo, output, width, height, 1, read.write(painted, output)), used
+
+
 def make_texture(
     painting: str,
     shape: tuple[int, int],
@@ -92,6 +123,30 @@ def make_texture(
     paintings = read_paintings(painting)
     with open_stylizer(levels, 1.0, None, device, threads) as stylizer:
         return stylizer.texture(learn(stylizer, paintings, shape, style_scale), *shape, seed)
+
+
+def write_texture(
+    painting: str, output: Path, shape: tuple[int, int], *, quality: int, **how: Any
+) -> None:
+    """Make a texture into a file. `how` are the other arguments of `make_texture`."""
+    write_picture(Picture(make_texture(painting, shape, **how)), output, quality)
+
+
+def keyframe_painter(
+    paintings: Paintings,
+    shape: tuple[int, int],
+    *,
+    style_scale: float,
+    levels: str | None,
+    alpha: float | None,
+    device: str,
+    threads: int,
+    share: float | None,
+) -> WctPainter:
+    """Return the painter of keyframes of `shape`, (rows, columns). Raises `UsageError`."""
+    stylizer = open_stylizer(levels, alpha, None, device, threads)
+    blend = learn(stylizer, paintings, shape, style_scale)
+    return WctPainter(stylizer, blend, SHARE if share is None else share)
 
 
 class WctPainter(Closing):

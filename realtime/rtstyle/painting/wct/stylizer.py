@@ -21,11 +21,9 @@ from rtstyle.frame import Image
 from rtstyle.media.color import resize
 from rtstyle.painting.tiling import Tile, grid
 from rtstyle.painting.wct import transform
+from rtstyle.painting.wct.defaults import ALPHA
 from rtstyle.painting.wct.models import LEVELS, WctModels, stride
 from rtstyle.painting.wct.transform import Affine, Features, Moments
-
-ALPHA = 0.6
-"""Strength at every level by default, as in the paper's figures."""
 
 SCALES = (0.1, 4.0)
 """Least and largest `style_scale`."""
