@@ -23,6 +23,7 @@ from rtstyle.painting.stylizer import Stylizer
 from rtstyle.samples import sample_frames
 from rtstyle.styles import fit as refine
 from rtstyle.styles import manifest, paintings
+from rtstyle.styles.watching import watched
 
 PATIENCE = 60
 
@@ -272,7 +273,7 @@ def stop_watch(patch: pytest.MonkeyPatch) -> tuple[threading.Event, list[bool]]:
 class TestWatching:
     def test_each_step_is_told(self, folder: Path, mine: str) -> None:
         told: list[tuple[str, int, int]] = []
-        with refine.watched(lambda *what: told.append(what)):
+        with watched(lambda *what: told.append(what)):
             paintings.encode(mine, "fast")
             assert {(name, of) for name, _, of in told} == {("mine.png", refine.STEPS)}
             steps = [done for _, done, _ in told]

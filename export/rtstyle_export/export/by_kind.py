@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,17 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.errors import TrainingError
+from rtstyle.styles.own import pack_models
 from rtstyle_export.export.adain import export_adain
 from rtstyle_export.export.johnson import OnFile, export_styles, parity_photos
 from rtstyle_export.export.linear import export_linear
 from rtstyle_export.export.texture import export_textures
 from rtstyle_export.export.variational import export_variational
 from rtstyle_export.export.wct import export_wct
+from rtstyle_export.onnx_files.ranges import Rounding
 from rtstyle_export.onnx_files.writer import Credits
+from rtstyle_export.quality.parity import Parity
 from rtstyle_export.runs.checkpoint import Checkpoint
 from rtstyle_export.runs.texture_config import TextureConfig
 
-__all__ = ["Credits", "Request", "export"]
+__all__ = ["Credits", "Done", "Request", "export", "pack_models"]
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -47,12 +51,30 @@ class Request:
         return parity_photos(self.photos)
 
 
-def export(path: Path, out: Path | None, request: Request, on_file: OnFile) -> str:
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The files that were written, and the words that follow `rtstyle` to paint with them or ''."""
+
+    files: list[Path]
+    use: str
+
+
+def export(path: Path, out: Path | None, request: Request, on_file: OnFile) -> Done:
     """Write the files of a checkpoint, or of the folder of runs, to `out` (default: beside it).
 
-    Returns the words that follow `rtstyle` to paint with them, '' where there are none. Raises
-    `TrainingError`.
+    `on_file` is called with each file and its parity. Raises `TrainingError`.
     """
+    files: list[Path] = []
+
+    def note(file: Path, parity: Parity, *rounding: Rounding | None) -> None:
+        files.append(file)
+        on_file(file, parity, *rounding)
+
+    use = _export(path, out, request, note)
+    return Done(files, use.replace("FILE.onnx", shlex.quote(str(files[0]))) if files else "")
+
+
+def _export(path: Path, out: Path | None, request: Request, on_file: OnFile) -> str:
     if (path / CHECKPOINT).is_file():
         path /= CHECKPOINT
     if path.is_dir():

@@ -1,5 +1,10 @@
 """All that starts a training: configurations, objectives and trainers, for the commands."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from rtstyle.errors import UsageError
 from rtstyle_export.data import first_readable, list_pictures
 from rtstyle_export.maths.losses import (
     AdainLossSpec,
@@ -59,9 +64,21 @@ __all__ = [
     "WctConfig",
     "WctTrainer",
     "first_readable",
+    "kind_of",
     "list_pictures",
     "nearest_style",
     "reachable",
     "read_pairs",
     "train",
 ]
+
+
+def kind_of(*, canvas: bool, texture: bool) -> tuple[Any, Any, Any]:
+    """Return the configuration, the losses and the trainer of a run. Raises `UsageError`."""
+    if canvas and texture:
+        raise UsageError("Texture networks see no canvas.", todo="Leave --canvas out.")
+    if canvas:
+        return CanvasConfig, CanvasLossSpec, CanvasTrainer
+    if texture:
+        return TextureConfig, TextureLossSpec, TextureTrainer
+    return TrainConfig, LossSpec, Trainer

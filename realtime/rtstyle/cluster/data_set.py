@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rtstyle import errors
 from rtstyle.cluster.inputs import Input
 from rtstyle.cluster.machines.base import Machines
+from rtstyle.cluster.machines.connection import connected
 from rtstyle.cluster.plans import Plan, Request
 from rtstyle.cluster.run import check_version
 from rtstyle.cluster.tasks import Hello, guarded, kept_open, opened_as
@@ -89,6 +90,12 @@ def paint_pictures(job: AugmentJob, given: Sequence[Input], items: Sequence[Item
             files = {entry["file"]: (output / entry["file"]).read_bytes() for entry in entries}
             found.append((painted, entries, files))
     return found
+
+
+def paint_on(address: str, run: AugmentRun) -> Iterator[Painted]:
+    """Paint a data set on the cluster at an address; see `paint_data_set`."""
+    with connected(address) as machines:
+        yield from paint_data_set(machines, run)
 
 
 def paint_data_set(machines: Machines, run: AugmentRun) -> Iterator[Painted]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,9 +28,6 @@ def cameras(
 
     found = list_cameras()
     if as_json:
-        import json
-        from dataclasses import asdict
-
         typer.echo(json.dumps([asdict(camera) for camera in found], indent=2, ensure_ascii=False))
     elif not found:
         typer.echo("This machine shows no camera; --camera test and video files need none.")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import json
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
+from rtstyle.doctor.check import Check, works
 from rtstyle.errors import spoken
-
-if TYPE_CHECKING:
-    from rtstyle.doctor.check import Check
 
 
 def register(app: typer.Typer) -> None:
@@ -21,15 +21,11 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what works on this machine and what is missing. Exit 1 if videos cannot be painted."""
-    from rtstyle.doctor.check import works
     from rtstyle.doctor.checks import examine
 
     checks = examine()
     able = works(checks)
     if as_json:
-        import json
-        from dataclasses import asdict
-
         content = {"works": able, "checks": [asdict(check) for check in checks]}
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
     else:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rtstyle.files.sizes import human_size
+from rtstyle.styles.watching import watched
 
 if TYPE_CHECKING:
     from rtstyle.report import Progress
@@ -53,18 +54,16 @@ def parse_rate(text: str) -> Fraction:
 class Bar:
     """A progress bar for one job, on standard error, gone when the job is done.
 
-    Call it with each `Progress`. Paintings that are fitted meanwhile (`rtstyle.styles.fit`) show,
-    too, and without a `name` nothing else. `more` gives words for the share that is done. It shows
-    nothing where standard error is not a terminal.
+    Call it with each `Progress`. It also shows paintings that are fitted meanwhile
+    (`rtstyle.styles.watching`), and nothing else without a `name`. `more` gives words for the share
+    that is done. It shows nothing where standard error is not a terminal.
     """
 
     def __init__(self, name: str = "", more: Callable[[float], str] | None = None) -> None:
-        # Here, because the help of the commands needs neither.
+        # Here, because the help of the commands does not need it.
         from rich.console import Console
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
-
-        from rtstyle.styles.fit import watched
 
         console = Console(stderr=True)
         self._name, self._more = name, more
@@ -81,7 +80,7 @@ class Bar:
         )
         self._task = self._rich.add_task(name, total=None, rate="", size="", visible=bool(name))
         self._study = self._rich.add_task("", total=None, rate="", size="", visible=False)
-        self._watched, self._watch = watched, ExitStack()
+        self._watch = ExitStack()
 
     def __call__(self, status: Progress) -> None:
         """Show how far the job is."""
@@ -116,7 +115,7 @@ class Bar:
 
     def __enter__(self) -> Bar:
         self._rich.start()
-        self._watch.enter_context(self._watched(self.study))
+        self._watch.enter_context(watched(self.study))
         return self
 
     def __exit__(

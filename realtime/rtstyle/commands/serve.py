@@ -72,13 +72,12 @@ def serve(
 ) -> None:
     """Serve a web page that paints the browser's camera. Ctrl-C ends it."""
     require_extra("serve", "rtstyle serve", "aiortc", "segno", "starlette", "uvicorn", "websockets")
-    from rtstyle.serve.server import Options
-    from rtstyle.serve.server import serve as run
+    from rtstyle.serve import server
 
     # aiortc reports every lost packet as if it were news.
     for noisy in ("aiortc", "aioice"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    options = Options(
+    options = server.Options(
         style=style,
         size=size,
         style_scale=style_scale,
@@ -101,5 +100,5 @@ def serve(
             typer.echo("The certificate is our own: the browser will warn once.", err=True)
         typer.echo("Ctrl-C ends it.", err=True)
 
-    run(options, started, open_page=listening.open_page)
+    server.serve(options, started, open_page=listening.open_page)
     typer.echo("stopped", err=True)

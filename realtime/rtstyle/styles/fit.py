@@ -8,9 +8,7 @@ some hundred numbers in place of all pixels, once for each painting. The gradien
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,6 +23,7 @@ from rtstyle.errors import EngineError
 from rtstyle.frame import Image
 from rtstyle.samples import sample_frames
 from rtstyle.styles import manifest
+from rtstyle.styles.watching import tell
 
 Numbers: TypeAlias = NDArray[np.float32]
 Feeds: TypeAlias = dict[str, NDArray[Any]]
@@ -40,27 +39,6 @@ PART, EYE = "refine", "vgg"
 """The files: the gradient, and what VGG-19 sees in a picture."""
 DEEPEST, STRIDE = "relu4_1", 8
 """Where content is compared, and how many pixels one of its rows is."""
-
-
-Watcher: TypeAlias = Callable[[str, int, int], None]
-"""Is told the name of the painting that is fitted, how many steps are done, and of how many."""
-_watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
-
-
-@contextmanager
-def watched(watcher: Watcher) -> Iterator[None]:
-    """While it lasts, `watcher` is told what is fitted by this thread."""
-    token = _watcher.set(watcher)
-    try:
-        yield
-    finally:
-        _watcher.reset(token)
-
-
-def tell(name: str, done: int, steps: int) -> None:
-    """Tell who watches, if anybody does."""
-    if (watcher := _watcher.get()) is not None:
-        watcher(name, done, steps)
 
 
 def available(size: str) -> bool:

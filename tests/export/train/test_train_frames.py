@@ -200,8 +200,8 @@ def test_a_file_is_exported_like_others_and_sees_a_canvas(tmp_path: Path) -> Non
     place = write_place(tmp_path)
     run = trainer_of(place, tmp_path / "run", steps=2)
     assert run.run()
-    words = export(run.path, tmp_path / "files", Request(), lambda *_: None)
-    assert "--style FILE.onnx" in words
+    done = export(run.path, tmp_path / "files", Request(), lambda *_: None)
+    assert done.use == f"video in.mp4 out.mp4 --style {done.files[0]}"
     assert (tmp_path / "files" / "mine-fast.onnx").is_file()
     back = Checkpoint.load(run.path)
     assert back.config == run.config

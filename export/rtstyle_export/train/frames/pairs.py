@@ -16,6 +16,7 @@ from rtstyle.frame import Image
 from rtstyle.jobs.keyframe_canvas import NEAR, read_index
 from rtstyle.jobs.slow.keyframes import INDEX
 from rtstyle.media.color import resize, with_square_pixels
+from rtstyle.media.picture import Picture, write_picture
 from rtstyle.sources import open_video
 from rtstyle_export.data import list_pictures, read_picture
 
@@ -41,6 +42,12 @@ class FramePairs:
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return frames, paintings and others as (N, 3, H, W) uint8."""
         return tuple(map(stacked, (self.frames, self.painted, self.others)))  # type: ignore[return-value]
+
+    def write_frame(self, file: Path) -> Path:
+        """Write the frame of the first painting, for previews; return the file."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(Picture(self.frames[0]), file)
+        return file
 
 
 def stacked(pictures: list[Image]) -> Tensor:

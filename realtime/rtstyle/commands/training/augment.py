@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtstyle.cluster.plans import StoppedError
 from rtstyle.commands.options import Cluster, Device, Overwrite, PhotoQuality, Precision
 from rtstyle.commands.progress import Count
 from rtstyle.media.limits import DEFAULT_QUALITY
@@ -67,13 +68,10 @@ def augment(
 
 def painted_on(address: str, run: AugmentRun) -> Iterator[Painted]:
     """Paint on a cluster. Raises `typer.Exit` after Ctrl-C, with what goes on from there."""
-    from rtstyle.cluster.data_set import paint_data_set
-    from rtstyle.cluster.machines.connection import connected
-    from rtstyle.cluster.plans import StoppedError
+    from rtstyle.cluster.data_set import paint_on
 
     try:
-        with connected(address) as machines:
-            yield from paint_data_set(machines, run)
+        yield from paint_on(address, run)
     except StoppedError as stopped:
         typer.echo("stopped: the same command paints what is missing", err=True)
         raise typer.Exit(130) from stopped

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -85,34 +84,21 @@ def export(
         style, by_kind.Credits(title, artist, year, licence), photos, vgg_weights, paintings,
         manifest,
     )  # fmt: skip
-    written: list[Path] = []
-
-    def on_file(path: Path, parity: Parity, rounding: Rounding | None = None) -> None:
-        written.append(path)
-        tell(path, parity, rounding)
-
-    use = by_kind.export(checkpoint, out, request, on_file)
+    done = by_kind.export(checkpoint, out, request, tell)
     if pack is not None:
-        from rtstyle.styles.own import pack_models
-
-        names = pack_models(written, pack)
+        names = by_kind.pack_models(done.files, pack)
         typer.echo(f"{pack}: {', '.join(names)}. Add it: rtstyle styles add {pack}")
-    if use and written:
-        typer.echo(f"Use it: rtstyle {use.replace('FILE.onnx', shlex.quote(str(written[0])))}")
+    if done.use:
+        typer.echo(f"Use it: rtstyle {done.use}")
 
 
 def build_ahead(style: str, size: str, resolutions: list[str], precision: str) -> None:
     """Build the engines of a style, one for each picture size, unless they are kept already."""
-    from rtstyle.engines import open_engine
-    from rtstyle.engines.gpu.trt import TensorRtEngine
+    from rtstyle.engines.gpu.trt import build_ahead as build
 
     sizes = [read_resolution(text) for text in resolutions]
-    with open_engine(find_model(style, size), "tensorrt", precision=precision) as engine:
-        if not isinstance(engine, TensorRtEngine):
-            raise TypeError(f"the device tensorrt gave {type(engine)}")
-        for width, height in sizes:
-            done = "kept already" if engine.prepare(height, width) else "built"
-            typer.echo(f"{style}, {width}x{height}, {engine.precision}: {done}")
+    for (width, height), kept, used in build(find_model(style, size), sizes, precision):
+        typer.echo(f"{style}, {width}x{height}, {used}: {'kept already' if kept else 'built'}")
     typer.echo("Use it: rtstyle video in.mp4 out.mp4 --style NAME --device tensorrt")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -58,19 +58,6 @@ def parse_part(text: str) -> tuple[int, ...]:
             todo="Write left,top,right,bottom in pixels.",
         )
     return tuple(map(int, numbers))
-
-
-def kind_of(*, canvas: bool, texture: bool) -> tuple[Any, Any, Any]:
-    """Return the configuration, the losses and the trainer of a run. Raises `UsageError`."""
-    from rtstyle_export.train import start
-
-    if canvas and texture:
-        raise UsageError("Texture networks see no canvas.", todo="Leave --canvas out.")
-    if canvas:
-        return start.CanvasConfig, start.CanvasLossSpec, start.CanvasTrainer
-    if texture:
-        return start.TextureConfig, start.TextureLossSpec, start.TextureTrainer
-    return start.TrainConfig, start.LossSpec, start.Trainer
 
 
 def train(
@@ -234,7 +221,7 @@ def train(
 
     paintings, photos = (pictures, pictures[0]) if pure else (pictures[:-1], pictures[-1])
     names = name or [path.stem for path in paintings]
-    kind, loss, trainer = kind_of(canvas=canvas, texture=texture)
+    kind, loss, trainer = start.kind_of(canvas=canvas, texture=texture)
     layers = {
         "content_layers": {}
         if pure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,10 +17,6 @@ from rtstyle.commands.training.options import (
     Schedule,
 )
 from rtstyle.errors import UsageError
-
-if TYPE_CHECKING:
-    from rtstyle_export.runs.frames_config import FramesConfig
-    from rtstyle_export.train.frames.pairs import FramePairs
 
 MINUTES = 5.0
 """How long a run takes where neither --minutes nor --steps is given."""
@@ -113,28 +109,12 @@ def train_frames(
     folder = run.out or Path("runs") / f"{name}-{config.size}"
     pairs = start.read_pairs(given.frames, given.clip, config.style_size)
     typer.echo(f"{len(pairs.painted)} painted frames of {given.clip.name}", err=True)
-    begun = (folder / "checkpoint.pt").exists()
+    first = run.init_from
+    if first is None and not (folder / "checkpoint.pt").exists():
+        style, first = start.nearest_style(pairs, config, running.vgg_weights)
+        typer.echo(f"It starts from {style}, the built-in style that is most like them.", err=True)
     make = partial(
         start.FramesTrainer, config, folder, vgg_weights=running.vgg_weights, pairs=pairs,
-        init_from=run.init_from or (None if begun else _nearest(pairs, config, running)),
+        init_from=first,
     )  # fmt: skip
-    running.train(make, _preview(pairs, folder), ". Next: rtstyle export {}")
-
-
-def _nearest(pairs: FramePairs, config: FramesConfig, running: Running) -> Path:
-    """Return the file of the built-in style to start from, and tell which one it is."""
-    from rtstyle_export.train import start
-
-    name, path = start.nearest_style(pairs, config, running.vgg_weights)
-    typer.echo(f"It starts from {name}, the built-in style that is most like them.", err=True)
-    return path
-
-
-def _preview(pairs: FramePairs, folder: Path) -> Path:
-    """Write the first painted frame's frame into the folder of the run; return the file."""
-    from rtstyle.media.picture import Picture, write_picture
-
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / PREVIEW
-    write_picture(Picture(pairs.frames[0]), file)
-    return file
+    running.train(make, pairs.write_frame(folder / PREVIEW), ". Next: rtstyle export {}")

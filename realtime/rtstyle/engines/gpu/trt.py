@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from queue import LifoQueue
 from typing import Any, TypeAlias
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.closeable import Closing
-from rtstyle.engines import devices
+from rtstyle.engines import devices, open_engine
 from rtstyle.engines.base import (
     Batch,
     EngineOptions,
@@ -285,3 +286,17 @@ def cache_folder() -> Any:
     """Return the folder of built engines."""
 
     return devices.cache_folder() / "tensorrt"
+
+
+def build_ahead(
+    model: Path, sizes: Iterable[tuple[int, int]], precision: str
+) -> Iterator[tuple[tuple[int, int], bool, str]]:
+    """Build the engine of a model for each size (width, height) that is not kept already.
+
+    Yields the size, whether it was kept, and the precision. Raises what `TensorRtEngine` does.
+    """
+    with open_engine(model, "tensorrt", precision=precision) as engine:
+        if not isinstance(engine, TensorRtEngine):
+            raise TypeError(f"the device tensorrt gave {type(engine)}")
+        for width, height in sizes:
+            yield (width, height), engine.prepare(height, width), engine.precision
