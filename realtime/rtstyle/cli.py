@@ -14,7 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
+import rtstyle
 from rtstyle.commands.common.help import Chapters, Command
+from rtstyle.commands.common.kind import command_for
 from rtstyle.errors import RtstyleError, speak_to_command_line
 from rtstyle.signals import ENDING, handled
 
@@ -63,8 +65,6 @@ def completed(arguments: Sequence[str]) -> list[str]:
     """
     if len(arguments) < 2 or arguments[0].startswith("-") or is_command(arguments[0]):
         return list(arguments)
-    from rtstyle.commands.common.kind import command_for
-
     return [*command_for(arguments), *arguments]
 
 
@@ -119,9 +119,7 @@ def root(
 
 def print_version() -> None:
     """Print the version and end the program."""
-    from rtstyle import __version__
-
-    typer.echo(f"rtstyle {__version__}")
+    typer.echo(f"rtstyle {rtstyle.__version__}")
     raise typer.Exit
 
 

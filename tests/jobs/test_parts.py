@@ -31,10 +31,11 @@ from rtstyle.jobs.parts.survey import (
 )
 from rtstyle.jobs.video import open_stylizer, stylize_video
 from rtstyle.media.container import as_media
+from rtstyle.sinks.encoding.codecs import CONTAINERS
 from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.tracks import picture_track
 from rtstyle.sinks.tracks.segment_file import segment_path
-from rtstyle.sinks.video_file import CONTAINERS, encoder_threads
+from rtstyle.sinks.video_file import encoder_threads
 from rtstyle.sources import open_video
 from rtstyle.styles.recipe import Recipe
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from rtstyle.errors import SinkError
 from rtstyle.files import pending
+from rtstyle.files.numbered import existing_pictures
 from rtstyle.files.pending import writing_to
 from rtstyle.files.space import NoRoomError, Room
 from rtstyle.frame import Frame
@@ -32,7 +33,7 @@ from rtstyle.sinks.encoding import codecs, encoders
 from rtstyle.sinks.encoding.palette import Palette
 from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.gif import GifSink
-from rtstyle.sinks.images import ImageSequenceSink, existing_pictures
+from rtstyle.sinks.images import ImageSequenceSink
 from rtstyle.sinks.null import NullSink
 from rtstyle.sinks.tracks.packet_copy import PacketCopy
 from rtstyle.sinks.tracks.stream_copy import StreamCopier

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image as Pil
 
 from rtstyle.errors import SourceError, UsageError
+from rtstyle.files.numbered import is_pattern
 from rtstyle.media import feed as feeds
 from rtstyle.media.container import PIPE_BUFFER
 from rtstyle.media.feed import Feed, Tap
 from rtstyle.media.picture import read_picture
 from rtstyle.sinks import pipe as pipes
-from rtstyle.sinks.images import is_pattern
 from rtstyle.sinks.pipe import check_format, is_pipe_output
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFO")

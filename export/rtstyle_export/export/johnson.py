@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from rtstyle import samples
 from rtstyle.engines.base import NOISE_PORT
 from rtstyle.engines.noise import draw
 from rtstyle.files.temporary import replacing
@@ -45,9 +46,7 @@ class Exported:
 def parity_photos(folder: Path | None = None, count: int = 8) -> list[NDArray[np.uint8]]:
     """Photos (H, W, 3) uint8 for the parity report: of `folder`, or the bundled sample pictures."""
     if folder is None:
-        from rtstyle.samples import sample_frames
-
-        return list(sample_frames(count))
+        return list(samples.sample_frames(count))
     return [read_picture(path) for path in list_pictures(folder)[:count]]
 
 

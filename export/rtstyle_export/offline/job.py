@@ -18,8 +18,7 @@ from rich.progress import Progress as Bar
 from rtstyle.errors import DeviceError, SinkError
 from rtstyle.files.temporary import with_addition
 from rtstyle.frame import Image
-from rtstyle.jobs.slow.still import read_paintings
-from rtstyle.jobs.slow.still_photo import StillPhoto
+from rtstyle.jobs.slow.still_photo import StillPhoto, read_paintings
 from rtstyle.media.picture import Picture, write_picture
 from rtstyle_export.offline import stored
 from rtstyle_export.offline.network import load_network

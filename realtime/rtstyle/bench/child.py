@@ -12,15 +12,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from rtstyle.bench.figures import percentile
 from rtstyle.errors import RtstyleError, SourceError
+from rtstyle.frame import Frame, Image
+from rtstyle.jobs import video as video_job
 from rtstyle.machine.memory import peak_memory
-
-if TYPE_CHECKING:
-    from rtstyle.frame import Frame, Image
-    from rtstyle.painting.stylizer import Stylizer
+from rtstyle.painting.stylizer import Stylizer
+from rtstyle.pipeline import one_opencv_thread
+from rtstyle.sinks.video_file import VideoFileSink
+from rtstyle.sources import open_video
+from rtstyle.styles import fit, paintings
+from rtstyle.styles.recipe import Recipe
 
 DISTINCT = 16
 """How many different pictures the network alone is fed with, over and over."""
@@ -71,11 +76,9 @@ def video(
     `warm_up_s` lasts until the first frame is written; `fps` counts the frames after it, up to
     the finished file. p50 and p95 are of the way of one frame from the decoder into the file.
     """
-    from rtstyle.jobs.video import stylize_video
-
     moments: list[float] = []
     began = time.perf_counter()
-    report = stylize_video(
+    report = video_job.stylize_video(
         clip,
         output,
         style,
@@ -99,9 +102,6 @@ def video(
 
 def decode(clip: str) -> Values:
     """Measure reading and converting alone."""
-    from rtstyle.pipeline import one_opencv_thread
-    from rtstyle.sources import open_video
-
     with open_video(clip) as source, one_opencv_thread():
         moments = [time.perf_counter() for _ in source]
     return {"fps": rate(len(moments), moments[0], moments[-1]), "frames": len(moments)}
@@ -109,10 +109,6 @@ def decode(clip: str) -> Values:
 
 def encode(clip: str, output: str) -> Values:
     """Measure converting and encoding the frames of `clip` alone; they are decoded beforehand."""
-    from rtstyle.pipeline import one_opencv_thread
-    from rtstyle.sinks.video_file import VideoFileSink
-    from rtstyle.sources import open_video
-
     with open_video(clip) as source:
         frames, speed = list(source), source.rate
     with one_opencv_thread(), VideoFileSink(output, rate=speed) as sink:
@@ -137,10 +133,6 @@ def study(painting: str, size: str) -> Values:
 
     `glance_s` lasts until it can be painted with, `seconds` until it is fitted, too.
     """
-    from pathlib import Path
-
-    from rtstyle.styles import fit, paintings
-
     began = time.perf_counter()
     picture = paintings.prepare(paintings.read_painting(Path(painting)))
     glance = paintings.encode_image(picture, size)
@@ -193,17 +185,12 @@ def first_times(
 
 def open_stylizer(style: str, size: str, device: str, precision: str) -> Stylizer:
     """Open the model just as the video job does."""
-    from rtstyle.jobs import video
-    from rtstyle.styles.recipe import Recipe
-
     recipe = Recipe(style, size, coherence=0.0)
-    return video.open_stylizer(recipe, device=device, precision=precision)
+    return video_job.open_stylizer(recipe, device=device, precision=precision)
 
 
 def read_frames(clip: str, count: int) -> list[Frame]:
     """Return the first frames of a clip."""
-    from rtstyle.sources import open_video
-
     with open_video(clip) as source:
         return list(islice(source, count))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
+import rtstyle
 from rtstyle.cluster import tasks
 from rtstyle.cluster.inputs import Input
 from rtstyle.cluster.machines.base import Machines
@@ -25,10 +26,11 @@ from rtstyle.jobs.mask_video import as_video
 from rtstyle.jobs.parts.paint import Clip, Painted, Work, as_known
 from rtstyle.jobs.parts.survey import Part, Survey, parts_of, where_cuts_count
 from rtstyle.media.container import as_media
+from rtstyle.sinks.encoding.codecs import CONTAINERS
 from rtstyle.sinks.encoding.encoders import choose_encoder
 from rtstyle.sinks.tracks.picture_track import segment_length
 from rtstyle.sinks.tracks.segment_file import read_head
-from rtstyle.sinks.video_file import CONTAINERS, DEFAULT_RATE, encoder_threads
+from rtstyle.sinks.video_file import DEFAULT_RATE, encoder_threads
 
 if TYPE_CHECKING:
     from rtstyle.styles.recipe import Recipe
@@ -199,8 +201,6 @@ def encoder_here(
 
 def identity_of(run: Run, given: Input, found: Survey, work: Work) -> Any:
     """Return all that decides the pictures of a video, as JSON gives it back."""
-    from rtstyle import __version__
-
     media = as_media(given.name)
     about = identity(
         media, run.recipe, work.encoding, start=work.start, end=work.end,
@@ -210,7 +210,7 @@ def identity_of(run: Run, given: Input, found: Survey, work: Work) -> Any:
         "stamp": stamp(given.name) if is_store(given.name) else None,
         "frames": len(found.times), "length": work.length, "threads": work.threads,
         "kind": work.kind, "device": run.options["device"], "precision": run.options["precision"],
-        "version": __version__,
+        "version": rtstyle.__version__,
     }  # fmt: skip
     return json.loads(json.dumps({**about, **more}, default=str))
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+import rtstyle
 from rtstyle import errors
 from rtstyle.cluster.inputs import Input
 from rtstyle.cluster.machines.base import Machines
@@ -21,9 +22,7 @@ from rtstyle.errors import RtstyleError
 from rtstyle.files.pending import writing_to
 from rtstyle.files.temporary import replacing
 from rtstyle.jobs.augment.run import AugmentOptions, AugmentRun, Item, Painted, paint_items
-
-if TYPE_CHECKING:
-    from rtstyle.painting.augment import AugmentPainter
+from rtstyle.painting.augment import AugmentPainter
 
 PAINTINGS = 8
 """Paintings of a task: one alone is painted faster than a task is begun."""
@@ -47,8 +46,6 @@ class AugmentJob:
 
 def painter_of(job: AugmentJob) -> AugmentPainter:
     """Return the painter of a run."""
-    from rtstyle.painting.augment import AugmentPainter
-
     if job.command_line:
         errors.speak_to_command_line()
     return kept_open(
@@ -63,8 +60,6 @@ def painter_of(job: AugmentJob) -> AugmentPainter:
 @guarded
 def open_painter(job: AugmentJob) -> Hello:
     """Open the network here, and return as what."""
-    import rtstyle
-
     engine = painter_of(job).network.engine
     return Hello(rtstyle.__version__, *opened_as(engine, job.device, job.precision), False)
 

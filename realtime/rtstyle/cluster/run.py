@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import rtstyle
 from rtstyle import errors
 from rtstyle.cluster import tasks
 from rtstyle.cluster.clip import Done, Run, paint_clip
@@ -87,8 +88,6 @@ def begin(machines: Machines, recipe: Recipe, device: str, precision: str) -> tu
 
 def check_version(found: Hello) -> None:
     """Raise `UsageError` where a machine has another version of rtstyle."""
-    import rtstyle
-
     if found.version != rtstyle.__version__:
         raise UsageError(
             f"The cluster has rtstyle {found.version}, and this machine {rtstyle.__version__}.",

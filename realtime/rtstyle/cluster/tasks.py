@@ -10,21 +10,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
+import rtstyle
 from rtstyle.cluster.files import Shipped, unpacked
 from rtstyle.cluster.inputs import AbsentError, Input
 from rtstyle.cluster.stores import Name, StateFolder, is_store, upload
 from rtstyle.cluster.tally import Reporter, Tally
+from rtstyle.engines import devices
+from rtstyle.engines.base import Engine
 from rtstyle.errors import RtstyleError, speak_to_command_line
+from rtstyle.jobs.image import paint_file
+from rtstyle.jobs.parts.join import join_parts
+from rtstyle.jobs.parts.paint import Clip, Painted, Work, find_cuts, paint_part
 from rtstyle.jobs.parts.part_source import OtherFramesError
 from rtstyle.jobs.parts.survey import Part, Survey, survey
+from rtstyle.jobs.video import open_stylizer, stylize_video
+from rtstyle.painting.stylizer import Stylizer
+from rtstyle.sources import open_video
 from rtstyle.styles.recipe import Recipe
-
-if TYPE_CHECKING:
-    from rtstyle.engines.base import Engine
-    from rtstyle.jobs.parts.paint import Clip, Painted, Work
-    from rtstyle.painting.stylizer import Stylizer
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -110,8 +114,6 @@ def let_go() -> None:
 
 def stylizer_of(job: Job) -> Stylizer:
     """Return the model of a run."""
-    from rtstyle.jobs.video import open_stylizer
-
     if job.command_line:
         speak_to_command_line()
     return kept_open(
@@ -125,8 +127,6 @@ def stylizer_of(job: Job) -> Stylizer:
 
 def opened_as(engine: Engine, device: str, precision: str) -> tuple[str, str]:
     """Return device and precision of an engine, so named that another machine opens the same."""
-    from rtstyle.engines import devices
-
     name = f"{engine.name}:{engine.device}"
     try:
         devices.candidates(name)
@@ -138,8 +138,6 @@ def opened_as(engine: Engine, device: str, precision: str) -> tuple[str, str]:
 @guarded
 def hello(job: Job) -> Hello:
     """Open the model here, and return as what."""
-    import rtstyle
-
     stylizer = stylizer_of(job)
     device, precision = opened_as(stylizer.network.engine, job.device, job.precision)
     coherent = stylizer.coherent() is not None and stylizer.strength > 0
@@ -151,8 +149,6 @@ def look_at(
     given: Input, start: float | None, end: float | None, rate: Any, deinterlace: str
 ) -> tuple[Survey, bool]:
     """Return what is known of a video, and whether it is a sphere."""
-    from rtstyle.sources import open_video
-
     pictures = not given.remote and given.seen
     place: Any = given.name if pictures else given.media()
     with open_video(place, start, end, rate, deinterlace=deinterlace, keep_alpha=True) as source:
@@ -163,8 +159,6 @@ def look_at(
 @guarded
 def cuts_of(given: Input, work: Work, clip: Clip) -> list[int]:
     """Return where the canvas is empty in a stretch of a video."""
-    from rtstyle.jobs.parts.paint import find_cuts
-
     return find_cuts(given.media(), work, clip)
 
 
@@ -180,8 +174,6 @@ def paint(
     key: str,
 ) -> tuple[Painted, bytes | None]:
     """Paint a part; return its file where there is no `state` folder that all can write to."""
-    from rtstyle.jobs.parts.paint import paint_part
-
     stylizer = stylizer_of(job)
     work = replace(work, recipe=stylizer.recipe)
     with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
@@ -202,8 +194,6 @@ def join(
     given: Input, target: Name, work: Work, state: StateFolder, names: Sequence[str], **options: Any
 ) -> tuple[int, list[str]]:
     """Join the parts of a video; return the size of the file, and notes."""
-    from rtstyle.jobs.parts.join import join_parts
-
     parts = [state.opener(name) for name in names]
     if not is_store(target):
         notes = join_parts(given.media(), Path(target), work, parts, **options)
@@ -220,9 +210,6 @@ def paint_whole(
     job: Job, given: Input, target: Name, options: dict[str, Any], tally: Tally, key: str
 ) -> tuple[Painted, list[str], bytes | None]:
     """Paint a video that cannot be cut; return its file where the caller has to write it."""
-    from rtstyle.jobs.parts.paint import Painted
-    from rtstyle.jobs.video import stylize_video
-
     stylizer = stylizer_of(job)
     with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
         local = Path(folder) / Path(str(target)).name
@@ -262,8 +249,6 @@ def paint_photos(
 def _paint_photo(
     stylizer: Stylizer, given: Input, target: Name, quality: int
 ) -> tuple[Any, bytes | None]:
-    from rtstyle.jobs.image import paint_file
-
     with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
         for name in ("in", "out"):
             (Path(folder) / name).mkdir()

@@ -13,6 +13,15 @@ from urllib.parse import unquote, urlsplit
 from rtstyle.errors import UsageError
 
 STDIN = "-"
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("264", "265", "3gp", "apng", "asf", "avi", "flv", "gif", "h264", "hevc", "m2ts", "m4v"),
+        *("mjpeg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "ts", "vob", "webm"),
+        *("wmv", "y4m"),
+    )
+)
+"""What counts as a video in a folder; single files are judged by their content."""
 
 
 def is_address(name: object) -> bool:

@@ -14,6 +14,7 @@ from rtstyle.errors import SinkError, SourceError, UsageError
 from rtstyle.files.folders import left_out
 from rtstyle.files.names import as_path
 from rtstyle.files.pending import check_folder
+from rtstyle.jobs.outputs import refuse_loss
 from rtstyle.media.color import resize
 from rtstyle.media.limits import DEFAULT_QUALITY, WHOLE_PIXELS
 from rtstyle.media.picture import (
@@ -202,18 +203,3 @@ def check_output(
             raise UsageError(f"{output} exists already.", "", "Pass --overwrite to replace it.")
     if parent:
         check_folder(output.parent)
-
-
-def refuse_loss(output: Path, read: Iterable[Path]) -> None:
-    """Raise `UsageError` if the existing file `output` is one of those that are `read`."""
-    if any(path.exists() and output.samefile(path) for path in read):
-        raise loss(output)
-
-
-def loss(output: Path) -> UsageError:
-    """Return the error for an output that is one of the pictures of its own run."""
-    return UsageError(
-        f"{output} is a picture that is read here.",
-        "It would be lost.",
-        "Name another output, or move it away.",
-    )

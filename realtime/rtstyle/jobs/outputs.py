@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rtstyle.errors import SourceError, UsageError
-
-if TYPE_CHECKING:
-    from rtstyle.styles.recipe import Recipe
-
-VIDEO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("264", "265", "3gp", "apng", "asf", "avi", "flv", "gif", "h264", "hevc", "m2ts", "m4v"),
-        *("mjpeg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "ts", "vob", "webm"),
-        *("wmv", "y4m"),
-    )
-)
-"""What counts as a video in a folder; single files are judged by their content."""
-
+from rtstyle.files.names import VIDEO_SUFFIXES
+from rtstyle.files.numbered import existing_pictures, is_pattern
+from rtstyle.sources.images import is_image_pattern, list_images
+from rtstyle.styles.recipe import Recipe
 
 KEPT_SUFFIXES = frozenset((".gif", ".m4v", ".mkv", ".mov", ".mp4", ".webm"))
 """Kinds that several inputs keep in the output folder; the others become .mp4."""
@@ -32,8 +22,6 @@ def list_videos(folder: Path) -> list[Path]:
     videos = sorted(f for f in seen if f.suffix.lower() in VIDEO_SUFFIXES and f.is_file())
     if videos:
         return videos
-    from rtstyle.sources.images import list_images
-
     if list_images(folder):
         return [folder]
     raise SourceError(f"{folder} holds no video and no picture.", "", "Name another folder.")
@@ -85,8 +73,6 @@ def check_output(source: Path | None, output: Path, overwrite: bool) -> None:
 
 def keep_what_is_read(output: Path, recipe: Recipe) -> None:
     """Raise `UsageError` if the output would replace a painting or the mask of its own run."""
-    from rtstyle.jobs.image import loss
-
     read = [file for picture in recipe.pictures() for file in input_files(picture)]
     keys = {file_key(file) for file in read}
     for file in existing_outputs(output):
@@ -94,10 +80,23 @@ def keep_what_is_read(output: Path, recipe: Recipe) -> None:
             raise loss(file)
 
 
+def refuse_loss(output: Path, read: Iterable[Path]) -> None:
+    """Raise `UsageError` if the existing file `output` is one of those that are `read`."""
+    if any(path.exists() and output.samefile(path) for path in read):
+        raise loss(output)
+
+
+def loss(output: Path) -> UsageError:
+    """Return the error for an output that is one of the pictures of its own run."""
+    return UsageError(
+        f"{output} is a picture that is read here.",
+        "It would be lost.",
+        "Name another output, or move it away.",
+    )
+
+
 def existing_outputs(output: Path) -> list[Path]:
     """Return the files that writing to `output`, a file, a folder or a pattern, may replace."""
-    from rtstyle.sinks.images import existing_pictures, is_pattern
-
     if output.is_dir() or is_pattern(output):
         return existing_pictures(output)
     return [output] if output.exists() else []
@@ -105,15 +104,11 @@ def existing_outputs(output: Path) -> list[Path]:
 
 def input_files(source: Path) -> list[Path]:
     """Return the pictures that a source reads, or the source itself if it is one file."""
-    from rtstyle.sources.images import list_images
-
     return list_images(source) if source.is_dir() or open_by_pattern(source) else [source]
 
 
 def open_by_pattern(source: Path) -> bool:
     """Say whether the source is pictures named by a pattern."""
-    from rtstyle.sources.images import is_image_pattern
-
     return is_image_pattern(source) and not source.is_file()
 
 

@@ -24,12 +24,13 @@ from rtstyle.painting.stylizer import Stylizer
 from rtstyle.report import Progress, Report
 from rtstyle.sinks import open_output
 from rtstyle.sinks.encoding.alpha import keeps_alpha
+from rtstyle.sinks.encoding.codecs import CONTAINERS
 from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.pipe import check_format
 from rtstyle.sinks.tracks.picture_track import segment_length
 from rtstyle.sinks.tracks.segment_file import SegmentFile
 from rtstyle.sinks.tracks.stream_copy import StreamCopier
-from rtstyle.sinks.video_file import CONTAINERS, DEFAULT_RATE
+from rtstyle.sinks.video_file import DEFAULT_RATE
 from rtstyle.sources import open_video
 from rtstyle.sources.video_file import VideoFileSource
 from rtstyle.styles.manifest import DEFAULT_STYLE

@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from rtstyle.errors import RtstyleError
+from rtstyle.jobs.image import stylize_image
+from rtstyle.jobs.video import stylize_video
+from rtstyle.media.container import as_media
 from rtstyle.report import Progress
+from rtstyle.serve.gallery.pictures import check_picture
+from rtstyle.sources import open_video
 
 MEMORY = 6 << 30
 """Bytes that it may write to."""
@@ -52,19 +57,12 @@ def tell(**report: Any) -> None:
 
 def paint_photo(source: Path, output: Path, options: dict[str, Any]) -> list[str]:
     """Paint a photo; return notes. Raises `RtstyleError`."""
-    from rtstyle.jobs.image import stylize_image
-    from rtstyle.serve.gallery.pictures import check_picture
-
     check_picture(source)
     return list(stylize_image(source, output, **options).notes)
 
 
 def paint_video(source: Path, output: Path, options: dict[str, Any]) -> list[str]:
     """Paint the first `VIDEO_SECONDS` of a video; return notes. Raises `RtstyleError`."""
-    from rtstyle.jobs.video import stylize_video
-    from rtstyle.media.container import as_media
-    from rtstyle.sources import open_video
-
     with open_video(as_media(source)) as frames:
         height, width = frames.height, frames.width
         long = (frames.frames or 0) / float(frames.rate) > VIDEO_SECONDS if frames.rate else False

@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rtstyle.files.numbered import is_pattern
+
 if TYPE_CHECKING:
     from rtstyle.media.spherical import Spherical
     from rtstyle.sinks.base import FileSink, Footage
@@ -36,7 +38,7 @@ def open_output(
     ends in `/`, or an existing folder means pictures in it.
     """
     target = Path(path)
-    from rtstyle.sinks.images import ImageSequenceSink, is_pattern
+    from rtstyle.sinks.images import ImageSequenceSink
 
     video: dict[str, Any] = {
         "rate": source.rate,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,57 +13,22 @@ import cv2
 import numpy as np
 
 from rtstyle.errors import SinkError
-from rtstyle.files.numbered import PRINTF
+from rtstyle.files.numbered import PRINTF, SUFFIXES, numbers_well, split_target
 from rtstyle.files.pending import check_folder, keep_aside, rename, writing_to
 from rtstyle.files.space import cut_short, why_full
 from rtstyle.files.temporary import sweep, temporary_name, with_addition
 from rtstyle.frame import Frame
 from rtstyle.media.color import resize, with_square_pixels
+from rtstyle.media.limits import DEFAULT_QUALITY
 from rtstyle.sinks.base import FileSink
 from rtstyle.sinks.encoding.alpha import with_alpha
 
-SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 # PNG at 1 is three times as fast as at OpenCV's 3, and a tenth larger.
 QUALITY = {
     ".png": [cv2.IMWRITE_PNG_COMPRESSION, 1],
-    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
-    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, DEFAULT_QUALITY],
+    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, DEFAULT_QUALITY],
 }
-
-
-def is_pattern(path: Path) -> bool:
-    """Return True if a name numbers pictures: `out_%05d.png`, but not `100%done.mp4`."""
-    return path.suffix.lower() in SUFFIXES and bool(PRINTF.search(path.name))
-
-
-def split_target(path: Path) -> tuple[Path, str]:
-    """Return the folder and the printf pattern that `path`, a pattern or a folder, stands for."""
-    if PRINTF.search(path.name):
-        # As FFmpeg does: no tool looks for numbers behind blanks.
-        return path.parent, re.sub(r"%([1-9]\d*d)", r"%0\1", path.name)
-    return path, "%05d.png"
-
-
-def numbers_well(pattern: str) -> bool:
-    """Say whether a file name has one place for a number, and else no sign that printf knows."""
-    try:
-        return len(PRINTF.findall(pattern)) == 1 and pattern % 1 != pattern % 2
-    except (TypeError, ValueError):
-        return False
-
-
-def existing_pictures(path: Path) -> list[Path]:
-    """Return the files that pictures written to `path`, a pattern or a folder, may replace."""
-    folder, pattern = split_target(path)
-    if not numbers_well(pattern) or not folder.is_dir():
-        return []
-    head, tail = (re.escape(text % ()) for text in PRINTF.split(pattern))
-    # Whether upper and lower case differ, the file system knows.
-    name = re.compile(rf"{head} *(\d+){tail}", re.ASCII | re.IGNORECASE)
-    found = (name.fullmatch(file.name) for file in folder.iterdir())
-    numbers = sorted({int(match[1]) for match in found if match})
-    pictures = (folder / (pattern % number) for number in numbers if number)
-    return [picture for picture in pictures if os.path.lexists(picture)]
 
 
 class ImageSequenceSink(FileSink):

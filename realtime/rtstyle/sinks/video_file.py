@@ -19,6 +19,7 @@ from rtstyle.frame import Frame
 from rtstyle.media.spherical import MATROSKA_TAG, Spherical, tag_mp4
 from rtstyle.sinks.base import FileSink
 from rtstyle.sinks.encoding.alpha import AlphaConverter, alpha_encoder
+from rtstyle.sinks.encoding.codecs import CONTAINERS
 from rtstyle.sinks.encoding.encoders import EncoderChoice, choose_encoder
 from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.sinks.tracks.picture_track import PictureTrack
@@ -27,13 +28,6 @@ from rtstyle.sinks.tracks.sound_track import SoundTrack
 from rtstyle.sinks.tracks.stream_copy import StreamCopier
 from rtstyle.sound import Sound
 
-CONTAINERS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-}
 DEFAULT_RATE = Fraction(25)
 FILE_OPTIONS = {"mp4": {"movflags": "+faststart"}, "mov": {"movflags": "+faststart"}}
 _FRAGMENTS = {

@@ -28,6 +28,7 @@ from rtstyle.errors import EngineError, SourceError, StyleError, UsageError
 from rtstyle.files.cache import one_at_a_time, read_vector, write_vector
 from rtstyle.frame import Image
 from rtstyle.media.color import Colours, match_colors
+from rtstyle.media.picture import read_picture
 from rtstyle.styles import fit, latent, manifest
 from rtstyle.styles.recipe import SCALES, check_range
 from rtstyle.styles.sizes import plain_size
@@ -265,8 +266,6 @@ def run_encoder(model: Path, size: str, painting: Image) -> Statistics:
 
 def read_painting(path: Path) -> Image:
     """Read a picture of any kind as (H, W, 3) uint8 sRGB. Raises `StyleError`."""
-    from rtstyle.media.picture import read_picture
-
     try:
         return read_picture(path, "picture", whole=True).rgb
     except SourceError as error:

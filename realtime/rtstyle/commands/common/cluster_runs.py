@@ -26,18 +26,17 @@ from rtstyle.commands.common.photo_notes import tell_photo
 from rtstyle.commands.common.video_runs import named
 from rtstyle.commands.progress import Bar
 from rtstyle.errors import RtstyleError, UsageError
-from rtstyle.files.names import STDIN, read_name, shown_name
+from rtstyle.files.names import STDIN, VIDEO_SUFFIXES, read_name, shown_name
 from rtstyle.files.sizes import human_size
 from rtstyle.jobs import image
 from rtstyle.jobs.outputs import (
-    VIDEO_SUFFIXES,
     check_output,
     keep_what_is_read,
     list_videos,
     output_names,
 )
 from rtstyle.media.picture import INPUT_SUFFIXES, OUTPUT_FORMATS
-from rtstyle.sinks.video_file import CONTAINERS
+from rtstyle.sinks.encoding.codecs import CONTAINERS
 from rtstyle.styles.recipe import Recipe
 
 Pair = tuple[Name, Name]

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rtstyle.errors import UsageError
-from rtstyle.files.names import STDIN, is_address
-from rtstyle.jobs.outputs import VIDEO_SUFFIXES
+from rtstyle.files.names import STDIN, VIDEO_SUFFIXES, is_address
 
 PHOTOS = frozenset(
     f".{name}"

@@ -18,13 +18,13 @@ import typer
 from rtstyle.commands.common.photo_notes import tell_left_out
 from rtstyle.commands.progress import Bar
 from rtstyle.errors import RtstyleError, UsageError
-from rtstyle.files.names import STDIN, shown_name
+from rtstyle.files.names import STDIN, VIDEO_SUFFIXES, shown_name
 from rtstyle.files.sizes import human_size
-from rtstyle.jobs.outputs import VIDEO_SUFFIXES, input_files, list_videos, output_names
+from rtstyle.jobs.outputs import input_files, list_videos, output_names
 from rtstyle.jobs.video import VideoReport, open_stylizer, stylize_video
 from rtstyle.media.container import as_media
+from rtstyle.sinks.encoding.codecs import CONTAINERS
 from rtstyle.sinks.pipe import is_pipe_output
-from rtstyle.sinks.video_file import CONTAINERS
 from rtstyle.sources import open_video
 from rtstyle.styles.recipe import Recipe
 

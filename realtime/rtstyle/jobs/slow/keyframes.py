@@ -18,10 +18,11 @@ from rtstyle.errors import SinkError, SourceError, UsageError
 from rtstyle.files.pending import check_folder
 from rtstyle.files.temporary import replacing
 from rtstyle.frame import Image
-from rtstyle.jobs.image import refuse_loss
+from rtstyle.jobs.outputs import refuse_loss
 from rtstyle.jobs.sheet import CELL_PIXELS, compose, shrink
 from rtstyle.jobs.slow.shots import Moment, choose, find_shots
-from rtstyle.jobs.slow.still import THRESHOLD, Paintings, painting_files, read_paintings
+from rtstyle.jobs.slow.still import THRESHOLD, Paintings, painting_files
+from rtstyle.jobs.slow.still_photo import read_paintings
 from rtstyle.media.color import resize
 from rtstyle.media.picture import Picture, read_picture, write_picture
 from rtstyle.painting.flow import FlowChain, carry

@@ -45,16 +45,6 @@ def refuse_strangers(method: str, **options: object) -> None:
         )
 
 
-def read_paintings(text: str) -> Paintings:
-    """Read `a.jpg` or `a.jpg:0.7,b.jpg:0.3`.
-
-    Raises as `painting_files`, and `SourceError` for what is not a picture.
-    """
-    from rtstyle.media.picture import read_picture
-
-    return [(read_picture(path, whole=True).rgb, weight) for path, weight in painting_files(text)]
-
-
 def painting_files(text: str) -> list[tuple[Path, float]]:
     """Return the files of `a.jpg` or `a.jpg:0.7,b.jpg:0.3` with their weights above 0.
 
@@ -71,41 +61,3 @@ def painting_files(text: str) -> list[tuple[Path, float]]:
                 "Name a picture of the painting, or use `rtstyle image`.",
             )
     return [(Path(name), weight) for name, weight in parts if weight > 0]
-
-
-def working_size(photo: Image, long_side: int) -> tuple[int, int]:
-    """Return (height, width) with at most `long_side` pixels; photos are never enlarged."""
-    height, width = photo.shape[:2]
-    factor = min(1.0, long_side / max(height, width))
-    return max(1, round(height * factor)), max(1, round(width * factor))
-
-
-def suit_colors(
-    photo: Image, styles: Sequence[Paintings], keep_color: str | None
-) -> tuple[Image, list[Paintings]]:
-    """Prepare photo and paintings for a way to keep colours. Raises `UsageError` for others.
-
-    `luminance` makes all grey, with the photo's brightness and contrast; `match` gives the
-    paintings the photo's colours.
-    """
-    if keep_color is None:
-        return photo, list(styles)
-    if keep_color not in KEEP_COLOR:
-        raise UsageError(
-            f"Colours cannot be kept by {keep_color!r}.", "", f"Use {' or '.join(KEEP_COLOR)}."
-        )
-    from rtstyle.media.color import Colours, match_colors
-
-    if keep_color == "luminance":
-        photo, styles = grey(photo), [[(grey(p), w) for p, w in mix] for mix in styles]
-    wanted = Colours.of(photo)
-    return photo, [[(match_colors(p, wanted), w) for p, w in mix] for mix in styles]
-
-
-def grey(image: Image) -> Image:
-    """Return the luminance of (H, W, 3) uint8 RGB in three equal channels."""
-    import cv2
-    import numpy as np
-
-    light = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.cvtColor(light, cv2.COLOR_GRAY2RGB), np.uint8)

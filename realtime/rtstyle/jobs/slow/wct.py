@@ -10,8 +10,8 @@ from rtstyle.closeable import Closing
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.jobs.image import ImageReport
-from rtstyle.jobs.slow.still import Paintings, read_paintings
-from rtstyle.jobs.slow.still_photo import StillPhoto
+from rtstyle.jobs.slow.still import Paintings
+from rtstyle.jobs.slow.still_photo import StillPhoto, read_paintings
 from rtstyle.media.color import resize
 from rtstyle.media.picture import Picture, write_picture
 from rtstyle.painting.wct.defaults import ALPHA

@@ -12,10 +12,11 @@ import av.video.reformatter
 import cv2
 import numpy as np
 
+from rtstyle.files.numbered import is_pattern, split_target
 from rtstyle.frame import Frame, Image
 from rtstyle.media.color import resize
 from rtstyle.media.yuv import ACCURATE, BT709, FULL, LIMITED, Alpha, YuvConverter, plane_view
-from rtstyle.sinks.encoding.codecs import row
+from rtstyle.sinks.encoding.codecs import CONTAINERS, row
 from rtstyle.sinks.encoding.encoders import EncoderChoice, configure
 from rtstyle.sinks.encoding.settings import Encoding
 
@@ -41,9 +42,6 @@ def keeps_alpha(output: Path, encoding: Encoding | None = None) -> bool:
 
     `encoding` is what was asked for: of another codec, or of a named pixel format, there is none.
     """
-    from rtstyle.sinks.images import is_pattern, split_target
-    from rtstyle.sinks.video_file import CONTAINERS
-
     if is_pattern(output) or output.is_dir() or not output.suffix:
         return Path(split_target(output)[1]).suffix.lower() in PICTURES
     name = VIDEO.get(CONTAINERS.get(output.suffix.lower(), ""))

@@ -11,6 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 AUTO = "auto"
+CONTAINERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+}
+"""Kinds of video files, and FFmpeg's name of the container of each."""
 PRORES_PROFILES = ("proxy", "lt", "standard", "hq")
 
 
