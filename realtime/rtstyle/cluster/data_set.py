@@ -15,7 +15,7 @@ from rtstyle import errors
 from rtstyle.cluster.inputs import Input
 from rtstyle.cluster.machines.base import Machines
 from rtstyle.cluster.machines.connection import connected
-from rtstyle.cluster.plans import Plan, Request
+from rtstyle.cluster.plans import Plan, Request, StoppedError
 from rtstyle.cluster.run import check_version
 from rtstyle.cluster.tasks import Hello, guarded, kept_open, opened_as
 from rtstyle.errors import RtstyleError
@@ -88,9 +88,15 @@ def paint_pictures(job: AugmentJob, given: Sequence[Input], items: Sequence[Item
 
 
 def paint_on(address: str, run: AugmentRun) -> Iterator[Painted]:
-    """Paint a data set on the cluster at an address; see `paint_data_set`."""
-    with connected(address) as machines:
-        yield from paint_data_set(machines, run)
+    """Paint a data set on the cluster at an address; see `paint_data_set`.
+
+    Raises `KeyboardInterrupt` after Ctrl-C.
+    """
+    try:
+        with connected(address) as machines:
+            yield from paint_data_set(machines, run)
+    except StoppedError as stopped:
+        raise KeyboardInterrupt from stopped
 
 
 def paint_data_set(machines: Machines, run: AugmentRun) -> Iterator[Painted]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtstyle.doctor.check import Check, works
 from rtstyle.errors import spoken
+
+if TYPE_CHECKING:
+    from rtstyle.doctor.check import Check
 
 
 def register(app: typer.Typer) -> None:
@@ -21,15 +23,15 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what works on this machine and what is missing. Exit 1 if videos cannot be painted."""
-    from rtstyle.doctor.checks import examine
+    from rtstyle.doctor import check, checks
 
-    checks = examine()
-    able = works(checks)
+    found = checks.examine()
+    able = check.works(found)
     if as_json:
-        content = {"works": able, "checks": [asdict(check) for check in checks]}
+        content = {"works": able, "checks": [asdict(one) for one in found]}
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
     else:
-        _print(checks)
+        _print(found)
         typer.echo("\nVideos can be painted here." if able else "\nVideos cannot be painted here.")
     if not able:
         raise typer.Exit(1)

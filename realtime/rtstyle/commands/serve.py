@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,9 +73,6 @@ def serve(
     require_extra("serve", "rtstyle serve", "aiortc", "segno", "starlette", "uvicorn", "websockets")
     from rtstyle.serve import server
 
-    # aiortc reports every lost packet as if it were news.
-    for noisy in ("aiortc", "aioice"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
     options = server.Options(
         style=style,
         size=size,

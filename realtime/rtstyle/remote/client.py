@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from rtstyle.errors import MissingExtraError, SourceError, UsageError
+from rtstyle.live.controls.change import read_words
 from rtstyle.remote.defaults import ADDRESS
 
 TIMEOUT = 10.0
@@ -42,6 +43,11 @@ class ControlClient:
     def ask(self, changes: dict[str, object]) -> None:
         """Change controls, all of them or none."""
         self._call("PATCH", "/api/state", changes)
+
+    def say(self, words: str) -> None:
+        """Change a control as words say: `style wave`, `strength +0.1`, `mirror`."""
+        name, value = read_words(words)
+        self.ask({name: value})
 
     def bindings(self) -> dict[str, Any]:
         """Return what devices are bound to, and what is learnt."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import tempfile
 import time
@@ -107,6 +108,9 @@ def serve(options: Options, started: Callable[[Running], None], *, open_page: bo
 
     Raises `UsageError` (port in use), `StyleError`, `DeviceError` or `EngineError`.
     """
+    # aiortc reports every lost packet as if it were news.
+    for noisy in ("aiortc", "aioice"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     with ExitStack() as stack:
         running, listener = prepare(options, stack)
         started(running)

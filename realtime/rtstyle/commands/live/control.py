@@ -11,7 +11,6 @@ import typer
 
 from rtstyle.commands.common.extras import require_stage
 from rtstyle.errors import UsageError
-from rtstyle.live.controls.change import read_words
 from rtstyle.remote.defaults import ADDRESS
 
 if TYPE_CHECKING:
@@ -71,8 +70,7 @@ def control(
         for message in client.watch():
             typer.echo(json.dumps(message))
     else:
-        name, value = read_words(" ".join(words))
-        client.ask({name: value})
+        client.say(" ".join(words))
 
 
 def learn(client: ControlClient, words: str) -> str:

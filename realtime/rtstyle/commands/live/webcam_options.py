@@ -27,7 +27,7 @@ MOST_SIDE = 8192
 """Pixels of the longest side that a camera may be asked for."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class CameraOptions:
     """Which camera, and what is asked of it. Raises `UsageError`."""
 
@@ -52,7 +52,7 @@ class CameraOptions:
         return read_resolution(self.resolution, MOST_SIDE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class LiveStyle(StyleOptions):
     """What a camera is painted like at first. Raises `UsageError`."""
 
@@ -90,7 +90,7 @@ class LiveStyle(StyleOptions):
         read_coherence(self.coherence)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChangeOptions:
     """How the picture changes while it runs. Raises `UsageError`."""
 
@@ -122,7 +122,7 @@ class ChangeOptions:
         find_control("transition").check(self.transition)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class OutputOptions:
     """Where the picture goes."""
 
@@ -166,7 +166,7 @@ class OutputOptions:
         return self.stream_bitrate and 1000 * self.stream_bitrate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ControlOptions:
     """Who may change the picture from outside."""
 
@@ -206,7 +206,7 @@ class ControlOptions:
     ] = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunOptions:
     """How long it runs, and what it writes about itself."""
 

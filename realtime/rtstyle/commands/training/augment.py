@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtstyle.cluster.plans import StoppedError
 from rtstyle.commands.options import Cluster, Device, Overwrite, PhotoQuality, Precision
 from rtstyle.commands.progress import Count
 from rtstyle.media.limits import DEFAULT_QUALITY
@@ -72,7 +71,7 @@ def painted_on(address: str, run: AugmentRun) -> Iterator[Painted]:
 
     try:
         yield from paint_on(address, run)
-    except StoppedError as stopped:
+    except KeyboardInterrupt as stopped:
         typer.echo("stopped: the same command paints what is missing", err=True)
         raise typer.Exit(130) from stopped
 
