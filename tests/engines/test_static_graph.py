@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,15 +112,20 @@ TEXTURE = [name for name in SHIPPED if name.endswith("-texture.onnx")]
 PLAIN = [n for n in SHIPPED if not n.startswith(("any", "wct", "pure")) and n not in TEXTURE]
 
 
+def photos(feeds: Feeds) -> Iterator[Feeds]:
+    """The feeds of a model, with each of the bundled pictures in turn, 90 x 160."""
+    for photo in sample_frames():
+        yield {**feeds, "image": np.ascontiguousarray(photo[None, ::4, ::4])}
+
+
 @pytest.mark.parametrize("name", TEXTURE)
 def test_half_precision_of_texture_networks_on_photos(name: str) -> None:
     # 99.85 % and more was measured, others reach 99.9 %; why was not found out.
     model = read_model(PRETRAINED / name)
     feeds = feeds_for(model, 90, 160)
     half = static_model(model, shapes_of(feeds), half=True)
-    for photo in sample_frames():
-        feeds["image"] = np.ascontiguousarray(photo[None, ::4, ::4])
-        apart = run(half, feeds)["stylized"].astype(int) - run(model, feeds)["stylized"]
+    for given in photos(feeds):
+        apart = run(half, given)["stylized"].astype(int) - run(model, given)["stylized"]
         assert float(np.mean(np.abs(apart) <= 1)) >= 0.99
 
 
@@ -129,9 +135,8 @@ def test_half_precision_on_photos_and_flat_pictures(name: str) -> None:
     # Of networks that see one, with a canvas of noise that is trusted here and there.
     feeds = feeds_for(model, 90, 160)
     half = static_model(model, shapes_of(feeds), half=True)
-    for photo in sample_frames():
-        feeds["image"] = np.ascontiguousarray(photo[None, ::4, ::4])
-        check_near(run(half, feeds), run(model, feeds))
+    for given in photos(feeds):
+        check_near(run(half, given), run(model, given))
     feeds |= {port: np.full_like(feeds[port], 0) for port in feeds.keys() & {"trust"}}
     for level in (0, 130, 255):
         feeds["image"] = np.full((1, 90, 160, 3), level, np.uint8)

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -17,7 +16,7 @@ import pytest
 from helpers import console
 from helpers.desks import NotingDesk
 
-from rtstyle.remote.server import Address, ControlServer
+from rtstyle.remote.server import ControlServer
 
 ROOT = next(p for p in Path(__file__).resolve().parents if (p / "pyproject.toml").is_file())
 WRITTEN = "http://127.0.0.1:8766"
@@ -32,17 +31,6 @@ def blocks(language: str) -> list[str]:
 def lines(start: str) -> list[str]:
     every = (line for block in blocks("sh") for line in block.splitlines())
     return [line.partition("  #")[0].strip() for line in every if line.startswith(start)]
-
-
-@pytest.fixture
-def desk() -> NotingDesk:
-    return NotingDesk()
-
-
-@pytest.fixture
-def server(desk: NotingDesk) -> Iterator[ControlServer]:
-    with ControlServer(desk.board, Address(port=0)) as server:
-        yield server
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

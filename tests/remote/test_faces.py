@@ -24,17 +24,6 @@ TOKEN = "a-token-that-nobody-guesses"
 Sender: TypeAlias = Callable[[Control, Any], None]
 
 
-@pytest.fixture
-def desk() -> NotingDesk:
-    return NotingDesk()
-
-
-@pytest.fixture
-def server(desk: NotingDesk) -> Iterator[ControlServer]:
-    with ControlServer(desk.board, Address(port=0)) as server:
-        yield server
-
-
 def text_of(value: Any) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,26 +12,12 @@ import av
 import cv2
 import numpy as np
 import pytest
+from helpers.browsers import CHROMIUM, PATIENCE, REQUIRED, missing
 from helpers.media import write_clip
 
 from rtstyle.live.keys import page_keys
 from rtstyle.serve.server import Options, Running, serving
 from rtstyle.serve.web.app import STATIC
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-REQUIRED = os.environ.get("RTSTYLE_TEST_BROWSER") == "required"
-PATIENCE = 60.0
-"""Seconds after which a test fails instead of waiting on; nothing takes nearly as long."""
-
-
-def missing() -> str:
-    """What keeps these tests from running, or an empty string."""
-    try:
-        import playwright.sync_api  # noqa: F401
-    except ImportError:
-        return "Playwright is not installed (group `dev`)"
-    return "" if CHROMIUM else "there is no Chromium (apt install chromium)"
-
 
 pytestmark = pytest.mark.skipif(bool(missing()) and not REQUIRED, reason=missing() or "-")
 

@@ -21,12 +21,10 @@ from rtstyle_export.export.wct import export_wct
 from rtstyle_export.onnx_files.ranges import Rounding
 from rtstyle_export.onnx_files.writer import Credits
 from rtstyle_export.quality.parity import Parity
-from rtstyle_export.runs.checkpoint import Checkpoint
+from rtstyle_export.runs.checkpoint import CHECKPOINT, Checkpoint
 from rtstyle_export.runs.texture_config import TextureConfig
 
 __all__ = ["Credits", "Done", "Request", "export", "pack_models"]
-
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from rtstyle_export.networks.encoder import Encoder
 from rtstyle_export.networks.wct import LEVELS, CompactLevel5, WctDecoder
 from rtstyle_export.onnx_files.storage import share
 from rtstyle_export.quality.parity import Parity, compare
-from rtstyle_export.runs.checkpoint import Checkpoint, scales_of
+from rtstyle_export.runs.checkpoint import CHECKPOINT, Checkpoint, scales_of
 from rtstyle_export.runs.config import WctConfig
 from rtstyle_export.runs.onnx_reader import take_over
 
@@ -43,11 +43,11 @@ MOST = 512
 
 def runs_below(folder: Path) -> list[Path]:
     """Return the checkpoints of the levels below `folder`, in order. Raises `TrainingError`."""
-    found = [folder / str(level) / "checkpoint.pt" for level in LEVELS]
+    found = [folder / str(level) / CHECKPOINT for level in LEVELS]
     if there := [path for path in found if path.exists()]:
         return there
     raise TrainingError(
-        f"{folder} holds no checkpoint.pt, and no runs of `rtstyle train-wct`.",
+        f"{folder} holds no {CHECKPOINT}, and no runs of `rtstyle train-wct`.",
         todo="Name the folder that was --out of the training.",
     )
 

@@ -8,12 +8,10 @@ that name.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from onnx import helper
 from torch import Tensor, nn
 
 from rtstyle.errors import TrainingError
@@ -21,13 +19,11 @@ from rtstyle_export.networks.encoder import WIDTHS, Encoder, conv_indexes
 from rtstyle_export.networks.wct import CODES, LEVELS, CompactLevel5, WctDecoder, layer
 from rtstyle_export.onnx_files.adain import to_picture
 from rtstyle_export.onnx_files.storage import halved, quantized, store_small, write_model
-from rtstyle_export.onnx_files.writer import PICTURE_AXES, content_hash, from_picture, trace
+from rtstyle_export.onnx_files.writer import PICTURE_AXES, VGG_CREDIT, from_picture, label, trace
 from rtstyle_export.runs.checkpoint import Checkpoint, scales_of, without_scales
 from rtstyle_export.runs.config import WctConfig
 from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.train.wct import decoder_of
-
-CREDIT = "VGG-19: K. Simonyan, A. Zisserman, CC BY 4.0"
 
 
 class EncoderFile(nn.Module):
@@ -124,16 +120,8 @@ def _write(
     halved(net)
     model = trace(net.eval(), example, inputs, outputs, axes)
     store_small(model)
-    model.producer_name = "rtstyle"
-    model.doc_string = f"Universal style transfer (Li et al. 2017): {part}."
-    helper.set_model_props(
-        model,
-        {
-            "rtstyle.name": "wct",
-            "rtstyle.part": part,
-            "rtstyle.credit": CREDIT,
-            "rtstyle.training": json.dumps(training, sort_keys=True),
-            "rtstyle.content_hash": content_hash(model),
-        },
-    )
+    label(
+        model, f"Universal style transfer (Li et al. 2017): {part}.", training, name="wct",
+        part=part, credit=VGG_CREDIT,
+    )  # fmt: skip
     return write_model(model, path)

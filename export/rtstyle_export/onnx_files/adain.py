@@ -8,14 +8,12 @@ picture, and `refine` how a vector must change for a painted frame to come neare
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from onnx import helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -41,7 +39,7 @@ from rtstyle_export.networks.realtime import (
 )
 from rtstyle_export.onnx_files.ranges import add_ranges, measure_ranges
 from rtstyle_export.onnx_files.storage import brief, store_small, write_model
-from rtstyle_export.onnx_files.writer import PICTURE_AXES, content_hash, from_picture, trace
+from rtstyle_export.onnx_files.writer import PICTURE_AXES, VGG_CREDIT, from_picture, label, trace
 
 PARTS = ("style", "content", "regions", "vgg", "refine")
 REFINED = ("objective", "style", "content", "gradient")
@@ -282,23 +280,12 @@ def write_part(
         axes = _REGION_AXES if isinstance(net, RegionsNet) else AXES
         model = trace(net, example, inputs, outputs, axes)
     store_small(model)
-    model.producer_name = "rtstyle"
-    model.doc_string = f"AdaIN, size {size}: {part}."
-    helper.set_model_props(
-        model,
-        {
-            "rtstyle.name": "any",
-            "rtstyle.part": part,
-            "rtstyle.size": size,
-            "rtstyle.credit": "VGG-19: K. Simonyan, A. Zisserman, CC BY 4.0",
-            "rtstyle.training": json.dumps(training, sort_keys=True),
-            **({"rtstyle.steps": str(STEPS[size])} if part == "refine" else {}),
-            "rtstyle.content_hash": content_hash(model),
-            "rtstyle.encoder": encoder_hash(net.encoder)
-            if isinstance(net, StyleNet | VggNet)
-            else "",
-        },
-    )
+    encoder = encoder_hash(net.encoder) if isinstance(net, StyleNet | VggNet) else ""
+    steps = {"steps": str(STEPS[size])} if part == "refine" else {}
+    label(
+        model, f"AdaIN, size {size}: {part}.", training, name="any", part=part, size=size,
+        credit=VGG_CREDIT, encoder=encoder, **steps,
+    )  # fmt: skip
     add_ranges(model, measure_ranges(model, feeds))
     return write_model(model, path)
 

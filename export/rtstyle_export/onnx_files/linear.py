@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from onnx import helper
 from torch import Tensor, nn
 
 from rtstyle_export.networks.encoder import Encoder
@@ -17,7 +15,7 @@ from rtstyle_export.networks.linear import FAST_LAYER, FastLinear, LinearPair, P
 from rtstyle_export.onnx_files.adain import AXES, FoldedContentNet, encoder_hash, to_picture
 from rtstyle_export.onnx_files.ranges import add_ranges, measure_ranges
 from rtstyle_export.onnx_files.storage import store_small, write_model
-from rtstyle_export.onnx_files.writer import content_hash, from_picture, trace
+from rtstyle_export.onnx_files.writer import VGG_CREDIT, from_picture, label, trace
 
 
 class LinearStyleNet(nn.Module):
@@ -80,17 +78,10 @@ def write_linear(
         names, outputs = ["image", "statistics", "strength"], ["stylized"]
     model = trace(net, example, names, outputs, AXES)
     store_small(model)
-    model.producer_name = "rtstyle"
-    model.doc_string = f"Linear transform, size {size}: {part}."
-    known = {
-        "rtstyle.name": "any",
-        "rtstyle.part": part,
-        "rtstyle.size": size,
-        "rtstyle.credit": "VGG-19: K. Simonyan, A. Zisserman, CC BY 4.0",
-        "rtstyle.training": json.dumps(training, sort_keys=True),
-        "rtstyle.content_hash": content_hash(model),
-        "rtstyle.encoder": encoder_hash(net.encoder) if isinstance(net, LinearStyleNet) else "",
-    }
-    helper.set_model_props(model, known)
+    label(
+        model, f"Linear transform, size {size}: {part}.", training, name="any", part=part,
+        size=size, credit=VGG_CREDIT,
+        encoder=encoder_hash(net.encoder) if isinstance(net, LinearStyleNet) else "",
+    )  # fmt: skip
     add_ranges(model, measure_ranges(model, feeds))
     return write_model(model, path)

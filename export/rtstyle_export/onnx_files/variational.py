@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from onnx import helper
 from torch import Tensor, nn
 
 from rtstyle_export.networks.variational import LOG_VARIANCE, VariationalStyle
 from rtstyle_export.onnx_files.storage import quantized, store_small, write_model
-from rtstyle_export.onnx_files.writer import content_hash, trace
+from rtstyle_export.onnx_files.writer import label, trace
 
 PARTS = ("code", "sample")
 
@@ -83,16 +81,7 @@ def write_part(
     axes = {name: {0: "styles"} for name in (*inputs, *outputs)}
     model = trace(net, (torch.zeros(2, numbers),), inputs, outputs, axes)
     store_small(model)
-    model.producer_name = "rtstyle"
-    model.doc_string = f"Sampled styles, size {size}: {part}."
-    helper.set_model_props(
-        model,
-        {
-            "rtstyle.name": "any",
-            "rtstyle.part": part,
-            "rtstyle.size": size,
-            "rtstyle.training": json.dumps(training, sort_keys=True),
-            "rtstyle.content_hash": content_hash(model),
-        },
+    label(
+        model, f"Sampled styles, size {size}: {part}.", training, name="any", part=part, size=size
     )
     return write_model(model, path)

@@ -26,6 +26,7 @@ from rtstyle_export.onnx_files.ranges import add_ranges, measure_ranges
 from rtstyle_export.onnx_files.storage import halved, store_small, write_model
 
 OPSET = 17
+VGG_CREDIT = "VGG-19: K. Simonyan, A. Zisserman, CC BY 4.0"
 PICTURE_AXES = {
     **{n: {0: "batch", 1: "height", 2: "width"} for n in ("image", "canvas", "stylized")},
     "trust": {0: "batch", 1: "half_height", 2: "half_width"},
@@ -179,6 +180,17 @@ def trace(
     return onnx.load_from_string(buffer.getvalue())
 
 
+def label(model: onnx.ModelProto, doc: str, training: Mapping[str, Any], **properties: str) -> None:
+    """Say in a model what it is: `doc` in words, and `properties` as metadata, `rtstyle.KEY`.
+
+    `training` joins them as JSON, and the hash of graph and weights as they are now.
+    """
+    model.producer_name, model.doc_string = "rtstyle", doc
+    known = {f"rtstyle.{key}": value for key, value in properties.items()}
+    known["rtstyle.training"] = json.dumps(training, sort_keys=True)
+    onnx.helper.set_model_props(model, {**known, "rtstyle.content_hash": content_hash(model)})
+
+
 def write_onnx(
     net: nn.Module,
     path: Path,
@@ -200,24 +212,12 @@ def write_onnx(
     example = tuple(torch.zeros(shape, dtype=torch.uint8) for shape in ports.values())
     model = trace(stored_form(net), example, list(ports), ["stylized"], PICTURE_AXES)
     store_small(model)
-    model.producer_name = "rtstyle"
-    model.doc_string = f"{name}, size {size}: uint8 NHWC RGB in and out."
     strides = {stride: body for body, stride in BODIES.items()}
-    body = {"rtstyle.body": strides[net.spec.stride]} if isinstance(net, CanvasNet) else {}
-    onnx.helper.set_model_props(
-        model,
-        body
-        | {
-            "rtstyle.name": name,
-            "rtstyle.size": size,
-            "rtstyle.title": credit.title,
-            "rtstyle.artist": credit.artist,
-            "rtstyle.year": credit.year,
-            "rtstyle.licence": credit.licence,
-            "rtstyle.painting": credit.painting,
-            "rtstyle.training": json.dumps(training, sort_keys=True),
-            "rtstyle.content_hash": content_hash(model),
-        },
-    )
+    body = {"body": strides[net.spec.stride]} if isinstance(net, CanvasNet) else {}
+    label(
+        model, f"{name}, size {size}: uint8 NHWC RGB in and out.", training, **body, name=name,
+        size=size, title=credit.title, artist=credit.artist, year=credit.year,
+        licence=credit.licence, painting=credit.painting,
+    )  # fmt: skip
     add_ranges(model, measure_ranges(model, feeds))
     return write_model(model, path)

@@ -23,6 +23,8 @@ from rtstyle_export.runs.texture_config import TextureConfig
 
 C = TypeVar("C", bound=RunConfig)
 
+CHECKPOINT = "checkpoint.pt"
+"""Name of the checkpoint in the folder of a run."""
 SCALES = "scales."
 """Prefix of VGG-19's mean activations among the weights, where a network depends on them."""
 

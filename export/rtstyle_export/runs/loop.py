@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,11 @@ from torch.utils.data import DataLoader, Dataset
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import Stretch
 from rtstyle_export.maths.soap import Soap
-from rtstyle_export.runs.checkpoint import Checkpoint
+from rtstyle_export.runs.checkpoint import CHECKPOINT, Checkpoint
 from rtstyle_export.runs.config import RunConfig
 from rtstyle_export.runs.onnx_reader import checkpoint_of
+
+AnyPath = TypeVar("AnyPath", bound=Path | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Loop(ABC):
         config.check()
         self.config, self.folder, self.machine = config, folder, machine or Machine()
         self.device, self.dtype = self.machine.resolve()
-        self.path = folder / "checkpoint.pt"
+        self.path = folder / CHECKPOINT
         torch.manual_seed(config.seed)
         self.net = self.build()
         self.step, self.seconds = 0, 0.0
@@ -115,6 +117,12 @@ class Loop(ABC):
         self.model: nn.Module = self.net
         if self.machine.world > 1:
             self.model = DistributedDataParallel(self.net)
+
+    @staticmethod
+    def known(folder: Path, init_from: AnyPath) -> Path | AnyPath:
+        """Return what a run in `folder` goes on from: its own checkpoint, else `init_from`."""
+        own = folder / CHECKPOINT
+        return own if own.exists() else init_from
 
     def start(self, path: Path) -> Checkpoint:
         """Read a checkpoint or an ONNX file to start from. Raises `TrainingError`."""

@@ -76,7 +76,7 @@ class AdainTrainer(BatchLoop):
         self.config = config
         self.photos, self.paintings = list_pictures(photos), list_pictures(paintings)
         self._vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
-        known = folder / "checkpoint.pt" if (folder / "checkpoint.pt").exists() else init_from
+        known = self.known(folder, init_from)
         if config.skips_only and known is None:
             raise TrainingError(
                 "There is no decoder to keep.",

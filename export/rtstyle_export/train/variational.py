@@ -104,7 +104,7 @@ class VariationalTrainer(BatchLoop):
         self.config = config
         self.photos, self.paintings = list_pictures(photos), list_pictures(paintings)
         self._vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
-        known = folder / "checkpoint.pt" if (folder / "checkpoint.pt").exists() else init_from
+        known = self.known(folder, init_from)
         self.scales = scales_of(self.start(known).model)
         self.vectors = gather(self.paintings, folder / "vectors.npz", config.fitted, tell)
         super().__init__(config, folder, machine, init_from=init_from)

@@ -71,8 +71,7 @@ class WctTrainer(BatchLoop):
     ) -> None:
         config.check()
         self.config, self.photos = config, list_pictures(photos)
-        own = folder / "checkpoint.pt"
-        known = own if own.exists() else init_from
+        known = self.known(folder, init_from)
         self.check_start(known)
         self._vgg = vgg = find_vgg("vgg19", [layer(config.level)], vgg_weights)
         plain = Encoder.of(vgg, None, layer(config.level))

@@ -112,21 +112,11 @@ def paint(
 
     model, engine = network.model, network.engine
     if network.regions > 1 and model.statistics is not None:
-        most = MOST_REGIONAL[recipe.size]
-        if image.shape[0] * image.shape[1] > most:
-            raise EngineError(
-                "This picture is too large for several styles.",
-                f"Up to {most / 1e6:.0f} megapixels can be painted by regions.",
-                "Pass a smaller --height, or only styles with networks of their own.",
-            )
+        other = ", or only styles with networks of their own"
+        refuse_larger(image, MOST_REGIONAL[recipe.size], "several styles", other)
         return whole()
     if any(NOISE_PORT in part.extras for part in parts_of(engine)):
-        if image.shape[0] * image.shape[1] > MOST_NOISE:
-            raise EngineError(
-                "This picture is too large for a texture network.",
-                f"Up to {MOST_NOISE / 1e6:.0f} megapixels can be painted.",
-                "Pass a smaller --height.",
-            )
+        refuse_larger(image, MOST_NOISE, "a texture network")
         return whole()
     contents = [read_model(file) for file in model.files]
     feeds = None
@@ -143,6 +133,16 @@ def paint(
     if len(painted) == 1 or weights is None:
         return painted[0], tiles[0]
     return mix(painted, weights), max(tiles)
+
+
+def refuse_larger(image: Image, most: int, what: str, other: str = "") -> None:
+    """Raise `EngineError` for a picture of more than `most` pixels that cannot be tiled."""
+    if image.shape[0] * image.shape[1] > most:
+        raise EngineError(
+            f"This picture is too large for {what}.",
+            f"Up to {most / 1e6:.0f} megapixels can be painted so.",
+            f"Pass a smaller --height{other}.",
+        )
 
 
 def fits(graph: NormGraph, image: Image) -> bool:

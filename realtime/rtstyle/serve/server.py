@@ -20,7 +20,7 @@ from rtstyle.live.person import compiled_model
 from rtstyle.pipeline import one_opencv_thread
 from rtstyle.serve.camera import CameraHub
 from rtstyle.serve.clients.lobby import SILENCE, Lobby
-from rtstyle.serve.defaults import HOST, MAX_CLIENTS, MIN_FPS, PORT, TARGET_FPS
+from rtstyle.serve.defaults import MAX_CLIENTS, MIN_FPS, TARGET_FPS
 from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.gallery.library import Library
 from rtstyle.serve.paint_jobs import PaintJobs
@@ -30,10 +30,9 @@ from rtstyle.serve.settings import as_query
 from rtstyle.serve.stage import Stage
 from rtstyle.serve.web.app import build_app
 from rtstyle.serve.web.host import (
+    Access,
     Server,
     beside,
-    check_access,
-    find_certificate,
     make_server,
     open_browser,
 )
@@ -46,14 +45,12 @@ WARM_UP = 8
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Access):
     """What `rtstyle serve` was told; see its help.
 
-    `port` 0 is any free one. Raises `UsageError` for values that contradict each other.
+    Raises `UsageError` for values that contradict each other.
     """
 
-    host: str = HOST
-    port: int = PORT
     style: str = DEFAULT_STYLE
     size: str = "fast"
     style_scale: float = 1.0
@@ -63,24 +60,15 @@ class Options:
     max_clients: int = MAX_CLIENTS
     min_fps: float = MIN_FPS
     target_fps: float = TARGET_FPS
-    token: str | None = None
-    https: bool = False
-    certificate: Path | None = None
-    key: Path | None = None
     silence: float = SILENCE
     library: Path | None = None
     scenes: Path | None = None
 
     def __post_init__(self) -> None:
-        check_access(self.host, self.token, self.certificate, self.key)
+        super().__post_init__()
         Recipe(self.style, self.size, style_scale=self.style_scale)
         if self.max_clients < 1:
             raise UsageError("--max-clients is 1 or more.")
-
-    @property
-    def secure(self) -> bool:
-        """Whether it is served by HTTPS."""
-        return self.https or self.certificate is not None
 
 
 @dataclass
@@ -163,7 +151,6 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
     )
     hub = CameraHub(options.camera, lobby, stage=Stage(catalogue, scenes, options.target_fps))
     address = address_of(listener, options.host, secure=options.secure)
-    url = address + (f"/?token={options.token}" if options.token else "/")
     jobs = PaintJobs(folder / "painted", options.device, options.precision)
     app, site = build_app(
         lobby,
@@ -174,16 +161,8 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
         secure=options.secure,
         address=address,
     )
-    certificate, key = certificates(options, stack)
-    server = make_server(app, site, certificate, key)
-    return Running(url, address, server, lobby, hub), listener
-
-
-def certificates(options: Options, stack: ExitStack) -> tuple[Path | None, Path | None]:
-    """Return the certificate and key to serve with; both None without HTTPS."""
-    if not options.secure:
-        return None, None
-    return find_certificate(options.host, options.certificate, options.key, stack)
+    server = make_server(app, site, *options.certificates(stack))
+    return Running(options.url(address), address, server, lobby, hub), listener
 
 
 def warm_up(bank: StyleBank, painter: Painter, catalogue: Catalogue) -> None:

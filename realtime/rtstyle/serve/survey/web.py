@@ -21,17 +21,15 @@ from starlette.staticfiles import StaticFiles
 
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.live.controls.table import is_number
-from rtstyle.serve.defaults import HOST, PORT
 from rtstyle.serve.settings import parse_object
 from rtstyle.serve.survey.design import Design
 from rtstyle.serve.survey.pictures import Wall
 from rtstyle.serve.survey.votes import Votes
 from rtstyle.serve.web.guard import Guard, RefusedError
 from rtstyle.serve.web.host import (
+    Access,
     Server,
     beside,
-    check_access,
-    find_certificate,
     make_server,
     open_browser,
 )
@@ -48,24 +46,8 @@ AHEAD = 1
 """Questions whose pictures a page loads beforehand."""
 
 
-@dataclass(frozen=True)
-class SurveyOptions:
-    """Where a survey is served. `port` 0 is any free one. Raises `UsageError`."""
-
-    host: str = HOST
-    port: int = PORT
-    token: str | None = None
-    https: bool = False
-    certificate: Path | None = None
-    key: Path | None = None
-
-    def __post_init__(self) -> None:
-        check_access(self.host, self.token, self.certificate, self.key)
-
-    @property
-    def secure(self) -> bool:
-        """Whether it is served by HTTPS."""
-        return self.https or self.certificate is not None
+class SurveyOptions(Access):
+    """Where a survey is served, and who may come in."""
 
 
 class SurveySite:
@@ -226,10 +208,6 @@ def prepare(
     )
     opened = stack.enter_context(Votes(votes, design.identity()))
     app, site = build_app(design, opened, options)
-    pair: tuple[Path | None, Path | None] = None, None
-    if options.secure:
-        pair = find_certificate(options.host, options.certificate, options.key, stack)
-    server = make_server(app, site, *pair)
+    server = make_server(app, site, *options.certificates(stack))
     address = address_of(listener, options.host, secure=options.secure)
-    url = address + (f"/?token={options.token}" if options.token else "/")
-    return Surveying(url, address, server), listener
+    return Surveying(options.url(address), address, server), listener

@@ -10,6 +10,7 @@ import time
 import webbrowser
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -19,6 +20,7 @@ import uvicorn
 
 from rtstyle.errors import UsageError
 from rtstyle.remote.api import LONGEST_MESSAGE
+from rtstyle.serve.defaults import HOST, PORT
 from rtstyle.serve.web.addresses import is_loopback
 from rtstyle.serve.web.certificate import self_signed
 from rtstyle.serve.web.listener import MIN_TOKEN
@@ -114,6 +116,39 @@ def beside(server: Server, listener: socket.socket) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a server listens, and who may come in. `port` 0 is any free one.
+
+    Raises `UsageError` for a host without a token, a short one, or half a certificate.
+    """
+
+    host: str = HOST
+    port: int = PORT
+    token: str | None = None
+    https: bool = False
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_access(self.host, self.token, self.certificate, self.key)
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is served by HTTPS."""
+        return self.https or self.certificate is not None
+
+    def certificates(self, stack: ExitStack) -> tuple[Path | None, Path | None]:
+        """Return certificate and key to serve with; both None without HTTPS."""
+        if not self.secure:
+            return None, None
+        return find_certificate(self.host, self.certificate, self.key, stack)
+
+    def url(self, address: str) -> str:
+        """Return the address of the page, with the token, if any."""
+        return address + (f"/?token={self.token}" if self.token else "/")
 
 
 def check_access(host: str, token: str | None, certificate: Path | None, key: Path | None) -> None:
