@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rtstyle.errors import UsageError
 
@@ -58,7 +58,31 @@ class Pace:
         return False
 
 
-class FrameQueue(Generic[T]):
+class _Stoppable:
+    """What both queues have: items under a lock, drops by cause, and an end at any moment."""
+
+    _items: deque[Any] | dict[int, Any]
+
+    def __init__(self) -> None:
+        self.drops: Counter[str] = Counter()
+        self._changed = threading.Condition()
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
+
+    def stop(self) -> None:
+        """Throw away what is queued and wake every `put` and `get`, now and later."""
+        with self._changed:
+            self._stopped = True
+            self.drops[STOPPED] += len(self._items)
+            self._items.clear()
+            self._changed.notify_all()
+
+
+class FrameQueue(_Stoppable, Generic[T]):
     """A queue of at most `depth` (1 to 4) items; every drop is counted in `drops` by cause.
 
     Items are numbered from 0 in the order in which they are taken, without gaps, so that a
@@ -68,21 +92,15 @@ class FrameQueue(Generic[T]):
     def __init__(self, depth: int = 2, policy: Policy = Policy.WAIT) -> None:
         if not 1 <= depth <= MAX_DEPTH:
             raise UsageError(f"A queue depth of {depth} is out of range.", f"1 to {MAX_DEPTH}.")
+        super().__init__()
         self.depth, self.policy = depth, policy
-        self.drops: Counter[str] = Counter()
         self._items: deque[T] = deque()
-        self._changed = threading.Condition()
-        self._ended = self._stopped = False
+        self._ended = False
         self._taken = self._readers = 0
 
     def __len__(self) -> int:
         with self._changed:
             return len(self._items)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stopped
 
     def put(self, item: T) -> bool:
         """Add an item. Returns False, and counts a drop, if the queue was stopped."""
@@ -122,14 +140,6 @@ class FrameQueue(Generic[T]):
             self._ended = True
             self._changed.notify_all()
 
-    def stop(self) -> None:
-        """Throw away what is queued and wake every `put` and `get`, now and later."""
-        with self._changed:
-            self._stopped = True
-            self.drops[STOPPED] += len(self._items)
-            self._items.clear()
-            self._changed.notify_all()
-
     @contextmanager
     def reader(self) -> Iterator[Iterator[tuple[int, T]]]:
         """Consume by iteration; when the last reader leaves before the end, the queue stops.
@@ -151,7 +161,7 @@ class FrameQueue(Generic[T]):
         return bool(self._items) or self._ended or self._stopped
 
 
-class ReorderQueue(Generic[T]):
+class ReorderQueue(_Stoppable, Generic[T]):
     """Takes numbered results in any order and gives them out in order, from 0 without gaps.
 
     `put` waits while a result lies `depth` or more ahead of the next one to give out, so memory
@@ -161,18 +171,11 @@ class ReorderQueue(Generic[T]):
     def __init__(self, depth: int, producers: int = 1) -> None:
         if depth < 1 or producers < 1:
             raise UsageError("A reorder queue needs a depth and a producer.", "Both are 1 or more.")
+        super().__init__()
         self.depth = depth
-        self.drops: Counter[str] = Counter()
         self._items: dict[int, T] = {}
-        self._changed = threading.Condition()
         self._next = 0
         self._producers = producers
-        self._stopped = False
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stopped
 
     def put(self, number: int, item: T) -> bool:
         """Add result `number`. Returns False, and counts a drop, if the queue was stopped."""
@@ -206,14 +209,6 @@ class ReorderQueue(Generic[T]):
         """Say that one producer is done; the end comes when all of them are."""
         with self._changed:
             self._producers -= 1
-            self._changed.notify_all()
-
-    def stop(self) -> None:
-        """Throw away what is queued and wake every `put` and `get`, now and later."""
-        with self._changed:
-            self._stopped = True
-            self.drops[STOPPED] += len(self._items)
-            self._items.clear()
             self._changed.notify_all()
 
     def _has_news(self) -> bool:

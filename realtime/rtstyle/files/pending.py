@@ -143,6 +143,16 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for outputs, unless it is there. Raises `SinkError`."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise SinkError(
+            f"The folder {folder} cannot be made.", error.strerror or str(error), "Choose another."
+        ) from error
+
+
 def close_anyway(*things: Any) -> None:
     """Close what is thrown away. What FFmpeg says of it, such as a full disk, is ignored."""
     for thing in things:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rtstyle.errors import SinkError, SourceError, UsageError
+from rtstyle.errors import SourceError, UsageError
 from rtstyle.files.folders import left_out
 from rtstyle.files.names import as_path
-from rtstyle.files.pending import check_folder
+from rtstyle.files.pending import check_folder, make_folder
 from rtstyle.jobs.outputs import refuse_loss
 from rtstyle.media.color import resize
 from rtstyle.media.limits import DEFAULT_QUALITY, WHOLE_PIXELS
@@ -140,7 +140,7 @@ def plan(
     for source, target in pairs:
         check_output(source, target, overwrite=overwrite, parent=parent, read=read)
     if not single:
-        _make_folder(output)
+        make_folder(output)
     return pairs
 
 
@@ -174,13 +174,6 @@ def output_names(photos: Sequence[Path]) -> list[str]:
     if twice:
         raise UsageError(f"Two photos would become {twice[0]}.", "", "Paint them one by one.")
     return chosen
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"The folder {folder} cannot be made.", str(error.strerror)) from error
 
 
 def check_output(

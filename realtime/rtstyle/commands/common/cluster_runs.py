@@ -27,6 +27,7 @@ from rtstyle.commands.common.video_runs import named
 from rtstyle.commands.progress import Bar
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.files.names import STDIN, VIDEO_SUFFIXES, read_name, shown_name
+from rtstyle.files.pending import make_folder
 from rtstyle.files.sizes import human_size
 from rtstyle.jobs import image
 from rtstyle.jobs.outputs import (
@@ -147,12 +148,7 @@ def paired(
             f"{shown(output)} names one file.", f"Several {what} need a folder.", "Name one."
         )
     if isinstance(output, Path):
-        try:
-            output.mkdir(exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"The folder {output} cannot be made.", error.strerror or "", "Choose another."
-            ) from error
+        make_folder(output)
     return [
         (source, within(output, name)) for source, name in zip(found, names(found), strict=True)
     ]

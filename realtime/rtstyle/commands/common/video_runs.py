@@ -19,6 +19,7 @@ from rtstyle.commands.common.photo_notes import tell_left_out
 from rtstyle.commands.progress import Bar
 from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.files.names import STDIN, VIDEO_SUFFIXES, shown_name
+from rtstyle.files.pending import make_folder
 from rtstyle.files.sizes import human_size
 from rtstyle.jobs.outputs import input_files, list_videos, output_names
 from rtstyle.jobs.video import VideoReport, open_stylizer, stylize_video
@@ -51,7 +52,7 @@ def plan(inputs: Sequence[Path | str], output: Path) -> list[Pair]:
     if not several and (not output.is_dir() or no_folder):
         return [(first, output)]
     targets = [output / name for name in output_names([named(video) for video in videos])]
-    make_folder(output)
+    folder_for_several(output)
     return list(zip(videos, targets, strict=True))
 
 
@@ -62,16 +63,11 @@ def named(video: Path | str) -> Path:
     return Path("stdin.mkv" if video == STDIN else re.sub(r'[\\/:*?"<>|]', "_", shown_name(video)))
 
 
-def make_folder(folder: Path) -> None:
-    """Make the output folder of several videos. Raises `UsageError` if that cannot be."""
+def folder_for_several(folder: Path) -> None:
+    """Make the output folder of several videos. Raises `UsageError` or `SinkError`."""
     if folder.suffix.lower() in (*CONTAINERS, ".gif") and not folder.is_dir():
         raise UsageError(f"{folder} names one file.", "Several videos need a folder.", "Name one.")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"The folder {folder} cannot be made.", error.strerror or "", "Choose another."
-        ) from error
+    make_folder(folder)
 
 
 def without_existing(pairs: Iterable[Pair]) -> list[Pair]:
@@ -142,12 +138,9 @@ def run_one(
         typer.echo("stopped before the first frame; nothing was written", err=True)
         return report
     shown = "standard output" if target == Path(STDIN) else report.path
-    before = ""
-    if isinstance(source, Path) and source.is_file():
-        before = f" (source {human_size(source.stat().st_size)})"
     typer.echo(
         f"{shown}: {report.frames} frames, {report.fps:.1f} FPS, "
-        f"{report.width}x{report.height}, {human_size(report.bytes)}{before}"
+        f"{report.width}x{report.height}, {human_size(report.bytes)}{size_before(source)}"
         + (" (stopped, partial)" if report.stopped else ""),
         err=piped,
     )
@@ -156,6 +149,13 @@ def run_one(
     if report.stopped and report.resumable:
         typer.echo("  the same command with --resume goes on from there", err=True)
     return report
+
+
+def size_before(source: Path | str) -> str:
+    """Say how large a video file is, in brackets; '' for what is not a file."""
+    if isinstance(source, Path) and source.is_file():
+        return f" (source {human_size(source.stat().st_size)})"
+    return ""
 
 
 def run_videos(
@@ -245,7 +245,7 @@ def watch_folder(
         )
     if output.exists() and output.samefile(folder):
         raise UsageError(f"{output} is watched itself.", "", "Choose another output folder.")
-    make_folder(output)
+    folder_for_several(output)
     typer.echo(f"watching {folder}; Ctrl-C ends it", err=True)
     seen: dict[Path, tuple[int, int]] = {}
     failed: dict[Path, tuple[int, int]] = {}
@@ -294,12 +294,9 @@ def tell_estimates(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for source, target in pairs:
             frames, seconds, size = estimate(source, folder / target.name, {**options, **shared})
-            before = ""
-            if isinstance(source, Path) and source.is_file():
-                before = f" (source {human_size(source.stat().st_size)})"
             typer.echo(
                 f"{shown_name(source)}: {frames} frames, about "
-                f"{timedelta(seconds=round(seconds))} and {human_size(size)}{before}"
+                f"{timedelta(seconds=round(seconds))} and {human_size(size)}{size_before(source)}"
             )
 
 
