@@ -483,7 +483,7 @@ def test_live_figures_survive_a_failure_of_the_last_step(
     assert err.count("After SIGINT webcam hung.") == len(camera.STOPS)
 
     def refused(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     values = json.loads(figures.read_text(encoding="utf-8"), parse_constant=refused)["live"]
     empty = {key for key, value in values.items() if value is None}

@@ -226,7 +226,7 @@ class TestFolders:
         assert "continuing: 2 photos were painted before" in capsys.readouterr().err
         assert names(out) == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
         assert {name: (out / name).stat().st_mtime_ns for name in before} == before
-        # What is done is not gone on with.
+        # What is done is not continued.
         assert self.paint(*cut_short) == 2
         assert "exists already" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""OSC over real UDP: every control, addresses that are bound, and what is no OSC."""
+"""OSC over real UDP: every control, addresses that are bound, and what is not OSC."""
 
 from __future__ import annotations
 

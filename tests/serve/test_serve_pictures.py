@@ -187,7 +187,7 @@ def test_what_was_not_chosen_for_longest_makes_room(
     assert two not in catalogue
     assert {one, three} < set(catalogue)
     assert len(list(tmp_path.iterdir())) == 2
-    with pytest.raises(UsageError, match="made room"):
+    with pytest.raises(UsageError, match="make room"):
         catalogue.model_of(two)
     # The same picture again is not a second one.
     assert hang(catalogue, RED) == one

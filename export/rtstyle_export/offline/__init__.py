@@ -1,4 +1,5 @@
 """Methods that optimise one still picture.
 
-Knows nothing of the commands that start it, and never prints.
+Knows nothing of the commands that start it. Only `job` (progress) and `johnson_bench` (its tables)
+write to the terminal.
 """

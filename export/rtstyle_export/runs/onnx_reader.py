@@ -184,7 +184,7 @@ def _understood(path: Path, kind: str, read: Callable[[], dict[str, Tensor]]) ->
         why = f"It has no layer {error}." if isinstance(error, KeyError) else str(error)
         raise TrainingError(
             f"Training cannot start from {path}.",
-            f"It is no {kind} that this version of rtstyle exported. {why.splitlines()[0]}",
+            f"It is not a {kind} that this version of rtstyle exported. {why.splitlines()[0]}",
             "Name a built-in one, another file, or a checkpoint.",
         ) from error
 

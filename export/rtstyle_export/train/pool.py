@@ -50,7 +50,7 @@ def photo_pool(paths: Sequence[Path], side: int, seed: int = 0, limit: int | Non
             if limit is not None and len(found) >= limit:
                 break
     if not found:
-        raise TrainingError("Not one of the photographs can be read.", todo="Name other ones.")
+        raise TrainingError("None of the photographs can be read.", todo="Name other ones.")
     return torch.from_numpy(np.stack(found[:limit])).permute(0, 3, 1, 2).contiguous()
 
 

@@ -80,7 +80,7 @@ class Input:
     def opened(self) -> SentFile:
         """Open the blocks. Raises `AbsentError` where they were not sent."""
         if self.blocks is None:
-            raise AbsentError(f"{self.name} is not seen by every machine of the cluster.")
+            raise AbsentError(f"{self.name} cannot be read by every machine of the cluster.")
         return SentFile(self.blocks, self.size)
 
 
@@ -140,7 +140,7 @@ class SentMedia(Media):
         # Not a file of this machine.
         self.path = None
 
-    def _open(self, tap: object) -> Any:  # noqa: ARG002 - it is no pipe
+    def _open(self, tap: object) -> Any:  # noqa: ARG002 - it is not a pipe
         try:
             return av.open(io.BufferedReader(self._given.opened()), buffer_size=BUFFER,
                            **LENIENT_TEXT)  # fmt: skip

@@ -71,7 +71,7 @@ class StoredMedia(Media):
         super().__init__(name)
         self.address = False
 
-    def _open(self, tap: object) -> Any:  # noqa: ARG002 - it is no pipe
+    def _open(self, tap: object) -> Any:  # noqa: ARG002 - it is not a pipe
         shown = without_password(str(self.place))
         try:
             store, path = store_of(str(self.place))

@@ -66,7 +66,9 @@ def live(
     style: Annotated[str, typer.Option(help="A style, or an .onnx file.")] = "mosaic",
     size: Annotated[str, typer.Option(help="auto, fast, balanced or paper.")] = "auto",
     minutes: Annotated[float, typer.Option(help="Length before the changes of style.")] = 10.0,
-    target_fps: Annotated[float, typer.Option(help="Rate of the camera, and to hold.")] = 30.0,
+    target_fps: Annotated[
+        float, typer.Option(help="Rate of the camera, which is to be held.")
+    ] = 30.0,
     resolution: Annotated[str, typer.Option(help="Size of the clip.")] = "640x480",
     fade: Annotated[
         float, typer.Option(help="Seconds in which styles give way to each other.", min=0, max=1.2)

@@ -30,7 +30,7 @@ def cameras(
     if as_json:
         typer.echo(json.dumps([asdict(camera) for camera in found], indent=2, ensure_ascii=False))
     elif not found:
-        typer.echo("This machine shows no camera; --camera test and video files need none.")
+        typer.echo("No camera was found. --camera test and video files work without one.")
     else:
         for camera in found:
             _print(camera)

@@ -182,7 +182,8 @@ def video(
         bool, typer.Option("--watch", help="Paint each video that comes into the folder IN.")
     ] = False,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Only tell how long it takes and how large it gets.")
+        bool,
+        typer.Option("--estimate", help="Only estimate how long it takes and how large it gets."),
     ] = False,
     *,
     asked: ClipStyle,

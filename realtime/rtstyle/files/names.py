@@ -42,7 +42,7 @@ def read_name(text: str) -> Path | str:
 
 
 def as_path(name: object) -> Path:
-    """Return the name of a file as a path. Raises `UsageError` for what is no name."""
+    """Return the name of a file as a path. Raises `UsageError` for what is not a name."""
     if isinstance(name, (str, os.PathLike)):
         return Path(os.fspath(name))
     raise UsageError(

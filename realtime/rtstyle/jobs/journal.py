@@ -99,7 +99,7 @@ def plain(value: Any) -> Any:
 
 
 def file_stamp(path: Path) -> list[int] | None:
-    """Return size and time of a file, which change with its content; None for what is no file."""
+    """Return size and time of a file, which change with its content; None without a file."""
     try:
         status = path.stat()
     except OSError:
@@ -111,7 +111,7 @@ def resumed(segments: SegmentFile | None, output: Path) -> int:
     """Return how many frames of an interrupted run are kept. Raises `UsageError` for none."""
     if segments is None:
         raise UsageError(
-            f"{output} cannot be gone on with.",
+            f"{output} cannot be continued.",
             "--resume is for video files without transparency.",
             "Leave out --resume.",
         )

@@ -74,6 +74,8 @@ def read_index(folder: Path) -> list[tuple[float, Path]]:
     found = sorted((time, file) for time, file in rows if file.is_file())
     if not found:
         raise UsageError(
-            f"{folder} holds no keyframes.", "", "Paint them: the same rtstyle keyframes goes on."
+            f"{folder} holds no keyframes.",
+            "",
+            "Run the same rtstyle keyframes again: it continues.",
         )
     return found

@@ -58,7 +58,7 @@ class VideoReport:
     rate, `seconds` the whole time in the pipeline, `bytes` the size of the output, `width` and
     `height` that of its pictures. `notes` are meant for the user: what was re-encoded, left out,
     mended or skipped. `pipeline` has the details. `resumable` says whether a run that was stopped
-    can be gone on with.
+    can be continued.
     """
 
     path: Path

@@ -272,7 +272,7 @@ def pick_video_stream(container: Any, name: object) -> Any:
             if stream.time_base and stream.time_base > LONGEST_TICK:
                 container.close()
                 raise SourceError(
-                    f"{name} has no clock that can be right.",
+                    f"{name} has a clock that cannot be right.",
                     f"It says that a picture lasts {float(stream.time_base):.3g} s at least.",
                     "It is damaged: fetch it again.",
                 )

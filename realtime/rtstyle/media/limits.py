@@ -58,7 +58,7 @@ def check_whole(name: object, width: int, rows: int, height: int | None) -> None
         raise SourceError(
             f"{name} is too large to be painted whole.",
             f"It is {width}x{rows} pixels, which would take {gigabytes:.1f} GB of memory",
-            f"Pass --height 1080 to paint it smaller, or --height {rows} to do it all the same.",
+            f"Pass --height 1080 to paint it smaller, or --height {rows} to paint it whole anyway.",
         )
 
 

@@ -220,7 +220,7 @@ def _eight_bit(image: Pil.Image) -> Pil.Image:
 def _conversion(
     image: Pil.Image, profile: bytes
 ) -> tuple[Callable[[Pil.Image], Pil.Image], tuple[str, ...]]:
-    """Return what turns strips of `image` into sRGB, and a note if its profile is no use."""
+    """Return what turns strips of `image` into sRGB, and a note if its profile cannot be used."""
     from PIL import ImageCms
 
     if not profile:

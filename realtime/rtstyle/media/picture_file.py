@@ -84,7 +84,9 @@ def opened(path: Path, kind: str, piped: BytesIO | None = None) -> Iterator[Pil.
             if path.suffix.lower() in RAW_SUFFIXES:
                 raise raw_error(path) from error
             raise SourceError(
-                f"{path} is no {kind} that can be read.", "", "Use JPEG, PNG, WebP, HEIC or TIFF."
+                f"{path} is not a {kind} that can be read.",
+                "",
+                "Use JPEG, PNG, WebP, HEIC or TIFF.",
             ) from error
         except Pil.DecompressionBombError as error:
             raise too_large(path, "It has over 178 million pixels") from error
@@ -99,7 +101,7 @@ def raw_error(path: Path) -> SourceError:
     """Return the error for a camera's raw file."""
     return SourceError(
         f"{path} is a raw file of a camera.",
-        "It holds no finished picture, but its preview.",
+        "It holds a preview only, not a finished picture.",
         "Export it as JPEG, PNG or TIFF first.",
     )
 

@@ -1,4 +1,5 @@
-"""Painting frames that follow each other as one picture that moves.
+"""Pictures painted: by one network, by a recipe, by region, in tiles, over a canvas, by WCT.
 
-Owns the canvas. Knows engines and pictures; knows nothing of files, cameras, threads and commands.
+`Network` is a model with its engine, `Stylizer` paints what a `Recipe` asks for. Knows engines,
+styles and pictures; knows nothing of files to be written, cameras, threads and commands.
 """

@@ -126,7 +126,7 @@ class LivePicture:
         if walking:
             open_space(self._catalogue.size)
             if any(not self._catalogue.mixes(name) for name in names_in(style)):
-                raise UsageError("A walk begins at a painting, which this style has not.")
+                raise UsageError("A walk starts from a painting, and this style has none.")
             model = str(as_mixture(model))
         kept = (studio.look.title, studio.shown.title)
         # Replaced, not changed: the painter's thread may be reading.

@@ -63,7 +63,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UsageError("This is not JSON.") from error
     if not isinstance(value, dict):
-        raise UsageError("A JSON object is wanted.")
+        raise UsageError("This must be a JSON object.")
     return value
 
 
@@ -145,7 +145,7 @@ def check_style(value: object, styles: Collection[str], mixable: Collection[str]
     if isinstance(value, Mapping):
         return check_blend(value, styles, mixable)
     if not isinstance(value, str) or value not in styles:
-        raise UsageError("There is no such style.", "", "Reload the page to see those there are.")
+        raise UsageError("There is no such style.", "", "Reload the page to see which there are.")
     return value
 
 
@@ -165,7 +165,7 @@ def check_blend(
     numbers = {name: check_weight(value) for name, value in weights.items()}
     whole = sum(numbers.values())
     if whole <= 0:
-        raise UsageError("The weights of a blend sum to more than zero.")
+        raise UsageError("The sum of the weights of a blend must be above zero.")
     shares = ((name, round(numbers[name] / whole, 3)) for name in sorted(numbers))
     return tuple((name, share) for name, share in shares if share)
 

@@ -195,7 +195,7 @@ def parse_sweep(text: str) -> tuple[Mixture, Mixture]:
         except StyleError:
             if cut == cuts[-1]:
                 raise
-    raise UsageError(f"{text!r} names no two styles.", "", "Write a.jpg..b.jpg.")
+    raise UsageError(f"{text!r} does not name two styles.", "", "Write a.jpg..b.jpg.")
 
 
 def pictures_of(

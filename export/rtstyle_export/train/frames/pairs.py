@@ -91,7 +91,7 @@ def painted_files(folder: Path) -> tuple[list[tuple[float, Path]], bool]:
         if not numbers or int(numbers[-1]) < 1:
             raise TrainingError(
                 f"It is not known which frame {path} shows.",
-                f"{folder} has no {INDEX} of `rtstyle keyframes`, and the name no number from 1.",
+                f"{folder} has no {INDEX} of `rtstyle keyframes`, and the name has no number.",
                 "Name it by the number of its frame, as frame_00012.png.",
             )
         found.append((float(int(numbers[-1]) - 1), path))

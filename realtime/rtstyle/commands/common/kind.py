@@ -21,7 +21,7 @@ OPTION = re.compile("--?[a-z].*")
 
 
 def command_for(arguments: Sequence[str]) -> list[str]:
-    """Return `["video"]`, `["image"]`, or nothing for what is no input. Raises `UsageError`.
+    """Return `["video"]`, `["image"]`, or nothing for what is not an input. Raises `UsageError`.
 
     `arguments` begin with the input. A folder with photos and videos is neither.
     """

@@ -82,7 +82,7 @@ def without_existing(pairs: Iterable[Pair]) -> list[Pair]:
     if there:
         typer.echo(
             f"{there} of {there + len(left)} videos are painted already "
-            "(--no-skip-existing or --overwrite to think otherwise)",
+            "(--no-skip-existing or --overwrite to paint them again)",
             err=True,
         )
     return left
@@ -180,7 +180,7 @@ def run_videos(
 
 
 def told_plan(inputs: Sequence[Path | str], output: Path) -> list[Pair]:
-    """Return the pairs of `plan`, and print what of the folders is no video."""
+    """Return the pairs of `plan`, and print which files of the folders are not taken."""
     pairs = plan(inputs, output)
     # Addresses and pipes are not folders.
     read = [source for source, _ in pairs if isinstance(source, Path)]
@@ -244,7 +244,9 @@ def watch_folder(
             "Write: rtstyle video --watch in/ out/",
         )
     if output.exists() and output.samefile(folder):
-        raise UsageError(f"{output} is watched itself.", "", "Choose another output folder.")
+        raise UsageError(
+            f"{output} is the folder that is watched.", "", "Choose another output folder."
+        )
     folder_for_several(output)
     typer.echo(f"watching {folder}; Ctrl-C ends it", err=True)
     seen: dict[Path, tuple[int, int]] = {}

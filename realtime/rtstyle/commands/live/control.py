@@ -76,7 +76,7 @@ def control(
 def learn(client: ControlClient, words: str) -> str:
     """Have a knob or an OSC address learnt, wait until one is touched, and return what it does."""
     client.learn(words)
-    typer.echo(f"Touch what is to do `{words}`. Ctrl-C: nothing.", err=True)
+    typer.echo(f"Touch the control that should do `{words}`; Ctrl-C cancels.", err=True)
     try:
         while (learnt := client.bindings()["learnt"]) is None:
             time.sleep(LOOK_EVERY)

@@ -77,7 +77,7 @@ def opened(
             return attempt()
         except SourceError as error:
             if str(error) != said:
-                say(f"{error} It is tried again until it is there.")
+                say(f"{error} rtstyle tries again until it is there.")
                 said = str(error)
             service.tell("READY=1", f"STATUS=waiting: {error.what}", "WATCHDOG=1")
         left = PAUSES[min(tries, len(PAUSES) - 1)]

@@ -32,11 +32,13 @@ def survey(
     ] = None,
     paintings: Annotated[
         Path | None,
-        typer.Option(help="Real paintings: which of four is one?", show_default=False),
+        typer.Option(
+            help="Folder of real paintings, to ask which of four is real.", show_default=False
+        ),
     ] = None,
     votes: Annotated[Path, typer.Option(help="The file of votes, SQLite.")] = Path("survey.sqlite"),
     report: Annotated[
-        bool, typer.Option("--report", help="Print what the votes come to, and end.")
+        bool, typer.Option("--report", help="Print the result of the votes, and end.")
     ] = False,
     plot: Annotated[
         Path | None, typer.Option(help="With --report: draw it, as PNG.", show_default=False)
@@ -45,7 +47,7 @@ def survey(
     questions: Annotated[
         int, typer.Option(help="Questions of each kind for a visitor.", min=1)
     ] = 30,
-    seed: Annotated[int, typer.Option(help="Order and sides follow from it.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Decides the order and the sides.", min=0)] = 0,
     https: Annotated[
         bool, typer.Option("--https", help="Sign a certificate; browsers warn of it once.")
     ] = False,
@@ -77,4 +79,4 @@ def survey(
         typer.echo("Ctrl-C ends it.", err=True)
 
     web.survey(shown, votes, options, started, open_page=listening.open_page)
-    typer.echo(f"stopped; rtstyle survey --report --votes {votes} tells what was found", err=True)
+    typer.echo(f"stopped; rtstyle survey --report --votes {votes} shows the result", err=True)

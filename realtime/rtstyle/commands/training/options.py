@@ -43,8 +43,8 @@ class Schedule(Group):
     batch: Annotated[int | None, typer.Option(help="Photos, or pairs, a step.")] = None
     crop: Annotated[int | None, typer.Option(help="Side of the crops, pixels.")] = None
     optimizer: Annotated[str | None, typer.Option(help="soap or adam.")] = None
-    learning_rate: Annotated[float | None, typer.Option(help="Where it is highest.")] = None
-    seed: Annotated[int | None, typer.Option(help="Of all that is random.")] = None
+    learning_rate: Annotated[float | None, typer.Option(help="The highest of the schedule.")] = None
+    seed: Annotated[int | None, typer.Option(help="Of everything that is random.")] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ def train(
         return
     loss_network = loss_network or "vgg16"
     texture, pictures = size == "texture", pictures or []
-    # A last argument that is no folder is one more painting: nothing but texture is asked for.
+    # If the last argument is not a folder, it is a painting too: only texture is asked for.
     pure = texture and bool(pictures) and not pictures[-1].is_dir()
     if not pure and len(pictures) < 2:
         raise UsageError(

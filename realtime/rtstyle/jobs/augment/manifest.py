@@ -36,7 +36,9 @@ class AugmentManifest:
             return
         found = [entry for line in lines if isinstance(entry := parsed(line), dict)]
         if not found or "options" not in found[0]:
-            raise UsageError(f"{self.path} is no list of rtstyle.", "", "Name another folder.")
+            raise UsageError(
+                f"{self.path} is not a list that rtstyle wrote.", "", "Name another folder."
+            )
         old = found[0]["options"]
         if old != self._options:
             other = [

@@ -90,4 +90,6 @@ class PartSource(Source):
             raise self._others()
 
     def _others(self) -> OtherFramesError:
-        return OtherFramesError(f"{self.name} gives other frames in the middle than it promises.")
+        return OtherFramesError(
+            f"{self.name} gives different frames when it is read from the middle."
+        )

@@ -109,7 +109,7 @@ class Features:
         # By the size of the spectrum: the same for every sample rate.
         flux = float(rises.sum() / len(rises) * 10)
         late = list(self._flux)
-        # Of the last moments, too: noise that has just begun is no row of onsets.
+        # Of the last moments, too: noise that has just begun is not a series of onsets.
         usual = max(float(np.median(late)), float(np.median(late[-JUST:]))) if late else 0.0
         self._before = compressed
         self._flux.append(flux)

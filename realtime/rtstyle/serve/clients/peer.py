@@ -75,7 +75,7 @@ def check_offer(sdp: object) -> str:
     Wanted are exactly one video that goes both ways, and at most one data channel section.
     """
     if not isinstance(sdp, str):
-        raise UsageError("The offer lacks its SDP.")
+        raise UsageError("The offer has no SDP.")
     if len(sdp) > MAX_SDP:
         raise UsageError(f"The SDP of an offer has at most {MAX_SDP} characters.")
     if sdp.count("a=candidate") > MAX_CANDIDATES:
@@ -144,7 +144,7 @@ async def close_peer(peer: RTCPeerConnection) -> None:
 def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Handle what fails in tasks that nobody waits for.
 
-    aiortc connects in such a task; a connection that is closed meanwhile is no fault of anybody.
+    aiortc connects in such a task; that a connection closes meanwhile is not a fault.
     """
     if isinstance(context.get("exception"), InvalidStateError):
         log.info("a connection was closed while it was being made")

@@ -148,7 +148,7 @@ class Catalogue:
         """Return what the bank knows a checked style by. Raises `UsageError` if it has gone."""
         names = names_in(style)
         if any(name not in self for name in names):
-            raise UsageError("This picture made room for newer ones.")
+            raise UsageError("This picture was removed to make room for newer ones.")
         for name in names:
             if name in self._pictures:
                 self._pictures.move_to_end(name)
