@@ -39,7 +39,8 @@ ONLY_IN = {
 # All that start threads, and what runs in them.
 THREADS = {
     "rtstyle.pipeline": "capture and workers of a run",
-    "rtstyle.live.bank": "models opened and fitted while the picture continues",
+    "rtstyle.live.bank.errands": "models made ready while the picture continues",
+    "rtstyle.live.bank.fitting": "pictures fitted, on one core",
     "rtstyle.jobs.augment.run": "pictures of a data set, some at once",
     "rtstyle.sources.cameras.resilient": "a camera that may hang",
     "rtstyle.sources.microphone": "sound, which waits for nobody",

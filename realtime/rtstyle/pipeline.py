@@ -7,6 +7,7 @@ Sinks run in the calling thread because windows must, and so that Ctrl-C finds n
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -125,6 +126,8 @@ class Pipeline:
                     sink.abort()
             raise
         finally:
+            if self._live:
+                gc.unfreeze()
             if not self._stuck:
                 self.source.close()
         return self._report
@@ -267,6 +270,8 @@ class Pipeline:
                 closed = error
         self._report.busy["sinks"] += time.perf_counter() - began
         self._count(frame)
+        if self._live and self._report.frames_out == 1:
+            heap.set_apart()
         if self._live and self._report.frames_out % heap.EVERY == 0:
             heap.give_back()
         if closed:

@@ -9,6 +9,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import fake_card
 import numpy as np
@@ -21,7 +22,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 from rtstyle.engines import Engine, EngineOptions, devices, onnxrt, open_candidate, open_engine, ov
 from rtstyle.engines.base import Batch
 from rtstyle.engines.devices import Candidate, Trial
-from rtstyle.engines.gpu import onnxrt_gpu
+from rtstyle.engines.gpu import onnxrt_gpu, trt
 from rtstyle.engines.gpu.onnxrt_gpu import OnnxRuntimeGpuEngine, Provider
 from rtstyle.errors import DeviceError, EngineError, UsageError
 
@@ -124,6 +125,49 @@ def test_more_sizes_than_are_kept(device: str) -> None:
         for side in (16, 18, 20, 22, 24, 26, 16):
             image = noise(1, side, side)
             np.testing.assert_array_equal(engine.run(image), 255 - image)
+
+
+def test_it_tells_which_sizes_it_holds(device: str) -> None:
+    with open_engine(invert_model(), device) as engine:
+        for side in range(16, 40, 2):
+            engine.run(noise(1, side, 16))
+            assert engine.holds((side, 16))
+        known = [side for side in range(16, 40, 2) if engine.holds((side, 16))]
+    assert known == list(range(16, 40, 2))[-len(known) :]
+    kept = {"openvino": ov, "tensorrt": trt}.get(device.partition(":")[0], onnxrt_gpu).KEPT_SIZES
+    assert len(known) == (12 if device == "onnxruntime:cpu" else kept)
+
+
+def test_pictures_are_painted_while_another_size_is_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+    compiled = ov.OpenVinoEngine._compile
+
+    def slowly(engine: Any, core: Any, shapes: Any) -> Any:
+        if dict(shapes)["image"][1] == 64:
+            begun.set()
+            assert go.wait(60)
+        return compiled(engine, core, shapes)
+
+    monkeypatch.setattr(ov.OpenVinoEngine, "_compile", slowly)
+    with open_engine(invert_model(), "openvino:cpu") as engine:
+        small, large = noise(1, 16, 16), noise(1, 64, 16)
+        engine.run(small)
+        found: list[Batch] = []
+        # Two of the same size wait for one compilation.
+        threads = [threading.Thread(target=lambda: found.append(engine.run(large))) for _ in "ab"]
+        for thread in threads:
+            thread.start()
+        assert begun.wait(60)
+        np.testing.assert_array_equal(engine.run(small), 255 - small)
+        assert not engine.holds((64, 16))
+        go.set()
+        for thread in threads:
+            thread.join()
+    assert len(found) == 2
+    for painted in found:
+        np.testing.assert_array_equal(painted, 255 - large)
 
 
 def test_concurrent_runs(device: str) -> None:

@@ -13,15 +13,18 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from helpers.pictures import noise
 
+from rtstyle.engines.ov import KEPT_SIZES
 from rtstyle.errors import SinkError, StyleError, UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.live.bank import StyleBank
+from rtstyle.live.bank.errands import Errand, Errands
 from rtstyle.live.controls.board import Board
 from rtstyle.live.controls.change import read_words
 from rtstyle.live.keys import BINDINGS, KEYS
@@ -29,6 +32,7 @@ from rtstyle.live.look import Look
 from rtstyle.live.painter import Studio
 from rtstyle.live.rate import RateController, Rung
 from rtstyle.live.session import LiveSession
+from rtstyle.painting.network import Network
 from rtstyle.pipeline import LATEST, Pipeline
 from rtstyle.report import Progress
 from rtstyle.sinks.base import SinkClosedError
@@ -121,6 +125,55 @@ class TestBank:
             bank.network("identity", "fast")
             assert not bank.ready("invert", "fast", (32, 48))
             assert bank.network("invert", "fast").engine is not first
+
+    def test_knows_what_an_engine_has_let_go_of(self, bank: StyleBank) -> None:
+        """A size that was compiled once was taken for ready, and compiled again within a frame."""
+        shapes = [(32, 48 + 2 * n) for n in range(KEPT_SIZES + 1)]
+        bank.prepare([("invert", "fast")], *shapes)
+        assert bank.wait_idle(PATIENCE)
+        ready = [bank.ready("invert", "fast", shape) for shape in shapes]
+        assert ready == [False, *([True] * KEPT_SIZES)]
+
+    def test_an_open_model_paints_while_another_one_is_opened(
+        self, bank: StyleBank, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bank.paint(photo(), "invert", "fast")
+        begun, go, opened = threading.Event(), threading.Event(), Network.open
+
+        def slowly(*words: Any, **options: Any) -> Network:
+            begun.set()
+            assert go.wait(PATIENCE)
+            return opened(*words, **options)
+
+        monkeypatch.setattr(Network, "open", slowly)
+        bank.prepare([("identity", "fast")], (32, 48))
+        assert begun.wait(PATIENCE)
+        assert np.array_equal(bank.paint(photo(), "invert", "fast"), 255 - photo())
+        go.set()
+        assert bank.wait_idle(PATIENCE)
+        assert bank.ready("identity", "fast", (32, 48))
+
+    def test_a_new_wish_takes_the_place_of_the_one_before(self) -> None:
+        begun, go, done = threading.Event(), threading.Event(), []
+
+        def do(errand: Errand) -> None:
+            begun.set()
+            assert go.wait(PATIENCE)
+            done.append(errand[0][0])
+
+        changed = threading.Condition()
+        errands = Errands(do, changed)
+        errands.ask([(("first", "fast"), None)], "me")
+        assert begun.wait(PATIENCE)
+        errands.ask_later([(("late", "fast"), None)])
+        errands.ask([(("theirs", "fast"), None)], "you")
+        for number in range(50):
+            errands.ask([((f"mine {number}", "fast"), None)], "me")
+        errands.ask([(("at once", "fast"), None)])
+        go.set()
+        with changed:
+            assert changed.wait_for(lambda: errands.idle, PATIENCE)
+        assert done == ["first", "at once", "mine 49", "theirs", "late"]
 
     def test_closing_waits_for_the_thread(self) -> None:
         bank = StyleBank(device="openvino:cpu", threads=1)
@@ -486,6 +539,7 @@ import sys
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 import numpy as np
 from rtstyle.frame import Frame
 from rtstyle.sinks.recorder import RecorderSink

@@ -14,7 +14,7 @@ import pytest
 
 from rtstyle.engines import open_engine
 from rtstyle.live.bank import StyleBank
-from rtstyle.live.fitting import KNOWN
+from rtstyle.live.bank.fitting import KNOWN
 from rtstyle.machine import heap
 from rtstyle.styles import fit, manifest, paintings
 
@@ -81,7 +81,7 @@ def test_what_an_evicted_model_held_goes_back_to_the_system(
     picture = np.zeros((32, 32, 3), np.uint8)
     with StyleBank(capacity=1) as bank:
         monkeypatch.setattr(
-            "rtstyle.live.bank.give_back", lambda: given.append(len(bank._networks))
+            "rtstyle.live.bank.style_bank.give_back", lambda: given.append(len(bank._networks))
         )
         bank.paint(picture, "mosaic", "fast")
         assert given == []

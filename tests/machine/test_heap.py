@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -60,3 +61,20 @@ def test_a_live_run_gives_memory_back_now_and_then(
     report = pipeline.run()
     assert report.frames_out == 25
     assert len(calls) == times
+
+
+@pytest.mark.parametrize(("policy", "frozen"), [(LATEST, [False, True, True]), (WAIT, [False] * 3)])
+def test_the_garbage_collector_leaves_alone_what_a_live_run_began_with(
+    policy: Policy, frozen: list[bool]
+) -> None:
+    before, found = gc.get_freeze_count(), []
+    turn = threading.Semaphore()
+    source = FakeSource(3, width=8, height=8, on_frame=lambda _: turn.acquire() and None)
+
+    def shown(_: object) -> None:
+        found.append(gc.get_freeze_count() > before + 1000)
+        turn.release()
+
+    Pipeline(source, np.copy, [FakeSink(on_frame=shown)], policy=policy).run()
+    assert found == frozen
+    assert gc.get_freeze_count() == (0 if policy is LATEST else before)

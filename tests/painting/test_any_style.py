@@ -567,7 +567,8 @@ class TestLive:
         mask[:, 48:] = 255
         with StyleBank(device=CPU) as bank:
             look = Look((red, green), "fast", regional=True)
-            studio = Studio(bank, look, mask=StillMask(mask, 2))
+            clock = [0.0]
+            studio = Studio(bank, look, mask=StillMask(mask, 2), clock=lambda: clock[0])
             painted = studio(image)
             np.testing.assert_allclose(colour_of(painted[:, :40]), [200, 60, 60], atol=12)
             np.testing.assert_allclose(colour_of(painted[:, 56:]), [60, 180, 60], atol=12)
@@ -577,8 +578,8 @@ class TestLive:
             small = studio(image)
             assert studio.shown.height == 32
             np.testing.assert_allclose(colour_of(small[:, 56:]), [60, 180, 60], atol=12)
+            clock[0] = 1.0
             studio.change(style=green)
-            assert bank.wait_idle(30)
             for _ in range(2):
                 whole = studio(image)
                 assert bank.wait_idle(30)
@@ -625,6 +626,12 @@ class TestLive:
             assert studio.matched
             np.testing.assert_allclose(colour_of(studio(noise(64, 64))), [30, 40, 150], atol=3)
             studio.match(False)
+            # The old colours stay until the new ones are there.
+            before = colour_of(studio(image))
+            assert bank.wait_idle(30)
+            for found in (before, colour_of(studio(image))):
+                wanted = [30, 40, 150] if found[2] > 100 else [200, 60, 60]
+                np.testing.assert_allclose(found, wanted, atol=3)
             np.testing.assert_allclose(colour_of(studio(image)), [200, 60, 60], atol=3)
 
 

@@ -249,6 +249,9 @@ class TestLive:
             still = studio(photo()).copy()
             session.desk.do("walk 10")
             assert studio.walk == 10
+            # The files of the latent space are opened in the background.
+            np.testing.assert_array_equal(studio(photo()), still)
+            assert bank.wait_idle(60)
             first = studio(photo()).copy()
             np.testing.assert_array_equal(first, still)
             clock[0] = 5.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -80,6 +80,13 @@ class Engine(Protocol):
         """
         ...
 
+    def holds(self, size: tuple[int, int]) -> bool:
+        """Return True if pictures of a size (rows, columns) are painted without preparation.
+
+        Some engines are built for a size, and keep the last few of them.
+        """
+        ...
+
     def close(self) -> None:
         """Free the model. A second call does nothing; `run` afterwards raises `EngineError`."""
         ...
@@ -119,6 +126,11 @@ def check_batch(image: Batch) -> Batch:
     if image.ndim != 4 or image.shape[3] != 3 or 0 in image.shape:
         raise EngineError(f"An engine takes (N, H, W, 3) pictures, not {image.shape}.")
     return np.ascontiguousarray(image)
+
+
+def holds_size(shapes: Iterable[tuple[tuple[str, tuple[int, ...]], ...]], size: object) -> bool:
+    """Return True if a picture of `size` is among the shapes of inputs that an engine keeps."""
+    return any(dict(each)["image"][1:3] == size for each in shapes)
 
 
 def check_extra(

@@ -85,6 +85,10 @@ class OnnxRuntimeEngine(Closing):
             raise EngineError("ONNX Runtime failed to run the model.", first_line(error)) from error
         return result
 
+    def holds(self, size: tuple[int, int]) -> bool:  # noqa: ARG002 - of any size
+        """Return True: a session takes pictures of any size."""
+        return True
+
     def close(self) -> None:
         """Free the session."""
         self._session = None

@@ -28,6 +28,7 @@ from rtstyle.engines.base import (
     check_extra,
     damaged,
     first_line,
+    holds_size,
     not_a_style,
 )
 from rtstyle.engines.devices import cache_folder
@@ -38,8 +39,8 @@ from rtstyle.errors import DeviceError, EngineError
 
 ALONE_PIXELS = 6_000_000
 """Pixels of a picture above which only one is painted at once."""
-KEPT_SIZES = 4
-"""How many compiled picture sizes an engine keeps."""
+KEPT_SIZES = 6
+"""How many compiled picture sizes an engine keeps: strokes of two widths take up to three each."""
 
 _DEVICES = {"cpu": "CPU", "gpu": "GPU"}
 
@@ -83,7 +84,9 @@ class OpenVinoEngine(Closing):
             raise damaged(error) from error
         self.precision = self._chosen(options.precision)
         self._lock = threading.Lock()
+        self._cloning = threading.Lock()
         self._compiled: OrderedDict[_Shapes, _Requests] = OrderedDict()
+        self._compiling: dict[_Shapes, threading.Lock] = {}
 
     def _chosen(self, wanted: str) -> str:
         """Return the precision for `wanted`, and prepare the model for int8."""
@@ -122,23 +125,48 @@ class OpenVinoEngine(Closing):
             requests.put(request)
         return result
 
-    def _requests(self, shapes: _Shapes) -> _Requests:
-        """Return the free requests of the model compiled for `shapes`."""
+    def holds(self, size: tuple[int, int]) -> bool:
+        """Return True if the model is compiled for a size; see `Engine.holds`."""
         with self._lock:
-            if self._core is None:
-                raise EngineError("The engine is closed.")
-            if shapes in self._compiled:
-                self._compiled.move_to_end(shapes)
-                return self._compiled[shapes]
-            requests = self._compile(self._core, shapes)
-            self._compiled[shapes] = requests
-            if len(self._compiled) > KEPT_SIZES:
-                self._compiled.popitem(last=False)
-            return requests
+            return holds_size(self._compiled, size)
+
+    def _requests(self, shapes: _Shapes) -> _Requests:
+        """Return the free requests of the model compiled for `shapes`.
+
+        Pictures of other sizes are painted meanwhile: compiling takes as long as many of them.
+        """
+        with self._lock:
+            if (requests := self._kept(shapes)) is not None:
+                return requests
+            alone = self._compiling.setdefault(shapes, threading.Lock())
+        with alone:
+            with self._lock:
+                if (requests := self._kept(shapes)) is not None:
+                    return requests
+            try:
+                requests = self._compile(shared_core(), shapes)
+            finally:
+                with self._lock:
+                    self._compiling.pop(shapes, None)
+            with self._lock:
+                self._kept(shapes)  # Raises where it was closed meanwhile.
+                self._compiled[shapes] = requests
+                if len(self._compiled) > KEPT_SIZES:
+                    self._compiled.popitem(last=False)
+                return requests
+
+    def _kept(self, shapes: _Shapes) -> _Requests | None:
+        """Return the requests of a size that is kept. Raises `EngineError` once it is closed."""
+        if self._core is None:
+            raise EngineError("The engine is closed.")
+        if shapes in self._compiled:
+            self._compiled.move_to_end(shapes)
+        return self._compiled.get(shapes)
 
     def _compile(self, core: ov.Core, shapes: _Shapes) -> _Requests:
         try:
-            model = self._model.clone()
+            with self._cloning:
+                model = self._model.clone()
             model.reshape({name: list(shape) for name, shape in shapes})
             # Others wait: each stream has memory of its own, some 30 bytes a pixel.
             pixels = math.prod(dict(shapes)["image"][:3])

@@ -48,6 +48,10 @@ class RegionalEngine(Closing):
         painted = [engine.run(batch, own_feeds(engine, batch))[0] for engine in self.engines]
         return mix(painted, weights[0])[None]
 
+    def holds(self, size: tuple[int, int]) -> bool:
+        """Return True if every engine does; see `Engine.holds`."""
+        return all(engine.holds(size) for engine in self.engines)
+
     def close(self) -> None:
         """Close the engines."""
         for engine in self.engines:

@@ -17,11 +17,11 @@ from rtstyle.live.bank import StyleBank
 from rtstyle.live.look import Look, model_of, snapped
 from rtstyle.live.naming import split_names
 from rtstyle.live.rate import RateController
+from rtstyle.live.reach import Reach
 from rtstyle.live.steady import SteadyPainter
 from rtstyle.live.transition import Layer, Transition
 from rtstyle.media.color import resize
 from rtstyle.painting.masks import DrawnMask, StillMask
-from rtstyle.painting.strokes import levels
 from rtstyle.styles.latent import Walk, available
 from rtstyle.styles.paintings import Statistics
 from rtstyle.styles.spec import Styles
@@ -34,12 +34,13 @@ class Studio:
     """Paints one live picture. Call it with frames from one thread; change it from any.
 
     A change of style, size or height takes effect with the first frame for which the model is
-    ready; until then the old one goes on, so the picture never stands still. A style that cannot
-    be opened leaves the picture as it is, and its error in `problem`. A `controller` chooses
-    network size and height from the time that painting took. While `frozen` the last picture is
-    repeated. `mask` lies over the picture as it is shown: it divides a look of several styles, or,
-    where the first look has one, says what is painted. Where the first look has `match_color`,
-    pictures as styles take on the colours of the first frame.
+    ready; until then the old one goes on, so the picture never stands still. Where only other
+    strokes or another size have to wait, the style does not. A style that cannot be opened leaves
+    the picture as it is, and its error in `problem`. A `controller` chooses network size and height
+    from the time that painting took. While `frozen` the last picture is repeated. `mask` lies over
+    the picture as it is shown: it divides a look of several styles, or, where the first look has
+    one, says what is painted. Where the first look has `match_color`, pictures as styles take on
+    the colours of the first frame.
 
     Styles give way to each other by `transition` (`fade`, `wipe` or `cut`) in `fade` seconds; 0 is
     a cut. With a `walk` above 0, pictures as styles are where a path through all styles begins,
@@ -68,6 +69,7 @@ class Studio:
         """Returns the vector of a style in other colours, None for its own."""
         self._path: Walk | None = None
         self._path_of, self._place = "", 0.0
+        self._within_reach = Reach(bank)
         self._good = model_of(self._wanted)
         self._latest, self._now = Layer(self._good), clock()
         divided = len(self._wanted.names) > 1
@@ -133,7 +135,7 @@ class Studio:
     def match(self, on: bool) -> None:
         """Give pictures as styles the colours of the next frame, or their own again.
 
-        That frame waits until the present style is encoded anew.
+        The present style takes them on once it is encoded anew, in the background.
         """
         self._match = on
 
@@ -213,16 +215,24 @@ class Studio:
             return source.copy()
         mask = self._mask(source, look)
         if self._crossing is None:
-            return self._finish(source, self._network(source, look, self._latest), look, mask)
+            painted = self._network(source, look, self._latest)
+            # A copy where it is kept: what is finished is written into.
+            return self._finish(source, painted.copy() if self.fade > 0.0 else painted, look, mask)
         budget = self._controller.budget if self._controller is not None else 0.0
-        due = self._crossing.due(self._now, budget)
+        crossing, due = self._crossing, self._crossing.due(self._now, budget)
+        looks = [replace(look, **layer.model) for layer in crossing.layers]
         pictures = []
-        for layer in self._crossing.layers:
-            own = replace(look, **layer.model)
+        for layer, own in zip(crossing.layers, looks, strict=True):
             stale = layer.painted if layer not in due else None
-            painted = self._network(source, own, layer) if stale is None else stale
-            pictures.append(self._finish(source, painted, own, mask))
-        return self._crossing.compose(pictures, self._now)
+            pictures.append(self._network(source, own, layer) if stale is None else stale)
+        if look.strength < 1.0 and len({self._bank.mixes(*own.model_name) for own in looks}) > 1:
+            finished = [
+                self._finish(source, picture.copy(), own, mask)
+                for picture, own in zip(pictures, looks, strict=True)
+            ]
+            return crossing.compose(finished, self._now)
+        # All else is the same for every layer, and is done once.
+        return self._finish(source, crossing.compose(pictures, self._now), looks[-1], mask)
 
     def _network(self, source: Image, look: Look, layer: Layer) -> Image:
         """Return what the network makes of a picture, and keep it in `layer`."""
@@ -266,6 +276,8 @@ class Studio:
         if self.walk <= 0.0 or len(look.names) > 1 or not available(look.size):
             self._path = None
             return None
+        if not self._bank.can_sample(look.size):
+            return None  # Its files are opened in the background.
         if self._path is None or self._path_of != look.names[0]:
             start = self._bank.resolve(*look.model_name).statistics
             if start is None:
@@ -277,8 +289,7 @@ class Studio:
     def _finish(self, source: Image, painted: Image, look: Look, mask: Image | None) -> Image:
         if self._bank.mixes(*look.model_name):
             look = replace(look, strength=1.0)
-        # A copy where it is kept: what is finished is written into.
-        return look.finish(source, painted.copy() if self.fade > 0.0 else painted, mask)
+        return look.finish(source, painted, mask)
 
     def _mask(self, source: Image, look: Look) -> Image | None:
         """Return where to paint, None for everywhere."""
@@ -305,32 +316,23 @@ class Studio:
         if rung != now:
             self.change(size=rung.size, height=rung.height(rows))
 
-    def _ready(self, look: Look, shape: tuple[int, int]) -> bool:
-        """Return True if a model is ready for all sizes that a look has it paint; else ask for it.
-
-        Raises what keeps it from being ready.
-        """
-        sizes = levels(shape, snapped(look.stroke_size))
-        missing = [size for size in sizes if not self._bank.ready(*look.model_name, size)]
-        for size in missing:
-            self._bank.prepare([look.model_name], size)
-        return not missing
-
     def _settle(self, height: int, width: int) -> Look:
         """Choose the look of the next frame: the wanted one, on a model that is ready."""
         with self._lock:
-            wanted, shown = self._wanted, self._shown
-            if model_of(wanted) != model_of(shown) and self._begun:
-                shape = wanted.working_size(height, width)
-                try:
-                    if not self._ready(wanted, shape):
-                        wanted = replace(wanted, **model_of(shown))
-                except RtstyleError as error:
-                    self.problem = error
-                    wanted = self._wanted = replace(wanted, **model_of(shown))
-            self._begun = True
-            self._shown = wanted
-            return wanted
+            wanted = self._wanted
+        look, shown = wanted, self._shown
+        if model_of(wanted) != model_of(shown) and self._begun:
+            try:
+                look = self._within_reach.nearest(wanted, shown, (height, width), self._now)
+            except RtstyleError as error:
+                self.problem = error
+                look = replace(wanted, **model_of(shown))
+                with self._lock:
+                    # Another one may be wanted by now.
+                    if model_of(self._wanted) == model_of(wanted):
+                        self._wanted = replace(self._wanted, **model_of(shown))
+        self._begun, self._shown = True, look
+        return look
 
 
 def _continuous(old: Layer, new: Layer) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rtstyle.errors import RtstyleError, UsageError
-from rtstyle.live.bank import Shape, StyleBank
+from rtstyle.live.bank import StyleBank
 from rtstyle.live.controls.bindings import Bindings
 from rtstyle.live.controls.desk import Desk, Knob, attribute
 from rtstyle.live.controls.table import Value
@@ -18,12 +18,13 @@ from rtstyle.live.keys import BINDINGS, KEYS
 from rtstyle.live.meter import Meter
 from rtstyle.live.naming import style_among
 from rtstyle.live.painter import Studio
+from rtstyle.live.reach import Ahead
 from rtstyle.live.show.player import Player
 from rtstyle.report import Progress
 from rtstyle.sinks.base import SinkClosedError
 from rtstyle.sinks.recorder import RecorderSink
 from rtstyle.sinks.window import WindowSink
-from rtstyle.styles.latent import open_space
+from rtstyle.styles.latent import check_space
 from rtstyle.styles.spec import as_mixture, mixture, own_seed, parse_style
 
 SHOW = "show.toml"
@@ -63,7 +64,7 @@ class LiveSession:
         self._before: str | None = None
         self._first, self._drawn = own_seed(), 0
         self.meter, self._failures = Meter(), 0
-        self._prepared: tuple[str, Shape] | None = None
+        self._ahead = Ahead(bank)
         self._rate, self._cycle, self._since = rate, cycle, clock()
         self.limit_rate: Callable[[float], None] = lambda _: None
         self.bindings = Bindings()
@@ -149,7 +150,7 @@ class LiveSession:
         """Take the styles of the scenes among those to go through, so that they are kept warm."""
         fresh = [style for style in self.player.styles if style not in self.names]
         if fresh:
-            self.names, self._prepared = [*self.names, *fresh], None
+            self.names = [*self.names, *fresh]
 
     def meet(self, window: WindowSink) -> None:
         """Take in the controls of a window."""
@@ -233,7 +234,7 @@ class LiveSession:
 
     def draw(self) -> None:
         """Change to a style that nobody painted. Raises `StyleError` where there are none."""
-        open_space(self.studio.look.size)
+        check_space(self.studio.look.size)
         self._drawn += 1
         name = f"random:{self._first + self._drawn}"
         self.choose(name)
@@ -246,7 +247,7 @@ class LiveSession:
         """
         if leg:
             as_mixture(self._base)
-            open_space(self.studio.look.size)
+            check_space(self.studio.look.size)
         began, self.studio.walk = self.studio.walk == 0 and leg > 0, leg
         if began or not leg:
             self.studio.change(style=self._walkable(self._base))
@@ -325,16 +326,8 @@ class LiveSession:
         look, last = self.studio.shown, self.studio.last
         if last is None:
             return
-        shape = look.working_size(last.shape[0], last.shape[1])
-        if self._prepared == (look.size, shape):
-            return
-        self._prepared = (look.size, shape)
-        at = self.names.index(self._base) if self._base in self.names else 0
-        order = sorted(
-            range(len(self.names)),
-            key=lambda i: min((i - at) % len(self.names), (at - i) % len(self.names)),
-        )
-        self._bank.prepare([(self.names[i], look.size) for i in order], shape, urgent=False)
+        size = (last.shape[0], last.shape[1])
+        self._ahead.prepare(self.names, self._base, look, size, self._clock())
 
     def hud(self) -> list[str]:
         """Return the lines that the window shows over the picture."""

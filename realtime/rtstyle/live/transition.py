@@ -10,7 +10,7 @@ import numpy as np
 
 from rtstyle.frame import Image
 from rtstyle.live.steady import SteadyPainter
-from rtstyle.media.color import blend_linear
+from rtstyle.media.color import blend_linear, resize
 
 MOST_LAYERS = 3
 """Models that paint at once, where the style is changed again in the middle of a transition."""
@@ -91,7 +91,12 @@ class Transition:
         return chosen
 
     def compose(self, pictures: list[Image], now: float) -> Image:
-        """Return the mix of the layers' pictures, (H, W, 3) uint8, in the order of `layers`."""
+        """Return the mix of the layers' pictures, (H, W, 3) uint8, in the order of `layers`.
+
+        Those of other sizes are scaled to that of the newest.
+        """
+        rows, columns = pictures[-1].shape[:2]
+        pictures = [resize(picture, rows, columns) for picture in pictures]
         old, weight = pictures[0], self.layers[0].share
         for layer, picture in zip(self.layers[1:-1], pictures[1:-1], strict=True):
             weight += layer.share

@@ -24,7 +24,7 @@ from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.matching import Matching
 from rtstyle.serve.painter import Painter, Seat
 from rtstyle.serve.settings import CROSSING, PLAIN, Style, as_json, names_in
-from rtstyle.styles.latent import open_space
+from rtstyle.styles.latent import check_space
 from rtstyle.styles.paintings import Statistics
 from rtstyle.styles.spec import Styles, as_mixture
 
@@ -124,7 +124,7 @@ class LivePicture:
         """
         model, studio = self._catalogue.model_of(style), self._studio
         if walking:
-            open_space(self._catalogue.size)
+            check_space(self._catalogue.size)
             if any(not self._catalogue.mixes(name) for name in names_in(style)):
                 raise UsageError("A walk starts from a painting, and this style has none.")
             model = str(as_mixture(model))
@@ -206,7 +206,7 @@ class LivePicture:
         except RtstyleError as error:
             self.tell(error)
             return False
-        self._bank.prepare([look.model_name], shape)
+        self._bank.prepare([look.model_name], shape, owner=self)
         return False
 
 

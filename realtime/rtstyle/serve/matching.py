@@ -11,7 +11,7 @@ import numpy as np
 
 from rtstyle.closeable import Closing
 from rtstyle.errors import RtstyleError
-from rtstyle.live.fitting import forget_oldest
+from rtstyle.live.bank.fitting import forget_oldest
 from rtstyle.machine.heap import give_back
 from rtstyle.machine.scheduling import lowest_priority
 from rtstyle.media.color import Colours, match_colors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import socket
 import tempfile
@@ -17,6 +18,7 @@ import numpy as np
 from rtstyle.errors import EngineError, UsageError
 from rtstyle.live.bank import StyleBank
 from rtstyle.live.person import compiled_model
+from rtstyle.machine.heap import set_apart
 from rtstyle.pipeline import one_opencv_thread
 from rtstyle.serve.camera import CameraHub
 from rtstyle.serve.clients.lobby import SILENCE, Lobby
@@ -149,6 +151,8 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
         min_fps=options.min_fps,
         silence=options.silence,
     )
+    set_apart()
+    stack.callback(gc.unfreeze)
     hub = CameraHub(options.camera, lobby, stage=Stage(catalogue, scenes, options.target_fps))
     address = address_of(listener, options.host, secure=options.secure)
     jobs = PaintJobs(folder / "painted", options.device, options.precision)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -53,12 +53,16 @@ class LatentSpace:
         """Return the style vectors (N, M) of codes (N, L)."""
         return _run(self._sample, {"code": codes.astype(np.float32)})[0]
 
-    def moved(self, vector: Vector, code: Vector, rest: float = 1.0) -> Vector:
+    def moved(
+        self, vector: Vector, code: Vector, rest: float = 1.0, own: Vector | None = None
+    ) -> Vector:
         """Return the vector (M,) at another code (L,), with a share `rest` of what codes leave out.
 
-        At its own code and with all of the rest a vector is what it was.
+        At its own code, which may be given as `own`, and with all of the rest a vector is what it
+        was.
         """
-        own = self.code(vector[None])[0][0]
+        if own is None:
+            own = self.code(vector[None])[0][0]
         here, there = self.vectors(np.stack([own, code]))
         return np.asarray(there + np.float32(rest) * (vector - here), np.float32)
 
@@ -79,8 +83,8 @@ def available(size: str) -> bool:
     return CODE in known and SAMPLE in known
 
 
-def open_space(size: str) -> LatentSpace:
-    """Return the latent space of a size. Raises `StyleError` if there is none."""
+def check_space(size: str) -> None:
+    """Raise `StyleError` if a size has no latent space."""
     if not available(size):
         known = manifest.load_manifest().any
         sizes = [name for name in known if available(name)]
@@ -89,6 +93,11 @@ def open_space(size: str) -> LatentSpace:
             f"They can at {', '.join(sizes)}." if sizes else "This folder of styles has no codes.",
             f"Use --size {sizes[0]}." if sizes else "",
         )
+
+
+def open_space(size: str) -> LatentSpace:
+    """Return the latent space of a size. Raises `StyleError` if there is none."""
+    check_space(size)
     code, sample = (manifest.find_any(part, size) for part in (CODE, SAMPLE))
     return _opened(code.path, sample.path, code.sha256 + sample.sha256)
 
@@ -150,14 +159,18 @@ class Walk:
         if number:
             found: Vector = space.vectors(code[None])[0]
             return found
-        return space.moved(self.start, code, near)
+        return space.moved(self.start, code, near, own=self._own)
+
+    @cached_property
+    def _own(self) -> Vector:
+        """The code of the start, which every frame of the first leg needs."""
+        own: Vector = open_space(self.size).code(self.start[None])[0][0]
+        return own
 
     def _stop(self, number: int) -> Vector:
-        space = open_space(self.size)
         if number == 0:
-            own: Vector = space.code(self.start[None])[0][0]
-            return own
-        return noise(space.dimensions, self.seed, number)
+            return self._own
+        return noise(open_space(self.size).dimensions, self.seed, number)
 
 
 def smooth(share: float) -> float:

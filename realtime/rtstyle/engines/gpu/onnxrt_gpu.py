@@ -28,6 +28,7 @@ from rtstyle.engines.base import (
     check_batch,
     check_extra,
     first_line,
+    holds_size,
     read_ports,
 )
 from rtstyle.engines.gpu.static_graph import static_model
@@ -214,6 +215,11 @@ class OnnxRuntimeGpuEngine(Closing):
                     self._sizes.popitem(last=False)
             self._sizes.move_to_end(shapes)
             return self._sizes[shapes]
+
+    def holds(self, size: tuple[int, int]) -> bool:
+        """Return True if there is a session for a size; see `Engine.holds`."""
+        # Without the lock, which is held while another one is built.
+        return holds_size(list(self._sizes), size)
 
     def close(self) -> None:
         """Free the sessions; runs under way end first."""

@@ -26,6 +26,7 @@ from rtstyle.engines.base import (
     Input,
     check_batch,
     check_extra,
+    holds_size,
     read_ports,
 )
 from rtstyle.engines.devices import blank_extra
@@ -106,6 +107,11 @@ class TensorRtEngine(Closing):
         kept = self._cache.has(self._key(tuple((n, v.shape) for n, v in feeds.items())))
         self.run(image, extra)
         return kept
+
+    def holds(self, size: tuple[int, int]) -> bool:
+        """Return True if there is an engine for a size; see `Engine.holds`."""
+        # Without the lock, which is held while another one is built.
+        return holds_size(list(self._sizes), size)
 
     def close(self) -> None:
         """Free the engines and their memory; runs under way end first."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,9 @@ from numpy.typing import NDArray
 from rtstyle.closeable import Closing
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
-from rtstyle.live.fitting import forget_oldest, is_of, paintings_of
+from rtstyle.live.bank.errands import Errand, Errands, Shape
+from rtstyle.live.bank.fitting import Fitter, forget_oldest, is_of, paintings_of
 from rtstyle.machine.heap import give_back
-from rtstyle.machine.scheduling import lowest_priority
 from rtstyle.media.color import Colours
 from rtstyle.painting.masks import Weights
 from rtstyle.painting.network import Network
@@ -27,15 +26,18 @@ from rtstyle.styles.paintings import Statistics
 from rtstyle.styles.recipe import SCALES, check_range
 from rtstyle.styles.spec import Styles, is_network, is_random
 
-Rough: TypeAlias = tuple[str, str, float, Colours | None]
-"""A picture as style that is not fitted yet: file, network size, scale and colours."""
-Shape: TypeAlias = tuple[int, int]
-"""Rows and columns of the pictures that a model works on."""
+
+class Known(NamedTuple):
+    """What a style is painted with, and whether it takes on the colours of a picture."""
+
+    model: Model
+    matches: bool
+
 
 CAPACITY = 16
 """Engines kept; the one that was not used for longest goes first."""
-GAP = 0.3
-"""Seconds between two models that nobody waits for yet: making one ready takes every core."""
+MATCHED = 20_000
+"""Pixels of a picture whose colours others take on, about: more of them tell the same."""
 
 
 class StyleBank(Closing):
@@ -43,7 +45,7 @@ class StyleBank(Closing):
 
     `prepare` opens models in a background thread and runs each once, so that `paint` is quick
     from the first frame on. A picture as style is seen at a glance first; then its vector is
-    fitted to it (`rtstyle.styles.fit`) in another thread, on one core and with the lowest priority.
+    fitted to it in another thread (`rtstyle.live.bank.fitting`).
     `paint` may be called from several threads; pictures then wait for each other, as one picture
     already uses every core. `threads` counts CPU threads (0: all). `style_scale` enlarges the
     strokes of pictures as styles. Built-in and random paintings, and what they are blended with,
@@ -66,21 +68,17 @@ class StyleBank(Closing):
         self._capacity = max(1, capacity)
         # Pictures as styles share one engine: only the statistics that it is fed differ.
         self._networks: OrderedDict[tuple[Path, ...], Network] = OrderedDict()
-        self._known: OrderedDict[ModelName, Model] = OrderedDict()
+        self._known: OrderedDict[ModelName, Known] = OrderedDict()
         self._encoded: dict[tuple[str, str], None] = {}
         self._warm: set[tuple[tuple[Path, ...], Shape]] = set()
-        self._failed: dict[tuple[ModelName, Shape], RtstyleError] = {}
-        self._rough: deque[Rough] = deque()
-        self._unfit: dict[Rough, None] = {}
-        self._fitting: threading.Thread | None = None
-        self._wanted: deque[tuple[ModelName, Shape]] = deque()
-        self._later: deque[tuple[ModelName, Shape]] = deque()
-        self._current: tuple[ModelName, Shape] | None = None
+        self._stale: set[ModelName] = set()
+        self._sampled: set[str] = set()
+        self._failed: dict[Errand, RtstyleError] = {}
         self._changed = threading.Condition()
+        self._errands = Errands(self._do, self._changed)
+        self._fitter = Fitter(self._forget, lambda: self._errands.idle, self._changed)
         self._opening = threading.Lock()
         self._running = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._closed = False
 
     def network(self, style: Styles, size: str) -> Network:
         """Return the network of a style, opened now if need be.
@@ -89,11 +87,12 @@ class StyleBank(Closing):
         """
         found = self.resolve(style, size)
         files = found.files
+        # Asked before the lock, too: who paints with an open one waits for no other to be opened.
+        if (network := self._open(found)) is not None:
+            return network
         with self._opening:
-            with self._changed:
-                if files in self._networks:
-                    self._networks.move_to_end(files)
-                    return self._networks[files].given(found)
+            if (network := self._open(found)) is not None:
+                return network
             network = Network.open(found, **self._options)  # type: ignore[arg-type]
             with self._changed:
                 self._networks[files] = network
@@ -106,20 +105,36 @@ class StyleBank(Closing):
                 give_back()
         return network
 
+    def _open(self, found: Model) -> Network | None:
+        """Return the network of a model that is open."""
+        with self._changed:
+            if found.files not in self._networks:
+                return None
+            self._networks.move_to_end(found.files)
+            return self._networks[found.files].given(found)
+
     def resolve(self, style: Styles, size: str) -> Model:
-        """Return the file of a style and what it is fed; a new picture is encoded now."""
+        """Return the file of a style and what it is fed; a new picture is encoded now.
+
+        Other colours come in the background: until then it is what it was.
+        """
         key = (style, size)
         with self._changed:
             if key in self._known:
                 self._known.move_to_end(key)
-                return self._known[key]
+                if key in self._stale:
+                    self._errands.ask([(key, None)])
+                return self._known[key].model
+        return self._resolve(style, size)
+
+    def _resolve(self, style: Styles, size: str) -> Model:
+        key = (style, size)
+        with self._changed:
             colours = self._colours
         parts = paintings_of(style)
         scale = self.scale
-        if not parts or any(is_network(part) or is_random(part) for part in parts):
-            scale, own = 1.0, None
-        else:
-            own = colours
+        matches = bool(parts) and not any(is_network(part) or is_random(part) for part in parts)
+        scale, own = (scale, colours) if matches else (1.0, None)
         # Asked first: what is fitted between the two is then fitted once more, from memory.
         rough = [(name, size, scale, own) for name in parts]
         rough = [painting for painting in rough if paintings.is_rough(*painting)]
@@ -127,11 +142,16 @@ class StyleBank(Closing):
         if rough:
             give_back()  # of what encoded a picture
         with self._changed:
-            if colours != self._colours:
-                return found  # `match` came between: not to be remembered.
-            self._fit_later(rough)
-            self._known[key] = found
+            self._known[key] = Known(found, matches)
+            if matches and colours != self._colours:
+                # `match` came between: better than what there was, and not the last word.
+                self._stale.add(key)
+                return found
+            self._stale.discard(key)
+            self._fitter.fit_later(rough)
             self._encoded.update(dict.fromkeys((name, size) for name in parts))
+            if any(map(is_random, parts)):
+                self._sampled.add(size)
             forget_oldest(self._known)
             forget_oldest(self._encoded)
         return found
@@ -139,13 +159,22 @@ class StyleBank(Closing):
     def match(self, image: Image | None) -> None:
         """Give pictures as styles the colours of (H, W, 3) uint8 `image`, None: their own.
 
-        From now on. Gatys et al. 2016b, section 3.1.
+        They take them on in the background; see `resolve`. Gatys et al. 2016b, section 3.1.
         """
+        colours = None if image is None else Colours.of(_thinned(image))
         with self._changed:
-            self._colours = None if image is None else Colours.of(image)
-            self._known.clear()
+            self._colours = colours
+            self._stale.update(key for key, known in self._known.items() if known.matches)
             self._encoded.clear()
-            self._rough.clear()
+            self._fitter.let_go()
+
+    def can_sample(self, size: str) -> bool:
+        """Return True if styles can be drawn at once; else get ready for that in the background."""
+        with self._changed:
+            if size in self._sampled:
+                return True
+            self._errands.ask([(("random:0", size), None)])
+            return False
 
     def mixes(self, style: Styles, size: str) -> bool:
         """Return True if the network of a style mixes in the strength itself, in its features."""
@@ -175,33 +204,41 @@ class StyleBank(Closing):
         except RtstyleError:
             return False  # `prepare` meets the same error, and keeps it.
         with self._changed:
-            return bool(parts) and all(is_network(p) or (p, size) in self._encoded for p in parts)
+            return bool(parts) and all(
+                is_network(p)
+                or (p, size) in self._encoded
+                or (size in self._sampled and is_random(p))
+                for p in parts
+            )
 
-    def _is_warm(self, key: tuple[ModelName, Shape]) -> bool:
-        found = self._known.get(key[0])
-        return found is not None and (found.files, key[1]) in self._warm
+    def _is_warm(self, errand: Errand) -> bool:
+        """Return True if nothing is left to be done: an engine may have let go of a size again."""
+        key, shape = errand
+        found = self._known.get(key)
+        if found is None or key in self._stale or shape is None:
+            return found is not None and key not in self._stale
+        files = found.model.files
+        network = self._networks.get(files)
+        if network is None or (files, shape) not in self._warm:
+            return False
+        return network.engine.holds(shape)
 
-    def prepare(self, models: Iterable[ModelName], shape: Shape, *, urgent: bool = True) -> None:
-        """Make models ready for pictures of `shape` in the background, the first one first.
+    def prepare(
+        self,
+        models: Iterable[ModelName],
+        *shapes: Shape,
+        urgent: bool = True,
+        owner: Hashable = None,
+    ) -> None:
+        """Make models ready for pictures of `shapes` in the background, the first one first.
 
         Those that are not `urgent` come after all others, with pauses between them, and replace
-        what was to come later so far.
+        what was to come later so far. What an `owner` asks for replaces what it asked for before.
         """
+        keys: list[Errand] = [(name, shape) for name in models for shape in shapes]
         with self._changed:
-            busy = set(self._failed) | set(self._wanted) | {self._current}
-            keys = [(name, shape) for name in models]
-            fresh = [key for key in keys if key not in busy and not self._is_warm(key)]
-            if urgent:
-                # What was asked for last is what the user waits for now.
-                self._wanted.extendleft(reversed(fresh))
-            else:
-                self._later = deque(fresh)
-            if fresh and self._thread is None and not self._closed:
-                self._thread = threading.Thread(
-                    target=self._prepare_all, name="rtstyle-prepare", daemon=True
-                )
-                self._thread.start()
-            self._changed.notify_all()
+            fresh = [key for key in keys if key not in self._failed and not self._is_warm(key)]
+            self._errands.ask(fresh, owner) if urgent else self._errands.ask_later(fresh)
 
     def paint(
         self,
@@ -250,29 +287,20 @@ class StyleBank(Closing):
         Pictures may still be fitted then: see `wait_fitted`.
         """
         with self._changed:
-            return self._changed.wait_for(lambda: self._thread is None or self._closed, timeout)
+            return self._changed.wait_for(lambda: self._errands.idle, timeout)
 
     @property
     def to_fit(self) -> int:
         """How many pictures are still to be fitted."""
-        with self._changed:
-            return len(self._rough)
+        return self._fitter.left
 
     def wait_fitted(self, timeout: float | None = None) -> bool:
         """Wait until no picture is to be fitted; False if that took longer than `timeout`."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._fitting is None or self._closed, timeout)
+        return self._fitter.wait(timeout)
 
     def close(self) -> None:
         """Free every model; a second call does nothing."""
-        with self._changed:
-            self._closed = True
-            self._wanted.clear()
-            self._later.clear()
-            self._rough.clear()
-            threads = [self._thread, self._fitting]
-            self._changed.notify_all()
-        for thread in threads:
+        for thread in (self._errands.close(), self._fitter.close()):
             if thread is not None:
                 thread.join()
         with self._changed:
@@ -281,69 +309,41 @@ class StyleBank(Closing):
             self._networks.clear()
             self._warm.clear()
 
-    def _fit_later(self, paintings: list[Rough]) -> None:
-        self._rough.extend(p for p in paintings if p not in self._rough and p not in self._unfit)
-        if self._rough and self._fitting is None and not self._closed:
-            self._fitting = threading.Thread(target=self._fit_all, name="rtstyle-fit", daemon=True)
-            self._fitting.start()
+    def _forget(self, name: str) -> None:
+        """Have what is mixed of a picture made anew, as it is fitted now."""
+        with self._changed:
+            for key in [key for key in self._known if is_of(key[0], name)]:
+                del self._known[key]
 
-    def _fit_all(self) -> None:
-        """Fit pictures while nothing has to be prepared, until none is left."""
-        lowest_priority()
-        while True:
+    def _do(self, errand: Errand) -> None:
+        """Make a model ready, in the background."""
+        (style, size), shape = errand
+        try:
             with self._changed:
-                self._changed.wait_for(lambda: self._thread is None or self._closed)
-                if self._closed or not self._rough:
-                    self._fitting = None
-                    self._changed.notify_all()
+                known = errand[0] in self._known and errand[0] not in self._stale
+            if not known:
+                self._resolve(style, size)
+            if shape is None:
+                return
+            network = self.network(style, size)
+            with self._changed:
+                if self._is_warm(errand):
                     return
-                name, size, scale, colours = painting = self._rough[0]
-            try:
-                stopped = partial(self._is_let_go, painting)
-                paintings.encode(name, size, scale, colours, threads=1, stopped=stopped)
-            except RtstyleError:
-                # What it was at a glance is good enough to continue with.
-                self._unfit[painting] = None
-                forget_oldest(self._unfit)
-            give_back()
+            # Not under `_running`: the picture on the screen must not wait for this.
+            network.paint(np.zeros((*shape, 3), np.uint8))
+        except RtstyleError as error:
             with self._changed:
-                if painting in self._rough:
-                    self._rough.remove(painting)
-                for key in [key for key in self._known if is_of(key[0], name)]:
-                    del self._known[key]
-
-    def _is_let_go(self, painting: Rough) -> bool:
-        with self._changed:
-            return painting not in self._rough
-
-    def _prepare_all(self) -> None:
-        while (key := self._next()) is not None:
-            (style, size), (height, width) = key
-            try:
-                network = self.network(style, size)
-                with self._changed:
-                    if (network.model.files, key[1]) in self._warm:
-                        continue
-                # Not under `_running`: the picture on the screen must not wait for this.
-                network.paint(np.zeros((height, width, 3), np.uint8))
-            except RtstyleError as error:
-                with self._changed:
-                    self._failed[key] = error
+                # Whoever paints with it meets the same error.
+                self._known.pop(errand[0], None)
+                if shape is not None:
+                    self._failed[errand] = error
                     forget_oldest(self._failed)
-            else:
-                with self._changed:
-                    self._warm.add((network.model.files, key[1]))
+        else:
+            with self._changed:
+                self._warm.add((network.model.files, shape))
 
-    def _next(self) -> tuple[ModelName, Shape] | None:
-        """Wait for what to prepare next; None, and the thread is gone, when nothing is left."""
-        with self._changed:
-            self._current = None
-            if not self._wanted and self._later:
-                self._changed.wait_for(lambda: bool(self._wanted) or self._closed, GAP)
-            queue = self._wanted or self._later
-            if self._closed or not queue:
-                self._thread = None
-                self._changed.notify_all()
-                return None
-            self._current = queue.popleft()
-            return self._current
+
+def _thinned(image: Image) -> Image:
+    """Return about `MATCHED` pixels of a picture (H, W, 3), evenly."""
+    step = max(1, round((image.shape[0] * image.shape[1] / MATCHED) ** 0.5))
+    return image[::step, ::step]

@@ -1,0 +1,126 @@
+"""Pictures as styles, fitted in the background; which ones a style is mixed of."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, MutableMapping
+from functools import partial
+from itertools import islice
+from typing import Any, TypeAlias
+
+from rtstyle.errors import RtstyleError
+from rtstyle.machine.heap import give_back
+from rtstyle.machine.scheduling import lowest_priority
+from rtstyle.media.color import Colours
+from rtstyle.styles import paintings
+from rtstyle.styles.spec import Styles, are_networks, as_mixture, parse_style
+
+Rough: TypeAlias = tuple[str, str, float, Colours | None]
+"""A picture as style that is not fitted yet: file, network size, scale and colours."""
+
+KNOWN = 256
+"""Styles whose model file and statistics are remembered, or what kept them from being made."""
+
+
+def forget_oldest(known: MutableMapping[Any, Any]) -> None:
+    """Drop what was put in first until `KNOWN` items are left."""
+    for oldest in list(islice(known, max(0, len(known) - KNOWN))):
+        del known[oldest]
+
+
+def is_of(style: Styles, name: str) -> bool:
+    """Return True if a style is mixed of a picture, or of one whose file has gone meanwhile."""
+    try:
+        return name in paintings_of(style)
+    except RtstyleError:
+        return True
+
+
+def paintings_of(style: Styles) -> list[str]:
+    """Return the pictures and built-in paintings that a style is mixed of; none for networks."""
+    if are_networks(style):
+        return []
+    if not isinstance(style, str):
+        return [name for one in style for name, _ in as_mixture(one).parts]
+    found = parse_style(style)
+    return [] if isinstance(found, str) else [name for name, _ in found.parts]
+
+
+class Fitter:
+    """Fits pictures (`rtstyle.styles.fit`) in a thread, on one core and with the lowest priority.
+
+    It begins with one only while the bank is `idle`, and tells the name of each to `fitted`.
+    `changed` guards all of it.
+    """
+
+    def __init__(
+        self,
+        fitted: Callable[[str], None],
+        idle: Callable[[], bool],
+        changed: threading.Condition,
+    ) -> None:
+        self._fitted, self._idle, self._changed = fitted, idle, changed
+        self._rough: deque[Rough] = deque()
+        self._unfit: dict[Rough, None] = {}
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    @property
+    def left(self) -> int:
+        """How many pictures are still to be fitted."""
+        with self._changed:
+            return len(self._rough)
+
+    def fit_later(self, rough: list[Rough]) -> None:
+        """Fit these, too, but for those that could not be fitted before."""
+        with self._changed:
+            self._rough.extend(p for p in rough if p not in self._rough and p not in self._unfit)
+            if self._rough and self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="rtstyle-fit", daemon=True)
+                self._thread.start()
+
+    def let_go(self) -> None:
+        """Fit none of those that wait, nor the present one."""
+        with self._changed:
+            self._rough.clear()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until no picture is to be fitted; False if that took longer than `timeout`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._thread is None or self._closed, timeout)
+
+    def close(self) -> threading.Thread | None:
+        """Begin with no picture any more; return the thread, which may still be busy."""
+        with self._changed:
+            self._closed = True
+            self._rough.clear()
+            self._changed.notify_all()
+            return self._thread
+
+    def _run(self) -> None:
+        lowest_priority()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._idle() or self._closed)
+                if self._closed or not self._rough:
+                    self._thread = None
+                    self._changed.notify_all()
+                    return
+                name, size, scale, colours = painting = self._rough[0]
+            try:
+                stopped = partial(self._is_let_go, painting)
+                paintings.encode(name, size, scale, colours, threads=1, stopped=stopped)
+            except RtstyleError:
+                # What it was at a glance is good enough to continue with.
+                self._unfit[painting] = None
+                forget_oldest(self._unfit)
+            give_back()
+            with self._changed:
+                if painting in self._rough:
+                    self._rough.remove(painting)
+            self._fitted(name)
+
+    def _is_let_go(self, painting: Rough) -> bool:
+        with self._changed:
+            return painting not in self._rough

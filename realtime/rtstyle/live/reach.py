@@ -1,0 +1,91 @@
+"""What a picture can be painted with at once; the rest is made ready in the background."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from rtstyle.live.bank import Shape, StyleBank
+from rtstyle.live.look import Look, model_of, snapped
+from rtstyle.painting.strokes import levels
+
+CALM = 0.2
+"""Seconds for which a look that no model is ready for must stay the same before one is made ready:
+a slider that is dragged, or a program that sends a hundred changes, would have a core do nothing
+else."""
+
+SETTLED = 1.0
+"""Seconds for which the working size must stay the same before all styles are made ready for it."""
+
+
+class Reach:
+    """What one picture can be painted with at once."""
+
+    def __init__(self, bank: StyleBank) -> None:
+        self._bank = bank
+        self._asked: dict[str, Any] = {}
+        self._asked_at, self._at_once = -math.inf, True
+
+    def nearest(self, wanted: Look, shown: Look, frame: Shape, now: float) -> Look:
+        """Return the wanted look, with those settings of `shown` that no model is ready without.
+
+        `frame` is the size of the picture. Where other strokes or another size have to wait, the
+        style does not. Raises what keeps the style from being opened.
+        """
+        if self._ready(wanted, frame, ask=self._is_time_for(model_of(wanted), now)):
+            return wanted
+        old = model_of(shown)
+        style_alone = replace(wanted, **{**old, "style": wanted.style})
+        if wanted.style != shown.style and self._ready(style_alone, frame, ask=False):
+            return style_alone
+        return replace(wanted, **old)
+
+    def _ready(self, look: Look, frame: Shape, *, ask: bool) -> bool:
+        """Return True if a model is ready for all sizes that a look has it paint; else ask for it.
+
+        Raises what keeps it from being ready.
+        """
+        sizes = levels(look.working_size(*frame), snapped(look.stroke_size))
+        missing = [size for size in sizes if not self._bank.ready(*look.model_name, size)]
+        if missing and ask:
+            self._bank.prepare([look.model_name], *missing, owner=self)
+        return not missing
+
+    def _is_time_for(self, model: dict[str, Any], now: float) -> bool:
+        """Return True if a model is to be made ready: one that stays, or comes after a calm."""
+        if model != self._asked:
+            self._at_once = now - self._asked_at >= CALM
+            self._asked, self._asked_at = model, now
+        return self._at_once or now - self._asked_at >= CALM
+
+
+class Ahead:
+    """Makes all styles that a user goes through ready for the sizes that are painted."""
+
+    def __init__(self, bank: StyleBank) -> None:
+        self._bank = bank
+        self._done: tuple[object, ...] | None = None
+        self._sizes: tuple[str, list[Shape]] | None = None
+        self._since = -math.inf
+
+    def prepare(
+        self, names: Sequence[str], name: str, look: Look, frame: Shape, now: float
+    ) -> None:
+        """Have `names` ready for what `look` has painted of a `frame`, those beside `name` first.
+
+        It does so once, and again where the names or the sizes have changed.
+        """
+        sizes = look.size, levels(look.working_size(*frame), snapped(look.stroke_size))
+        if self._done is not None and sizes != self._sizes:
+            self._since = now
+        self._sizes = sizes
+        if self._done == (sizes, tuple(names)) or now - self._since < SETTLED:
+            return
+        self._done = sizes, tuple(names)
+        at = names.index(name) if name in names else 0
+        order = sorted(
+            range(len(names)), key=lambda i: min((i - at) % len(names), (at - i) % len(names))
+        )
+        self._bank.prepare([(names[i], look.size) for i in order], *sizes[1], urgent=False)
