@@ -169,6 +169,24 @@ def test_a_folder_of_photos(tmp_path: Path) -> None:
     assert "11 of 11 are painted already" in command(*words).output
 
 
+def test_photos_from_a_store_into_a_store(tmp_path: Path, store: str) -> None:
+    import s3fs
+
+    there = s3fs.S3FileSystem(use_listings_cache=False)
+    for number in range(3):
+        Image.new("RGB", (24, 16), (10 * number, 20, 30)).save(tmp_path / f"{number}.png")
+        there.put_file(str(tmp_path / f"{number}.png"), f"clips/photos/{number}.png")
+    words = ("image", f"{store}/photos", f"{store}/painted-photos/", "--cluster", "auto", "--style",
+             "invert", "--size", "fast")  # fmt: skip
+    result = command(*words)
+    assert result.exit_code == 0, result.output
+    for number in range(3):
+        there.get_file(f"clips/painted-photos/{number}.png", str(tmp_path / "got.png"))
+        painted = np.asarray(Image.open(tmp_path / "got.png"))
+        assert (painted == (255 - 10 * number, 235, 225)).all()
+    assert "3 of 3 are painted already" in command(*words).output
+
+
 def test_a_killed_worker_and_a_lost_machine_cost_their_parts_only(
     tmp_path: Path, nodes: Any
 ) -> None:

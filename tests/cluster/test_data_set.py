@@ -72,6 +72,50 @@ def test_a_data_set_is_painted_as_on_one_machine(
     assert "10 were there before" in again.out
 
 
+def test_from_a_store_into_a_store(data_set: Path, tmp_path: Path, store: str) -> None:
+    import s3fs
+
+    there = s3fs.S3FileSystem(use_listings_cache=False)
+    there.put(str(data_set), "clips/set", recursive=True)
+    assert augment(data_set, tmp_path / "alone").code == 2
+    wanted = files(tmp_path / "alone")
+    done = augment(f"{store}/set", f"{store}/painted/", "--cluster", "auto")
+    assert done.code == 2, done.err
+    assert "b.png" in done.err
+
+    def found() -> dict[str, bytes]:
+        names = sorted(there.find("clips/painted"))
+        return {name.removeprefix("clips/painted/"): there.cat_file(name) for name in names}
+
+    assert found() == wanted
+    again = augment(f"{store}/set", f"{store}/painted", "--cluster", "auto")
+    assert "10 were there before" in again.out
+    assert found() == wanted
+    # What was cut short: its list lies in pieces, and not all pictures are there.
+    first, *lines = wanted["manifest.jsonl"].decode().splitlines(keepends=True)
+    there.pipe_file("clips/painted/manifest.jsonl", first.encode())
+    there.pipe_file("clips/painted/manifest.jsonl.parts/000001", "".join(lines[:3]).encode())
+    there.pipe_file("clips/painted/manifest.jsonl.parts/000002", "".join(lines[3:]).encode())
+    gone = next(name for name in wanted if name.endswith("a.png"))
+    there.rm_file(f"clips/painted/{gone}")
+    after = augment(f"{store}/set", f"{store}/painted", "--cluster", "auto")
+    assert "9 were there before" in after.out
+    assert found() == wanted
+
+
+def test_stores_are_refused_in_plain_words(data_set: Path, store: str) -> None:
+    import s3fs
+
+    s3fs.S3FileSystem().put(str(data_set), "clips/other", recursive=True)
+    assert "Add --cluster auto" in augment(f"{store}/other", f"{store}/free").err
+    inside = augment(f"{store}/other", f"{store}/other/1", "--cluster", "auto")
+    assert "lie in each other" in inside.err
+    s3fs.S3FileSystem().pipe_file("clips/taken/1/cat/a.png", b"mine")
+    taken = augment(f"{store}/other", f"{store}/taken", "--cluster", "auto")
+    assert "1/cat/a.png exists already" in taken.err
+    assert "is not a folder" in augment(f"{store}/none", f"{store}/free", "--cluster", "auto").err
+
+
 def test_after_ctrl_c_the_same_run_goes_on(data_set: Path, tmp_path: Path) -> None:
     def run(name: str) -> AugmentRun:
         return AugmentRun(data_set, tmp_path / name, AugmentOptions(), per=4, device=CPU)

@@ -17,10 +17,10 @@ from rtstyle.cluster.machines.base import Machines
 from rtstyle.cluster.machines.connection import connected
 from rtstyle.cluster.plans import Plan, Request, StoppedError
 from rtstyle.cluster.run import check_version
+from rtstyle.cluster.stores import Name, is_store, upload
 from rtstyle.cluster.tasks import Hello, guarded, kept_open, opened_as
 from rtstyle.errors import RtstyleError
 from rtstyle.files.pending import writing_to
-from rtstyle.files.temporary import replacing
 from rtstyle.jobs.augment.run import AugmentOptions, AugmentRun, Item, Painted, paint_items
 from rtstyle.painting.augment import AugmentPainter
 
@@ -65,24 +65,34 @@ def open_painter(job: AugmentJob) -> Hello:
 
 
 @guarded
-def paint_pictures(job: AugmentJob, given: Sequence[Input], items: Sequence[Item]) -> list[Result]:
-    """Paint all versions of some pictures that are not there."""
+def paint_pictures(
+    job: AugmentJob, given: Sequence[Input], items: Sequence[Item], output: Name
+) -> list[Result]:
+    """Paint all versions of some pictures that are not there.
+
+    They are written into a store from here; else the caller gets and writes them.
+    """
     painter, found = painter_of(job), list[Result]()
     with tempfile.TemporaryDirectory(prefix="rtstyle-") as name:
-        folder, output = Path(name), Path(name) / "out"
+        folder, made = Path(name), Path(name) / "out"
         here = []
         for number, (one, item) in enumerate(zip(given, items, strict=True)):
             (folder / str(number)).mkdir()
             here.append(replace(item, path=one.fetched(folder / str(number))))
             for version in range(1, job.per + 1):
-                (output / str(version) / item.target.parent).mkdir(parents=True, exist_ok=True)
+                (made / str(version) / item.target.parent).mkdir(parents=True, exist_ok=True)
         for painted, entries in paint_items(
-            painter, iter(here), job.options, output, job.per, job.threads
+            painter, iter(here), job.options, made, job.per, job.threads
         ):
             if painted.error is not None:
                 # Only what is said of it survives the way back.
                 painted = replace(painted, error=RtstyleError(str(painted.error)))
-            files = {entry["file"]: (output / entry["file"]).read_bytes() for entry in entries}
+            files = {}
+            for file in (entry["file"] for entry in entries):
+                if is_store(output):
+                    upload(made / file, f"{output}/{file}")
+                else:
+                    files[file] = (made / file).read_bytes()
             found.append((painted, entries, files))
     return found
 
@@ -108,13 +118,12 @@ def paint_data_set(machines: Machines, run: AugmentRun) -> Iterator[Painted]:
     job = begin(machines, run)
     with run.begun():
         for _, results in machines.run(plans(machines, job, run)):
-            for painted, entries, files in results:
+            for _, _, files in results:
                 for file, content in files.items():
-                    target = run.output / file
-                    with writing_to(target), replacing(target) as fresh:
-                        fresh.write_bytes(content)
-                run.note(entries)
-                yield painted
+                    with writing_to(run.output.place(file)):
+                        run.output.write(file, content)
+            run.note([entry for _, entries, _ in results for entry in entries])
+            yield from (painted for painted, _, _ in results)
 
 
 def begin(machines: Machines, run: AugmentRun) -> Any:
@@ -133,14 +142,14 @@ def plans(machines: Machines, job: Any, run: AugmentRun) -> Iterator[Plan]:
     """Yield a plan for every few pictures."""
     items = run.items()
     while group := list(islice(items, max(1, PAINTINGS // run.per))):
-        yield plan_of(machines, job, group)
+        yield plan_of(machines, job, group, str(run.output.place("")).rstrip("/"))
 
 
-def plan_of(machines: Machines, job: Any, group: list[Item]) -> Plan:
+def plan_of(machines: Machines, job: Any, group: list[Item], output: Name) -> Plan:
     """Plan some pictures, painted by one task; what comes of it is a list of `Result`."""
     given = [Input.of(item.path) for item in group]
     try:
-        (results,) = yield [Request(paint_pictures, (job, given, group))]
+        (results,) = yield [Request(paint_pictures, (job, given, group, output))]
     except RtstyleError as error:
         return [(Painted(item.source, error=error), [], {}) for item in group]
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,9 +23,14 @@ def register(app: typer.Typer) -> None:
 
 
 def augment(
-    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of a data set.")],
+    photos: Annotated[
+        str,
+        typer.Argument(
+            metavar="PHOTOS", help="Folder of a data set; with --cluster in a store, too (s3://)."
+        ),
+    ],
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder; OUT/1, OUT/2, ... are whole data sets.")
+        str, typer.Argument(metavar="OUT", help="Folder; OUT/1, OUT/2, ... are whole data sets.")
     ],
     per: Annotated[int, typer.Option(help="Paintings of each picture.")] = 1,
     strength: Annotated[
@@ -54,11 +58,18 @@ def augment(
 
     The same command continues what was cut short.
     """
+    from rtstyle.cluster.stored_folder import data_folder
     from rtstyle.jobs.augment.run import AugmentOptions, AugmentRun, read_strength
 
     options = AugmentOptions(read_strength(strength), seed, p, size, precision, quality)
     run = AugmentRun(
-        photos, out, options, per=per, keep=keep or (), device=device, overwrite=overwrite
+        data_folder(photos),
+        data_folder(out),
+        options,
+        per=per,
+        keep=keep or (),
+        device=device,
+        overwrite=overwrite,
     )
     tell_plan(run.plan)
     if conclude(run, run if cluster is None else painted_on(cluster, run)):

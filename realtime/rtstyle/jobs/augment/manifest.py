@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from rtstyle.errors import SinkError, UsageError
-from rtstyle.files.temporary import replacing
+from rtstyle.jobs.augment.folders import DataFolder
 
 NAME = "manifest.jsonl"
 
@@ -21,23 +20,25 @@ class AugmentManifest:
     at its end. Raises `UsageError` if the folder has pictures of a run with other options.
     """
 
-    def __init__(self, folder: Path, options: Mapping[str, Any]) -> None:
-        self.path = folder / NAME
+    def __init__(self, folder: DataFolder, options: Mapping[str, Any]) -> None:
+        self._folder = folder
         self._options = json.loads(json.dumps(options))
         self.entries: dict[str, dict[str, Any]] = {}
         self.goes_on = False
-        self._file: TextIO | None = None
+        self._log = folder.log(NAME)
+        self._there: set[str] = set()
         self._load()
 
     def _load(self) -> None:
-        try:
-            lines = self.path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        except OSError:
+        lines = self._log.read()
+        if not lines:
             return
         found = [entry for line in lines if isinstance(entry := parsed(line), dict)]
         if not found or "options" not in found[0]:
             raise UsageError(
-                f"{self.path} is not a list that rtstyle wrote.", "", "Name another folder."
+                f"{self._folder.place(NAME)} is not a list that rtstyle wrote.",
+                "",
+                "Name another folder.",
             )
         old = found[0]["options"]
         if old != self._options:
@@ -45,62 +46,60 @@ class AugmentManifest:
                 f"{name} {value}" for name, value in old.items() if value != self._options.get(name)
             ]
             raise UsageError(
-                f"{self.path.parent} was painted with other options.",
+                f"{self._folder} was painted with other options.",
                 f"There: {', '.join(other) or 'fewer'}.",
                 "Name another folder, or pass --overwrite.",
             )
         self.goes_on = True
         self.entries = {str(entry["file"]): entry for entry in found[1:] if "file" in entry}
 
+        self._there = self._folder.there(self.entries)
+
     def kept(self, files: Iterable[str]) -> dict[str, str]:
         """Return those of `files`, below the folder, that are there: the hash of each's source."""
         noted = ((file, self.entries.get(file, {}).get("sha256")) for file in files)
-        return {file: str(sha256) for file, sha256 in noted if sha256 and self._there(file)}
-
-    def _there(self, file: str) -> bool:
-        return (self.path.parent / file).is_file()
+        return {file: str(sha256) for file, sha256 in noted if sha256 and file in self._there}
 
     def begin(self) -> None:
         """Open the list, anew or at its end. Raises `SinkError`."""
-        try:
+        with self._writing():
             if not self.goes_on:
                 self._write_all()
-            self._file = self.path.open("a", encoding="utf-8", errors="surrogateescape")
-            # A line that was cut short stays alone.
-            self._file.write("\n" if self.goes_on else "")
-        except OSError as error:
-            raise SinkError(f"{self.path} cannot be written.", str(error.strerror)) from error
+            self._log.open()
 
-    def add(self, entry: dict[str, Any]) -> None:
-        """Note one picture. Raises `SinkError`."""
-        assert self._file is not None
-        self.entries[entry["file"]] = entry
-        try:
-            self._file.write(json.dumps(entry) + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise SinkError(f"{self.path} cannot be written.", str(error.strerror)) from error
+    def add(self, entries: Iterable[dict[str, Any]]) -> None:
+        """Note pictures. Raises `SinkError`."""
+        found = list(entries)
+        self.entries.update({entry["file"]: entry for entry in found})
+        with self._writing():
+            self._log.add(found)
 
     def end(self) -> None:
-        """Write the list in order, without what is no longer there."""
+        """Write the list in order, without what is no longer there. Raises `SinkError`."""
         self.close()
-        self.entries = {
-            file: self.entries[file] for file in sorted(self.entries) if self._there(file)
-        }
-        self._write_all()
+        there = self._folder.there(self.entries)
+        self.entries = {file: self.entries[file] for file in sorted(there)}
+        with self._writing():
+            self._write_all()
+            self._log.clear()
 
     def _write_all(self) -> None:
         lines = [{"options": self._options}, *self.entries.values()]
-        with replacing(self.path) as fresh:
-            text = "".join(json.dumps(line) + "\n" for line in lines)
-            fresh.write_text(text, encoding="utf-8", errors="surrogateescape")
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        self._folder.write(NAME, text.encode("utf-8", "surrogateescape"))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SinkError(
+                f"{self._folder.place(NAME)} cannot be written.", error.strerror or str(error)
+            ) from error
 
     def close(self) -> None:
-        """Close the file; a second call does nothing."""
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
-            self._file = None
+        """Close the list; a second call does nothing."""
+        self._log.close()
 
 
 def parsed(line: str) -> Any:

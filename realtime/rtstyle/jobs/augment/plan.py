@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from rtstyle.errors import SourceError, UsageError
+from rtstyle.jobs.augment.folders import DataFolder
 from rtstyle.media.picture import INPUT_SUFFIXES, OUTPUT_FORMATS
 
 ANNOTATIONS = frozenset((".csv", ".json", ".npy", ".txt", ".xml", ".yaml", ".yml"))
@@ -30,7 +31,7 @@ class Plan:
     counts all others by their endings.
     """
 
-    root: Path
+    root: DataFolder
     pictures: dict[PurePosixPath, PurePosixPath]
     copied: tuple[PurePosixPath, ...]
     left_out: Counter[str]
@@ -41,12 +42,12 @@ class Plan:
         return [source for source, target in self.pictures.items() if source != target]
 
 
-def plan(root: Path, keep: Sequence[str] = ()) -> Plan:
+def plan(root: DataFolder, keep: Sequence[str] = ()) -> Plan:
     """Return the plan of a data set. What `keep` names by patterns (`gt/*.png`) is copied, too.
 
     Raises `SourceError` for a folder without pictures, `UsageError` for equal names.
     """
-    if not root.is_dir():
+    if not root.is_folder():
         raise SourceError(f"{root} is not a folder.", "", "Name the folder of a data set.")
     pictures: list[PurePosixPath] = []
     copied: list[PurePosixPath] = []
@@ -69,12 +70,11 @@ def plan(root: Path, keep: Sequence[str] = ()) -> Plan:
     return Plan(root, named(pictures, copied), tuple(copied), left_out)
 
 
-def files_below(root: Path) -> Iterator[PurePosixPath]:
+def files_below(root: DataFolder) -> Iterator[PurePosixPath]:
     """Yield the files below a folder, sorted, without hidden ones and those in hidden folders."""
-    for path in sorted(root.rglob("*")):
-        inside = path.relative_to(root)
-        if not any(part.startswith(".") for part in inside.parts) and path.is_file():
-            yield PurePosixPath(inside.as_posix())
+    for path in root.files():
+        if not any(part.startswith(".") for part in path.parts):
+            yield path
 
 
 def is_label(path: PurePosixPath) -> bool:
@@ -96,12 +96,11 @@ def named(
     return found
 
 
-def check_output(root: Path, output: Path) -> None:
+def check_output(root: DataFolder, output: DataFolder) -> None:
     """Raise `UsageError` for an output that is the data set itself, or a part of it, or a file."""
-    if output.exists() and not output.is_dir():
+    if output.is_file():
         raise UsageError(f"{output} is not a folder.", "", "Name a folder for the painted set.")
-    here, there = root.resolve(), output.resolve()
-    if here == there or here in there.parents or there in here.parents:
+    if root.overlaps(output):
         raise UsageError(
             f"{output} and {root} lie in each other.",
             "Painted pictures would be painted again.",

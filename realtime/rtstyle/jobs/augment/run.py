@@ -13,9 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rtstyle.engines.devices import cpu_count
-from rtstyle.errors import RtstyleError, SinkError, UsageError
+from rtstyle.errors import RtstyleError, SinkError, SourceError, UsageError
 from rtstyle.files.temporary import replacing
-from rtstyle.jobs.augment.manifest import AugmentManifest
+from rtstyle.jobs.augment.folders import DataFolder, LocalFolder, as_data_folder
+from rtstyle.jobs.augment.manifest import NAME, AugmentManifest
 from rtstyle.jobs.augment.plan import Plan, check_output, plan
 from rtstyle.media.limits import DEFAULT_QUALITY, check_quality
 from rtstyle.media.picture import Picture, read_picture, write_picture
@@ -81,14 +82,14 @@ class Painted:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A picture to be painted: its name in the data set, the name it gets, and its file.
+    """A picture to be painted: its name in the data set, the name it gets, and its file or address.
 
     `kept` holds the paintings of it that are there, with the hash of what each was made of.
     """
 
     source: PurePosixPath
     target: PurePosixPath
-    path: Path
+    path: Path | str
     kept: Mapping[str, str]
 
 
@@ -102,8 +103,8 @@ class AugmentRun:
 
     def __init__(
         self,
-        photos: Path,
-        output: Path,
+        photos: DataFolder | Path,
+        output: DataFolder | Path,
         options: AugmentOptions,
         *,
         per: int = 1,
@@ -115,26 +116,32 @@ class AugmentRun:
             raise UsageError(
                 f"{per} paintings of each picture are out of range.", "", f"Use 1 to {MOST}."
             )
-        check_output(photos, output)
-        self.plan: Plan = plan(photos, keep)
-        self.output, self.per = output, per
+        source, self.output = as_data_folder(photos), as_data_folder(output)
+        check_output(source, self.output)
+        self.plan: Plan = plan(source, keep)
+        self.per = per
         self.options, self.device = options, device
         if overwrite:
-            (output / "manifest.jsonl").unlink(missing_ok=True)
-        self.manifest = AugmentManifest(output, options.identity())
+            self.output.remove(NAME)
+            self.output.log(NAME).clear()
+        self.manifest = AugmentManifest(self.output, options.identity())
         if not (overwrite or self.manifest.goes_on):
             self._refuse_loss()
 
     def _refuse_loss(self) -> None:
         """Raise `UsageError` if a file that no such run has written would be replaced."""
         names = (*self.plan.pictures.values(), *self.plan.copied)
-        targets = (self.output / str(n) / name for n in range(1, self.per + 1) for name in names)
-        if there := next((target for target in targets if target.exists()), None):
+        targets = [f"{n}/{name}" for n in range(1, self.per + 1) for name in names]
+        if there := self.output.there(targets):
             raise UsageError(
-                f"{there} exists already.", "", "Name another folder, or pass --overwrite."
+                f"{self.output.place(min(there))} exists already.",
+                "",
+                "Name another folder, or pass --overwrite.",
             )
 
     def __iter__(self) -> Iterator[Painted]:
+        if not (isinstance(self.output, LocalFolder) and isinstance(self.plan.root, LocalFolder)):
+            raise UsageError("Stores are read and written by a cluster.", "", "Add --cluster auto.")
         streams = cpu_count()
         with (
             AugmentPainter(
@@ -144,7 +151,7 @@ class AugmentRun:
             self.begun(),
         ):  # fmt: skip
             for found, entries in paint_items(
-                painter, self.items(), self.options, self.output, self.per, streams
+                painter, self.items(), self.options, self.output.path, self.per, streams
             ):
                 self.note(entries)
                 yield found
@@ -163,30 +170,29 @@ class AugmentRun:
         """Yield the pictures, with what is there of each."""
         for source, target in self.plan.pictures.items():
             files = (f"{number}/{target}" for number in range(1, self.per + 1))
-            yield Item(source, target, self.plan.root / source, self.manifest.kept(files))
+            yield Item(source, target, self.plan.root.place(source), self.manifest.kept(files))
 
     def note(self, entries: Iterable[dict[str, Any]]) -> None:
         """Note paintings that are written. Raises `SinkError`."""
-        for entry in entries:
-            self.manifest.add(entry)
+        self.manifest.add(entries)
 
     def _prepare(self) -> None:
         """Make the folders, copy the labels, and begin the list."""
         names = {*self.plan.pictures.values(), *self.plan.copied}
+        versions = [str(number) for number in range(1, self.per + 1)]
         try:
-            for folder in self._versions():
-                for inside in {name.parent for name in names}:
-                    (folder / inside).mkdir(parents=True, exist_ok=True)
-                for name in self.plan.copied:
-                    copy(self.plan.root / name, folder / name)
+            self.output.prepare({f"{v}/{name.parent}" for v in versions for name in names})
+            for name in self.plan.copied:
+                content = self.plan.root.read(name)
+                if content is None:
+                    raise SourceError(f"{self.plan.root.place(name)} is gone.")
+                for version in versions:
+                    self.output.write(f"{version}/{name}", content)
         except OSError as error:
             raise SinkError(
                 f"{self.output} cannot be written.", error.strerror or str(error)
             ) from error
         self.manifest.begin()
-
-    def _versions(self) -> list[Path]:
-        return [self.output / str(number) for number in range(1, self.per + 1)]
 
 
 def paint_items(
@@ -219,7 +225,8 @@ def paint_item(
     entries, kept, notes = list[dict[str, Any]](), 0, list[str]()
     picture: Picture | None = None
     try:
-        digest = hashlib.sha256(item.path.read_bytes()).hexdigest()
+        path = Path(item.path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
         for number in range(1, per + 1):
             file = f"{number}/{target}"
             if item.kept.get(file) == digest:
@@ -228,10 +235,10 @@ def paint_item(
             # By the name of the source and the number, whatever else is in the set.
             drawn = draw(f"{options.seed}/{number}/{source}", options.strength, options.p)
             if drawn is None and source == target:
-                copy(item.path, output / file)
+                copy(path, output / file)
             else:
                 # Boxes and masks fit the picture as it lies in its file.
-                picture = picture or read_picture(item.path, "picture", upright=False)
+                picture = picture or read_picture(path, "picture", upright=False)
                 made = picture if drawn is None else painted(painter, picture, drawn)
                 notes += write_picture(made, output / file, options.quality)
             entries.append(entry(file, source, digest, drawn))
