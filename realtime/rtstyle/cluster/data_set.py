@@ -17,11 +17,19 @@ from rtstyle.cluster.machines.base import Machines
 from rtstyle.cluster.machines.connection import connected
 from rtstyle.cluster.plans import Plan, Request, StoppedError
 from rtstyle.cluster.run import check_version
+from rtstyle.cluster.stored_folder import data_folder
 from rtstyle.cluster.stores import Name, is_store, upload
 from rtstyle.cluster.tasks import Hello, guarded, kept_open, opened_as
 from rtstyle.errors import RtstyleError
 from rtstyle.files.pending import writing_to
-from rtstyle.jobs.augment.run import AugmentOptions, AugmentRun, Item, Painted, paint_items
+from rtstyle.jobs.augment.run import (
+    AugmentOptions,
+    AugmentRun,
+    Item,
+    Painted,
+    paint_items,
+    read_strength,
+)
 from rtstyle.painting.augment import AugmentPainter
 
 PAINTINGS = 8
@@ -95,6 +103,18 @@ def paint_pictures(
                     files[file] = (made / file).read_bytes()
             found.append((painted, entries, files))
     return found
+
+
+def run_of(
+    photos: str, output: str, strength: str, options: dict[str, Any], **more: Any
+) -> AugmentRun:
+    """Return a run over folders, here or in stores, by their names.
+
+    `strength` is a number or a range as text; `options` are the others of `AugmentOptions`, `more`
+    those of `AugmentRun`.
+    """
+    given = AugmentOptions(read_strength(strength), **options)
+    return AugmentRun(data_folder(photos), data_folder(output), given, **more)
 
 
 def paint_on(address: str, run: AugmentRun) -> Iterator[Painted]:

@@ -58,19 +58,13 @@ def augment(
 
     The same command continues what was cut short.
     """
-    from rtstyle.cluster.stored_folder import data_folder
-    from rtstyle.jobs.augment.run import AugmentOptions, AugmentRun, read_strength
+    from rtstyle.cluster.data_set import run_of
 
-    options = AugmentOptions(read_strength(strength), seed, p, size, precision, quality)
-    run = AugmentRun(
-        data_folder(photos),
-        data_folder(out),
-        options,
-        per=per,
-        keep=keep or (),
-        device=device,
+    options = {"seed": seed, "p": p, "size": size, "precision": precision, "quality": quality}
+    run = run_of(
+        photos, out, strength, options, per=per, keep=keep or (), device=device,
         overwrite=overwrite,
-    )
+    )  # fmt: skip
     tell_plan(run.plan)
     if conclude(run, run if cluster is None else painted_on(cluster, run)):
         raise typer.Exit(2)
