@@ -42,6 +42,7 @@ COMMAND_MODULES = (
     "training.train_adain",
     "training.train_wct",
     "training.train_variational",
+    "training.train_upsampler",
     "training.export",
     "training.augment",
 )

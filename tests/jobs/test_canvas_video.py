@@ -20,7 +20,7 @@ from rtstyle.errors import StyleError, UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.frame_queue import Policy
 from rtstyle.jobs.video import stylize_video
-from rtstyle.painting.strokes import with_strokes_of
+from rtstyle.painting.upsampling import Upsampler
 from rtstyle.pipeline import Pipeline
 from rtstyle.testing import FakeSink, FakeSource
 
@@ -97,15 +97,14 @@ def test_a_photo_is_painted_on_an_empty_canvas(style: str) -> None:
         np.testing.assert_array_equal(stylizer(odd), 255 - odd)
 
 
-def test_a_large_photo_is_painted_coarse_first(style: str) -> None:
+def test_a_large_photo_is_painted_small_and_enlarged(style: str) -> None:
     photo = scene(3, 1200, 900)
     with Stylizer(style, "fast") as stylizer:
         painted = stylizer(photo)
-    # The stand-in keeps the coarse painting below: the enlarged reverse of the reduced photo.
     small = cv2.resize(photo, (480, 640), interpolation=cv2.INTER_AREA)
-    coarse = np.asarray(255 - small, np.uint8)
-    fine = np.asarray(cv2.resize(coarse, (900, 1200), interpolation=cv2.INTER_CUBIC), np.uint8)
-    np.testing.assert_array_equal(painted, with_strokes_of(coarse, fine))
+    with Upsampler() as upsampler:
+        wanted = upsampler(photo, np.asarray(255 - small, np.uint8))
+    np.testing.assert_array_equal(painted, wanted)
 
 
 def test_wider_strokes_begin_at_fewer_rows(style: str) -> None:

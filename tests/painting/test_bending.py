@@ -166,7 +166,10 @@ def test_a_painter_that_goes_on_trusts_as_the_one_before_it() -> None:
         del feeds
         return image.copy()
 
-    one, other = CoherentPainter(run), CoherentPainter(run)
+    def no_need(frame: np.ndarray, coarse: np.ndarray) -> np.ndarray:
+        raise AssertionError("These frames are small.")
+
+    one, other = (CoherentPainter(run, no_need) for _ in range(2))
     empty = []
     for number, frame in enumerate(frames):
         step = one.prepare(frame, number)

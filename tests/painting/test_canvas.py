@@ -1,4 +1,4 @@
-"""The canvas: flow, trust, the moved painting, levels from coarse to fine, and what empties it."""
+"""The canvas: flow, trust, the moved painting, sizes from coarse to fine, and what empties it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from rtstyle.engines.canvas import UNKNOWN, empty
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import MOVING, UNDERPAINTING, FlowEstimator, Motion, lay, look, sight
+from rtstyle.painting.canvas import MOVING, FlowEstimator, Motion, lay, look, sight, unmoved
 from rtstyle.painting.coherence import (
     CoherentPainter,
+    Memory,
     faded,
-    over,
     paint,
     settled,
 )
-from rtstyle.painting.strokes import levels, paint_coarse_first, with_strokes_of
+from rtstyle.painting.strokes import levels, paint_coarse_first
 
 
 def scene(height: int = 240, width: int = 320, seed: int = 0) -> Image:
@@ -130,27 +130,32 @@ class Recorder:
         return np.full_like(image, len(self.given))
 
 
-def test_a_fine_painting_lies_over_a_coarse_one() -> None:
-    run = Recorder()
-    nothing = Motion(None, np.zeros((540, 960), np.uint8))
-    done = paint(run, scene(1080, 1920), nothing, ())
-    assert [p.shape[:2] for p in done] == [(480, 853), (1080, 1920)]
-    (_, coarse), (_, fine) = run.given
-    assert not coarse["trust"].any()
-    assert (fine["trust"] == UNDERPAINTING).all()
-    assert (fine["canvas"] == 1).all()
+class Enlarger:
+    """A stand-in for the upsampler: repeats the painting, and notes the sizes of frames."""
+
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, ...]] = []
+
+    def __call__(self, frame: Image, coarse: Image) -> Image:
+        self.sizes.append(frame.shape[:2])
+        size = (frame.shape[1], frame.shape[0])
+        return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def test_what_was_painted_stays_above_the_coarse_painting() -> None:
-    first = scene(720, 960)
-    motion = motion_between(first, first)
-    run = Recorder()
-    before = (np.full((480, 640, 3), 7, np.uint8), np.full((720, 960, 3), 9, np.uint8))
-    paint(run, first, motion, before)
-    fine = run.given[1][1]
-    known = fine["trust"][0, ..., 0] == 255
-    assert known.mean() > 0.9
-    assert (fine["canvas"][0, 2:-2, 2:-2] == 9).mean() > 0.85
+def test_a_large_frame_is_painted_small_and_enlarged() -> None:
+    run, enlarge = Recorder(), Enlarger()
+    painter = CoherentPainter(run, enlarge)
+    image = scene(2160, 3840)
+    for index in range(2):
+        painted = painter.paint(image, painter.prepare(image, index))
+        assert painted.shape == image.shape
+    assert [frame.shape[:2] for frame, _ in run.given] == [(480, 853)] * 2
+    assert enlarge.sizes == [(1018, 1810), (2160, 3840)] * 2
+    (_, first), (_, second) = run.given
+    assert not first["trust"].any()
+    # The canvas is the painting before it was enlarged.
+    assert (second["canvas"] == 1).mean() > 0.9
+    assert second["trust"].mean() > 0.9 * 255
 
 
 @pytest.mark.parametrize(("coherence", "kept"), [(1.0, 0.85), (0.4, 0.34)])
@@ -163,38 +168,33 @@ def test_a_painting_changes_slowly_where_nothing_moves(coherence: float, kept: f
     assert (found[:, :6] == round(200 - 100 * kept)).all()
 
 
-def test_what_a_coarse_painting_can_show_is_its_own_in_the_fine_one() -> None:
-    coarse, fine = scene(120, 160, seed=3), scene(270, 360, seed=4)
-    checks = np.indices((270, 360)).sum(axis=0)[..., None] % 2 * 60
-    fine = np.asarray(fine // 2 + 30 + checks, np.uint8)
-    done = with_strokes_of(coarse, fine)
-    grey = np.array([0.299, 0.587, 0.114])
-    reduced = cv2.resize(done, (160, 120), interpolation=cv2.INTER_AREA)
-    assert np.abs(reduced @ grey - coarse @ grey).mean() < 4
-    assert np.abs(cv2.resize(fine, (160, 120)) @ grey - coarse @ grey).mean() > 30
-    # What only the larger one can show is that of the fine painting.
-    high = [(x @ grey) - cv2.GaussianBlur(x @ grey, (0, 0), 2) for x in (done, fine)]
-    assert np.corrcoef(high[0].ravel(), high[1].ravel())[0, 1] > 0.95
-
-
-def test_a_painting_with_its_own_strokes_stays_as_it_is() -> None:
-    fine = scene(270, 360)
-    coarse = cv2.resize(fine, (160, 120), interpolation=cv2.INTER_AREA)
-    assert np.array_equal(with_strokes_of(np.asarray(coarse), fine), fine)
-
-
-def test_what_moves_moves_at_every_level() -> None:
-    """The trust of a frame counts for the smaller levels too, at their size."""
-    size = (1080, 1440)
-    trust = np.full((540, 720), 255, np.uint8)
-    trust[:, 360:] = MOVING
+def test_what_moves_changes_and_what_is_still_stays() -> None:
+    size = (480, 640)
+    trust = np.full((240, 320), 255, np.uint8)
+    trust[:, 160:] = MOVING
     motion = Motion(np.zeros((2, 2, 2), np.float32), trust)
-    first = paint(lambda image, extra: np.zeros_like(image), scene(*size), motion, ())
+    first = paint(lambda image, extra: np.zeros_like(image), scene(*size), motion, None)
     second = paint(lambda image, extra: np.full_like(image, 200), scene(*size), motion, first)
-    for painted in second:
-        middle = painted.shape[1] // 2
-        assert painted[:, : middle - 20].max() < 40
-        assert painted[:, middle + 20 :].min() == 200
+    assert second[:, :300].max() < 40
+    assert second[:, 340:].min() == 200
+
+
+def test_a_painting_of_another_size_is_not_painted_over() -> None:
+    run = Recorder()
+    paint(run, scene(), unmoved((240, 320)), scene(120, 160))
+    assert not run.given[0][1]["trust"].any()
+
+
+def test_what_is_kept_comes_back_from_arrays() -> None:
+    painter = CoherentPainter(Recorder(), Enlarger())
+    image = scene(720, 960)
+    step = painter.prepare(image, 4)
+    painter.paint(image, step)
+    kept = painter.memory_after(step)
+    back = Memory.from_arrays(kept.to_arrays())
+    assert (back.sight.index, back.sight.size) == (4, (720, 960))
+    assert back.painted.shape == (480, 640, 3)
+    np.testing.assert_array_equal(back.painted, kept.painted)
 
 
 def test_camera_noise_is_still_and_a_pan_is_not() -> None:
@@ -215,14 +215,11 @@ def test_coherence_scales_the_trust_and_hides_what_has_none() -> None:
     hidden[:, :50] = 0
     shown = faded(type(canvas)(canvas.picture, hidden), 1.0)
     assert (shown.picture[:, :100] == UNKNOWN).all()
-    laid = over(shown, np.full((60, 80, 3), 33, np.uint8))
-    assert (laid.picture[:, :98] == 33).all()
-    assert (laid.trust[:, :50] == UNDERPAINTING).all()
 
 
 def test_the_painter_hands_each_painting_to_the_next_frame() -> None:
     run = Recorder()
-    painter = CoherentPainter(run)
+    painter = CoherentPainter(run, Enlarger())
     first = scene()
     for index, image in enumerate((first, first, scene(seed=5), scene(seed=5))):
         painter.paint(image, painter.prepare(image, index))
@@ -234,7 +231,7 @@ def test_the_painter_hands_each_painting_to_the_next_frame() -> None:
 
 def test_frames_may_be_prepared_ahead() -> None:
     images = [scene(), shifted(scene(), 3, 0), shifted(scene(), 6, 0)]
-    ahead, plain = CoherentPainter(Recorder()), CoherentPainter(Recorder())
+    ahead, plain = CoherentPainter(Recorder(), Enlarger()), CoherentPainter(Recorder(), Enlarger())
     motions = [ahead.prepare(image, index) for index, image in enumerate(images)]
     for index, (image, motion) in enumerate(zip(images, motions, strict=True)):
         one = ahead.paint(image, motion)
@@ -242,28 +239,28 @@ def test_frames_may_be_prepared_ahead() -> None:
         np.testing.assert_array_equal(one, two)
 
 
-def test_a_keyframe_is_the_canvas_of_its_own_frame_at_every_level() -> None:
+def test_a_keyframe_is_the_canvas_of_its_own_frame() -> None:
     run = Recorder()
-    painter = CoherentPainter(run)
+    painter = CoherentPainter(run, Enlarger())
     keyframe = np.full((100, 150, 3), 200, np.uint8)
     image = scene(720, 1080)
     painter.paint(image, painter.prepare(image, 0, keyframe))
-    (_, coarse), (_, fine) = run.given
-    for extra in (coarse, fine):
-        assert (extra["trust"] == 255).all()
-        assert (extra["canvas"] == 200).all()
-    # The next frame goes on from what was painted over it: with the strokes of the coarse one.
+    extra = run.given[0][1]
+    assert extra["canvas"].shape == (1, 480, 720, 3)
+    assert (extra["trust"] == 255).all()
+    assert (extra["canvas"] == 200).all()
+    # The next frame goes on from what was painted over it.
     painter.paint(image, painter.prepare(image, 1))
-    assert (run.given[3][1]["canvas"] == 1).mean() > 0.9
+    assert (run.given[1][1]["canvas"] == 1).mean() > 0.9
 
 
 @pytest.mark.parametrize("values", [{"stroke_size": 5.0}, {"coherence": 1.5}])
 def test_values_out_of_range_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="out of range"):
-        CoherentPainter(Recorder(), **values)
+        CoherentPainter(Recorder(), Enlarger(), **values)
 
 
-def test_a_network_without_a_canvas_paints_coarse_strokes_first() -> None:
+def test_strokes_are_as_wide_on_a_large_picture_as_on_a_small_one() -> None:
     sizes: list[tuple[int, ...]] = []
 
     def run(image: Image) -> Image:
@@ -274,28 +271,14 @@ def test_a_network_without_a_canvas_paints_coarse_strokes_first() -> None:
         return np.asarray(image // 2 + checks, np.uint8)
 
     photo = np.full((1080, 1440, 3), 90, np.uint8)
-    painted = paint_coarse_first(run, photo)
-    assert sizes == [(480, 640), (1080, 1440)]
+    painted = paint_coarse_first(run, Enlarger(), photo)
+    assert sizes == [(480, 640)]
     # Checks of 8 pixels at 480 rows are 18 wide here.
     row = painted[9, :, 1].astype(float)
     spectrum = np.abs(np.fft.rfft(row - row.mean()))
     assert 1440 / (2 * (spectrum.argmax())) == pytest.approx(18, abs=0.5)
     assert painted.shape == photo.shape
-    # Small pictures are painted once.
-    sizes.clear()
-    small = photo[:400]
-    assert np.array_equal(paint_coarse_first(run, small), run(small))
-    assert sizes == [(400, 1440), (400, 1440)]
-
-
-def test_detail_is_a_share_of_what_only_the_large_picture_shows() -> None:
-    coarse, fine = scene(120, 160, seed=3), scene(270, 360, seed=4)
-    checks = np.indices((270, 360)).sum(axis=0)[..., None] % 2 * 60
-    fine = np.asarray(fine // 2 + 30 + checks, np.uint8)
-
-    def roughness(image: Image) -> float:
-        plain = image.astype(np.float32)
-        return float((plain - cv2.GaussianBlur(plain, (0, 0), 2)).std())
-
-    whole, part = (roughness(with_strokes_of(coarse, fine, share)) for share in (1.0, 0.5))
-    assert part / whole == pytest.approx(0.5, abs=0.1)
+    # Small pictures are painted at their own size.
+    small, enlarge = photo[:400], Enlarger()
+    assert np.array_equal(paint_coarse_first(run, enlarge, small), run(small))
+    assert not enlarge.sizes

@@ -62,20 +62,21 @@ def test_tiles_over_a_canvas_equal_the_whole(file: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-def test_a_large_picture_is_painted_over_coarse_ones(
+def test_a_large_picture_is_painted_in_tiles_and_enlarged(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = smooth(700, 900)
     with Network.open(resolve(str(file), "fast"), CPU, precision="fp32") as network:
         whole, one = tiling.paint(network, image, Recipe(str(file), "fast"))
         tile = max(128, NormGraph(file.read_bytes()).period)
-        # The coarse level (480 rows) still fits, the fine one does not.
+        # What is painted has 480 rows, and does not fit.
         bytes_of = NormGraph(file.read_bytes()).bytes_per_pixel * tiling.ACTIVATIONS
-        monkeypatch.setattr(tiling, "WHOLE_BYTES", int(480 * 620 * bytes_of))
+        monkeypatch.setattr(tiling, "WHOLE_BYTES", int(400 * 620 * bytes_of))
         monkeypatch.setattr(tiling, "TILE", tile)
         monkeypatch.setattr(tiling, "PROBE_TILE", tile)
         tiled, several = tiling.paint(network, image, Recipe(str(file), "fast"))
+    assert whole.shape == tiled.shape == image.shape
     assert one == 1
     assert several > 1 or tile == 512
-    # One level for the tiles, one for the strokes of the coarse painting, enlarged.
-    assert np.abs(whole.astype(int) - tiled).max() <= 2
+    # One level for the tiles; the upsampler adds to it at edges.
+    assert np.abs(whole.astype(int) - tiled).max() <= 3

@@ -59,8 +59,9 @@ def test_every_file_is_whole_and_says_what_it_is() -> None:
     networks = load_manifest().any
     assert set(networks) == {"fast", "paper", "fast-linear", "paper-linear"}
     parts = [file for files in networks.values() for file in files.values()]
-    textures = load_manifest().textures.values()
-    for file in (*parts, *load_manifest().wct.values(), *textures):
+    textures, upsampler = load_manifest().textures.values(), load_manifest().upsampler
+    assert upsampler is not None
+    for file in (*parts, *load_manifest().wct.values(), *textures, upsampler):
         assert file.problem() == ""
         listed.add(file.path.name)
     assert {path.name for path in folder.glob("*.onnx")} == listed

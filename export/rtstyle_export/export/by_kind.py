@@ -16,6 +16,7 @@ from rtstyle_export.export.adain import export_adain
 from rtstyle_export.export.johnson import OnFile, export_styles, parity_photos
 from rtstyle_export.export.linear import export_linear
 from rtstyle_export.export.texture import export_textures
+from rtstyle_export.export.upsampler import export_upsampler
 from rtstyle_export.export.variational import export_variational
 from rtstyle_export.export.wct import export_wct
 from rtstyle_export.onnx_files.ranges import Rounding
@@ -131,6 +132,13 @@ def _sampled(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnFil
     return "image photo.jpg out.png --style random:7" if request.manifest else ""
 
 
+def _upsampler(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnFile) -> str:
+    export_upsampler(
+        checkpoint, out, pictures=request.pictures(), manifest=request.manifest, on_file=on_file
+    )
+    return ""
+
+
 EXPORTERS: dict[str, Callable[[Checkpoint, Path, Request, OnFile], str]] = {
     "johnson": _styles,
     "canvas": _styles,
@@ -139,5 +147,6 @@ EXPORTERS: dict[str, Callable[[Checkpoint, Path, Request, OnFile], str]] = {
     "adain": _any_style,
     "linear": _linear,
     "variational": _sampled,
+    "upsampler": _upsampler,
 }
 """What writes the files of each kind of checkpoint; levels of WCT are exported together."""

@@ -11,6 +11,7 @@ from rtstyle_export.runs.config import AdainConfig, CanvasConfig, TrainConfig, W
 from rtstyle_export.runs.frames_config import FramesConfig
 from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.runs.texture_config import TextureConfig
+from rtstyle_export.runs.upsampler_config import UpsamplerConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
 
 
@@ -28,6 +29,8 @@ def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         own = of_level(config)
     elif isinstance(config, VariationalConfig):
         own = of_sampled(config)
+    elif isinstance(config, UpsamplerConfig):
+        own = of_upsampler(config)
     return {
         "steps": checkpoint.step,
         "batch": config.batch,
@@ -54,6 +57,16 @@ def of_styles(config: TrainConfig) -> dict[str, Any]:
         **({"body": config.body} if isinstance(config, CanvasConfig) else {}),
         **(of_textures(config) if isinstance(config, TextureConfig) else {}),
         **(of_frames(config) if isinstance(config, FramesConfig) else {}),
+    }
+
+
+def of_upsampler(config: UpsamplerConfig) -> dict[str, Any]:
+    """Return what is said of the network that enlarges paintings."""
+    return {
+        "pairs": config.pairs,
+        "plain_steps": config.plain_steps,
+        "loss_network": config.loss_network,
+        "loss": asdict(config.loss),
     }
 
 

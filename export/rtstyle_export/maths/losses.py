@@ -53,20 +53,13 @@ class LossSpec:
 class CanvasLossSpec(LossSpec):
     """Layers and weights of the objective of networks that see a canvas.
 
-    `fine_layers` are compared with the painting as it is where a frame is of twice the size, the
-    others with the painting enlarged: wide strokes with a sharp grain. `coherence_weight` is that
-    of the squared change along the motion where the canvas is trusted, `coarse_weight` that of the
-    squared distance from the coarse painting below a fine one, `lattice_weight` that of a grid of
-    eight pixels, the stride of a body or a multiple. Content counts for `large_content` as much in
-    frames of twice the size: with more of it, their fine detail paints over the wide strokes.
+    `coherence_weight` is that of the squared change along the motion where the canvas is trusted,
+    `lattice_weight` that of a grid of eight pixels, the stride of a body or a multiple.
     """
 
     style_weight: float = 12.0
     tv_weight: float = 0.5
-    fine_layers: tuple[str, ...] = ("relu1_2", "relu2_2")
     coherence_weight: float = 15.0
-    coarse_weight: float = 12.0
-    large_content: float = 0.3
     lattice_weight: float = 50.0
 
 
@@ -96,12 +89,26 @@ class FramesLossSpec(CanvasLossSpec):
     style_layers: Mapping[str, float] = field(
         default_factory=lambda: {"relu1_1": 0.25, "relu2_1": 0.25, "relu3_1": 0.25, "relu4_1": 0.25}
     )
-    fine_layers: tuple[str, ...] = ()
     pixel_weight: float = 4.0
     content_weight: float = 0.5
     style_weight: float = 1.0
     coherence_weight: float = 2.0
     tv_weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UpsamplerLossSpec:
+    """Layers and weights of the objective of the upsampler.
+
+    `pixel_weight` is that of the mean absolute difference from the painting that was reduced (L1).
+    Features and Gram matrices are compared with that painting's own, by relative squared distances:
+    edges become as sharp as its edges are, where L1 alone leaves them softer.
+    """
+
+    layers: tuple[str, ...] = ("relu1_2", "relu2_2")
+    pixel_weight: float = 10.0
+    content_weight: float = 0.5
+    style_weight: float = 1.0
 
 
 class PerceptualLoss(nn.Module):

@@ -1,16 +1,15 @@
 """Networks that see what is already on the canvas: `fast` and `balanced` with coherence over time.
 
 A network paints a frame and is given, beside it, a canvas: the last painting moved along the
-optical flow, or an enlarged coarse painting of the same frame, with a trust for each pixel. A
-learned gate mixes canvas and new paint at full resolution. An empty canvas gives a still picture.
+optical flow, with a trust for each pixel. A learned gate mixes canvas and new paint at full
+resolution. An empty canvas gives a still picture.
 
 What is taken from whom: the last painting as a second input from Gupta et al. 2017
 ("Characterizing and Improving Stability in Neural Style Transfer"); its warp along the flow and
 the mask that leaves out what was hidden from Ruder et al. 2018 and Chen et al. 2017 ("Coherent
 Online Video Style Transfer"), whose mask mixes features where our gate mixes pixels; the loss along
-the motion, without flow when it paints, from Gao et al. 2018 (ReCoNet). The coarse painting below
-a fine one follows Gatys et al. 2017 and Wang et al. 2017 (large strokes by going from coarse to
-fine). The noise that breaks even areas, of the body `eighth` only, is that of Ulyanov et al. 2016.
+the motion, without flow when it paints, from Gao et al. 2018 (ReCoNet). The noise that breaks even
+areas, of the body `eighth` only, is that of Ulyanov et al. 2016.
 
 The body between stem and tail comes in two forms, see `canvas_body`: at a quarter of the size, as
 the networks without a canvas have it, so that training starts from one of those; and at an eighth,
@@ -30,8 +29,6 @@ from rtstyle_export.networks.realtime import BALANCED as PLAIN_BALANCED
 from rtstyle_export.networks.realtime import FAST as PLAIN_FAST
 from rtstyle_export.networks.realtime import RealTimeSpec
 
-UNDERPAINTING = 0.5
-"""Trust in a coarse painting of the same frame: half of what shows is new paint, or more."""
 NOISE_SIDE = 64
 """Side of the fixed noise, in pixels of the body; larger frames repeat it."""
 NOISE_SEED = 20160310

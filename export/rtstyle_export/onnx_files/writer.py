@@ -21,9 +21,11 @@ from rtstyle.engines.base import NOISE_PORT
 from rtstyle_export.networks.canvas import BODIES, CanvasNet
 from rtstyle_export.networks.realtime import FoldedRealTimeNet, RealTimeNet
 from rtstyle_export.networks.texture import TextureNet
+from rtstyle_export.networks.upsampler import UpsamplerNet
 from rtstyle_export.onnx_files.canvas import FoldedCanvasNet
 from rtstyle_export.onnx_files.ranges import add_ranges, measure_ranges
 from rtstyle_export.onnx_files.storage import halved, store_small, write_model
+from rtstyle_export.onnx_files.upsampler import FoldedUpsampler
 
 OPSET = 17
 VGG_CREDIT = "VGG-19: K. Simonyan, A. Zisserman, CC BY 4.0"
@@ -79,6 +81,18 @@ class CanvasPictureNet(nn.Module):
         return _to_picture(self.net(from_picture(image), from_picture(canvas), known)[0])
 
 
+class UpsamplerPictureNet(nn.Module):
+    """An `UpsamplerNet` on bytes as `FoldedUpsampler` takes them, by the network itself."""
+
+    def __init__(self, net: UpsamplerNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor, canvas: Tensor) -> Tensor:
+        """Sharpen an enlarged painting `canvas` of `image`, (N, H, W, 3) uint8 each."""
+        return _to_picture(self.net(from_picture(image), from_picture(canvas)))
+
+
 class TexturePictureNet(nn.Module):
     """A `TextureNet` that paints photos, on bytes: a photo (N, H, W, 3), noise (N, h, w, C)."""
 
@@ -117,6 +131,8 @@ def on_bytes(net: nn.Module) -> nn.Module:
     """Wrap a one-style network so that it takes and gives bytes, without any change of its form."""
     if isinstance(net, TextureNet):
         return TexturePictureNet(net) if net.spec.photo else PureTextureNet(net)
+    if isinstance(net, UpsamplerNet):
+        return UpsamplerPictureNet(net)
     return CanvasPictureNet(net) if isinstance(net, CanvasNet) else PictureNet(net)
 
 
@@ -126,6 +142,7 @@ def exportable(net: nn.Module) -> nn.Module:
         RealTimeNet: FoldedRealTimeNet,
         CanvasNet: FoldedCanvasNet,
         TextureNet: on_bytes,
+        UpsamplerNet: FoldedUpsampler,
     }
     whole: nn.Module = folded.get(type(net), PictureNet)(net)
     return whole.eval()
@@ -134,8 +151,10 @@ def exportable(net: nn.Module) -> nn.Module:
 def ports_of(net: nn.Module) -> dict[str, tuple[int, ...]]:
     """Return what a network's file takes: the shapes of an example by name, all uint8."""
     found: dict[str, tuple[int, ...]] = {"image": (1, 64, 64, 3)}
+    if isinstance(net, CanvasNet | UpsamplerNet):
+        found["canvas"] = (1, 64, 64, 3)
     if isinstance(net, CanvasNet):
-        found |= {"canvas": (1, 64, 64, 3), "trust": (1, 32, 32, 1)}
+        found["trust"] = (1, 32, 32, 1)
     if isinstance(net, TextureNet):
         found[NOISE_PORT] = (1, 64, 64, net.spec.noise_channels)
         if not net.spec.photo:

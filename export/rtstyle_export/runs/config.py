@@ -6,7 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from rtstyle.errors import TrainingError
 from rtstyle_export.data import Part
@@ -14,6 +14,7 @@ from rtstyle_export.maths.losses import (
     AdainLossSpec,
     CanvasLossSpec,
     LossSpec,
+    UpsamplerLossSpec,
     VariationalLossSpec,
 )
 from rtstyle_export.maths.stability import Perturbation
@@ -22,6 +23,7 @@ from rtstyle_export.networks.johnson import SIZES
 from rtstyle_export.networks.wct import LEVELS
 
 C = TypeVar("C", bound="RunConfig")
+AnyLossSpec: TypeAlias = LossSpec | AdainLossSpec | VariationalLossSpec | UpsamplerLossSpec
 
 ADAIN_SIZES = ("paper", "fast")
 OPTIMIZERS = ("soap", "adam")
@@ -35,10 +37,12 @@ RANGES: dict[str, tuple[float, float]] = {
     "style_size": (32, math.inf),
     "scaled_on": (1, math.inf),
     "feature_steps": (0, math.inf),
+    "plain_steps": (0, math.inf),
     "vector_steps": (0, math.inf),
     "kl_steps": (0, math.inf),
     "fitted": (0, math.inf),
     "vectors": (2, math.inf),
+    "pairs": (1, 20_000),
     "latent": (1, 1024),
     "hidden": (1, 8192),
     "stills": (0, 1),
@@ -64,7 +68,7 @@ def without_lists(value: Any) -> Any:
     return tuple(map(without_lists, value)) if isinstance(value, list | tuple) else value
 
 
-def weights_of(loss: LossSpec | AdainLossSpec | VariationalLossSpec) -> dict[str, float]:
+def weights_of(loss: AnyLossSpec) -> dict[str, float]:
     """Return the weights of a specification of losses, by the names of their options."""
     names = [item.name for item in dataclasses.fields(loss) if item.name.endswith("_weight")]
     return {name.replace("_", "-"): float(getattr(loss, name)) for name in names}
@@ -155,7 +159,9 @@ class RunConfig:
         for item in dataclasses.fields(cls):
             kind = item.default_factory
             if item.name in data and dataclasses.is_dataclass(kind):
-                inner = {name: without_lists(value) for name, value in data[item.name].items()}
+                # What later versions have no use for is left out.
+                known = {field.name for field in dataclasses.fields(kind)}
+                inner = {k: without_lists(v) for k, v in data[item.name].items() if k in known}
                 data[item.name] = kind(**inner)
         return cls(**{name: without_lists(value) for name, value in data.items()})
 

@@ -14,6 +14,7 @@ from rtstyle_export.runs.config import (
 from rtstyle_export.runs.frames_config import FramesConfig
 from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.runs.texture_config import TextureConfig
+from rtstyle_export.runs.upsampler_config import UpsamplerConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
 
 _KINDS: tuple[type[RunConfig], ...] = (
@@ -25,6 +26,7 @@ _KINDS: tuple[type[RunConfig], ...] = (
     LinearConfig,
     WctConfig,
     VariationalConfig,
+    UpsamplerConfig,
 )
 CONFIGS = {config.kind: config for config in _KINDS}
 

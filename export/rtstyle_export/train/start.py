@@ -13,6 +13,7 @@ from rtstyle_export.maths.losses import (
     LinearLossSpec,
     LossSpec,
     TextureLossSpec,
+    UpsamplerLossSpec,
     VariationalLossSpec,
 )
 from rtstyle_export.networks.wct import COMPACT_WIDTH
@@ -23,14 +24,16 @@ from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.runs.loop import Loop, Machine
 from rtstyle_export.runs.loss_network import reachable
 from rtstyle_export.runs.texture_config import TextureConfig
+from rtstyle_export.runs.upsampler_config import UpsamplerConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
 from rtstyle_export.train.adain import AdainTrainer
-from rtstyle_export.train.canvas import CanvasTrainer
+from rtstyle_export.train.canvas.trainer import CanvasTrainer
 from rtstyle_export.train.frames.pairs import read_pairs
 from rtstyle_export.train.frames.trainer import FramesTrainer, nearest_style
 from rtstyle_export.train.johnson import Trainer
 from rtstyle_export.train.linear import LinearTrainer
 from rtstyle_export.train.texture import TextureTrainer
+from rtstyle_export.train.upsampler import UpsamplerTrainer
 from rtstyle_export.train.variational import VariationalTrainer
 from rtstyle_export.train.wct import WctTrainer
 from rtstyle_export.train.wct_compact import CompactTrainer
@@ -58,6 +61,9 @@ __all__ = [
     "TextureTrainer",
     "TrainConfig",
     "Trainer",
+    "UpsamplerConfig",
+    "UpsamplerLossSpec",
+    "UpsamplerTrainer",
     "VariationalConfig",
     "VariationalLossSpec",
     "VariationalTrainer",

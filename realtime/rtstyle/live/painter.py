@@ -268,7 +268,9 @@ class Studio:
         if layer.steady is None or layer.steady.key != key:
             style, size = look.model_name
             run = partial(self._bank.run, style=style, size=size)
-            layer.steady = SteadyPainter(run, key, stroke_size=stroke, coherence=look.coherence)
+            layer.steady = SteadyPainter(
+                run, self._bank.upsampler, key, stroke_size=stroke, coherence=look.coherence
+            )
         return layer.steady
 
     def _walked(self, look: Look) -> Statistics | None:

@@ -47,11 +47,12 @@ class Reach:
 
         Raises what keeps it from being ready.
         """
-        sizes = levels(look.working_size(*frame), snapped(look.stroke_size))
-        missing = [size for size in sizes if not self._bank.ready(*look.model_name, size)]
-        if missing and ask:
-            self._bank.prepare([look.model_name], *missing, owner=self)
-        return not missing
+        painted, *larger = levels(look.working_size(*frame), snapped(look.stroke_size))
+        ready = self._bank.ready(*look.model_name, painted)
+        ready = ready and all(self._bank.upsampler.holds(size) for size in larger)
+        if ask and not ready:
+            self._bank.prepare([look.model_name], painted, larger=larger, owner=self)
+        return ready
 
     def _is_time_for(self, model: dict[str, Any], now: float) -> bool:
         """Return True if a model is to be made ready: one that stays, or comes after a calm."""
@@ -88,4 +89,6 @@ class Ahead:
         order = sorted(
             range(len(names)), key=lambda i: min((i - at) % len(names), (at - i) % len(names))
         )
-        self._bank.prepare([(names[i], look.size) for i in order], *sizes[1], urgent=False)
+        painted, *larger = sizes[1]
+        models = [(names[i], look.size) for i in order]
+        self._bank.prepare(models, painted, larger=larger, urgent=False)

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 from rtstyle.frame import Image
 from rtstyle.painting.coherence import CoherentPainter, Run
+from rtstyle.painting.strokes import Enlarge
 
 
 class SteadyPainter:
@@ -16,10 +17,16 @@ class SteadyPainter:
     """
 
     def __init__(
-        self, run: Run, key: Hashable, *, stroke_size: float = 1.0, coherence: float = 1.0
+        self,
+        run: Run,
+        enlarge: Enlarge,
+        key: Hashable,
+        *,
+        stroke_size: float = 1.0,
+        coherence: float = 1.0,
     ) -> None:
         self.key = key
-        self._painter = CoherentPainter(run, stroke_size=stroke_size, coherence=coherence)
+        self._painter = CoherentPainter(run, enlarge, stroke_size=stroke_size, coherence=coherence)
         self._count = 0
 
     def __call__(self, image: Image) -> Image:

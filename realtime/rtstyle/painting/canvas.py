@@ -30,10 +30,7 @@ STILL, STEADY = 0.25, 8
 """Pixels of the small picture, and levels of 255, up to which nothing moves or changes: what is
 there stays where it is. Flow in a camera's noise is a fifth of a pixel."""
 MOVING = 204
-"""Trust in what moves: moves by parts of a pixel take sharpness, which new paint gives back. Nearer
-to `UNDERPAINTING` networks take it for a coarse painting, and repaint it with wider strokes."""
-UNDERPAINTING = 128
-"""Trust in an enlarged coarse painting of the same frame."""
+"""Trust in what moves: moves by parts of a pixel take sharpness, which new paint gives back."""
 
 Flow = NDArray[np.float32]
 """(h, w, 2): for each pixel, how far to the right and below it was in the last frame, in pixels."""

@@ -1,8 +1,7 @@
-"""Paints frame after frame with a network that sees a canvas, coarse strokes before fine ones.
+"""Paints frame after frame with a network that sees a canvas.
 
-A frame of more rows than the network was trained for is first painted at fewer rows, as in
-`strokes`, and the enlarged coarse painting lies below the fine one. Each level has its own last
-painting; the motion is found once, for all of them.
+A frame of more rows than the network was trained for is painted at fewer rows, as in `strokes`, and
+enlarged. The canvas has those fewer rows, too: what is enlarged is as calm as what was painted.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.painting.bending import BENT, Bend, bent_on, in_colours_of, primed
 from rtstyle.painting.canvas import (
-    UNDERPAINTING,
     FlowEstimator,
     Motion,
     Sight,
@@ -31,7 +29,7 @@ from rtstyle.painting.canvas import (
     sight,
     unmoved,
 )
-from rtstyle.painting.strokes import TRAINED_ROWS, levels, with_strokes_of
+from rtstyle.painting.strokes import TRAINED_ROWS, Enlarge, enlarged, levels, reduced
 
 FRESH = 0.15
 """Share of new paint where nothing moves. Changes of less than four levels are rounded away."""
@@ -42,71 +40,53 @@ Run = Callable[[Image, Mapping[str, NDArray[np.uint8]]], Image]
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is kept from frame to frame: its sight, the paintings of all levels, their bend."""
+    """What is kept from frame to frame: sight, the painting before it was enlarged, its bend."""
 
     sight: Sight
-    painted: tuple[Image, ...]
+    painted: Image
     bend: Bend | None = None
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as arrays by name, to be written to a file."""
         now = self.sight
-        levels = {f"level{number}": image for number, image in enumerate(self.painted)}
         place = np.array([now.index, *now.size])
         bend = {} if self.bend is None else {"bend": self.bend}
-        return {"place": place, "grey": now.grey, "colour": now.colour, **levels, **bend}
+        seen = {"place": place, "grey": now.grey, "colour": now.colour}
+        return {**seen, "painted": self.painted, **bend}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Memory:
         """Undo `to_arrays`. Raises `KeyError` or `ValueError` for other arrays."""
         index, rows, columns = (int(value) for value in arrays["place"])
-        count = sum(name.startswith("level") for name in arrays)
-        painted = tuple(np.asarray(arrays[f"level{n}"], np.uint8) for n in range(count))
         seen = Sight(index, arrays["grey"], arrays["colour"], (rows, columns))
-        return cls(seen, painted, arrays.get("bend"))
+        return cls(seen, np.asarray(arrays["painted"], np.uint8), arrays.get("bend"))
 
 
 def paint(
     run: Run,
-    image: Image,
+    frame: Image,
     motion: Motion,
-    before: tuple[Image, ...],
+    before: Image | None,
     *,
-    stroke_size: float = 1.0,
     coherence: float = 1.0,
     fresh: bool = False,
-) -> tuple[Image, ...]:
-    """Paint a frame (H, W, 3) at all its levels, over the last paintings `before`.
+) -> Image:
+    """Paint a frame (H, W, 3) over `before`, the last painting of the same size, if there is one.
 
-    `before` may be empty. `coherence` (0 to 1) is the trust in the last painting; with `fresh` it
-    is painted over even where nothing moves. Returns the
-    paintings from coarse to fine; the last one is the frame's.
+    `coherence` (0 to 1) is the trust in the last painting; with `fresh` it is painted over even
+    where nothing moves.
     """
-    sizes = levels((image.shape[0], image.shape[1]), stroke_size)
-    if [p.shape[:2] for p in before] != sizes:
-        before = ()
-    done: list[Image] = []
-    for number, (rows, columns) in enumerate(sizes):
-        frame = image
-        if (rows, columns) != image.shape[:2]:
-            frame = np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA))
-        canvas = moved = empty((rows, columns))
-        if before and coherence > 0:
-            moved = lay(before[number], motion)
-            canvas = faded(moved, coherence)
-            if motion.worn is not None and not done:
-                canvas = primed(canvas, moved.picture, motion.worn)
-        if done:
-            canvas = over(canvas, done[-1])
-        painted = run(frame, canvas.feeds())
-        if done:
-            painted = with_strokes_of(done[-1], painted)
-        elif before and coherence > 0 and motion.worn is not None:
-            painted = in_colours_of(moved.picture, painted, motion.worn)
-        if before and coherence > 0 and not fresh:
-            painted = settled(before[number], painted, motion.trust, coherence)
-        done.append(painted)
-    return tuple(done)
+    size = (frame.shape[0], frame.shape[1])
+    if before is None or before.shape != frame.shape or coherence <= 0:
+        return run(frame, empty(size).feeds())
+    moved = lay(before, motion)
+    canvas = faded(moved, coherence)
+    if motion.worn is not None:
+        canvas = primed(canvas, moved.picture, motion.worn)
+    painted = run(frame, canvas.feeds())
+    if motion.worn is not None:
+        painted = in_colours_of(moved.picture, painted, motion.worn)
+    return painted if fresh else settled(before, painted, motion.trust, coherence)
 
 
 def settled(
@@ -131,15 +111,6 @@ def faded(canvas: Canvas, coherence: float) -> Canvas:
     if coherence < 1:
         trust = np.rint(trust * np.float32(coherence)).astype(np.uint8)
     return Canvas(picture, trust)
-
-
-def over(canvas: Canvas, coarse: Image) -> Canvas:
-    """Lay an enlarged coarse painting where nothing better is known."""
-    height, width = canvas.picture.shape[:2]
-    under = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    trust = np.where(canvas.trust > 0, canvas.trust, np.uint8(UNDERPAINTING))
-    known = full_size(canvas.trust, canvas.picture)
-    return Canvas(np.asarray(cv2.copyTo(canvas.picture, known, under), np.uint8), trust)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +139,28 @@ class CoherentPainter:
     """
 
     def __init__(
-        self, run: Run, *, stroke_size: float = 1.0, coherence: float = 1.0, bend: float = BENT
+        self,
+        run: Run,
+        enlarge: Enlarge,
+        *,
+        stroke_size: float = 1.0,
+        coherence: float = 1.0,
+        bend: float = BENT,
     ) -> None:
-        """`bend` is how far strokes may be bent. Raises `UsageError` for a value out of range."""
+        """`run` paints at up to some 600 rows, `enlarge` serves larger frames.
+
+        `bend` is how far strokes may be bent. Raises `UsageError` for a value out of range.
+        """
         levels((TRAINED_ROWS, TRAINED_ROWS), stroke_size)
         if not 0 <= coherence <= 1:
             raise UsageError(f"A coherence of {coherence} is out of range.", "", "Use 0 to 1.")
-        self._run, self._stroke_size, self._coherence = run, stroke_size, coherence
+        self._run, self._enlarge = run, enlarge
+        self._stroke_size, self._coherence = stroke_size, coherence
         self._estimate = FlowEstimator()
         self._most = bend
         self._seen: Sight | None = None
         self._bend: Bend | None = None
-        self._painted: tuple[Image, ...] = ()
+        self._painted: Image | None = None
 
     def go_on(self, memory: Memory) -> None:
         """Take the next frame as the one after that of `memory`, which another painter painted."""
@@ -187,6 +168,7 @@ class CoherentPainter:
 
     def memory_after(self, step: Step) -> Memory:
         """Return what is kept of the frame that was painted last, whose step is `step`."""
+        assert self._painted is not None
         return Memory(step.sight, self._painted, step.bend)
 
     def prepare(self, image: Image, index: int, keyframe: Image | None = None) -> Step:
@@ -206,18 +188,16 @@ class CoherentPainter:
 
     def paint(self, image: Image, step: Step) -> Image:
         """Paint a frame, given what `prepare` found for it."""
-        motion = step.motion
-        before = self._painted if motion.flow is not None else ()
+        base, *larger = levels((image.shape[0], image.shape[1]), self._stroke_size)
+        before = self._painted if step.motion.flow is not None else None
         if step.keyframe is not None:
-            size = (image.shape[0], image.shape[1])
-            before = tuple(fitted(step.keyframe, s) for s in levels(size, self._stroke_size))
-        self._painted = paint(
+            before = fitted(step.keyframe, base)
+        painted = self._painted = paint(
             self._run,
-            image,
-            motion,
+            reduced(image, base),
+            step.motion,
             before,
-            stroke_size=self._stroke_size,
             coherence=self._coherence,
             fresh=step.keyframe is not None,
         )
-        return self._painted[-1]
+        return enlarged(self._enlarge, image, painted, larger)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from rtstyle.closeable import Closing
 from rtstyle.engines import Engine
 from rtstyle.engines.base import CANVAS_PORTS
+from rtstyle.engines.canvas import empty
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import NO_MOTION
-from rtstyle.painting.coherence import paint as paint_levels
 from rtstyle.painting.masks import Weights
 from rtstyle.painting.strokes import paint_coarse_first
+from rtstyle.painting.upsampling import Upsampler
 from rtstyle.styles.model import Model
 
 MIN_SIDE = 16
@@ -30,26 +30,35 @@ farther (89), and the place of its strides stays the same."""
 class Network(Closing):
     """A resolved model with its open engine. Use as a context manager, or call `close`.
 
-    Up to `streams` threads may paint with it at once.
+    Up to `streams` threads may paint with it at once. `upsampler` enlarges what it paints.
     """
 
-    def __init__(self, model: Model, engine: Engine) -> None:
-        self.model, self.engine = model, engine
+    def __init__(self, model: Model, engine: Engine, upsampler: Upsampler) -> None:
+        self.model, self.engine, self.upsampler = model, engine, upsampler
 
     @classmethod
-    def open(cls, model: Model, device: str = "auto", **options: Any) -> Network:
+    def open(
+        cls,
+        model: Model,
+        device: str = "auto",
+        *,
+        upsampler: Upsampler | None = None,
+        **options: Any,
+    ) -> Network:
         """Open the engine of a model; `options` are those of `rtstyle.engines.open_engine`.
 
-        Raises `StyleError`, `DeviceError` or `EngineError`.
+        Several networks may share an `upsampler`: closing one leaves it usable. Raises
+        `StyleError`, `DeviceError` or `EngineError`.
         """
-        return cls(model, model.open(device, **options))
+        upsampler = upsampler or Upsampler(device, **options)
+        return cls(model, model.open(device, **options), upsampler)
 
     def given(self, model: Model) -> Network:
         """Return a network that paints another model of the same files with the same engine.
 
         Closing either closes both.
         """
-        return Network(model, self.engine)
+        return Network(model, self.engine, self.upsampler)
 
     @property
     def streams(self) -> int:
@@ -96,10 +105,11 @@ class Network(Closing):
             weights = None if regions is None else fitted(regions, size)
             return self.run(frame, extra, self.model.feeds(self.engine, strength, size, weights))
 
-        if self.sees_canvas:
-            painted = paint_levels(run, image, NO_MOTION, (), stroke_size=stroke_size)[-1]
-        else:
-            painted = paint_coarse_first(lambda frame: run(frame, {}), image, stroke_size)
+        def alone(frame: Image) -> Image:
+            size = (frame.shape[0], frame.shape[1])
+            return run(frame, empty(size).feeds() if self.sees_canvas else {})
+
+        painted = paint_coarse_first(alone, self.upsampler, image, stroke_size)
         left = WRAP if wrap else 0
         return painted[:height, left : left + width]
 
@@ -115,6 +125,7 @@ class Network(Closing):
     def close(self) -> None:
         """Free the engine; a second call does nothing."""
         self.engine.close()
+        self.upsampler.close()
 
 
 def fitted(weights: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

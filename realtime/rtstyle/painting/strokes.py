@@ -1,16 +1,16 @@
-"""Strokes that grow with the picture: it is painted at fewer rows first, then at its own.
+"""Strokes that grow with the picture: it is painted at fewer rows, and the painting is enlarged.
 
 A network's strokes have a width in pixels. On a picture of more rows than it was trained for they
-would be thin, so that it is first painted at those rows, and the painting at full size keeps only
-what the coarse one is too small to show. Gatys et al. 2017 ("Controlling Perceptual Factors in
-Neural Style Transfer", section 6) and Wang et al. 2017 ("Multimodal Transfer") go from coarse to
-fine for the same reason.
+would be thin, so that it is painted at those rows, and `upsampling` brings the painting to the full
+size, with the frame beside it. Gatys et al. 2017 ("Controlling Perceptual Factors in Neural Style
+Transfer", section 6) and Wang et al. 2017 ("Multimodal Transfer") go from coarse to fine for the
+same reason, by painting anew at every size.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -21,18 +21,15 @@ from rtstyle.frame import Image
 TRAINED_ROWS = 480
 """Rows, or columns if these are fewer, of frames in which strokes are as wide as in training."""
 STEP = 2.25
-"""By how much a level is larger than the one before, at most: 1080 rows over 480."""
+"""By how much paintings are enlarged at once, at most: 1080 rows over 480."""
 LEAST_ROWS = 64
-SMOOTH = 2.0
-"""Pixels of the coarse painting (sigma) over which colours are mixed."""
-DETAIL = 0.6
-"""How much of a fine painting's own detail is kept where it does not see the coarse one."""
-GREY = np.tile(np.array([0.299, 0.587, 0.114], np.float32), (3, 1))
-"""Takes the grey of RGB, as three equal channels."""
+
+Enlarge = Callable[[Image, Image], Image]
+"""Takes a frame (H, W, 3) and a smaller painting of it, and returns that at the frame's size."""
 
 
 def levels(size: tuple[int, int], stroke_size: float = 1.0) -> list[tuple[int, int]]:
-    """Return the sizes (rows, columns) at which a frame is painted, from coarse to its own.
+    """Return the size (rows, columns) at which a frame is painted, and those up to its own.
 
     `stroke_size` is how wide strokes are, as a factor of the width that looks right at the size.
     Raises `UsageError` outside 0.25 to 4.
@@ -51,42 +48,28 @@ def levels(size: tuple[int, int], stroke_size: float = 1.0) -> list[tuple[int, i
     return found
 
 
-def with_strokes_of(coarse: Image, fine: Image, detail: float = 1.0) -> Image:
-    """Return a fine painting that, reduced to the size of a coarse one, is the coarse one.
+def reduced(image: Image, size: tuple[int, int]) -> Image:
+    """Return a picture (H, W, 3) at a smaller size (rows, columns), or as it is at its own."""
+    if size == image.shape[:2]:
+        return image
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
-    What both sizes can show is taken from the coarse painting, what only the larger one can show
-    from the fine one, by a share of `detail`: two bands of a Laplacian pyramid (Burt and Adelson
-    1983). Strokes are then as wide as the coarse ones, edges as sharp as the fine ones. Colours are
-    mixed more smoothly than brightness, whose steps the eye sees better, so that edges get no
-    coloured beads.
-    """
-    rows, columns = coarse.shape[:2]
-    reduced = cv2.resize(fine, (columns, rows), interpolation=cv2.INTER_AREA)
-    apart = cv2.subtract(coarse, reduced, dtype=cv2.CV_16S)
-    grey = cv2.transform(apart, GREY)
-    apart = cv2.GaussianBlur(cv2.subtract(apart, grey), (0, 0), SMOOTH)
-    apart = cv2.add(apart, grey)
-    size = fine.shape[1::-1]
-    if detail < 1:
-        smooth = cv2.resize(reduced, size, interpolation=cv2.INTER_CUBIC)
-        fine = np.asarray(cv2.addWeighted(fine, detail, smooth, 1 - detail, 0), np.uint8)
-    apart = cv2.resize(apart, size, interpolation=cv2.INTER_CUBIC)
-    return np.asarray(cv2.add(fine, apart, dtype=cv2.CV_8U), np.uint8)
+
+def enlarged(
+    enlarge: Enlarge, image: Image, coarse: Image, sizes: Sequence[tuple[int, int]]
+) -> Image:
+    """Bring a painting of an (H, W, 3) picture to each of the `sizes` in turn."""
+    for size in sizes:
+        coarse = enlarge(reduced(image, size), coarse)
+    return coarse
 
 
 def paint_coarse_first(
-    run: Callable[[Image], Image], image: Image, stroke_size: float = 1.0
+    run: Callable[[Image], Image], enlarge: Enlarge, image: Image, stroke_size: float = 1.0
 ) -> Image:
-    """Paint an (H, W, 3) picture by a network that sees no canvas, coarse strokes first.
+    """Paint an (H, W, 3) picture so that its strokes are as wide as its size asks for.
 
     `run` paints a picture of any size. Raises `UsageError` for a stroke size out of range.
     """
-    painted: Image | None = None
-    for rows, columns in levels((image.shape[0], image.shape[1]), stroke_size):
-        frame = image
-        if (rows, columns) != image.shape[:2]:
-            frame = np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA))
-        fine = run(frame)
-        painted = fine if painted is None else with_strokes_of(painted, fine, DETAIL)
-    assert painted is not None
-    return painted
+    base, *larger = levels((image.shape[0], image.shape[1]), stroke_size)
+    return enlarged(enlarge, image, run(reduced(image, base)), larger)

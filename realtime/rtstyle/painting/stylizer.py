@@ -190,7 +190,10 @@ class Stylizer(Closing):
         if not self.network.sees_canvas or self.wrap or not recipe.coherence:
             return None
         return CoherentPainter(
-            self.network.run, stroke_size=recipe.stroke_size, coherence=recipe.coherence
+            self.network.run,
+            self.network.upsampler,
+            stroke_size=recipe.stroke_size,
+            coherence=recipe.coherence,
         )
 
     def finish(self, source: Image, painted: Image, weights: Weights | None = None) -> Image:

@@ -7,6 +7,9 @@
 2. The normalisations become fixed scales and shifts, and the network is run over tiles that
    overlap by its receptive field, so that every pixel is what the whole picture would give
    under these statistics.
+
+All that is about the size at which a picture is painted: with strokes of the usual width some 600
+rows, so that only much finer strokes, or very long pictures, need tiles.
 """
 
 from __future__ import annotations
@@ -21,18 +24,16 @@ from numpy.typing import NDArray
 
 from rtstyle.engines import Engine, EngineOptions, open_engine, parts_of
 from rtstyle.engines.base import NOISE_PORT, read_model
-from rtstyle.engines.canvas import Canvas
+from rtstyle.engines.canvas import Canvas, empty
 from rtstyle.engines.devices import cpu_count
 from rtstyle.engines.onnxrt import open_session
 from rtstyle.engines.regional import mix
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import NO_MOTION
-from rtstyle.painting.coherence import paint as paint_levels
 from rtstyle.painting.masks import Weights
-from rtstyle.painting.network import Network
+from rtstyle.painting.network import Network, fitted
 from rtstyle.painting.norm_graph import ALIGNMENT, Affine, Norm, NormGraph, baked
-from rtstyle.painting.strokes import paint_coarse_first
+from rtstyle.painting.strokes import enlarged, levels, reduced
 from rtstyle.styles.recipe import Recipe
 
 WHOLE_BYTES = 1 << 30
@@ -107,47 +108,53 @@ def paint(
     tiles. Raises `EngineError` for a large picture that cannot be tiled.
     """
 
+    base, *larger = levels((image.shape[0], image.shape[1]), recipe.stroke_size)
+
     def whole() -> tuple[Image, int]:
         return network.paint(image, recipe.strength, weights, stroke_size=recipe.stroke_size), 1
 
     model, engine = network.model, network.engine
     if network.regions > 1 and model.statistics is not None:
         other = ", or only styles with networks of their own"
-        refuse_larger(image, MOST_REGIONAL[recipe.size], "several styles", other)
+        refuse_larger(base, MOST_REGIONAL[recipe.size], "several styles", other)
         return whole()
     if any(NOISE_PORT in part.extras for part in parts_of(engine)):
-        refuse_larger(image, MOST_NOISE, "a texture network")
+        refuse_larger(base, MOST_NOISE, "a texture network")
         return whole()
     contents = [read_model(file) for file in model.files]
     feeds = None
     if model.statistics is not None:
-        feeds = model.feeds(engine, recipe.strength, image.shape[:2])
+        feeds = model.feeds(engine, recipe.strength, base)
         assert feeds is not None
         contents = [baked(content, feeds) for content in contents]
     graphs = [NormGraph(content) for content in contents]
-    if all(fits(graph, image) for graph in graphs):
+    if all(fits(graph, base) for graph in graphs):
         return whole()
+    frame = reduced(image, base)
     parts = zip(parts_of(engine), graphs, strict=True)
-    each = (paint_large(*part, image, recipe.stroke_size, feeds) for part in parts)
+    each = (paint_large(*part, frame, feeds) for part in parts)
     painted, tiles = zip(*each, strict=True)
-    if len(painted) == 1 or weights is None:
-        return painted[0], tiles[0]
-    return mix(painted, weights), max(tiles)
+    if len(painted) > 1 and weights is not None:
+        painted = (mix(painted, fitted(weights, base)),)
+    return enlarged(network.upsampler, image, painted[0], larger), max(tiles)
 
 
-def refuse_larger(image: Image, most: int, what: str, other: str = "") -> None:
-    """Raise `EngineError` for a picture of more than `most` pixels that cannot be tiled."""
-    if image.shape[0] * image.shape[1] > most:
+def refuse_larger(size: tuple[int, int], most: int, what: str, other: str = "") -> None:
+    """Raise `EngineError` for more than `most` pixels where pictures cannot be tiled.
+
+    `size` (rows, columns) is that at which they are painted.
+    """
+    if size[0] * size[1] > most:
         raise EngineError(
             f"This picture is too large for {what}.",
             f"Up to {most / 1e6:.0f} megapixels can be painted so.",
-            f"Pass a smaller --height{other}.",
+            f"Pass a smaller --height{other}, or a larger --stroke-size.",
         )
 
 
-def fits(graph: NormGraph, image: Image) -> bool:
-    """Return True for a picture that can be painted whole."""
-    pixels = image.shape[0] * image.shape[1]
+def fits(graph: NormGraph, size: tuple[int, int]) -> bool:
+    """Return True for pictures of a size (rows, columns) that can be painted whole."""
+    pixels = size[0] * size[1]
     return bool(pixels * graph.bytes_per_pixel * ACTIVATIONS <= WHOLE_BYTES)
 
 
@@ -155,31 +162,20 @@ def paint_large(
     engine: Engine,
     graph: NormGraph,
     image: Image,
-    stroke_size: float,
     feeds: Mapping[str, NDArray[Any]] | None = None,
 ) -> tuple[Image, int]:
-    """Paint a large picture by one engine, in tiles, and with the strokes of coarse paintings.
+    """Paint a picture by one engine, in tiles if it is large.
 
     `feeds` are the further inputs of `engine`, which `graph` does without. Returns the painted
-    picture and the number of tiles of its finest level.
+    picture and the number of tiles.
     """
-    counts = [1]
-
-    def run(frame: Image, extra: Mapping[str, NDArray[np.uint8]]) -> Image:
-        if fits(graph, frame):
-            given = {**(feeds or {}), **extra} or None
-            whole: Image = engine.run(np.ascontiguousarray(frame)[None], given)[0]
-            return whole
-        canvas = Canvas(extra["canvas"][0], extra["trust"][0, :, :, 0]) if extra else None
-        painted, count = paint_tiled(engine, graph, frame, TILE, canvas)
-        counts.append(count)
-        return painted
-
-    if graph.sees_canvas:
-        painted = paint_levels(run, image, NO_MOTION, (), stroke_size=stroke_size)[-1]
-    else:
-        painted = paint_coarse_first(lambda frame: run(frame, {}), image, stroke_size)
-    return painted, counts[-1]
+    size = (image.shape[0], image.shape[1])
+    canvas = empty(size) if graph.sees_canvas else None
+    if not fits(graph, size):
+        return paint_tiled(engine, graph, image, TILE, canvas)
+    given = {**(feeds or {}), **(canvas.feeds() if canvas else {})} or None
+    whole: Image = engine.run(np.ascontiguousarray(image)[None], given)[0]
+    return whole, 1
 
 
 def paint_tiled(

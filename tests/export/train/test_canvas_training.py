@@ -34,8 +34,7 @@ from rtstyle_export.onnx_files.writer import on_bytes  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint, initial_weights  # noqa: E402
 from rtstyle_export.runs.config import CanvasConfig, TrainConfig  # noqa: E402
 from rtstyle_export.runs.onnx_reader import checkpoint_of  # noqa: E402
-from rtstyle_export.train.canvas import CanvasTrainer  # noqa: E402
-from rtstyle_export.train.motion import (  # noqa: E402
+from rtstyle_export.train.canvas.motion import (  # noqa: E402
     RESET,
     SCENES,
     STILLS,
@@ -48,6 +47,7 @@ from rtstyle_export.train.motion import (  # noqa: E402
     soften,
     views,
 )
+from rtstyle_export.train.canvas.trainer import CanvasTrainer  # noqa: E402
 from rtstyle_export.train.pool import photo_pool  # noqa: E402
 
 SMALL = CanvasSpec(stem=8, body=16, blocks=1, stride=4, gate=4, noise=0)
@@ -56,7 +56,6 @@ BOTH = pytest.mark.parametrize("spec", [SMALL, DEEP], ids=["quarter", "eighth"])
 SHALLOW = CanvasLossSpec(
     content_layers={"relu2_2": 1.0},
     style_layers={"relu1_2": 0.5, "relu2_2": 0.5},
-    fine_layers=("relu1_2",),
 )
 
 

@@ -22,6 +22,7 @@ from rtstyle_export.maths.losses import FramesLossSpec  # noqa: E402
 from rtstyle_export.networks.canvas import SPECS, CanvasNet  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.runs.frames_config import FramesConfig  # noqa: E402
+from rtstyle_export.train.canvas.motion import grid_of, sample  # noqa: E402
 from rtstyle_export.train.frames.pairs import Spread, read_pairs  # noqa: E402
 from rtstyle_export.train.frames.trainer import (  # noqa: E402
     FramesTrainer,
@@ -29,7 +30,6 @@ from rtstyle_export.train.frames.trainer import (  # noqa: E402
     nearest_style,
     seen,
 )
-from rtstyle_export.train.motion import grid_of, sample  # noqa: E402
 
 SHALLOW = FramesLossSpec(
     content_layers={"relu2_2": 1.0}, style_layers={"relu1_2": 0.5, "relu2_2": 0.5}

@@ -34,18 +34,16 @@ from rtstyle_export.maths.functional import (
     out_of_range,
     style_distance,
 )
-from rtstyle_export.networks.canvas import UNDERPAINTING
 from rtstyle_export.runs.frames_config import FramesConfig
 from rtstyle_export.runs.loop import Machine
 from rtstyle_export.runs.loss_network import find_vgg
-from rtstyle_export.train.canvas import CanvasLoop, rate
-from rtstyle_export.train.canvas_step import RENEW
+from rtstyle_export.train.canvas.motion import draw_motion, grid_of, sample, smooth_noise
+from rtstyle_export.train.canvas.step import RENEW
+from rtstyle_export.train.canvas.trainer import CanvasLoop, rate
 from rtstyle_export.train.frames.pairs import FramePairs, at_rows, read_pairs
-from rtstyle_export.train.motion import draw_motion, grid_of, sample, smooth_noise
 
-EMPTY, MOVED = 0.4, 0.4
-"""Shares of the steps on an empty canvas, and on the last painting moved along; the rest are frames
-of twice the size, on a coarse painting of themselves."""
+EMPTY = 0.5
+"""Share of the steps on an empty canvas; the others see the last painting moved along."""
 ZOOMS = (0.85, 1.15)
 """How large a window is seen, at random."""
 COMPARED_ROWS = 240
@@ -69,15 +67,13 @@ class View:
     noise: float
 
 
-def draw_view(
-    rng: np.random.Generator, size: tuple[int, int], side: int, zoom: float = 1.0
-) -> View:
-    """Draw a window of `side` pixels of a picture of `size` (rows, columns), `zoom` times as wide.
+def draw_view(rng: np.random.Generator, size: tuple[int, int], side: int) -> View:
+    """Draw a window of about `side` pixels of a picture of `size` (rows, columns).
 
     It lies within the picture where that is large enough.
     """
     rows, columns = size
-    zoom *= rng.uniform(*ZOOMS)
+    zoom = rng.uniform(*ZOOMS)
     wide, high = zoom * side / columns, zoom * side / rows
     x, y = (rng.uniform(-1, 1) * max(0.0, 1 - share) for share in (wide, high))
     angle = rng.normal() * 0.03
@@ -156,11 +152,9 @@ class FramesTrainer(CanvasLoop):
         number = int(rng.integers(len(self.frames if paired else self.others)))
         photo = (self.frames if paired else self.others)[number : number + 1]
         key = number if paired else self.nearest[number]
-        kind = rng.random()
-        large = kind >= EMPTY + MOVED
-        size = (photo.shape[2], photo.shape[3])
-        view = draw_view(rng, size, config.crop, 0.5 if large else 1.0)
-        given = self.canvas(photo, view, "coarse" if large else "empty" if kind < EMPTY else "old")
+        empty = rng.random() < EMPTY
+        view = draw_view(rng, (photo.shape[2], photo.shape[3]), config.crop)
+        given = self.canvas(photo, view, empty=bool(empty))
         with torch.no_grad():
             target = seen(self.painted[key : key + 1], view.place, config.crop).clamp(-1, 1)
         with self.autocast():
@@ -188,24 +182,18 @@ class FramesTrainer(CanvasLoop):
             terms["style"] = found["style"]
         return total, {name: value.detach() for name, value in terms.items()}
 
-    def canvas(self, photo: Tensor, view: View, kind: str) -> dict[str, Tensor]:
+    def canvas(self, photo: Tensor, view: View, *, empty: bool) -> dict[str, Tensor]:
         """Return the frame of a view, and what the network is told of what it has painted.
 
-        `kind` is that of the canvas: `empty`, `coarse` (a painting of half the size, enlarged), or
-        `old` (the painting of the frame before, moved along, with holes). `known` (1, 1, S, S) is
-        1 where the canvas is what shall show.
+        Unless the canvas is `empty`, it is the painting of the frame before, moved along, with
+        holes. `known` (1, 1, S, S) is 1 where the canvas is what shall show.
         """
         side = self.config.crop
         with torch.no_grad():
             frame = lit(seen(photo, view.place, side), view)
             canvas, known = torch.zeros_like(frame), frame.new_zeros(1, 1, side, side)
             trust = frame.new_zeros(1, 1, side // 2, side // 2)
-            if kind == "coarse":
-                half = F.avg_pool2d(frame, 2)
-                painted = self.alone(half)
-                canvas = F.interpolate(painted, (side, side), mode="bicubic", align_corners=False)
-                canvas, trust = canvas.clamp(-1, 1), torch.full_like(trust, UNDERPAINTING)
-            elif kind == "old":
+            if not empty:
                 before = self.alone(lit(seen(photo, view.before, side), view))
                 grid = grid_of(view.motion.to(frame), side)
                 holes = smooth_noise(1, 1, 6, side, frame.device) < 0.8

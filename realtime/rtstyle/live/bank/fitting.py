@@ -7,13 +7,15 @@ from collections import deque
 from collections.abc import Callable, MutableMapping
 from functools import partial
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from rtstyle.errors import RtstyleError
+from rtstyle.frame import Image
 from rtstyle.machine.heap import give_back
 from rtstyle.machine.scheduling import lowest_priority
 from rtstyle.media.color import Colours
 from rtstyle.styles import paintings
+from rtstyle.styles.model import Model
 from rtstyle.styles.spec import Styles, are_networks, as_mixture, parse_style
 
 Rough: TypeAlias = tuple[str, str, float, Colours | None]
@@ -21,6 +23,16 @@ Rough: TypeAlias = tuple[str, str, float, Colours | None]
 
 KNOWN = 256
 """Styles whose model file and statistics are remembered, or what kept them from being made."""
+
+MATCHED = 20_000
+"""Pixels of a picture whose colours others take on, about: more of them tell the same."""
+
+
+class Known(NamedTuple):
+    """What a style is painted with, and whether it takes on the colours of a picture."""
+
+    model: Model
+    matches: bool
 
 
 def forget_oldest(known: MutableMapping[Any, Any]) -> None:
@@ -124,3 +136,9 @@ class Fitter:
     def _is_let_go(self, painting: Rough) -> bool:
         with self._changed:
             return painting not in self._rough
+
+
+def thinned(image: Image) -> Image:
+    """Return about `MATCHED` pixels of a picture (H, W, 3), evenly."""
+    step = max(1, round((image.shape[0] * image.shape[1] / MATCHED) ** 0.5))
+    return image[::step, ::step]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +14,23 @@ from rtstyle.closeable import Closing
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
 from rtstyle.live.bank.errands import Errand, Errands, Shape
-from rtstyle.live.bank.fitting import Fitter, forget_oldest, is_of, paintings_of
+from rtstyle.live.bank.fitting import Fitter, Known, forget_oldest, is_of, paintings_of, thinned
 from rtstyle.machine.heap import give_back
 from rtstyle.media.color import Colours
 from rtstyle.painting.masks import Weights
 from rtstyle.painting.network import Network
+from rtstyle.painting.strokes import levels
+from rtstyle.painting.upsampling import Upsampler
 from rtstyle.styles import model, paintings
 from rtstyle.styles.model import Model, ModelName
 from rtstyle.styles.paintings import Statistics
 from rtstyle.styles.recipe import SCALES, check_range
 from rtstyle.styles.spec import Styles, is_network, is_random
 
-
-class Known(NamedTuple):
-    """What a style is painted with, and whether it takes on the colours of a picture."""
-
-    model: Model
-    matches: bool
-
-
 CAPACITY = 16
 """Engines kept; the one that was not used for longest goes first."""
-MATCHED = 20_000
-"""Pixels of a picture whose colours others take on, about: more of them tell the same."""
+UPSAMPLER: ModelName = ("", "upsampler")
+"""In place of a model: what enlarges paintings, whatever the style."""
 
 
 class StyleBank(Closing):
@@ -65,6 +58,7 @@ class StyleBank(Closing):
         self.scale = style_scale
         self._colours: Colours | None = None
         self._options = {"device": device, "threads": threads, "precision": precision}
+        self.upsampler = Upsampler(**self._options)  # type: ignore[arg-type]
         self._capacity = max(1, capacity)
         # Pictures as styles share one engine: only the statistics that it is fed differ.
         self._networks: OrderedDict[tuple[Path, ...], Network] = OrderedDict()
@@ -93,7 +87,7 @@ class StyleBank(Closing):
         with self._opening:
             if (network := self._open(found)) is not None:
                 return network
-            network = Network.open(found, **self._options)  # type: ignore[arg-type]
+            network = Network.open(found, upsampler=self.upsampler, **self._options)  # type: ignore[arg-type]
             with self._changed:
                 self._networks[files] = network
                 evicted = len(self._networks) > self._capacity
@@ -161,7 +155,7 @@ class StyleBank(Closing):
 
         They take them on in the background; see `resolve`. Gatys et al. 2016b, section 3.1.
         """
-        colours = None if image is None else Colours.of(_thinned(image))
+        colours = None if image is None else Colours.of(thinned(image))
         with self._changed:
             self._colours = colours
             self._stale.update(key for key, known in self._known.items() if known.matches)
@@ -214,6 +208,8 @@ class StyleBank(Closing):
     def _is_warm(self, errand: Errand) -> bool:
         """Return True if nothing is left to be done: an engine may have let go of a size again."""
         key, shape = errand
+        if key == UPSAMPLER:
+            return shape is None or self.upsampler.holds(shape)
         found = self._known.get(key)
         if found is None or key in self._stale or shape is None:
             return found is not None and key not in self._stale
@@ -227,15 +223,18 @@ class StyleBank(Closing):
         self,
         models: Iterable[ModelName],
         *shapes: Shape,
+        larger: Sequence[Shape] = (),
         urgent: bool = True,
         owner: Hashable = None,
     ) -> None:
         """Make models ready for pictures of `shapes` in the background, the first one first.
 
-        Those that are not `urgent` come after all others, with pauses between them, and replace
-        what was to come later so far. What an `owner` asks for replaces what it asked for before.
+        Paintings are enlarged to the sizes `larger` then. What is not `urgent` comes after all
+        else, with pauses, and replaces what was to come later so far. What an `owner` asks for
+        replaces what it asked for before.
         """
         keys: list[Errand] = [(name, shape) for name in models for shape in shapes]
+        keys += [(UPSAMPLER, shape) for shape in larger]
         with self._changed:
             fresh = [key for key in keys if key not in self._failed and not self._is_warm(key)]
             self._errands.ask(fresh, owner) if urgent else self._errands.ask_later(fresh)
@@ -253,17 +252,17 @@ class StyleBank(Closing):
         """Run a model on an (H, W, 3) uint8 RGB picture and return the same shape.
 
         Opens the model first if it is not ready. `strength` counts only where the style `mixes`,
-        `weights` (K, H, W) only with styles for K regions, `stroke_size` only where the network
-        sees a canvas. A `vector` (M,) takes the place of that of a picture as style. Raises as
-        `network` does.
+        `weights` (K, H, W) only with styles for K regions. A `vector` (M,) takes the place of that
+        of a picture as style. Raises as `network` does.
         """
         network = self.network(style, size)
         if vector is not None:
             network = network.given(model.at_vector(network.model, vector))
         with self._running:
             painted = network.paint(image, strength, weights, stroke_size=stroke_size)
+        painted_at = levels((image.shape[0], image.shape[1]), stroke_size)[0]
         with self._changed:
-            self._warm.add((network.model.files, (image.shape[0], image.shape[1])))
+            self._warm.add((network.model.files, painted_at))
         return painted
 
     def sees_canvas(self, style: Styles, size: str) -> bool:
@@ -319,6 +318,9 @@ class StyleBank(Closing):
         """Make a model ready, in the background."""
         (style, size), shape = errand
         try:
+            if errand[0] == UPSAMPLER and shape is not None:
+                self.upsampler.prepare(shape)
+                return
             with self._changed:
                 known = errand[0] in self._known and errand[0] not in self._stale
             if not known:
@@ -341,9 +343,3 @@ class StyleBank(Closing):
         else:
             with self._changed:
                 self._warm.add((network.model.files, shape))
-
-
-def _thinned(image: Image) -> Image:
-    """Return about `MATCHED` pixels of a picture (H, W, 3), evenly."""
-    step = max(1, round((image.shape[0] * image.shape[1] / MATCHED) ** 0.5))
-    return image[::step, ::step]

@@ -5,9 +5,8 @@ along, is the canvas of the next one, so that networks see canvases of any age a
 step (back-propagation through time cut after one step). Several such scenes take turns, by chance,
 with photographs on empty canvases. At places a canvas is bent out of shape, as strokes are that
 turn and bend with a face for ten frames: nothing asks to keep it there, and the network learns to
-paint over strokes that are worn. A third of the sequences shows frames of
-twice the size: their canvas, where nothing better is known, is an enlarged coarse painting, and
-their strokes shall be twice as wide.
+paint over strokes that are worn. Frames are of the size at which they are painted later on, some
+480 rows: larger ones are enlarged by another network (`rtstyle_export.train.upsampler`).
 
 On CUDA the whole step is one graph, and losses are read from the device every so often.
 """
@@ -36,9 +35,9 @@ from rtstyle_export.maths.functional import (
 from rtstyle_export.maths.losses import CanvasLossSpec
 from rtstyle_export.maths.soap_group import GroupedSoap
 from rtstyle_export.maths.vgg import VGG
-from rtstyle_export.networks.canvas import UNDERPAINTING, CanvasNet
+from rtstyle_export.networks.canvas import CanvasNet
 from rtstyle_export.onnx_files.storage import rounded
-from rtstyle_export.train.motion import (
+from rtstyle_export.train.canvas.motion import (
     Director,
     Scenes,
     bent,
@@ -79,19 +78,13 @@ def style_targets(
     size: int,
     device: torch.device,
 ) -> dict[str, Tensor]:
-    """Return Gram matrices (2 S, C, C) by layer: of all paintings for frames of 480 rows, then
-    for frames of twice that."""
+    """Return the Gram matrices (S, C, C) of all paintings by layer."""
     rows: dict[str, list[Tensor]] = {layer: [] for layer in loss.style_layers}
-    for factor in (1, 2):
-        for path, part in paintings:
-            with torch.no_grad():
-                whole = to_tensor(read_picture(path, size * factor, part)).to(device)
-                found = vgg(whole)
-                if factor == 2:
-                    plain = vgg(to_tensor(read_picture(path, size, part)).to(device))
-                    found |= {layer: plain[layer] for layer in loss.fine_layers}
-            for layer, row in rows.items():
-                row.append(gram_matrix(found[layer]))
+    for path, part in paintings:
+        with torch.no_grad():
+            found = vgg(to_tensor(read_picture(path, size, part)).to(device))
+        for layer, row in rows.items():
+            row.append(gram_matrix(found[layer]))
     return {layer: torch.cat(row) for layer, row in rows.items()}
 
 
@@ -133,9 +126,7 @@ class CanvasStep:
         self.painted = torch.zeros(batch, 3, side, side, device=device)
         stride = spec.stride
         wide = spec.extended(self.painted[:1]).shape[-1] // stride - 2
-        small = spec.extended(self.painted[:1, :, ::2, ::2]).shape[-1] // stride - 2
         self.noise = torch.rand(batch, spec.noise, wide, wide, device=device) * 2 - 1
-        self.small = small
         self.basis = dct_matrix().to(device)
         size = Director(batch, 1, side, side, 0, 0).draw().flat().size
         self.flat = torch.zeros(size, device=device)
@@ -143,7 +134,7 @@ class CanvasStep:
         # Several, since a copy may be under way when the next step is drawn.
         self.staged = [torch.zeros(size, pin_memory=device.type == "cuda") for _ in range(2 * LEAD)]
         self.names = (
-            "content", "style", "large", "tv", "lattice", "coherence", "gate", "coarse", "total",
+            "content", "style", "tv", "lattice", "coherence", "gate", "total",
         )  # fmt: skip
         self.report = torch.zeros(len(self.names), device=device)
         places = {layer: index for index, layer in vgg.taps.items()}
@@ -176,15 +167,6 @@ class CanvasStep:
             self.noise.copy_(
                 torch.where(again > 0, torch.rand_like(self.noise) * 2 - 1, self.noise)
             )
-            # A coarse painting of the same frame, on an empty canvas.
-            half = F.avg_pool2d(frame, 2)
-            empty = torch.zeros_like(half)
-            nothing = half.new_zeros(n, 1, -(-half.shape[2] // 2), -(-half.shape[3] // 2))
-            noise = self.noise[:, :, : self.small, : self.small]
-            with self.autocast():
-                coarse, _ = self.net(half, empty, nothing, self.style, noise)
-            coarse = coarse.clamp(-1, 1)
-            under = F.interpolate(coarse, (side, side), mode="bicubic", align_corners=False)
             # The last painting moved along, with and without the errors of an estimated flow.
             grid = grid_of(b["step"], side)
             error = (smooth_noise(n, 2, 9, side, device) - 0.5) * 2
@@ -201,13 +183,9 @@ class CanvasStep:
             # Trust is known at half the size.
             trust = -F.max_pool2d(-known, 2)
             full = F.interpolate(trust, scale_factor=2.0, mode="nearest")
-            large = b["large"].view(n, 1, 1, 1)
-            canvas = torch.where(full > 0, moved, large * under.clamp(-1, 1))
-            given = torch.where(trust > 0, trust, large * UNDERPAINTING)
             return {
-                "clean": clean, "frame": frame, "canvas": canvas, "trust": given,
-                "exact": exact, "kept": full * (1 - wrong) * (1 - worn), "coarse": coarse,
-                "new": 1 - full,
+                "clean": clean, "frame": frame, "canvas": full * moved, "trust": trust,
+                "exact": exact, "kept": full * (1 - wrong) * (1 - worn),
             }  # fmt: skip
 
     def window(self, x: Tensor) -> Tensor:
@@ -225,7 +203,6 @@ class CanvasStep:
     def _forward_backward(self) -> None:
         loss = self.loss
         given = self.prepare()
-        large = self.drawn["large"]
         with self.autocast():
             raw, gate = self.net(
                 given["frame"], given["canvas"], given["trust"], self.style, self.noise
@@ -237,24 +214,18 @@ class CanvasStep:
             content = sum(
                 w * content_distance(found[k], wanted[k]) for k, w in loss.content_layers.items()
             )
-            paintings = len(next(iter(self.targets.values()))) // 2
-            row = self.painting + large.long() * paintings
             style = sum(
-                w * style_distance(gram_matrix(found[k]), self.targets[k][row])
+                w * style_distance(gram_matrix(found[k]), self.targets[k][self.painting])
                 for k, w in loss.style_layers.items()
             )
         change = (shown - given["exact"]).square().mean(1, keepdim=True) * given["kept"]
         coherence = change.mean(dim=(1, 2, 3))
-        beside = F.avg_pool2d(shown, 2) - given["coarse"]
-        fresh = F.avg_pool2d(given["new"], 2)
-        coarse = large * (beside.square().mean(1, keepdim=True) * fresh).mean(dim=(1, 2, 3))
         smooth, grid = total_variation(shown), lattice(self.window(shown))
         total = (
-            loss.content_weight * content * (1 - (1 - loss.large_content) * large)
+            loss.content_weight * content
             + loss.style_weight * style
             + loss.tv_weight * smooth
             + loss.coherence_weight * coherence
-            + loss.coarse_weight * coarse
             + loss.range_weight * out_of_range(raw)
             + loss.lattice_weight * grid
         ).mean()
@@ -263,17 +234,14 @@ class CanvasStep:
                 parameter.grad.zero_()
         total.backward()
         self.painted.copy_(shown.detach())
-        small = 1 - large
         kept = given["kept"]
         values = [
-            (content * small).sum() / small.sum().clamp_min(1),
-            (style * small).sum() / small.sum().clamp_min(1),
-            (style * large).sum() / large.sum().clamp_min(1),
+            torch.as_tensor(content).mean(),
+            torch.as_tensor(style).mean(),
             smooth.mean(),
             grid.mean(),
             change.sum() / kept.sum().clamp_min(1),
             (gate * kept).sum() / kept.sum().clamp_min(1),
-            coarse.sum() / large.sum().clamp_min(1),
             total,
         ]
         self.report += torch.stack([value.detach().float() for value in values])

@@ -25,23 +25,20 @@ STILLS = 0.35
 """Share of steps that show a photograph that was not seen before, on an empty canvas."""
 STILL = 0.2
 """Share of steps at which nothing moves."""
-LARGE_FRAMES = 0.3
-"""Share of the sequences that show frames of twice the size, painted over a coarse painting."""
 
 
 @dataclass(slots=True)
 class Draw:
     """What changes at one step, for N sequences; floats are float32.
 
-    `reset`: (N,) 1 where a new photo begins. `large`: (N,) 1 for frames of twice the size.
-    `photo`: (N,) int64. `view` and `step`: (N, 2, 3), where to look in the square of the photo, and
-    in the last painting. `light`: (N, 3) gain, offset, noise. `damage`: (N, 2) quantiser step of
-    blocks, blur. `flow_error`: (N,) pixels. `wear`: (N,) pixels by which the canvas is bent out of
-    shape. `offset`: (2,) int64, where the losses look.
+    `reset`: (N,) 1 where a new photo begins. `photo`: (N,) int64. `view` and `step`: (N, 2, 3),
+    where to look in the square of the photo, and in the last painting. `light`: (N, 3) gain,
+    offset, noise. `damage`: (N, 2) quantiser step of blocks, blur. `flow_error`: (N,) pixels.
+    `wear`: (N,) pixels by which the canvas is bent out of shape. `offset`: (2,) int64, where the
+    losses look.
     """
 
     reset: NDArray[np.float32]
-    large: NDArray[np.float32]
     photo: NDArray[np.int64]
     view: NDArray[np.float32]
     step: NDArray[np.float32]
@@ -60,7 +57,7 @@ class Draw:
 def views(flat: Tensor, count: int) -> dict[str, Tensor]:
     """Return the parts of what `Draw.flat` made for `count` sequences, by name."""
     shapes = {
-        "reset": (count,), "large": (count,), "photo": (count,), "view": (count, 2, 3),
+        "reset": (count,), "photo": (count,), "view": (count, 2, 3),
         "step": (count, 2, 3), "light": (count, 3), "damage": (count, 2), "flow_error": (count,),
         "wear": (count,), "offset": (2,),
     }  # fmt: skip
@@ -92,7 +89,6 @@ class Director:
         self.count, self.photos, self.tile, self.side = count, photos, tile, side
         self.margin = margin
         self.view = np.zeros((count, 3, 3))
-        self.large = np.zeros(count)
         self.photo = np.zeros(count, np.int64)
         self.fresh = np.ones(count, bool)
         self.reset = reset
@@ -121,7 +117,6 @@ class Director:
         wear = np.where(rng.random(n) < WORN, rng.uniform(3, 12, n), 0)
         return Draw(
             reset.astype(np.float32),
-            self.large.astype(np.float32),
             self.photo.copy(),
             self.view[:, :2].astype(np.float32),
             steps[:, :2].astype(np.float32),
@@ -135,10 +130,7 @@ class Director:
     def _begin(self, k: int) -> None:
         rng = self.rng
         self.photo[k] = rng.integers(self.photos)
-        self.large[k] = rng.random() < LARGE_FRAMES
         zoom = self.side / self.tile * rng.uniform(0.8, 1.15)
-        # Frames of twice the size show half as much of a photo.
-        zoom *= 0.55 if self.large[k] else 1.0
         angle = rng.normal() * 0.03
         flip = -1 if rng.random() < 0.5 else 1
         space = max(0.0, 1 - zoom)

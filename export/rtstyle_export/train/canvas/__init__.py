@@ -1,0 +1,1 @@
+"""Training of networks that see a canvas, on photos that move."""
