@@ -194,8 +194,9 @@ def test_the_file_is_that_of_the_checkpoint(photos: Path, vgg: Path, tmp_path: P
     run.run()
     out = tmp_path / "styles"
     out.mkdir()
-    words = export(tmp_path / "run", out, Request(manifest=True), lambda *_: None)
-    assert words == ""
+    done = export(tmp_path / "run", out, Request(manifest=True), lambda *_: None)
+    assert done.use == ""
+    assert done.files == [out / "upsampler.onnx"]
     entry = json.loads((out / "manifest.json").read_text())["upsampler"]
     assert entry["path"] == "upsampler.onnx"
     assert entry["training"]["steps"] == 3

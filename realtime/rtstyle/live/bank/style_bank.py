@@ -251,9 +251,8 @@ class StyleBank(Closing):
     ) -> Image:
         """Run a model on an (H, W, 3) uint8 RGB picture and return the same shape.
 
-        Opens the model first if it is not ready. `strength` counts only where the style `mixes`,
-        `weights` (K, H, W) only with styles for K regions. A `vector` (M,) takes the place of that
-        of a picture as style. Raises as `network` does.
+        Opens the model if it is not ready; raises as `network`. `strength` counts only where the
+        style `mixes`, `weights` (K, H, W) with K regions; `vector` (M,) is a picture's as style.
         """
         network = self.network(style, size)
         if vector is not None:
