@@ -194,7 +194,7 @@ class TestEncoding:
 
     def test_what_is_no_picture_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "style.jpg").write_text("no picture")
-        with pytest.raises(StyleError, match="no picture"):
+        with pytest.raises(StyleError, match="not a picture"):
             paintings.encode(str(tmp_path / "style.jpg"), "fast")
 
     def test_scale_changes_what_is_seen(self) -> None:

@@ -107,7 +107,6 @@ def paint(
     `weights` are those of the regions of `recipe`. Returns the painted picture and the number of
     tiles. Raises `EngineError` for a large picture that cannot be tiled.
     """
-
     base, *larger = levels((image.shape[0], image.shape[1]), recipe.stroke_size)
 
     def whole() -> tuple[Image, int]:
