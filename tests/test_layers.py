@@ -6,6 +6,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -63,6 +64,8 @@ THREADS = {
 LAZY = {"commands": 40, "elsewhere": 43}
 STARTERS = ("Thread", "Timer", "ThreadPoolExecutor", "ProcessPoolExecutor")
 MOST_MODULES, MOST_LINES = 14, 350
+MOST_MEDIAN = 8
+"""Lines of the median function, its docstring included."""
 
 
 def named() -> Iterator[tuple[str, Path]]:
@@ -165,6 +168,13 @@ def test_rooms_and_modules_are_of_a_size_to_be_read() -> None:
     assert {room: count for room, count in rooms.items() if count > MOST_MODULES} == {}
     lines = {name: path.read_text("utf-8").count("\n") for name, path in SOURCES.items()}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_the_median_function_is_short() -> None:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for tree in TREES.values() for node in ast.walk(tree)]
+    lines = [(n.end_lineno or 0) - n.lineno + 1 for n in nodes if isinstance(n, functions)]
+    assert median(lines) <= MOST_MEDIAN
 
 
 def test_rooms_say_what_they_own_and_cost_nothing() -> None:

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from helpers import console
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pil
@@ -25,7 +27,6 @@ from rich.console import Console
 from rtstyle.bench import camera, plot, report, runner, session, suite
 from rtstyle.bench.clips import prepare_clip, repeat_clip
 from rtstyle.bench.figures import Figure, efficiency, growth, medians, percentile, slowest
-from rtstyle.cli import main
 from rtstyle.errors import (
     DeviceError,
     MissingExtraError,
@@ -476,7 +477,7 @@ def test_live_figures_survive_a_failure_of_the_last_step(
     monkeypatch.setattr(camera, "stop_seconds", failing)
     monkeypatch.setattr(runner, "run_case", lambda *_, **__: dict(LIVE))
     figures = tmp_path / "live.json"
-    assert run_command(monkeypatch, "live", "--json", figures) == 0
+    assert run_command("live", "--json", figures) == 0
     out, err = capsys.readouterr()
     for word in ("29.90", "failed", "never", "unknown"):
         assert word in out
@@ -556,11 +557,7 @@ def test_stop_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert camera.webcam_command(["--loop"])[3:] == ["webcam", "--loop"]
 
 
-def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["rtstyle", "bench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
+run_command = partial(console.command, "bench")
 
 
 @pytest.mark.parametrize(
@@ -585,7 +582,7 @@ def test_bad_options_are_one_line_and_no_work(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_command(monkeypatch, *arguments) == error.exit_code
+    assert run_command(*arguments) == error.exit_code
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("error: ")
@@ -593,10 +590,8 @@ def test_bad_options_are_one_line_and_no_work(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_names_the_options(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_command(monkeypatch, "--help") == 0
+def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("--help") == 0
     out = capsys.readouterr().out
     for option in (
         "--style",

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.console import rtstyle
+from helpers.pictures import noise, saved
 from PIL import Image as Pil
 
 from rtstyle import cli
@@ -31,8 +32,7 @@ def call(*words: object) -> tuple[int, str, str]:
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
-    Pil.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)).save(path)
-    return path
+    return saved(path, noise(30, 40))
 
 
 def test_help_imports_nothing_heavy() -> None:

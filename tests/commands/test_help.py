@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import typer
+from helpers import console
 from typer.testing import CliRunner
 
 from rtstyle import cli
@@ -102,11 +103,8 @@ def test_a_photo_is_painted_without_a_command(
 
     Image.new("RGB", (32, 24), (10, 200, 30)).save(tmp_path / "a.png")
     monkeypatch.chdir(tmp_path)
-    line = ["rtstyle", "a.png", "b.png", "--style", "invert", "--size", "fast", "--device", "cpu"]
-    monkeypatch.setattr("sys.argv", line)
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code == 0
+    words = ("a.png", "b.png", "--style", "invert", "--size", "fast", "--device", "cpu")
+    assert console.command(*words) == 0
     assert "b.png" in capsys.readouterr().out
     with Image.open("b.png") as painted:
         assert painted.getpixel((5, 5)) == (245, 55, 225)

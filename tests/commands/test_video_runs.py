@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import console
 from helpers.media import decode, number_of, write_clip
 
-from rtstyle import cli
 from rtstyle.commands.common import video_runs
 from rtstyle.commands.common.video_runs import Batch, estimate, watch_folder
 from rtstyle.errors import UsageError
@@ -25,12 +25,9 @@ OPTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+def run(*words: object) -> int:
     style = ["--style", "identity", "--size", "fast", "--device", "cpu", "--encoder", "libx264"]
-    monkeypatch.setattr("sys.argv", ["rtstyle", "video", *map(str, words), *style])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    return int(end.value.code or 0)
+    return console.command("video", *words, *style)
 
 
 @pytest.fixture
@@ -43,38 +40,36 @@ def clips(tmp_path: Path) -> Path:
 
 
 def test_a_folder_goes_on_with_what_is_not_painted(
-    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert run(monkeypatch, clips, out) == 0
+    assert run(clips, out) == 0
     (out / "b.mp4").unlink()
     old = (out / "a.mp4").stat().st_mtime_ns
     capsys.readouterr()
-    assert run(monkeypatch, clips, out) == 0
+    assert run(clips, out) == 0
     text = capsys.readouterr()
     assert "2 of 3 videos are painted already" in text.err
     assert "b.mp4" in text.out
     assert "a.mp4" not in text.out
     assert (out / "a.mp4").stat().st_mtime_ns == old
-    assert run(monkeypatch, clips, out, "--no-skip-existing") == 2
+    assert run(clips, out, "--no-skip-existing") == 2
     assert "exists already" in capsys.readouterr().err
-    assert run(monkeypatch, clips, out, "--overwrite") == 0
+    assert run(clips, out, "--overwrite") == 0
     assert (out / "a.mp4").stat().st_mtime_ns > old
 
 
-def test_one_video_is_refused_unless_it_is_to_be_skipped(
-    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_video_is_refused_unless_it_is_to_be_skipped(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "out.mp4").write_bytes(b"mine")
-    assert run(monkeypatch, clips / "a.mp4", tmp_path / "out.mp4") == 2
-    assert run(monkeypatch, clips / "a.mp4", tmp_path / "out.mp4", "--skip-existing") == 0
+    assert run(clips / "a.mp4", tmp_path / "out.mp4") == 2
+    assert run(clips / "a.mp4", tmp_path / "out.mp4", "--skip-existing") == 0
     assert (tmp_path / "out.mp4").read_bytes() == b"mine"
 
 
 def test_both_sizes_are_told(
-    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, clips / "a.mp4", tmp_path / "out.mp4") == 0
+    assert run(clips / "a.mp4", tmp_path / "out.mp4") == 0
     assert "(source " in capsys.readouterr().out
 
 
@@ -135,17 +130,17 @@ def test_what_cannot_be_watched(clips: Path, tmp_path: Path) -> None:
 
 
 def test_an_estimate_is_near_the_truth_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = write_clip(tmp_path / "in.mp4", frames=150, sound="aac")
     frames, seconds, size = estimate(source, tmp_path / "trial.mp4", {**OPTIONS, "style": RECIPE})
     (tmp_path / "trial.mp4").unlink()
     assert frames == 150
     assert seconds > 0
-    assert run(monkeypatch, source, tmp_path / "out.mp4", "--estimate") == 0
+    assert run(source, tmp_path / "out.mp4", "--estimate") == 0
     assert "150 frames, about" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
-    assert run(monkeypatch, source, tmp_path / "out.mp4") == 0
+    assert run(source, tmp_path / "out.mp4") == 0
     truth = (tmp_path / "out.mp4").stat().st_size
     # Each second that is tried begins with a key frame.
     assert truth / 2 < size < 4 * truth

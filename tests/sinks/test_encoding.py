@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 from helpers.media import write_clip
+from helpers.pictures import coarse_noise
 from numpy.typing import NDArray
 
 from rtstyle.errors import SinkError, UsageError
@@ -33,9 +34,7 @@ HERE = {
 
 def noise(index: int, height: int = 64, width: int = 96) -> Frame:
     """A picture like no other, on which an encoder must spend bits."""
-    random = np.random.default_rng(index)
-    image = random.integers(0, 255, (height // 4, width // 4, 3)).astype(np.uint8)
-    image = image.repeat(4, 0).repeat(4, 1)
+    image = coarse_noise(height, width, index, cell=4)
     return Frame(image, index, index, Fraction(1, 25), 0.0)
 
 

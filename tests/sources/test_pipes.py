@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from helpers.console import command
 from helpers.media import decode, number_of, packets, write_clip
+from helpers.pictures import noise
 from numpy.typing import NDArray
 from PIL import Image as Pil
 
@@ -239,10 +240,10 @@ class TestInputs:
             Feed(end, "standard input")
 
     def test_an_index_at_the_end_needs_a_file(self, tmp_path: Path) -> None:
-        def noise(width: int, height: int, index: int) -> NDArray[np.uint8]:
-            return np.random.default_rng(index).integers(0, 256, (height, width, 3), np.uint8)
+        def image(width: int, height: int, index: int) -> NDArray[np.uint8]:
+            return noise(height, width, seed=index)
 
-        film = write_clip(tmp_path / "film.mp4", frames=30, width=160, height=128, image=noise)
+        film = write_clip(tmp_path / "film.mp4", frames=30, width=160, height=128, image=image)
         assert film.stat().st_size > 2 * PIPE_BUFFER
         done = run("-", tmp_path / "out.mp4", given=film.read_bytes())
         assert done.returncode == 2

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from helpers import console
 from helpers.any_models import DIMENSIONS, NUMBERS
+from helpers.pictures import noise
 from PIL import Image as Pil
 
 from rtstyle.errors import RtstyleError, StyleError, UsageError
@@ -55,7 +56,7 @@ def red(tmp_path: Path) -> str:
 
 
 def photo() -> Image:
-    return np.random.default_rng(0).integers(60, 180, (48, 64, 3), np.uint8)
+    return noise(48, 64, low=60, high=180)
 
 
 def drawn(seed: int, number: int = 0) -> np.ndarray:
