@@ -17,7 +17,7 @@ import typer
 import rtstyle
 from rtstyle.commands.common.help import Chapters, Command
 from rtstyle.commands.common.kind import command_for
-from rtstyle.errors import RtstyleError, speak_to_command_line
+from rtstyle.errors import RtstyleError, reason, speak_to_command_line
 from rtstyle.signals import ENDING, handled
 
 # Modules of `rtstyle.commands`, each with `register(app)`, in the order of the help. They import
@@ -134,7 +134,7 @@ def print_system_error(error: OSError) -> None:
     """Print what the system said of a file or a device that no part of rtstyle foresaw."""
     name = "A file or a device" if error.filename is None else os.fsdecode(error.filename)
     todo = "Check its name, and whether you may use it and its folder."
-    print_error(RtstyleError(f"{name} cannot be used.", error.strerror or str(error), todo))
+    print_error(RtstyleError(f"{name} cannot be used.", reason(error), todo))
 
 
 def leave(number: int, _frame: FrameType | None) -> None:

@@ -66,6 +66,11 @@ def spoken(text: str) -> str:
     return OPTION.sub(lambda found: PYTHON.get(found[1], found[1].replace("-", "_")), text)
 
 
+def reason(error: BaseException) -> str:
+    """Return what the system or a library says of an error, without its number and file."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def sentences(*parts: str) -> str:
     """Join parts into one line. Causes from other libraries have no stop at their end."""
     lines = [line for part in parts if (line := " ".join(part.split()))]

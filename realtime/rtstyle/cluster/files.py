@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rtstyle.engines.devices import cache_folder
-from rtstyle.errors import StyleError
+from rtstyle.errors import StyleError, reason
 from rtstyle.files.cache import write_kept
 from rtstyle.styles.manifest import own_manifest
 from rtstyle.styles.recipe import Recipe
@@ -42,7 +42,7 @@ def packed(recipe: Recipe) -> Shipped:
     try:
         return Shipped({name: (path.suffix, path.read_bytes()) for name, path in found.items()})
     except OSError as error:
-        raise StyleError(f"{error.filename} cannot be read.", error.strerror or "") from error
+        raise StyleError(f"{error.filename} cannot be read.", reason(error)) from error
 
 
 def unpacked(recipe: Recipe, shipped: Shipped) -> Recipe:

@@ -17,7 +17,7 @@ import av
 import av.error
 
 from rtstyle.cluster.stores import BUFFER, Name, download, is_store, media_of, stamp
-from rtstyle.errors import SourceError
+from rtstyle.errors import SourceError, reason
 from rtstyle.files.names import is_address
 from rtstyle.media.container import LENIENT_TEXT, Media
 
@@ -147,7 +147,7 @@ class SentMedia(Media):
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceError(
                 f"{self.name} is not a video that can be read.",
-                str(getattr(error, "strerror", None) or error),
+                reason(error),
                 "Check that it plays.",
             ) from error
 
@@ -162,4 +162,4 @@ def send(given: Input) -> Input:
             blocks = tuple(ray.put(block) for block in iter(lambda: file.read(SENT_BLOCK), b""))
         return Input(path, given.stamp, blocks, path.stat().st_size)
     except OSError as error:
-        raise SourceError(f"{path} cannot be read.", error.strerror or str(error)) from error
+        raise SourceError(f"{path} cannot be read.", reason(error)) from error

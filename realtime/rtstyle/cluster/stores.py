@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import av
 import av.error
 
-from rtstyle.errors import MissingExtraError, SinkError, SourceError
+from rtstyle.errors import MissingExtraError, SinkError, SourceError, reason
 from rtstyle.files.names import is_address, without_password
 from rtstyle.files.temporary import remove, replacing
 from rtstyle.media.container import LENIENT_TEXT, Media
@@ -82,7 +82,7 @@ class StoredMedia(Media):
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceError(
                 f"{shown} is not a video that can be read.",
-                str(getattr(error, "strerror", None) or error),
+                reason(error),
                 "Check that it plays, and that you may read it.",
             ) from error
 

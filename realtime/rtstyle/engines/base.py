@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.engines.external import check_whole, embedded
-from rtstyle.errors import EngineError
+from rtstyle.errors import EngineError, reason
 
 Batch: TypeAlias = NDArray[np.uint8]
 """RGB pictures: (N, H, W, 3), uint8, 0 to 255, C-contiguous."""
@@ -109,7 +109,7 @@ def read_model(model: Path | bytes) -> bytes:
     try:
         content = model.read_bytes()
     except OSError as error:
-        raise EngineError(f"The model file {model} cannot be read.", str(error.strerror)) from error
+        raise EngineError(f"The model file {model} cannot be read.", reason(error)) from error
     try:
         return embedded(content, model)
     except EngineError:

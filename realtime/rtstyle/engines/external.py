@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from rtstyle.errors import EngineError
+from rtstyle.errors import EngineError, reason
 
 if TYPE_CHECKING:
     import onnx
@@ -126,7 +126,7 @@ def _embed(tensor: onnx.TensorProto, path: Path, most: int) -> int:
             file.seek(offset)
             tensor.raw_data = file.read(length)
     except OSError as error:
-        raise _lacking(donor, error.strerror or str(error)) from error
+        raise _lacking(donor, reason(error)) from error
     tensor.ClearField("external_data")
     tensor.ClearField("data_location")
     return length

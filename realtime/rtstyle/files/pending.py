@@ -13,7 +13,7 @@ from typing import Any
 
 import av.error
 
-from rtstyle.errors import RtstyleError, SinkError
+from rtstyle.errors import RtstyleError, SinkError, reason
 from rtstyle.files.temporary import sweep, temporary_name, with_addition
 
 RENAME_PATIENCE = 2.0
@@ -85,7 +85,7 @@ class PendingFile:
         try:
             rename(self.temporary, self.path)
         except OSError as error:
-            why, todo = error.strerror or str(error), f"What was painted is kept as {self._keep()}."
+            why, todo = reason(error), f"What was painted is kept as {self._keep()}."
             raise SinkError(f"{self.path} cannot be written.", why, todo) from error
         return self.path
 
@@ -149,7 +149,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise SinkError(
-            f"The folder {folder} cannot be made.", error.strerror or str(error), "Choose another."
+            f"The folder {folder} cannot be made.", reason(error), "Choose another."
         ) from error
 
 
@@ -175,8 +175,8 @@ def writing_to(path: Path) -> Iterator[None]:
                 "What was there before is untouched.",
                 "Make room, or choose another folder.",
             ) from error
-        raise SinkError(f"{path} cannot be written.", error.strerror or str(error)) from error
+        raise SinkError(f"{path} cannot be written.", reason(error)) from error
     except (av.error.FFmpegError, ValueError, RuntimeError) as error:
         # Several errors of FFmpeg have no other base: ExternalError, for example.
-        why = getattr(error, "strerror", None) or str(error)
+        why = reason(error)
         raise SinkError(f"{path} cannot be written.", why) from error

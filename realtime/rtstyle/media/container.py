@@ -20,7 +20,7 @@ import av
 import av.error
 from av.stream import Disposition
 
-from rtstyle.errors import SourceError
+from rtstyle.errors import SourceError, reason
 from rtstyle.files.names import (
     STDIN,
     as_file,
@@ -152,7 +152,7 @@ class Media:
                 raise nothing_came(self._feeding()) from error
             raise SourceError(
                 f"{self.name} gives no video that can be read from a pipe.",
-                getattr(error, "strerror", None) or str(error),
+                reason(error),
                 "Use Matroska, NUT, Y4M or MPEG-TS; most MP4 files can only be read as files.",
             ) from error
 
@@ -203,7 +203,7 @@ def open_file(path: Path) -> Any:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise SourceError(
             f"{path} is not a video that can be read.",
-            str(getattr(error, "strerror", None) or error),
+            reason(error),
             "Check that it plays, or fetch it again.",
         ) from error
 
@@ -239,7 +239,7 @@ def open_address(address: str) -> Any:
             **LENIENT_TEXT,
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why = reason(error)
         if isinstance(error, av.error.ExitError):
             why = f"It did not answer within {OPEN_TIMEOUT:g} s."
         elif trusted is not None and getattr(error, "errno", 0) == errno.EIO:

@@ -13,7 +13,7 @@ from collections import deque
 from pathlib import Path
 from typing import IO, Any
 
-from rtstyle.errors import SourceError
+from rtstyle.errors import SourceError, reason
 
 PATIENCE = 60.0
 """Seconds without a byte after which a pipe is given up."""
@@ -243,7 +243,7 @@ def open_pipe(pipe: int | Path, name: str) -> int:
     try:
         return os.open(pipe, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
-        raise SourceError(f"{name} cannot be read.", error.strerror or str(error)) from error
+        raise SourceError(f"{name} cannot be read.", reason(error)) from error
 
 
 def can_be_read(descriptor: int, seconds: float) -> bool:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.errors import SinkError, SourceError, UsageError
+from rtstyle.errors import SinkError, SourceError, UsageError, reason
 from rtstyle.files.names import not_there
 from rtstyle.files.temporary import replacing
 from rtstyle.frame import Image
@@ -298,7 +298,7 @@ def write_picture(picture: Picture, path: Path, quality: int = DEFAULT_QUALITY) 
         with replacing(path) as partial:
             return _save(image, partial, kind, options)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why = reason(error)
         raise SinkError(
             f"{path} cannot be written.", why, "Check the folder and its space."
         ) from error

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from rtstyle.closeable import Closing
-from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.errors import RtstyleError, UsageError, reason
 from rtstyle.live.controls.bindings import Bindings
 from rtstyle.live.controls.board import Board
 from rtstyle.live.controls.change import from_text
@@ -145,7 +145,7 @@ def open_socket(host: str, port: int) -> socket.socket:
         listener.bind(address)
     except (OSError, OverflowError) as error:
         listener.close()
-        why = getattr(error, "strerror", None) or str(error)
+        why = reason(error)
         raise UsageError(
             f"UDP port {port} of {host} is not free.", f"{why}.", "Choose another --osc, or 0."
         ) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rtstyle.errors import SinkError
+from rtstyle.errors import SinkError, reason
 from rtstyle.files.numbered import PRINTF, SUFFIXES, numbers_well, split_target
 from rtstyle.files.pending import check_folder, keep_aside, rename, writing_to
 from rtstyle.files.space import cut_short, why_full
@@ -153,7 +153,7 @@ class ImageSequenceSink(FileSink):
         except OSError as error:
             self._temporary = None
             kept = keep_aside(temporary, self._partial_folder())
-            why, todo = error.strerror or str(error), f"Pictures from {done + 1} on are in {kept}."
+            why, todo = reason(error), f"Pictures from {done + 1} on are in {kept}."
             raise SinkError(f"{self.path} cannot be written.", why, todo) from error
 
     def _remove_rest(self) -> None:

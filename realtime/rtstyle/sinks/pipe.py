@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from rtstyle.errors import SinkError, UsageError
+from rtstyle.errors import SinkError, UsageError, reason
 from rtstyle.files.pending import PendingFile
 from rtstyle.frame import Frame
 from rtstyle.media.feed import is_pipe
@@ -190,7 +190,7 @@ def open_for_writing(path: Path) -> int:
             descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
         except OSError as error:
             if error.errno != errno.ENXIO:
-                why = error.strerror or str(error)
+                why = reason(error)
                 raise SinkError(f"{path} cannot be written.", why) from error
             if time.monotonic() >= until:
                 raise SinkError(

@@ -21,7 +21,7 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.errors import SourceError
+from rtstyle.errors import SourceError, reason
 from rtstyle.sound import Sound
 
 KEPT_SECONDS = 10.0
@@ -151,7 +151,7 @@ def open_input(device: str | None) -> Any:
             try:
                 return av.open(source, format=name, options=options)
             except (av.error.FFmpegError, OSError, ValueError) as error:
-                why = f"{source}: {getattr(error, 'strerror', None) or error}"
+                why = f"{source}: {reason(error)}"
     raise no_sound("the microphone", f"{why}. Another program may be using it.")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import av
 import av.error
 
-from rtstyle.errors import SourceError
+from rtstyle.errors import SourceError, reason
 
 
 class ByTheClock:
@@ -28,7 +28,7 @@ class ByTheClock:
         try:
             self._container: Any = av.open(self._path)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
+            why = reason(error)
             raise SourceError(f"{self._path} cannot be heard.", why, "Check the path.") from error
         if not self._container.streams.audio:
             self._container.close()

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rtstyle.errors import StyleError
+from rtstyle.errors import StyleError, reason
 from rtstyle.styles.entries import DAMAGE as DAMAGE
 from rtstyle.styles.entries import MANIFEST_VERSION as MANIFEST_VERSION
 from rtstyle.styles.entries import PICTURE as PICTURE
@@ -119,7 +119,7 @@ def _read_manifest(folder: Path) -> Manifest:
         return read_manifest(folder, json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise StyleError(
-            f"The list of styles {path} cannot be read.", str(error.strerror), "Reinstall rtstyle."
+            f"The list of styles {path} cannot be read.", reason(error), "Reinstall rtstyle."
         ) from error
     except DAMAGE as error:
         why = f"{type(error).__name__}: {error}"

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from rtstyle.errors import StyleError, UsageError
+from rtstyle.errors import StyleError, UsageError, reason
 from rtstyle.files.pending import PendingFile, rename, writing_to
 from rtstyle.files.temporary import temporary_name
 from rtstyle.styles import paintings
@@ -153,7 +153,7 @@ def check_model(path: Path) -> dict[str, str]:
             raise StyleError(f"{path.name} is larger than {LARGEST >> 20} MiB.")
         model: Any = onnx.load(str(path), load_external_data=False)
     except OSError as error:
-        raise StyleError(f"{path} cannot be read.", error.strerror or str(error)) from error
+        raise StyleError(f"{path} cannot be read.", reason(error)) from error
     except StyleError:
         raise
     except Exception as error:  # Whatever protobuf makes of a damaged file.

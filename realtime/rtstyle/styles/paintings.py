@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rtstyle.engines import EngineOptions
 from rtstyle.engines.base import read_model
 from rtstyle.engines.devices import cache_folder, cpu_count
-from rtstyle.errors import EngineError, SourceError, StyleError, UsageError
+from rtstyle.errors import EngineError, SourceError, StyleError, UsageError, reason
 from rtstyle.files.cache import one_at_a_time, read_vector, write_vector
 from rtstyle.frame import Image
 from rtstyle.media.color import Colours, match_colors
@@ -227,7 +227,7 @@ def _painting(name: str, scale: float, colours: Colours | None) -> _Painting:
         stat = Path(name).stat()
         digest = _digest(name, stat.st_mtime_ns, stat.st_size)
     except OSError as error:
-        raise StyleError(f"The picture {name} cannot be read.", str(error.strerror)) from error
+        raise StyleError(f"The picture {name} cannot be read.", reason(error)) from error
     return _Painting(name, digest, scale, colours)
 
 
@@ -306,7 +306,7 @@ def _read_paintings(path: Path, sha256: str) -> Mapping[str, Statistics]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise StyleError(f"{path} cannot be read.", str(error.strerror)) from error
+        raise StyleError(f"{path} cannot be read.", reason(error)) from error
     if hashlib.sha256(content).hexdigest() != sha256:
         raise StyleError(f"{path} is refused.", "Its sha256 differs.", "Reinstall rtstyle.")
     with np.load(BytesIO(content)) as found:

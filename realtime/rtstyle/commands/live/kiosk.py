@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import typer
 
-from rtstyle.errors import SinkError, SourceError
+from rtstyle.errors import SinkError, SourceError, reason
 from rtstyle.machine.awake import Awake
 from rtstyle.machine.service import ServiceManager
 
@@ -38,7 +38,7 @@ def logged(path: Path) -> Iterator[Callable[[str], None]]:
         file = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOGS, encoding="utf-8")
     except OSError as error:
         raise SinkError(
-            f"{path} cannot be written.", error.strerror or str(error), "Give another --log."
+            f"{path} cannot be written.", reason(error), "Give another --log."
         ) from error
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root, level = logging.getLogger(), log.level

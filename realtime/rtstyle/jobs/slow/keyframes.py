@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from rtstyle.errors import SinkError, SourceError, UsageError
+from rtstyle.errors import SinkError, SourceError, UsageError, reason
 from rtstyle.files.pending import check_folder
 from rtstyle.files.temporary import replacing
 from rtstyle.frame import Image
@@ -119,7 +119,7 @@ class Index:
                 (self.folder / name).unlink(missing_ok=True)
             except OSError as error:
                 raise SinkError(
-                    f"{self.folder / name} cannot be removed.", str(error.strerror)
+                    f"{self.folder / name} cannot be removed.", reason(error)
                 ) from error
 
     def save(self) -> None:
@@ -135,7 +135,7 @@ class Index:
             with replacing(self.path) as fresh:
                 fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
-            raise SinkError(f"{self.path} cannot be written.", str(error.strerror)) from error
+            raise SinkError(f"{self.path} cannot be written.", reason(error)) from error
 
 
 def named_pictures(path: Path) -> set[str]:
@@ -157,7 +157,7 @@ def identify(file: Path) -> dict[str, Any]:
             while part := content.read(1 << 20):
                 digest.update(part)
     except OSError as error:
-        raise SourceError(f"{file} cannot be read.", str(error.strerror)) from error
+        raise SourceError(f"{file} cannot be read.", reason(error)) from error
     return {"name": file.name, "sha256": digest.hexdigest()}
 
 
@@ -211,7 +211,7 @@ def prepare(folder: Path, *, overwrite: bool, read: Iterable[Path] = ()) -> None
         folder.mkdir(parents=True, exist_ok=True)
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
-        raise SinkError(f"The folder {folder} cannot be used.", str(error.strerror)) from error
+        raise SinkError(f"The folder {folder} cannot be used.", reason(error)) from error
     check_folder(folder)
     old = [folder / name for name in names if name == SHEET or KEY.fullmatch(name)]
     read = list(read)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.errors import RtstyleError, UsageError, reason
 from rtstyle.files.pending import PendingFile, writing_to
 from rtstyle.live.controls.bindings import DEVICES, Binding
 from rtstyle.live.controls.table import Control, Kind, Value, find_control, is_number
@@ -73,7 +73,7 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read.", error.strerror or str(error)) from error
+        raise UsageError(f"{path} cannot be read.", reason(error)) from error
     if len(content) > LARGEST:
         raise UsageError(f"{path} is larger than {LARGEST >> 20} MiB.")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from rtstyle.errors import UsageError
+from rtstyle.errors import UsageError, reason
 from rtstyle.serve.web.addresses import is_unspecified
 
 MIN_TOKEN = 16
@@ -28,7 +28,7 @@ def bind(host: str, port: int, host_option: str, port_option: str) -> socket.soc
         listener.listen(128)
     except (OSError, OverflowError) as error:
         listener.close()
-        why = getattr(error, "strerror", None) or str(error)
+        why = reason(error)
         raise UsageError(
             f"Port {port} of {host} is not free.", f"{why}.", f"Choose another {port_option}, or 0."
         ) from error

@@ -14,7 +14,7 @@ import av.error
 import cv2
 import numpy as np
 
-from rtstyle.errors import SinkError, UsageError
+from rtstyle.errors import SinkError, UsageError, reason
 from rtstyle.machine.scheduling import ordinary_scheduling
 from rtstyle.media.deep import is_writable, picture_converter
 from rtstyle.media.limits import is_large
@@ -294,7 +294,7 @@ def _encode_one(choice: EncoderChoice, width: int, height: int) -> str:
             frame.pts, frame.time_base = 0, Fraction(1, 25)
             packets = context.encode(frame) + context.encode(None)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        return f"It does not work on this machine ({getattr(error, 'strerror', None) or error})."
+        return f"It does not work on this machine ({reason(error)})."
     return "" if packets else "It opens on this machine but gives no output."
 
 

@@ -12,7 +12,7 @@ import av
 import av.error
 import numpy as np
 
-from rtstyle.errors import RtstyleError, SinkError
+from rtstyle.errors import RtstyleError, SinkError, reason
 from rtstyle.files.pending import close_anyway
 from rtstyle.frame import Frame
 from rtstyle.media.deep import picture_converter
@@ -148,7 +148,7 @@ class Sender:
             close_anyway(line.container)
             line.kill()
             told = line.why()
-        self.problem = told or getattr(error, "strerror", None) or str(error) or "it ended"
+        self.problem = told or reason(error) or "it ended"
 
     def _next(self) -> Frame | None:
         """Wait for a frame; None at the end."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import av
 import av.error
 
-from rtstyle.errors import SourceError
+from rtstyle.errors import SourceError, reason
 from rtstyle.files.names import without_password
 from rtstyle.media.yuv import RgbConverter
 from rtstyle.sources.cameras.resilient import Shot, StreamEndedError
@@ -156,7 +156,7 @@ def open_stream(url: str) -> Any:
         # Of a time-out RTSP makes "invalid data", and HTTP "immediate exit".
         if time.monotonic() - began >= OPEN_TIMEOUT:
             raise no_stream(url, f"It did not answer within {OPEN_TIMEOUT:g} s.") from None
-        why = getattr(error, "strerror", None) or str(error)
+        why = reason(error)
         raise no_stream(url, f"{why}.") from error
 
 
