@@ -1,6 +1,6 @@
 """A live source that outlives its camera: placards while it is away, then it continues.
 
-Threads live in `pipeline.py`; this is the argued exception. A camera's driver can block in a read
+The threads of a run are `pipeline`'s, but for this one. A camera's driver can block in a read
 for ever (an unplugged USB camera, a stalled network), and no timeout of ours reaches into it. So
 each opened camera is read by a thread of its own, named `rtstyle-camera-N`, that can be left
 behind: it frees its camera when the driver lets go of it, and cannot keep the program from ending.
