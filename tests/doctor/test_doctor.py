@@ -14,8 +14,8 @@ from rtstyle.doctor import checks as doctor
 from rtstyle.doctor import jobs
 from rtstyle.doctor.check import Check, works
 from rtstyle.doctor.checks import built_in_styles
-from rtstyle.engines import Engine, EngineOptions, open_candidate, open_engine, ov
-from rtstyle.engines.devices import Candidate
+from rtstyle.engines import Engine, EngineOptions, open_engine, ov
+from rtstyle.engines.devices import Candidate, open_candidate
 from rtstyle.styles import manifest as styles
 
 

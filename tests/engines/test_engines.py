@@ -19,9 +19,9 @@ from helpers.models import gain_model, identity_model, invert_model, network_mod
 from helpers.pictures import noise
 from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 
-from rtstyle.engines import Engine, EngineOptions, devices, onnxrt, open_candidate, open_engine, ov
+from rtstyle.engines import Engine, EngineOptions, devices, onnxrt, open_engine, ov
 from rtstyle.engines.base import Batch
-from rtstyle.engines.devices import Candidate, Trial
+from rtstyle.engines.devices import Candidate, Trial, open_candidate
 from rtstyle.engines.gpu import onnxrt_gpu, trt
 from rtstyle.engines.gpu.onnxrt_gpu import OnnxRuntimeGpuEngine, Provider
 from rtstyle.errors import DeviceError, EngineError, UsageError

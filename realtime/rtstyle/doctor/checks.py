@@ -15,8 +15,9 @@ import numpy as np
 from rtstyle.doctor import jobs as doctor_jobs
 from rtstyle.doctor.check import Check
 from rtstyle.doctor.software import _version, machine, software
-from rtstyle.engines import EngineOptions, devices, open_candidate
+from rtstyle.engines import EngineOptions, devices
 from rtstyle.engines.base import RANGES
+from rtstyle.engines.devices import open_candidate
 from rtstyle.errors import RtstyleError, SourceError
 from rtstyle.machine.scheduling import ordinary_scheduling
 from rtstyle.styles import manifest as styles

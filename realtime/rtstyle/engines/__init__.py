@@ -8,20 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtstyle.engines.base import Batch, Engine, EngineOptions, Input, read_model
 from rtstyle.errors import UsageError
-
-if TYPE_CHECKING:
-    from rtstyle.engines.devices import Candidate
 
 __all__ = [
     "Batch",
     "Engine",
     "EngineOptions",
     "Input",
-    "open_candidate",
     "open_engine",
     "open_engines",
     "parts_of",
@@ -79,25 +75,3 @@ def open_engines(models: Sequence[Path], device: str = "auto", **options: Any) -
 def parts_of(engine: Engine) -> tuple[Engine, ...]:
     """Return the engines of the regions of a mask, or the engine itself if it has none."""
     return getattr(engine, "engines", (engine,))
-
-
-def open_candidate(model: bytes, candidate: Candidate, options: EngineOptions) -> Engine:
-    """Open `model` on one concrete engine and device."""
-    from dataclasses import replace
-
-    options = replace(options, device=candidate.device)
-    if candidate.engine == "openvino":
-        from rtstyle.engines.ov import OpenVinoEngine
-
-        return OpenVinoEngine(model, options)
-    if candidate.engine == "tensorrt":
-        from rtstyle.engines.gpu.trt import TensorRtEngine
-
-        return TensorRtEngine(model, options)
-    if candidate.device in ("cuda", "webgpu"):
-        from rtstyle.engines.gpu.onnxrt_gpu import OnnxRuntimeGpuEngine
-
-        return OnnxRuntimeGpuEngine(model, options)
-    from rtstyle.engines.onnxrt import OnnxRuntimeEngine
-
-    return OnnxRuntimeEngine(model, options)

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.engines import Engine, EngineOptions, open_candidate
-from rtstyle.engines.base import NOISE_PORT, RANGES
+from rtstyle.engines.base import NOISE_PORT, RANGES, Engine, EngineOptions
 from rtstyle.engines.noise import noise_size
 from rtstyle.errors import DeviceError, EngineError, UsageError
 from rtstyle.files.cache import one_at_a_time, read_kept, write_kept
@@ -199,6 +198,26 @@ def measure(
     if not trials:
         raise failure
     return trials
+
+
+def open_candidate(model: bytes, candidate: Candidate, options: EngineOptions) -> Engine:
+    """Open `model` on one concrete engine and device."""
+    options = replace(options, device=candidate.device)
+    if candidate.engine == "openvino":
+        from rtstyle.engines.ov import OpenVinoEngine
+
+        return OpenVinoEngine(model, options)
+    if candidate.engine == "tensorrt":
+        from rtstyle.engines.gpu.trt import TensorRtEngine
+
+        return TensorRtEngine(model, options)
+    if candidate.device in ("cuda", "webgpu"):
+        from rtstyle.engines.gpu.onnxrt_gpu import OnnxRuntimeGpuEngine
+
+        return OnnxRuntimeGpuEngine(model, options)
+    from rtstyle.engines.onnxrt import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(model, options)
 
 
 def is_present(one: Candidate) -> bool:
