@@ -154,7 +154,7 @@ class TestKinds:
     def test_what_would_start_a_program_is_no_photo(self, tmp_path: Path) -> None:
         path = tmp_path / "a.eps"
         path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")
-        with pytest.raises(SourceError, match="no photo that can be read"):
+        with pytest.raises(SourceError, match="not a photo that can be read"):
             read_picture(path)
 
     def test_a_folder_says_what_it_leaves_out(

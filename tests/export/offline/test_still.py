@@ -131,7 +131,7 @@ def test_preview(run: Run) -> None:
     [
         (("--style", "mosaic"), "--style takes picture files here"),
         (("--style", "none.png"), "no picture none.png"),
-        (("--style", "vgg19.safetensors"), "no photo that can be read"),
+        (("--style", "vgg19.safetensors"), "not a photo that can be read"),
         (("--style", "a.png", "--method", "fft"), "Use gatys or wct"),
         (("--style", "a.png", "--content-layers", "conv9_1"), "Its layers are conv1_1"),
         (("--style", "a.png", "--content-layers", "conv4_2"), "do not reach the layers"),
