@@ -49,7 +49,7 @@ GROUPS = {
         "format_", "no_audio", "keep_location", "overwrite", "skip_existing", "resume", "watch",
         "estimate", "preview", "preview_every", "save_every", "record", "folder", "json_file",
         "as_json", "plot", "photos", "paintings", "manifest", "title", "artist", "year", "licence",
-        "virtual_camera", "window", "open_page", "stream", "stream_bitrate", "out_format",
+        "virtual_camera", "ndi", "window", "open_page", "stream", "stream_bitrate", "out_format",
         "full_screen", "display", "kiosk", "log", "library", "pack", "stills", "keep", "votes",
         "report",
     ),
@@ -76,7 +76,7 @@ RARE = {
         "control_host", "control_port", "control_token", "osc_host", "osc_out", "midi", "osc",
         "frames", "seed", "vary", "style_scale", "match_color", "folder", "style_walk", "loop",
         "precision", "transition", "fade", "cycle", "mirror", "resolution", "stream_bitrate", "out",
-        "out_format", "display", "log",
+        "out_format", "display", "log", "ndi",
     ),
     "train": (
         "margin", "weight_bits", "optimizer", "learning_rate", "tv_weight", "content_layers",

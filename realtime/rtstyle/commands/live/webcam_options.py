@@ -35,7 +35,7 @@ class CameraOptions:
         str,
         typer.Option(
             help="Index, part of the name, device, URL (rtsp, http, file), a video file played "
-            "in real time, or `test`. See `rtstyle cameras`."
+            "in real time, `screen`, `ndi:NAME`, or `test`. See `rtstyle cameras`."
         ),
     ] = "0"
     resolution: Annotated[str, typer.Option(help="Asked of the camera.")] = "640x480"
@@ -136,6 +136,10 @@ class OutputOptions:
     virtual_camera: Annotated[
         bool, typer.Option("--virtual-camera", help="Show it to Zoom, Meet, Teams, OBS.")
     ] = False
+    ndi: Annotated[
+        str | None,
+        typer.Option(help="Send it as an NDI source of this name.", show_default=False),
+    ] = None
     record: Annotated[
         Path | None,
         typer.Option(help="Record into this new .mp4, .mkv, .mov or .webm.", show_default=False),

@@ -17,6 +17,7 @@ from rtstyle.live.look import Look
 from rtstyle.live.session import LiveSession
 from rtstyle.report import Report
 from rtstyle.sinks.base import Sink
+from rtstyle.sinks.ndi import NdiSink
 from rtstyle.sinks.null import NullSink
 from rtstyle.sinks.pipe import PipeSink, check_format
 from rtstyle.sinks.streams.stream import StreamSink
@@ -108,8 +109,11 @@ def open_streams(
     say: Callable[[str], object],
     stack: ExitStack,
 ) -> list[Sink]:
-    """Return the network stream and the pipe that were asked for, open. Raises `SinkError`."""
-    sinks: list[Sink] = []
+    """Return the streams into the network and the pipe that were asked for, open.
+
+    Raises `SinkError`.
+    """
+    sinks: list[Sink] = [NdiSink(asked.ndi, rate=rate)] if asked.ndi is not None else []
     if asked.stream is not None:
         own = sound and sound.also()
         sinks.append(StreamSink(asked.stream, rate=rate, bits=asked.bits, sound=own, news=say))
