@@ -487,7 +487,8 @@ def test_the_page_for_obs_says_what_is_wrong_and_tries_again(
 @pytest.fixture(scope="module")
 def show(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("show") / "show.toml"
-    path.write_text('[[scene]]\nname = "Bare"\nstyle = "identity"\nfade = 0\nstrength = 0.5\n')
+    scene = '[[scene]]\nname = "Bare"\nstyle = "identity"\nfade = 0\nstrength = 0.5\n'
+    path.write_text(scene + '[react]\nbeat = "split"\n')
     return path
 
 
@@ -501,6 +502,7 @@ def scenic(pretrained_folder: Path, show: Path) -> Iterator[Running]:
 def test_scenes_are_shown_and_looks_are_kept_in_the_browser(browser: Any, scenic: Running) -> None:
     with open_page(browser, scenic.url) as page:
         start(page)
+        assert page.get_by_label("With each beat").input_value() == "split"
         page.get_by_role("button", name="Bare").click()
         until(lambda: settings(scenic)["style"] == "identity", "the scene", page)
         assert settings(scenic)["strength"] == 0.5
@@ -608,7 +610,7 @@ def test_the_stage_shows_the_pages_picture_in_a_window_of_its_own(
     with page.expect_popup() as opened:
         page.get_by_role("button", name="Stage").click()
     stage = opened.value
-    stage.wait_for_function("() => document.getElementById('picture').videoWidth === 320")
+    stage.wait_for_function("() => document.getElementById('picture')?.videoWidth === 320")
     assert stage.locator("button, input, select").count() == 0
     assert stage.locator("body[data-mirror]").count() == 1
     page.keyboard.press("m")
@@ -621,7 +623,7 @@ def test_the_stage_alone_paints_the_camera_in_the_look_of_its_address(
 ) -> None:
     until(lambda: not server.lobby.clients, "an empty house")
     with open_page(browser, f"{server.url}stage?style=identity&strength=0.7&mirror=1") as page:
-        page.wait_for_function("() => document.getElementById('picture').videoWidth === 320")
+        page.wait_for_function("() => document.getElementById('picture')?.videoWidth === 320")
         assert settings(server)["style"] == "identity"
         assert settings(server)["strength"] == 0.7
         assert page.locator("body[data-mirror]").count() == 1

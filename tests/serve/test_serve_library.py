@@ -109,6 +109,9 @@ mix = 0
 [[scene]]
 name = "Second"
 style = "2"
+
+[react]
+beat = "strength +0.1"
 """
 
 
@@ -124,7 +127,9 @@ def test_scenes_come_to_the_page_by_its_names_and_control_a_plain_obs(
     pretrained_folder: Path, show: Path
 ) -> None:
     with serving(Options(port=0, style="invert", scenes=show)) as server:
-        opening, second = httpx.get(f"{server.address}/api/config").json()["scenes"]
+        config = httpx.get(f"{server.address}/api/config").json()
+        opening, second = config["scenes"]
+        assert config["beat"] == "strength +0.1"
         [cat] = [one.name for one in server.lobby.catalogue.entries.values() if one.picture]
         assert opening["name"] == "Opening"
         values = {"style": {cat: 0.75, "mosaic": 0.25}, "strength": 0.25, "transition": "cut"}

@@ -35,6 +35,11 @@ def read_scenes(path: Path, catalogue: Catalogue) -> tuple[PageScene, ...]:
     return tuple(_on_page(scene, path, catalogue) for scene in read_show(path).scenes)
 
 
+def read_beat(path: Path) -> str:
+    """Return what each tapped beat does by a file, in the words of its `[react]`, or ''."""
+    return read_show(path).bindings.get("react", {}).get("beat", "")
+
+
 def _on_page(scene: Scene, path: Path, catalogue: Catalogue) -> PageScene:
     values: dict[str, Any] = {n: value for n, value in scene.values.items() if n in CONTROLS}
     if "style" in scene.values:

@@ -27,7 +27,7 @@ from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.serve.gallery.library import Library
 from rtstyle.serve.paint_jobs import PaintJobs
 from rtstyle.serve.painter import USUAL, Painter
-from rtstyle.serve.scenes import read_scenes
+from rtstyle.serve.scenes import read_beat, read_scenes
 from rtstyle.serve.settings import as_query
 from rtstyle.serve.stage import Stage
 from rtstyle.serve.web.app import build_app
@@ -132,6 +132,7 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
     library = Library(options.library) if options.library is not None else None
     catalogue = Catalogue(options.style, options.size, folder, library)
     scenes = read_scenes(options.scenes, catalogue) if options.scenes is not None else ()
+    beat = read_beat(options.scenes) if options.scenes is not None else ""
     stack.enter_context(one_opencv_thread())
     bank = StyleBank(
         device=options.device,
@@ -153,7 +154,7 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
     )
     set_apart()
     stack.callback(gc.unfreeze)
-    hub = CameraHub(options.camera, lobby, stage=Stage(catalogue, scenes, options.target_fps))
+    hub = CameraHub(options.camera, lobby, stage=Stage(catalogue, scenes, options.target_fps, beat))
     address = address_of(listener, options.host, secure=options.secure)
     jobs = PaintJobs(folder / "painted", options.device, options.precision)
     app, site = build_app(

@@ -26,7 +26,9 @@ class Stage:
         catalogue: Catalogue,
         scenes: Sequence[PageScene] = (),
         target: float = TARGET_FPS,
+        beat: str = "",
     ) -> None:
+        self.beat = beat
         self._catalogue, self.scenes, self._scene = catalogue, tuple(scenes), ""
         look = Look()
         self.settings: dict[str, Any] = {"style": catalogue.first}

@@ -297,6 +297,14 @@ function act(words) {
   return ACTIONS[name]?.(value);
 }
 
+// What each beat does by the scenes file of the server, where the page can do it.
+function setBeat(words) {
+  const select = at("beat");
+  if (!(words.split(" ")[0] in ACTIONS)) return;
+  if (![...select.options].some((one) => one.value === words)) select.add(new Option(words, words));
+  select.value = words;
+}
+
 // A closed tab frees its place at once; the server would notice by itself a little later.
 addEventListener("pagehide", () => { connection?.close(); });
 
@@ -304,6 +312,7 @@ settings.load().then(() => {
   const { config, gallery } = settings;
   mask.size = config.mask;
   scenes.load(config.scenes);
+  setBeat(config.beat);
   listKeys(at("key-list"), config.keys);
   listenToKeys(at("keys-on"), config.keys, act, speak);
   const look = readLook(location.search);

@@ -1,20 +1,18 @@
 // The picture alone. Opened from the page it shows what the page shows; opened by itself it paints
 // this machine's camera in the look of its address: /stage?style=wave&strength=0.8&mirror=1
 
+import { addPicture, Again, tell } from "./bare.js";
 import { Connection } from "./connection.js";
 import { askForCamera, explain } from "./camera.js";
 import { keepAwake } from "./awake.js";
 import { readLook } from "./look.js";
 
 const LOOK_EVERY = 300, LONGEST = 30_000;
-const video = document.getElementById("picture"), message = document.getElementById("message");
-const look = readLook(location.search);
-let wait = 1000, connection = null, camera = null;
-
-function tell(text) {
-  message.textContent = text;
-  message.hidden = !text;
-}
+const video = addPicture("video", { playsinline: "", autoplay: "", "aria-label": "The camera, painted" });
+video.muted = true;
+const look = readLook(location.search), again = new Again(paint, LONGEST);
+let connection = null, camera = null;
+document.body.classList.add("stage");
 
 function mirror(on) { document.body.toggleAttribute("data-mirror", on); }
 
@@ -35,26 +33,24 @@ async function paint() {
   try {
     camera ??= await askForCamera({});
   } catch (error) {
-    again(explain(error).join(". "));
+    stopped(explain(error).join(". "));
     return;
   }
   const mine = connection = new Connection();
   mine.onstream = (stream) => { video.srcObject = stream; video.play().catch(() => {}); };
   mine.onstatus = (status) => { if (connection === mine) tell(status.problem); };
-  mine.onlost = () => { if (connection === mine) again("The connection is gone."); };
+  mine.onlost = () => { if (connection === mine) stopped("The connection is gone."); };
   const { mirror: _, ...settings } = look;
-  try { await mine.open(camera, settings); } catch (error) { if (connection === mine) again(error.message); }
+  try { await mine.open(camera, settings); } catch (error) { if (connection === mine) stopped(error.message); }
 }
 
-function again(text) {
-  tell(text);
+function stopped(text) {
   connection?.close();
   connection = null;
-  setTimeout(paint, wait);
-  wait = Math.min(LONGEST, wait * 1.7);
+  again.after(text);
 }
 
-video.addEventListener("playing", () => { wait = 1000; keepAwake(true); });
+video.addEventListener("playing", () => { again.succeeded(); keepAwake(true); });
 addEventListener("pagehide", () => connection?.close());
 addEventListener("keydown", (event) => {
   if (event.key === "f") document.documentElement.requestFullscreen?.().catch(() => {});

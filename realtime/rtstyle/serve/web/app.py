@@ -74,6 +74,7 @@ class Site:
                 "gallery": catalogue.revision,
                 "controls": [BY_NAME[name].described() for name in CONTROLS],
                 "scenes": [scene.public() for scene in self.hub.stage.scenes],
+                "beat": self.hub.stage.beat,
                 "keys": [
                     {"shown": key.shown, "does": key.does, "asks": key.bindings}
                     for key in page_keys()
@@ -202,8 +203,8 @@ def build_app(
     site = Site(lobby, hub, jobs, Link(address, token, is_loopback(host)))
     routes = [
         Route("/", page("index.html")),
-        Route("/obs", page("obs.html")),
-        Route("/stage", page("stage.html")),
+        Route("/obs", page("bare.html")),
+        Route("/stage", page("bare.html")),
         Route("/app.webmanifest", page("app.webmanifest")),
         Route("/favicon.ico", page("icon.svg")),
         Route("/api/config", site.config),
