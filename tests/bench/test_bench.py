@@ -304,6 +304,7 @@ def test_a_picture_costs_time_once(tmp_path: Path) -> None:
     assert replace(SETTINGS, style="mosaic:1").pictures == []
 
 
+@pytest.mark.slow
 def test_stages_alone_are_those_of_their_own_cases(
     measured: tuple[suite.Result, list[str]],
 ) -> None:

@@ -18,7 +18,7 @@ pytest.importorskip("ray", reason="Ray is not installed: uv sync --extra cluster
 from rtstyle.jobs.video import stylize_video
 from rtstyle.sinks.encoding.settings import Encoding
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 SERVER = """
 import sys

@@ -29,7 +29,7 @@ from rtstyle.sinks.tracks import picture_track
 from rtstyle.styles.recipe import Recipe
 
 LENGTH = 12
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

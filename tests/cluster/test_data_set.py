@@ -20,7 +20,7 @@ from rtstyle.jobs.augment.run import AugmentOptions, AugmentRun
 from rtstyle.styles.manifest import FOLDER_VARIABLE
 
 CPU = "onnxruntime:cpu"
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

@@ -189,6 +189,7 @@ def valid(control: Control, chance: random.Random, names: tuple[str, ...]) -> An
     return True if control.kind is Kind.ACTION else chance.choice([*names, 1, 2, 3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_messages_cost_no_frame(clock: Clock, bank: TimedBank, tmp_path: Path, seed: int) -> None:
     calm = Run(clock, bank, tmp_path, seed)

@@ -253,6 +253,7 @@ class TestTooLarge:
         with pytest.raises(SourceError, match="takes too long"):
             read_picture(path)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("depth", "colour", "channels"), [(8, 2, 3), (16, 6, 8), (1, 0, 1)])
     def test_what_is_read_takes_few_bytes_a_pixel(
         self, tmp_path: Path, depth: int, colour: int, channels: int

@@ -731,6 +731,7 @@ def test_off_loopback_by_https_with_our_own_certificate(pretrained_folder: Path)
         assert client.get(f"{local}/", headers={"Host": "192.168.1.7"}).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
 def test_ctrl_c_ends_it_in_order(pretrained_folder: Path) -> None:
     words = ["serve", "--no-open", "--port", "0", "--style", "invert", "--camera", "test"]

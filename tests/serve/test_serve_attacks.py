@@ -361,6 +361,7 @@ def test_secrets_are_compared_whole_and_in_constant_time(
         compared.clear()
 
 
+@pytest.mark.slow
 def test_wrong_tokens_at_speed_change_nothing(locked: Running) -> None:
     async def guess(client: httpx.AsyncClient, number: int) -> int:
         return (await client.get("/", params={"token": f"{TOKEN}{number}"})).status_code
@@ -384,6 +385,7 @@ SESSION = "rtstyle.serve.clients.session"
 OFFERS = 1000 if os.environ.get("RTSTYLE_TEST_FULL") else 250
 
 
+@pytest.mark.slow
 def test_damaged_offers_are_answered_and_leave_nothing_behind(
     server: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -417,6 +419,7 @@ def test_damaged_offers_are_answered_and_leave_nothing_behind(
     assert not [record for record in caplog.records if record.name in ("asyncio", SESSION)]
 
 
+@pytest.mark.slow
 def test_200_who_never_connect_leave_room_again(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

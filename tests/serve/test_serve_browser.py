@@ -19,7 +19,10 @@ from rtstyle.live.keys import page_keys
 from rtstyle.serve.server import Options, Running, serving
 from rtstyle.serve.web.app import STATIC
 
-pytestmark = pytest.mark.skipif(bool(missing()) and not REQUIRED, reason=missing() or "-")
+pytestmark = [
+    pytest.mark.skipif(bool(missing()) and not REQUIRED, reason=missing() or "-"),
+    pytest.mark.slow,
+]
 
 
 @pytest.fixture(scope="module")

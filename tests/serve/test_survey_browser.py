@@ -14,9 +14,12 @@ from rtstyle.serve.survey.design import Design, Question, read_design
 from rtstyle.serve.survey.votes import read_votes
 from rtstyle.serve.survey.web import SurveyOptions, surveying
 
-pytestmark = pytest.mark.skipif(
-    bool(browsers.missing()) and not browsers.REQUIRED, reason=browsers.missing() or "-"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        bool(browsers.missing()) and not browsers.REQUIRED, reason=browsers.missing() or "-"
+    ),
+    pytest.mark.slow,
+]
 
 
 @pytest.fixture(scope="module")
