@@ -177,6 +177,12 @@ def test_the_median_function_is_short() -> None:
     assert median(lines) <= MOST_MEDIAN
 
 
+def test_no_two_modules_of_tests_have_one_name() -> None:
+    # pytest imports them by their names alone.
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
 def test_rooms_say_what_they_own_and_cost_nothing() -> None:
     for name, path in SOURCES.items():
         if path.name == "__init__.py":
