@@ -192,7 +192,7 @@ def test_what_is_kept_comes_back_from_arrays() -> None:
     painter.paint(image, step)
     kept = painter.memory_after(step)
     back = Memory.from_arrays(kept.to_arrays())
-    assert (back.sight.index, back.sight.size) == (4, (720, 960))
+    assert (back.sight.index, back.sight.size) == (4, (480, 640))
     assert back.painted.shape == (480, 640, 3)
     np.testing.assert_array_equal(back.painted, kept.painted)
 

@@ -117,9 +117,10 @@ def faded(canvas: Canvas, coherence: float) -> Canvas:
 class Step:
     """What is known of a frame before it is painted: its motion, and a painting of it, if any.
 
-    `bend` is that of its painting.
+    `frame` is the frame at the size at which it is painted, `bend` that of its painting.
     """
 
+    frame: Image
     sight: Sight
     motion: Motion
     keyframe: Image | None = None
@@ -177,27 +178,28 @@ class CoherentPainter:
         `keyframe` is a painting of this very frame, of any size, that was made by other means: it
         is the canvas then.
         """
-        now = sight(image, index)
+        frame = reduced(image, levels((image.shape[0], image.shape[1]), self._stroke_size)[0])
+        now = sight(frame, index)
         before, self._seen = self._seen, now
         if keyframe is not None:
             self._bend = None
-            return Step(now, unmoved(now.size), keyframe)
+            return Step(frame, now, unmoved(now.size), keyframe)
         motion = look(now, before if self._coherence else None, self._estimate)
         self._bend, motion = bent_on(self._bend, motion, self._most)
-        return Step(now, motion, bend=self._bend)
+        return Step(frame, now, motion, bend=self._bend)
 
     def paint(self, image: Image, step: Step) -> Image:
         """Paint a frame, given what `prepare` found for it."""
-        base, *larger = levels((image.shape[0], image.shape[1]), self._stroke_size)
         before = self._painted if step.motion.flow is not None else None
         if step.keyframe is not None:
-            before = fitted(step.keyframe, base)
+            before = fitted(step.keyframe, step.sight.size)
         painted = self._painted = paint(
             self._run,
-            reduced(image, base),
+            step.frame,
             step.motion,
             before,
             coherence=self._coherence,
             fresh=step.keyframe is not None,
         )
+        _, *larger = levels((image.shape[0], image.shape[1]), self._stroke_size)
         return enlarged(self._enlarge, image, painted, larger)
