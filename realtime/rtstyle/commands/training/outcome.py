@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +22,16 @@ AnyLoop = TypeVar("AnyLoop", bound="Loop")
 def given(**options: object) -> dict[str, object]:
     """Return the options that were given, so that each default lives in the configuration."""
     return {key: value for key, value in options.items() if value is not None}
+
+
+def counting(words: str, every: int) -> Callable[[int, int], None]:
+    """Return what prints how many of something are done, each time that it is `every` more."""
+
+    def tell(done: int, total: int) -> None:
+        if done % every == 0:
+            typer.echo(f"{done} of {total} {words}", err=True)
+
+    return tell
 
 
 class RunLog:

@@ -11,10 +11,7 @@ import typer
 from rtstyle.commands.common.extras import needing_torch
 from rtstyle.commands.options import grouped
 from rtstyle.commands.training.options import Running, Schedule
-from rtstyle.commands.training.outcome import given
-
-TOLD_EVERY = 100
-"""Paintings between two lines about them."""
+from rtstyle.commands.training.outcome import counting, given
 
 
 def register(app: typer.Typer) -> None:
@@ -60,12 +57,6 @@ def train_upsampler(
     )
     make = partial(
         start.UpsamplerTrainer, config, photos, out or Path("runs") / "upsampler",
-        init_from=init_from, vgg_weights=running.vgg_weights, tell=tell,
+        init_from=init_from, vgg_weights=running.vgg_weights, tell=counting("paintings", 100),
     )  # fmt: skip
     running.train(make, photos, ": {}")
-
-
-def tell(done: int, total: int) -> None:
-    """Print how many paintings are done, now and then."""
-    if done % TOLD_EVERY == 0:
-        typer.echo(f"{done} of {total} paintings", err=True)

@@ -15,11 +15,8 @@ from rtstyle.commands.training.options import (
     Running,
     Schedule,
 )
-from rtstyle.commands.training.outcome import given
+from rtstyle.commands.training.outcome import counting, given
 from rtstyle.commands.training.train_adain import find_start
-
-TOLD_EVERY = 50
-"""Vectors of paintings between two lines about them."""
 
 
 def register(app: typer.Typer) -> None:
@@ -95,12 +92,7 @@ def train_variational(
     )
     make = partial(
         start.VariationalTrainer, config, photos, paintings, out or Path("runs") / "variational",
-        init_from=find_start(init_from, config.size), vgg_weights=running.vgg_weights, tell=tell,
+        init_from=find_start(init_from, config.size), vgg_weights=running.vgg_weights,
+        tell=counting("vectors of paintings", 50),
     )  # fmt: skip
     running.train(make, photos, ": {}")
-
-
-def tell(done: int, total: int) -> None:
-    """Print how many vectors of paintings are known, now and then."""
-    if done % TOLD_EVERY == 0:
-        typer.echo(f"{done} of {total} vectors of paintings", err=True)
