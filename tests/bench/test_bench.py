@@ -401,6 +401,7 @@ def test_busy_machine_is_pointed_out() -> None:
     assert report.busy_note({**MACHINE, "load_before": 0.9}) == ""
 
 
+@pytest.mark.slow
 def test_plot_is_a_picture_of_the_rows(made: suite.Result) -> None:
     image = Pil.open(io.BytesIO(plot.draw(made, MACHINE))).convert("RGB")
     assert image.format is None

@@ -78,6 +78,7 @@ def test_a_run_writes_its_output_and_nothing_else(home: Home, words: tuple[str, 
     assert home.files() - before == {str(Path("work") / next(w for w in words if "out." in w))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [RUNS["onnxruntime"], RUNS["video"]])
 def test_a_home_that_cannot_be_written_to_is_no_matter(home: Home, words: tuple[str, ...]) -> None:
     # Below a file nobody can make a folder, root included.

@@ -215,6 +215,7 @@ def is_running(pid: int) -> bool:
 
 
 @unix
+@pytest.mark.slow
 def test_a_kiosk_fills_the_screen_repeats_its_clip_and_reports(
     tmp_path: Path,
     manager: Manager,

@@ -169,6 +169,7 @@ with av.open(sys.stdin.buffer) as source:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pipes between programs like these")
 def test_a_pipe_of_three_programs_loses_no_frame() -> None:
     tests = str(Path(__file__).resolve().parents[1])

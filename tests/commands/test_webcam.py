@@ -151,6 +151,7 @@ def test_an_existing_recording_is_kept(tmp_path: Path, capsys: pytest.CaptureFix
     assert out.read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 def test_every_key_of_the_window_in_a_real_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,6 +177,7 @@ def test_every_key_of_the_window_in_a_real_run(
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".mp4", ".png"]
 
 
+@pytest.mark.slow
 def test_the_picture_goes_through_a_pipe(tmp_path: Path) -> None:
     words = ["--camera", "test", "--resolution", "64x48", "--fps", "100", "--frames", "8"]
     words += ["--style", "identity", "--no-window", "--out", "-", "--device", "cpu"]

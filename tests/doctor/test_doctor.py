@@ -24,6 +24,7 @@ def checks() -> dict[tuple[str, str], Check]:
     return {(check.group, check.name): check for check in doctor.examine()}
 
 
+@pytest.mark.slow
 def test_it_works_here(checks: dict[tuple[str, str], Check]) -> None:
     assert works(list(checks.values()))
     assert {group for group, _ in checks} == {
@@ -176,6 +177,7 @@ def test_a_damaged_network_for_any_picture_is_told(
     assert "donor.onnx" in found["any picture, paper"].detail
 
 
+@pytest.mark.slow
 def test_the_printed_report() -> None:
     done = rtstyle("doctor")
     assert done.code == 0

@@ -92,6 +92,7 @@ def check_form(model: bytes) -> None:
     assert not {tensor.data_type for tensor in graph.initializer} & set(small)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_model_is_the_same_function(name: str) -> None:
     model = read_model(PRETRAINED / name)
@@ -118,6 +119,7 @@ def photos(feeds: Feeds) -> Iterator[Feeds]:
         yield {**feeds, "image": np.ascontiguousarray(photo[None, ::4, ::4])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEXTURE)
 def test_half_precision_of_texture_networks_on_photos(name: str) -> None:
     # 99.85 % and more was measured, others reach 99.9 %; why was not found out.
@@ -129,6 +131,7 @@ def test_half_precision_of_texture_networks_on_photos(name: str) -> None:
         assert float(np.mean(np.abs(apart) <= 1)) >= 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLAIN)
 def test_half_precision_on_photos_and_flat_pictures(name: str) -> None:
     model = read_model(PRETRAINED / name)
@@ -163,6 +166,7 @@ def check_near(found: dict[str, NDArray[Any]], wanted: dict[str, NDArray[Any]]) 
             assert apart.max() <= 1e-3 * np.abs(wanted[port]).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("size", ["fast", "balanced"])
 def test_a_canvas_network_is_the_same_function(size: str, batch: int, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def picture(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_tensorrt_builds_every_shipped_model(name: str, rtx: TensorRt) -> None:
     model = read_model(PRETRAINED / name)
@@ -74,6 +75,7 @@ def test_tensorrt_builds_every_shipped_model(name: str, rtx: TensorRt) -> None:
     assert len(rtx.build(static_model(model, shapes, half=half), None)) > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["wave-fast.onnx", "mosaic-paper.onnx"])
 def test_tensorrt_builds_in_float32_for_one_card(name: str, rtx: TensorRt) -> None:
     file = read_model(PRETRAINED / name)

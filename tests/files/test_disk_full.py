@@ -117,6 +117,7 @@ def test_the_live_run_goes_on(tmp_path: Path) -> None:
     assert len(recorder.failures) == 1
 
 
+@pytest.mark.slow
 def test_webcam_tells_it_and_ends_with_an_error_status(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

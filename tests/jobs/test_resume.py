@@ -79,6 +79,7 @@ def whole(source: Path, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_ten_random_moments(source: Path, tmp_path: Path, whole: Path) -> None:
     chance = random.Random(7)
     for number in range(10):
@@ -164,6 +165,7 @@ def flickering(tmp_path: Path) -> Path:
     return tmp_path / "in" / "%03d.png"
 
 
+@pytest.mark.slow
 def test_the_canvas_of_the_interruption_is_gone_on_with(
     flickering: Path, tmp_path: Path, seeing: dict[str, str]
 ) -> None:

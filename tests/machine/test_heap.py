@@ -63,6 +63,7 @@ def test_a_live_run_gives_memory_back_now_and_then(
     assert len(calls) == times
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("policy", "frozen"), [(LATEST, [False, True, True]), (WAIT, [False] * 3)])
 def test_the_garbage_collector_leaves_alone_what_a_live_run_began_with(
     policy: Policy, frozen: list[bool]

@@ -685,6 +685,7 @@ class TestCommands:
         assert Path(red).read_bytes() == before
         assert run("grid", photo, red, green, "mosaic", out)[0] == 2
 
+    @pytest.mark.slow
     def test_webcam_with_a_mask(
         self, red: str, green: str, tmp_path: Path, run: Callable[..., tuple[int, str]]
     ) -> None:

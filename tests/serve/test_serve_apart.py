@@ -86,6 +86,7 @@ def server(pretrained_folder: Path) -> Iterator[Running]:
         yield it
 
 
+@pytest.mark.slow
 def test_the_server_goes_on(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     def send() -> httpx.Response:
         return httpx.post(

@@ -76,6 +76,7 @@ def get(server: Running, path: str, **headers: str) -> Any:
 # Slow clients
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "begun",
     [b"", b"GET / HTT", b"POST /api/offer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"],

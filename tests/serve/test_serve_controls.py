@@ -215,7 +215,7 @@ def test_a_walk_leaves_its_style_and_comes_back(live: Live) -> None:
     assert live.picture.settings()["style"] == "mosaic"
     live.set(walk=0)
     assert live.picture._studio.look.title == "mosaic"
-    with pytest.raises(UsageError, match="begins at a painting"):
+    with pytest.raises(UsageError, match="starts from a painting"):
         live.set(style="invert", walk=5)
     assert live.picture.settings()["style"] == "mosaic"
     assert live.picture.settings()["walk"] == 0
@@ -342,6 +342,7 @@ def until(page: Any, holds: Callable[[], Any], what: str) -> None:
 
 
 @browses
+@pytest.mark.slow
 def test_every_face_is_seen_and_has_a_name(page: Any) -> None:
     for control in CONTROLS:
         face = page.locator(f'[data-control="{control.name}"]')
@@ -401,6 +402,7 @@ def test_the_new_faces_change_the_picture(page: Any, server: Running) -> None:
 
 
 @browses
+@pytest.mark.slow
 def test_a_tapped_beat_goes_on_by_itself(context: Any, server: Running) -> None:
     page = context.new_page()
     page.set_default_timeout(1000 * PATIENCE)

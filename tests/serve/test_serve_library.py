@@ -38,6 +38,7 @@ def send(address: str, content: bytes, name: str) -> Any:
     return httpx.post(where, content=content, headers=headers, timeout=PATIENCE)
 
 
+@pytest.mark.slow
 def test_pictures_of_a_library_hang_there_again_after_a_restart(
     pretrained_folder: Path, tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ def fetch(server: Running, job: str) -> httpx.Response:
     return httpx.get(f"{server.address}/api/paint/{job}/file", timeout=PATIENCE)
 
 
+@pytest.mark.slow
 def test_a_photo_is_painted_as_the_page_is_set(server: Running) -> None:
     reply = send(server, photo(200), {"strength": 0.5, "mirror": True}, "../my cat.png").json()
     assert ended(server, reply["job"])["state"] == "done"
@@ -73,6 +74,7 @@ def test_a_photo_is_painted_as_the_page_is_set(server: Running) -> None:
     assert not list(server.server.site.jobs.folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_video_is_painted_with_its_sound(server: Running, tmp_path: Path) -> None:
     film = write_clip(tmp_path / "film.mp4", sound="aac", image=lambda w, h, _: grey(w, h))
     job = send(server, film.read_bytes(), {"style": "invert"}, "film.mp4").json()["job"]
@@ -114,6 +116,7 @@ def test_what_is_not_painted_is_refused_at_once(
     assert set(folder.glob("*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content", [photo()[:40], b"\0\0\0\x18ftypisom" + b"\0" * 64, b"\x1a\x45\xdf\xa3" + b"\1" * 64]
 )
@@ -138,6 +141,7 @@ def test_sizes_are_bounded(server: Running, monkeypatch: pytest.MonkeyPatch) -> 
     assert reply.status_code == 413
 
 
+@pytest.mark.slow
 def test_the_queue_is_bounded_and_one_that_is_stopped_makes_room(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +165,7 @@ def test_the_queue_is_bounded_and_one_that_is_stopped_makes_room(
     assert ended(server, job)["state"] == "done"
 
 
+@pytest.mark.slow
 def test_painting_takes_no_longer_than_it_may(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -313,6 +313,7 @@ def test_what_aiortc_does_not_close_is_closed_part_by_part() -> None:
     assert stopped == ["dtls", "ice", "dtls of data", "ice of data", "listeners"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [InvalidStateError("RTCIceTransport is closed"), OSError("no")])
 def test_a_connection_that_is_closed_while_it_is_made_is_no_fault(
     error: Exception, caplog: pytest.LogCaptureFixture

@@ -366,6 +366,7 @@ def is_clear_error(response: Any, status: int) -> bool:
     return bool(error) and "rtstyle-" not in error
 
 
+@pytest.mark.slow
 def test_a_picture_hangs_in_the_gallery_and_no_path_goes_out(server: Running) -> None:
     before = get(server, "/api/config").json()
     response = send(server, picture())
@@ -387,6 +388,7 @@ def test_a_picture_hangs_in_the_gallery_and_no_path_goes_out(server: Running) ->
     assert send(server, picture(), "other name.png").json() == entry
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "status"), [(b"", 400), (b"text", 400), (animated(), 400), (b"x" * 70_000, 400)]
 )

@@ -362,6 +362,7 @@ def cast(path: Path) -> None:
             votes.add(visitor, 2, Question(REAL, four), 3 * visitor, 1)
 
 
+@pytest.mark.slow
 def test_the_report_tells_rates_intervals_and_scores(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     cast(tmp_path / "v.sqlite")

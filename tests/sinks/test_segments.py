@@ -93,6 +93,7 @@ def packets(path: Path) -> list[tuple[Any, ...]]:
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", ["killed", "interrupted"])
 @pytest.mark.parametrize(
     ("name", "asked"),
@@ -211,6 +212,7 @@ sink.close()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc fills what it hands out as it is told")
 @pytest.mark.parametrize("encoder", ["libx264", "libx265"])
 def test_bytes_do_not_depend_on_what_memory_held_before(tmp_path: Path, encoder: str) -> None:

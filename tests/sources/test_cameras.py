@@ -269,5 +269,5 @@ class TestCommand:
     ) -> None:
         assert self.run(monkeypatch, []) == 0
         said = capsys.readouterr().out
-        assert "no camera" in said
+        assert "No camera" in said
         assert said.count("\n") == 1

@@ -539,6 +539,7 @@ class TestVideoFile:
             assert sum(1 for _ in source) == count
 
 
+@pytest.mark.slow
 def test_no_decoded_frame_waits_for_the_garbage_collector(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", frames=60)
     with VideoFileSource(path) as source:

@@ -254,6 +254,7 @@ def test_flat_dark_and_bright_paintings_do_not_explode(
     assert np.abs(painted.astype(int) - level).mean() < 4
 
 
+@pytest.mark.slow
 def test_a_style_that_sees_a_canvas_is_live_over_it_and_not_frame_by_frame_in_balanced() -> None:
     styles = load_manifest().styles
     for name, style in styles.items():

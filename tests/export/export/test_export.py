@@ -65,6 +65,7 @@ def exported(
     return net, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["onnxruntime:cpu", "openvino:cpu"])
 @pytest.mark.parametrize("shape", [(1, 16, 16), (2, 17, 30), (1, 64, 48), (1, 101, 67)])
 def test_files_paint_as_pytorch_does_at_any_size(
@@ -94,6 +95,7 @@ def test_files_hold_half_precision(exported: tuple[torch.nn.Module, Path]) -> No
     assert path.stat().st_size < 3 * values + 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_flat_frames_stay_finite_and_flat(
     exported: tuple[torch.nn.Module, Path], level: int
@@ -107,6 +109,7 @@ def test_flat_frames_stay_finite_and_flat(
     assert np.abs(middle[4:] - middle[:-4]).max() <= 6
 
 
+@pytest.mark.slow
 def test_parity_report_holds_on_the_bundled_pictures(
     exported: tuple[torch.nn.Module, Path],
 ) -> None:

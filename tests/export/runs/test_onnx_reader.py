@@ -44,6 +44,7 @@ def _shipped_styles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(FOLDER_VARIABLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["fast", "balanced", "paper"])
 def test_a_built_in_style_paints_the_same_once_read_back(size: str) -> None:
     path = find_model("mosaic", size)

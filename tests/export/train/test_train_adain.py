@@ -55,6 +55,7 @@ def test_one_pair_is_learnt(tmp_path: Path, size: str, monkeypatch: pytest.Monke
     assert sum(totals[-3:]) < 0.5 * sum(totals[:3])
 
 
+@pytest.mark.slow
 def test_only_what_joins_the_decoder_is_trained_if_asked(place: Path) -> None:
     whole = make(place, "whole", size="paper", steps=1)
     whole.save()
@@ -84,6 +85,7 @@ def test_blends_lie_between_their_paintings(place: Path) -> None:
         assert torch.allclose(mean, 0.25 * ends[0] + 0.75 * ends[1], atol=1e-4), layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["fast", "paper"])
 def test_a_blend_wants_the_statistics_between(place: Path, size: str) -> None:
     """With the share of the own painting drawn as 0, the target is the batch's other painting."""
@@ -112,6 +114,7 @@ def test_a_resumed_run_ends_as_an_unbroken_one(place: Path, size: str) -> None:
         assert torch.allclose(value, resumed.weights()[key], atol=1e-6), key
 
 
+@pytest.mark.slow
 def test_a_checkpoint_holds_no_vgg(place: Path) -> None:
     run = make(place, "slim", size="paper", steps=1)
     run.run()
@@ -210,6 +213,7 @@ def test_blends_that_come_no_nearer_cost(place: Path) -> None:
     assert order(0.75, 1.0) > wanted
 
 
+@pytest.mark.slow
 def test_training_paints_every_photo_as_two_blends(place: Path) -> None:
     run = make(place, "twice", batch=2, loss=AdainLossSpec(order_weight=5.0), unpainted=0.0)
     seen: list[dict[str, float]] = []

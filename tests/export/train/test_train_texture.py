@@ -30,6 +30,8 @@ from rtstyle_export.train.texture import TextureTrainer  # noqa: E402
 
 LAYERS = {"relu1_2": 0.5, "relu2_2": 0.5}
 
+pytestmark = pytest.mark.slow
+
 
 def config(place: Path, **options: object) -> TextureConfig:
     values: dict[str, object] = {
@@ -70,7 +72,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("photo", [True, False])
 def test_the_loss_falls(place: Path, *, photo: bool) -> None:
     content = {"relu2_2": 1.0} if photo else {}
@@ -93,7 +94,6 @@ def test_a_run_resumes_to_the_same(place: Path) -> None:
         torch.testing.assert_close(part.net.state_dict()[key], value, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.slow
 def test_the_diversity_loss_makes_samples_differ(place: Path) -> None:
     apart = []
     for weight in (0.0, 20.0):

@@ -150,6 +150,7 @@ def trainer(photos: Path, vgg: Path, folder: Path, **options: float) -> Upsample
     return UpsamplerTrainer(config, photos, folder, vgg_weights=vgg)
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_a_resumed_one_ends_alike(photos: Path, vgg: Path, tmp_path: Path) -> None:
     seen: list[dict[str, float]] = []
     whole = trainer(photos, vgg, tmp_path / "whole", steps=8)
@@ -168,6 +169,7 @@ def test_a_run_learns_and_a_resumed_one_ends_alike(photos: Path, vgg: Path, tmp_
         torch.testing.assert_close(resumed.weights()[key], value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_many_steps_bring_edges_back(
     photos: Path, vgg: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +191,7 @@ def test_many_steps_bring_edges_back(
     assert by_network < 0.9 * by_interpolation
 
 
+@pytest.mark.slow
 def test_the_file_is_that_of_the_checkpoint(photos: Path, vgg: Path, tmp_path: Path) -> None:
     run = trainer(photos, vgg, tmp_path / "run", steps=3)
     run.run()
