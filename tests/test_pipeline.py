@@ -7,16 +7,18 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rtstyle.errors import UsageError
 from rtstyle.frame import Frame, Image
-from rtstyle.frame_queue import LATE
+from rtstyle.frame_queue import LATE, ReorderQueue
 from rtstyle.pipeline import LATEST, Pipeline
 from rtstyle.report import Progress, Report
 from rtstyle.signals import ENDING
+from rtstyle.sinks.base import Sink
 from rtstyle.sinks.null import NullSink
 from rtstyle.testing import FakeSink, FakeSource, negative
 
@@ -386,3 +388,20 @@ def test_the_pipeline_runs_outside_the_main_thread() -> None:
     worker.start()
     worker.join(10)
     assert reports[0].frames_out == 5
+
+
+def test_sinks_are_looked_after_as_often_as_the_most_impatient_one_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits, get = set[float](), ReorderQueue.get
+
+    def noting(queue: Any, timeout: float) -> Any:
+        waits.add(timeout)
+        return get(queue, timeout)
+
+    monkeypatch.setattr(ReorderQueue, "get", noting)
+    patient, impatient = FakeSink(), FakeSink()
+    impatient.poll = 0.01
+    Pipeline(FakeSource(2, width=8, height=8), np.copy, [patient]).run()
+    Pipeline(FakeSource(2, width=8, height=8), np.copy, [patient, impatient]).run()
+    assert waits == {Sink.poll, 0.01}

@@ -31,8 +31,6 @@ from rtstyle.sinks.base import Sink, SinkClosedError
 from rtstyle.sources.base import Source
 
 LATEST, WAIT = Policy.LATEST, Policy.WAIT
-POLL = 0.1
-"""Seconds between looks at signals and windows while no frame comes."""
 CAPTURE_PATIENCE = 5.0
 """Seconds that a source may take to notice `stop`; a dead network camera is left behind."""
 
@@ -246,9 +244,10 @@ class Pipeline:
         report = self._report
         report.busy["sinks"] = 0.0
         self._latencies = np.zeros(LATENCIES_KEPT, np.float32)
+        poll = min((sink.poll for sink in self.sinks), default=Sink.poll)
         while not self._interrupted:
             try:
-                frame = self._done.get(timeout=POLL)
+                frame = self._done.get(timeout=poll)
             except TimeoutError:
                 for sink in self.sinks:
                     sink.idle()

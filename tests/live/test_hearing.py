@@ -144,6 +144,50 @@ def test_bands_move_numbers_and_onsets_press() -> None:
     assert said == []
 
 
+class Listener:
+    """Hears a wave by a made-up clock."""
+
+    def __init__(self, wave: Wave) -> None:
+        self.wave, self.at, self.now = wave, 0, 0.0
+
+    def take(self) -> list[Sound]:
+        """Return what was heard until now."""
+        until = round(self.now * RATE)
+        piece = Sound(self.wave[self.at : until], RATE, self.at / RATE)
+        self.at = max(self.at, until)
+        return [piece]
+
+
+@pytest.mark.parametrize("phase", np.arange(0, 1, 0.04))
+def test_sound_is_seen_within_80_ms(phase: float) -> None:
+    """At 30 FPS, with 17 ms a painting; whatever the moment between two frames."""
+    step, cost, moment = 1 / 30, 0.017, 0.5 + phase / 30
+    wave = np.concatenate([silence(moment), tone(100, 0.5)])
+    ear, desk, bindings = Listener(wave), NotingDesk(), Bindings()
+    bindings.use("react", {"low": "strength"})
+    sink = ReactSink(ear, desk.board, bindings, lambda _: None)
+    desk.values["strength"] = 0.0
+
+    def look_until(end: float) -> None:
+        """Do what the pipeline does while no frame is done."""
+        while ear.now + sink.poll < end:
+            ear.now += sink.poll
+            sink.idle()
+            desk.turn()
+
+    for number in range(25):
+        look_until(number * step)
+        painted_with = float(desk.values["strength"])
+        look_until(number * step + cost)
+        ear.now = number * step + cost
+        if painted_with > 0.5:
+            assert 0 < ear.now - moment <= 0.08
+            return
+        sink.idle()
+        desk.turn()
+    raise AssertionError("nothing was seen")
+
+
 def test_what_cannot_be_is_told_once() -> None:
     _, _, said = play(clicks([0.2, 0.6], 1.0), {"onset": "style nobody"}, 25)
     assert len(said) == 1

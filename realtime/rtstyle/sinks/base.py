@@ -41,6 +41,8 @@ class Sink:
     """
 
     name: str = "sink"
+    poll: float = 0.1
+    """Seconds without a frame after which `idle` is called, and called again."""
 
     def open(self) -> None:
         """Check that the output can be made, before any work is done. Raises `SinkError`."""

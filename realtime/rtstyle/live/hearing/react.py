@@ -16,6 +16,8 @@ from rtstyle.sound import Sound
 DEVICE = "react"
 FIGURES = ("loudness", *BANDS)
 ONSET = "onset"
+POLL = 0.01
+"""Seconds between looks at what was heard: a picture that is painted next shows it already."""
 STILL = 0.01
 """Changes of a figure below this are not passed on."""
 
@@ -33,6 +35,8 @@ class ReactSink(Sink):
 
     Figures follow like a knob, onsets press like a key. `say` is told what is wrong, once.
     """
+
+    poll = POLL
 
     def __init__(
         self, ear: Ear, board: Board, bindings: Bindings, say: Callable[[str], object]
