@@ -208,3 +208,10 @@ def test_other_commands_say_that_they_read_files(
     assert "only `rtstyle video` reads addresses" in capsys.readouterr().err
     with pytest.raises(SourceError, match="only `rtstyle video` reads addresses"):
         VideoFileSource(Path("https://h/a.mp4")).open()
+
+
+def test_stores_are_read_by_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, suffix in (("image", ".png"), ("video", ".mp4")):
+        source = f"s3://bucket/a{suffix}"
+        assert command(name, source, tmp_path / f"out{suffix}", "--style", "identity") == 2
+        assert "with --cluster auto" in capsys.readouterr().err

@@ -14,12 +14,10 @@ import av
 import av.error
 
 from rtstyle.errors import MissingExtraError, SinkError, SourceError, reason
-from rtstyle.files.names import is_address, without_password
+from rtstyle.files.names import STREAMS, is_address, without_password
 from rtstyle.files.temporary import remove, replacing
 from rtstyle.media.container import LENIENT_TEXT, Media
 
-STREAMS = frozenset(("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"))
-"""Schemes of addresses that FFmpeg reads by itself."""
 BLOCK = 4 << 20
 """Bytes that are read ahead from a store."""
 BUFFER = 1 << 18

@@ -13,6 +13,9 @@ from urllib.parse import unquote, urlsplit
 from rtstyle.errors import UsageError
 
 STDIN = "-"
+STREAMS = frozenset(("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"))
+"""Schemes of addresses that FFmpeg reads by itself; others may be those of stores."""
+OF_STORES = "Stores such as s3:// are read by `video`, `image` and `augment` with --cluster auto."
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
     for name in (
@@ -82,7 +85,9 @@ def without_password(address: str) -> str:
 
 def not_there(path: Path) -> str:
     """Return what to do about a file that does not exist."""
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]", path.as_posix()):
+    if found := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/[^/]", path.as_posix()):
         # A path makes one slash of two.
+        if found[1].lower() not in STREAMS:
+            return OF_STORES
         return "Download it first: only `rtstyle video` reads addresses."
     return "Check the name and the folder."

@@ -22,6 +22,7 @@ from av.stream import Disposition
 
 from rtstyle.errors import SourceError, reason
 from rtstyle.files.names import (
+    OF_STORES,
     STDIN,
     as_file,
     as_path,
@@ -244,11 +245,10 @@ def open_address(address: str) -> Any:
             why = f"It did not answer within {OPEN_TIMEOUT:g} s."
         elif trusted is not None and getattr(error, "errno", 0) == errno.EIO:
             why = f"The connection failed, or its certificate is by none of those in {trusted}."
-        raise SourceError(
-            f"There is no video at {shown} that can be read.",
-            why,
-            "Check the address, or download the file first.",
-        ) from error
+        todo = "Check the address, or download the file first."
+        if isinstance(error, av.error.ProtocolNotFoundError):
+            todo = OF_STORES
+        raise SourceError(f"There is no video at {shown} that can be read.", why, todo) from error
     if container.size > MOST_BYTES:
         size = container.size
         container.close()
