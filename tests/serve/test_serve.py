@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -597,6 +599,27 @@ def test_the_camera_is_shared_and_closed_after_the_last(
         assert server.hub.is_open
     run(until(lambda: not server.hub.is_open and not server.lobby.guests, "a closed camera"))
     assert "rtstyle-camera" not in thread_names()
+
+
+def test_what_a_viewer_saw_is_freed_after_the_last(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rtstyle.serve import camera
+
+    monkeypatch.setattr(camera, "LINGER", 0.0)
+    gc.disable()
+    try:
+        with stream(server, "style=invert&n=3") as response:
+            chunks = response.iter_raw()
+            read_parts(chunks, 2)
+            (channel,) = server.hub._channels.values()
+            picture = weakref.ref(channel.picture)
+            del channel
+            chunks.close()
+        run(until(lambda: not server.hub.is_open and not server.lobby.guests, "a closed camera"))
+        run(until(lambda: picture() is None, "a picture that is freed"))
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

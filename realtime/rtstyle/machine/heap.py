@@ -51,6 +51,16 @@ def give_back() -> bool:
     return bool(trim(0)) if trim is not None else False
 
 
+def release() -> None:
+    """Free what only refers to itself, and hand all that is free back to the system.
+
+    A live picture and its place in the queue know each other, so that they wait for the garbage
+    collector, which looks at those who have lived long only rarely.
+    """
+    gc.collect()
+    give_back()
+
+
 def set_apart() -> None:
     """Have Python's garbage collector leave alone whatever there is now.
 

@@ -19,6 +19,7 @@ import cv2
 
 from rtstyle.errors import RtstyleError, SourceError
 from rtstyle.frame import Frame, Image
+from rtstyle.machine.heap import release
 from rtstyle.serve.clients.lobby import FullError, Lobby
 from rtstyle.serve.live_picture import LivePicture, describe
 from rtstyle.serve.painter import Seat
@@ -234,6 +235,8 @@ class CameraHub:
             # A camera that hangs in its driver must not be closed under its feet.
             if not thread.is_alive():
                 source.close()
+        # The pictures of its viewers, too.
+        await asyncio.to_thread(release)
 
     async def close(self) -> None:
         """End every stream and close the camera."""

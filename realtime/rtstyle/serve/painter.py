@@ -179,21 +179,25 @@ class Painter(Closing):
 
     def _run(self) -> None:
         while (turn := self._next()) is not None:
-            seat, item, seats = turn
-            began = time.monotonic()
-            try:
-                painted = seat.work(item)
-            except Exception as error:
-                self.failures += 1
-                seat.failed(error)
-                continue
-            now = time.monotonic()
-            seat.painted += 1
-            self.painted += 1
-            if painted:
-                self.measure(now - began)
-                # Each frame of a client waits for one of everybody else's.
-                self._controller.note(seats * (now - began), now)
+            self._serve(*turn)
+            # While no frame comes, nothing of a client that has left is kept here.
+            del turn
+
+    def _serve(self, seat: Seat[object], item: object, seats: int) -> None:
+        began = time.monotonic()
+        try:
+            painted = seat.work(item)
+        except Exception as error:
+            self.failures += 1
+            seat.failed(error)
+            return
+        now = time.monotonic()
+        seat.painted += 1
+        self.painted += 1
+        if painted:
+            self.measure(now - began)
+            # Each frame of a client waits for one of everybody else's.
+            self._controller.note(seats * (now - began), now)
 
     def __enter__(self) -> Self:
         self._thread.start()

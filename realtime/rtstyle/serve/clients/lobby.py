@@ -9,7 +9,7 @@ from typing import Any
 
 from rtstyle.errors import RtstyleError
 from rtstyle.live.bank import StyleBank
-from rtstyle.machine.heap import give_back
+from rtstyle.machine.heap import release
 from rtstyle.serve.clients.session import Session
 from rtstyle.serve.defaults import MAX_CLIENTS, MIN_FPS
 from rtstyle.serve.gallery.catalogue import Catalogue
@@ -124,7 +124,7 @@ class Lobby:
         try:
             await session.close()
         finally:
-            await asyncio.to_thread(give_back)
+            await asyncio.to_thread(release)
 
     async def _watch_over(self) -> None:
         """Let those go who say nothing any more, or never connected."""
