@@ -54,8 +54,7 @@ def give_back() -> bool:
 def release() -> None:
     """Free what only refers to itself, and hand all that is free back to the system.
 
-    A live picture and its place in the queue know each other, so that they wait for the garbage
-    collector, which looks at those who have lived long only rarely.
+    Connections, for one, do; the garbage collector looks at what has lived long only rarely.
     """
     gc.collect()
     give_back()

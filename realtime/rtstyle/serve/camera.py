@@ -132,6 +132,7 @@ class CameraHub:
                 del self._channels[key]
                 self._lobby.guests -= 1
                 self._lobby.painter.leave(channel.seat)
+                channel.picture.leave()
             self._close_later()
 
     def _open_channel(self, key: tuple[Any, ...], settings: dict[str, Any]) -> None:

@@ -102,6 +102,10 @@ class LivePicture:
         # A style that failed gave way to one before it, which may be forgotten here.
         return self._asked.get(model, self._catalogue.first)
 
+    def leave(self) -> None:
+        """Let go of the seat, which knows this picture."""
+        self._seat = None
+
     def sit(self, seat: Seat[Any]) -> None:
         """Have the rate that is asked for held at this seat of the painter."""
         self._seat = seat
