@@ -145,7 +145,7 @@ def test_colours_of_the_first_frame_are_those_of_all_parts(tmp_path: Path) -> No
 
     Image.new("RGB", (64, 64), (200, 40, 20)).save(tmp_path / "style.png")
     source = write_clip(tmp_path / "in.mp4", frames=20)
-    recipe = Recipe(str(tmp_path / "style.png"), "fast", match_color=True)
+    recipe = Recipe(str(tmp_path / "style.png"), "fast", match_color=True, coherence=0.0)
     assert check(source, tmp_path, recipe) == 3
 
 

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from rtstyle.engines.canvas import UNKNOWN, empty
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import MOVING, FlowEstimator, Motion, lay, look, sight, unmoved
+from rtstyle.painting.canvas import (
+    MOVING,
+    FlowEstimator,
+    Motion,
+    kept,
+    lay,
+    look,
+    sight,
+    unmoved,
+)
 from rtstyle.painting.coherence import (
     CoherentPainter,
     Memory,
@@ -282,3 +291,15 @@ def test_strokes_are_as_wide_on_a_large_picture_as_on_a_small_one() -> None:
     small, enlarge = photo[:400], Enlarger()
     assert np.array_equal(paint_coarse_first(run, enlarge, small), run(small))
     assert not enlarge.sizes
+
+
+def test_without_a_gate_half_of_what_is_trusted_is_kept() -> None:
+    painted, canvas = (np.full((40, 60, 3), value, np.uint8) for value in (100, 200))
+    trust = np.zeros((20, 30), np.uint8)
+    trust[:, 15:] = 255
+    found = kept(painted, canvas, trust)
+    assert (found[:, :20] == 100).all()
+    assert (found[:, 40:] == 150).all()
+    assert (np.diff(found[20, :, 0].astype(int)) >= 0).all()
+    np.testing.assert_array_equal(kept(painted, canvas, trust * 0), painted)
+    np.testing.assert_array_equal(kept(canvas, canvas, trust), canvas)

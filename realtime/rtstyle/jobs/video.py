@@ -192,7 +192,8 @@ def stylize_video(
                 segments.state_after = painter.state_after
                 if frames.skip:
                     painter.go_on(segments.state())
-        elif canvas is not None:
+        over = coherent is not None and stylizer.strength and stylizer.network.sees_canvas
+        if canvas is not None and not over:
             raise UsageError(
                 "Keyframes are for networks that see what they have painted.",
                 f"{stylizer.describe()} does not, or may not.",
@@ -250,14 +251,14 @@ def open_stylizer(
 ) -> Stylizer:
     """Open the model with one stream a core: two runs of one thread beat one run of two.
 
-    A network that sees what it has painted, and may keep it, gets one stream of all cores. With
+    A network that paints over what it has painted gets one stream of all cores. With
     `threads` it takes no more than so many.
     """
 
     streams = min(MOST_STREAMS, threads or cores())
     asked: dict[str, Any] = {"device": device, "precision": precision, "threads": threads}
     stylizer = Stylizer(recipe, streams=streams, **asked)
-    if recipe.coherence and stylizer.network.sees_canvas and stylizer.streams > 1:
+    if stylizer.coherent() is not None and stylizer.streams > 1:
         stylizer.close()
         stylizer = Stylizer(recipe, **asked)
     return stylizer

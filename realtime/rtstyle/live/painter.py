@@ -260,14 +260,15 @@ class Studio:
         wanted = look.coherence > 0.0 and self.coherent
         if self._controller is not None:
             wanted = wanted and self._controller.rung.coherent
-        if not wanted or not self._bank.sees_canvas(*look.model_name):
+        if not wanted or not self._bank.coherent(*look.model_name):
             layer.steady = None
             return None
         stroke = snapped(look.stroke_size)
-        key = (look.model_name, stroke, look.coherence)
+        strength = look.strength if self._bank.mixes(*look.model_name) else 1.0
+        key = (look.model_name, stroke, look.coherence, strength)
         if layer.steady is None or layer.steady.key != key:
             style, size = look.model_name
-            run = partial(self._bank.run, style=style, size=size)
+            run = partial(self._bank.paint_over, style=style, size=size, strength=strength)
             layer.steady = SteadyPainter(
                 run, self._bank.upsampler, key, stroke_size=stroke, coherence=look.coherence
             )

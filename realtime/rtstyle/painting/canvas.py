@@ -32,6 +32,9 @@ there stays where it is. Flow in a camera's noise is a fifth of a pixel."""
 MOVING = 204
 """Trust in what moves: moves by parts of a pixel take sharpness, which new paint gives back."""
 
+SHARE = 0.5
+"""How much of a canvas is kept, where it is trusted fully, for a network that sees none."""
+
 Flow = NDArray[np.float32]
 """(h, w, 2): for each pixel, how far to the right and below it was in the last frame, in pixels."""
 
@@ -155,6 +158,18 @@ def lay(painted: Image, motion: Motion) -> Canvas:
         painted, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     return Canvas(np.asarray(moved), motion.trust)
+
+
+def kept(painted: Image, canvas: Image, trust: NDArray[np.uint8]) -> Image:
+    """Return a painting (H, W, 3) mixed with a canvas like it, by `SHARE` of the trust (h, w).
+
+    For networks that see no canvas: no gate was learnt. What both show alike becomes steady, what
+    they show differently becomes softer.
+    """
+    known = cv2.GaussianBlur(full_size(trust, painted), (0, 0), 1.5)
+    share = cv2.merge([np.float32(SHARE / 255) * np.asarray(known, np.float32)] * 3)
+    change = cv2.multiply(cv2.subtract(canvas, painted, dtype=cv2.CV_32F), share)
+    return np.asarray(cv2.add(painted, change, dtype=cv2.CV_8U), np.uint8)
 
 
 def at_half(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from rtstyle.engines import Engine
 from rtstyle.engines.base import CANVAS_PORTS
 from rtstyle.engines.canvas import empty
 from rtstyle.frame import Image
+from rtstyle.painting.canvas import kept
 from rtstyle.painting.masks import Weights
 from rtstyle.painting.strokes import paint_coarse_first
 from rtstyle.painting.upsampling import Upsampler
@@ -79,6 +80,27 @@ class Network(Closing):
     def sees_canvas(self) -> bool:
         """Whether it sees what it has painted; see `rtstyle.painting.canvas`."""
         return set(self.engine.extras) >= CANVAS_PORTS
+
+    @property
+    def coherent(self) -> bool:
+        """Whether it can paint over its last painting: `paint_over` serves it then.
+
+        Networks that see a canvas can, and those for any picture by a plain mixture.
+        """
+        return self.sees_canvas or (self.model.statistics is not None and self.regions == 1)
+
+    def paint_over(
+        self, image: Image, extra: Mapping[str, NDArray[np.uint8]], strength: float = 1.0
+    ) -> Image:
+        """Paint (H, W, 3) once, at its own size, over a canvas as `Canvas.feeds` has it.
+
+        `strength` is as in `paint`. Raises `EngineError`.
+        """
+        if self.sees_canvas:
+            return self.run(image, extra)
+        size = (image.shape[0], image.shape[1])
+        painted = self.run(image, {}, self.model.feeds(self.engine, strength, size))
+        return kept(painted, extra["canvas"][0], extra["trust"][0, :, :, 0])
 
     def paint(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -184,13 +184,20 @@ class Stylizer(Closing):
     def coherent(self) -> CoherentPainter | None:
         """Return a painter of the frames of one clip in order, None where there can be none.
 
-        There is one where the network sees a canvas, and the recipe's `coherence` is above 0.
+        There is one where the network is `coherent`, stays the same over the clip, and the
+        recipe's `coherence` is above 0.
         """
         recipe = self.recipe
-        if not self.network.sees_canvas or self.wrap or not recipe.coherence:
+        changing = self._ends is not None or self._walk is not None
+        if not self.network.coherent or changing or self.wrap or not recipe.coherence:
             return None
+
+        def run(frame: Image, extra: Mapping[str, Any]) -> Image:
+            self._match(frame)
+            return self.network.paint_over(frame, extra, self.strength)
+
         return CoherentPainter(
-            self.network.run,
+            run,
             self.network.upsampler,
             stroke_size=recipe.stroke_size,
             coherence=recipe.coherence,

@@ -264,17 +264,22 @@ class StyleBank(Closing):
             self._warm.add((network.model.files, painted_at))
         return painted
 
-    def sees_canvas(self, style: Styles, size: str) -> bool:
-        """Return True if the network of a style sees what it has painted. Raises as `network`."""
-        return self.network(style, size).sees_canvas
+    def coherent(self, style: Styles, size: str) -> bool:
+        """Return True if `paint_over` serves a style. Raises as `network`."""
+        return self.network(style, size).coherent
 
-    def run(
-        self, image: Image, extra: Mapping[str, NDArray[np.uint8]], style: Styles, size: str
+    def paint_over(
+        self,
+        image: Image,
+        extra: Mapping[str, NDArray[np.uint8]],
+        style: Styles,
+        size: str,
+        strength: float = 1.0,
     ) -> Image:
-        """Run a network that sees a canvas once, with the inputs `extra`. Raises as `network`."""
+        """Paint once over a canvas, as `Network.paint_over`. Raises as `network`."""
         network = self.network(style, size)
         with self._running:
-            painted = network.run(image, extra)
+            painted = network.paint_over(image, extra, strength)
         with self._changed:
             self._warm.add((network.model.files, (image.shape[0], image.shape[1])))
         return painted
