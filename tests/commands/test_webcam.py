@@ -22,6 +22,7 @@ def clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "clip.mp4", frames=10, rate=100)
 
 
+@pytest.mark.slow
 def test_headless_with_a_file_as_camera(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("--camera", clip, "--style", "invert", "--no-window") == 0
     said = capsys.readouterr()
@@ -31,6 +32,7 @@ def test_headless_with_a_file_as_camera(clip: Path, capsys: pytest.CaptureFixtur
     assert "clip.mp4: 96x64 at 100 FPS" in said.err
 
 
+@pytest.mark.slow
 def test_a_loop_ends_after_the_frames_asked_for(
     clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -39,6 +41,7 @@ def test_a_loop_ends_after_the_frames_asked_for(
     assert capsys.readouterr().out.startswith("25 frames")
 
 
+@pytest.mark.slow
 def test_the_test_pattern_in_a_window(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,6 +51,7 @@ def test_the_test_pattern_in_a_window(
     assert capsys.readouterr().out.startswith("5 frames")
 
 
+@pytest.mark.slow
 def test_closing_the_window_is_no_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,6 +131,7 @@ def test_no_screen_names_the_way_out(
     assert "--no-window" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_recording_at_half_the_cameras_rate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,6 +199,7 @@ def test_the_picture_goes_through_a_pipe(tmp_path: Path) -> None:
             assert sum(1 for _ in video.decode(video=0)) == 8
 
 
+@pytest.mark.slow
 def test_a_stream_and_a_display_that_cannot_be(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -173,6 +173,7 @@ def test_a_snapshot_ends_with_one_clear_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("missing", [1, 7, 500, 5000])
 def test_what_is_not_whole_at_the_end_is_cut(kind: str, missing: int, tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ def canvas(tmp_path: Path) -> Recipe:
     return Recipe(str(path), "fast")
 
 
+@pytest.mark.slow
 def test_with_a_canvas_parts_begin_at_cuts(tmp_path: Path, canvas: Recipe) -> None:
     source = write_clip(tmp_path / "in.mp4", frames=88, image=scenes)
     assert check(source, tmp_path, canvas) > 1

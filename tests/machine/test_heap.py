@@ -46,6 +46,7 @@ def test_what_is_free_between_what_is_used_goes_back() -> None:
     assert full - after > 0.8 * freed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("policy", "times"), [(LATEST, 2), (WAIT, 0)])
 def test_a_live_run_gives_memory_back_now_and_then(
     policy: Policy, times: int, monkeypatch: pytest.MonkeyPatch

@@ -67,6 +67,7 @@ def is_clear_error(response: Any, status: int) -> bool:
 # The controls
 
 
+@pytest.mark.slow
 def test_controls_are_those_of_a_plain_obs_page(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

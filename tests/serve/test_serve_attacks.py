@@ -107,6 +107,7 @@ def test_the_page_answers_with_300_slow_sockets_open_by_https(pretrained_folder:
             assert client.get(f"{server.address}/", headers=bearer).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_handshake_has_a_limit(pretrained_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rtstyle.serve.web.host.HANDSHAKE_WITHIN", 0.2)
     options = Options(port=0, style="invert", token=TOKEN, https=True)

@@ -353,6 +353,7 @@ def test_every_face_is_seen_and_has_a_name(page: Any) -> None:
 
 
 @browses
+@pytest.mark.slow
 def test_the_new_faces_change_the_picture(page: Any, server: Running) -> None:
     page.get_by_role("button", name="Start the camera").click()
     page.locator("#frame[data-state=live]").wait_for()

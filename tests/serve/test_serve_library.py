@@ -124,6 +124,7 @@ def show(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_scenes_come_to_the_page_by_its_names_and_control_a_plain_obs(
     pretrained_folder: Path, show: Path
 ) -> None:

@@ -499,6 +499,7 @@ def test_without_the_token_no_picture_is_taken_and_at_the_end_none_is_left(
     assert mine.exists()
 
 
+@pytest.mark.slow
 def test_the_strokes_of_pictures_are_scaled(pretrained_folder: Path, tmp_path: Path) -> None:
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[::2] = 200

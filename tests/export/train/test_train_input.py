@@ -85,6 +85,7 @@ class TestPictures:
         again = Crops(list_pictures(place / "photos"), 64, 3)
         assert all(torch.equal(first[i], again[i]) for i in reversed(range(12)))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("workers", [0, 1])
     def test_a_run_goes_on_past_a_broken_photo(self, place: Path, workers: int) -> None:
         (place / "photos" / "00.png").write_bytes(b"broken")

@@ -82,6 +82,7 @@ def test_the_loss_falls(place: Path, *, photo: bool) -> None:
     assert np.mean(totals[-5:]) < 0.75 * np.mean(totals[:5])
 
 
+@pytest.mark.slow
 def test_a_run_resumes_to_the_same(place: Path) -> None:
     whole = trainer(place, "whole")
     assert whole.run()
@@ -150,6 +151,7 @@ def test_photos_by_both_engines_with_the_noise_as_an_input(place: Path) -> None:
                 engine.run(image)
 
 
+@pytest.mark.slow
 def test_noise_is_fixed_and_vary_moves_it(place: Path) -> None:
     model = str(place / "styles" / "painting-texture.onnx")
     photo = np.asarray(Image.open(place / "photos" / "0.png"))
@@ -164,6 +166,7 @@ def test_noise_is_fixed_and_vary_moves_it(place: Path) -> None:
     assert all(np.abs(a - b).any() for a, b in itertools.combinations(others, 2))
 
 
+@pytest.mark.slow
 def test_a_photo_on_the_command_line(place: Path, tmp_path: Path) -> None:
     model, photo = place / "styles" / "painting-texture.onnx", place / "photos" / "0.png"
     for name, more in (("a", ()), ("b", ("--vary", 1, "--seed", 4))):
@@ -263,6 +266,7 @@ def test_a_file_is_a_start(place: Path, run: str) -> None:
         assert torch.allclose(found.model[key], value, rtol=1e-3, atol=1e-4), key
 
 
+@pytest.mark.slow
 def test_batch_norm_is_exported_too(place: Path, tmp_path: Path) -> None:
     more = ("--content-layers", "relu2_2", "--norm", "batch", "--diversity-weight", 0)
     run = words(place, "batch", *more)
