@@ -264,8 +264,11 @@ class Studio:
             layer.steady = None
             return None
         stroke = snapped(look.stroke_size)
-        strength = look.strength if self._bank.mixes(*look.model_name) else 1.0
-        key = (look.model_name, stroke, look.coherence, strength)
+        vectors = self._bank.resolve(*look.model_name).statistics
+        strength = 1.0 if vectors is None else look.strength
+        # A picture in other colours, or fitted meanwhile, is another style of the same name.
+        vector = None if vectors is None else vectors[0].tobytes()
+        key = (look.model_name, stroke, look.coherence, strength, vector)
         if layer.steady is None or layer.steady.key != key:
             style, size = look.model_name
             run = partial(self._bank.paint_over, style=style, size=size, strength=strength)
