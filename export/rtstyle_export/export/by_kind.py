@@ -28,6 +28,10 @@ from rtstyle_export.runs.texture_config import TextureConfig
 __all__ = ["Credits", "Done", "Request", "export", "pack_models"]
 
 
+SEE_CANVAS = ("canvas", "frames")
+"""Kinds of training whose networks see a canvas."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked for beside the files.
@@ -35,7 +39,8 @@ class Request:
     `style` chooses one of a checkpoint with several, `credit` replaces what is known of its
     painting. Files are compared with their networks on the pictures of the folder `photos`, or on
     bundled ones. `vgg_weights` is the local file of VGG-19 that the training had, `paintings` the
-    folder of the built-in ones. With `manifest` files are entered into manifest.json.
+    folder of the built-in ones. With `manifest` files are entered into manifest.json. `trust`
+    is for networks that see a canvas, see `export_styles`.
     """
 
     style: str | None = None
@@ -44,6 +49,7 @@ class Request:
     vgg_weights: Path | None = None
     paintings: Path | None = None
     manifest: bool = False
+    trust: float = 1.0
 
     def pictures(self) -> list[NDArray[np.uint8]]:
         """Return the pictures of the parity report, (H, W, 3) uint8."""
@@ -89,13 +95,15 @@ def _export(path: Path, out: Path | None, request: Request, on_file: OnFile) -> 
             f"{path} holds one level of WCT.", "All levels are exported together.",
             "Name the folder of the runs, two folders up.",
         )  # fmt: skip
+    if request.trust != 1.0 and kind not in SEE_CANVAS:
+        raise TrainingError("A trust is for networks that see a canvas.", todo="Leave it out.")
     return EXPORTERS[kind](checkpoint, out or path.parent, request, on_file)
 
 
 def _styles(checkpoint: Checkpoint, out: Path, request: Request, on_file: OnFile) -> str:
     export_styles(
         checkpoint, out, style=request.style, pictures=request.pictures(), credit=request.credit,
-        manifest=request.manifest, on_file=on_file,
+        manifest=request.manifest, trust=request.trust, on_file=on_file,
     )  # fmt: skip
     return "video in.mp4 out.mp4 --style FILE.onnx"
 

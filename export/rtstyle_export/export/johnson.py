@@ -16,6 +16,7 @@ from rtstyle import samples
 from rtstyle.engines.base import NOISE_PORT
 from rtstyle.engines.noise import draw
 from rtstyle.files.temporary import replacing
+from rtstyle.styles.recipe import check_range
 from rtstyle_export.data import list_pictures, read_picture
 from rtstyle_export.export.facts import training_facts
 from rtstyle_export.export.manifest_writer import add_to_manifest, credits_for, read_manifest
@@ -26,6 +27,8 @@ from rtstyle_export.onnx_files.writer import Credits, on_bytes, write_onnx
 from rtstyle_export.quality.parity import Parity, measure_parity
 from rtstyle_export.runs.checkpoint import Checkpoint
 
+TRUSTS = (0.5, 2.0)
+"""Of how much of a canvas is kept, as a factor of what was learnt."""
 Feed: TypeAlias = dict[str, NDArray[Any]]
 """What a file takes, by name."""
 OnFile: TypeAlias = Callable[[Path, Parity, Rounding | None], None]
@@ -79,15 +82,18 @@ def export_styles(
     style: str | None = None,
     credit: Credits | None = None,
     manifest: bool = False,
+    trust: float = 1.0,
     on_file: OnFile | None = None,
 ) -> list[Exported]:
     """Write `STYLE-SIZE.onnx` into folder `out` for one or all styles of a checkpoint.
 
     Each file is compared with the network on `pictures`, (H, W, 3) uint8 (default:
     bundled ones), and refused if it
-    differs too much; with `manifest`, it is then entered into `out`/manifest.json.
+    differs too much; with `manifest`, it is then entered into `out`/manifest.json. Networks that
+    see a canvas keep `trust` times as much of it (`CanvasNet.trust_more`).
     """
     config = checkpoint.johnson()
+    check_range("A trust", trust, TRUSTS)
     if manifest:
         read_manifest(out / "manifest.json")
     feeds = style_feeds(list(pictures or parity_photos()))
@@ -102,6 +108,10 @@ def export_styles(
             given = replace(given, **overrides)
         file = out / f"{name}-{config.size}.onnx"
         net = checkpoint.network(name)
+        if trust != 1.0:
+            assert isinstance(net, CanvasNet)
+            net.trust_more(trust)
+            facts["trust"] = trust
         taken = feeds_for(net, feeds)
         with replacing(file) as fresh:
             write_onnx(

@@ -70,6 +70,15 @@ class CanvasNet(nn.Module):
         self.gate.in_turn = value
         return before
 
+    def trust_more(self, factor: float) -> None:
+        """Have the gate keep more of a trusted canvas, with a factor above 1, or less, in place.
+
+        Training finds one balance of steadiness and fresh strokes; this moves it afterwards. What
+        is painted where nothing is trusted stays the same.
+        """
+        with torch.no_grad():
+            self.known.weight[self.spec.stem :] *= factor
+
     def features(self, y: Tensor, trust: Tensor, noise: Tensor | None, style: Tensor) -> Tensor:
         """Map what the stem gives, (N, stem, H / 2 - 2, W / 2 - 2), to the tail's features.
 

@@ -18,9 +18,10 @@ from helpers.console import rtstyle  # noqa: E402
 from helpers.training import small_config, vgg_state  # noqa: E402
 
 from rtstyle.engines import open_engine, ov  # noqa: E402
-from rtstyle.errors import TrainingError  # noqa: E402
+from rtstyle.errors import TrainingError, UsageError  # noqa: E402
 from rtstyle.samples import sample_frames  # noqa: E402
 from rtstyle.styles.manifest import find_model, load_manifest  # noqa: E402
+from rtstyle_export.export import by_kind  # noqa: E402
 from rtstyle_export.export.facts import training_facts  # noqa: E402
 from rtstyle_export.export.johnson import export_styles  # noqa: E402
 from rtstyle_export.maths.losses import LossSpec, PerceptualLoss  # noqa: E402
@@ -241,6 +242,14 @@ def test_a_file_tells_which_part_of_the_painting_it_was_trained_on(tmp_path: Pat
     styles = json.loads((tmp_path / "manifest.json").read_text())["styles"]
     told = [styles[name]["files"]["fast"]["training"]["part"] for name in ("a", "b")]
     assert told == [list(part) for part in parts]
+
+
+def test_a_trust_is_for_networks_that_see_a_canvas(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path)
+    with pytest.raises(TrainingError, match="networks that see a canvas"):
+        by_kind.export(checkpoint, tmp_path, by_kind.Request(trust=1.2), lambda *_: None)
+    with pytest.raises(UsageError, match="out of range"):
+        export_styles(Checkpoint.load(checkpoint), tmp_path, trust=9.0)
 
 
 def test_unknown_style_of_a_checkpoint_is_named(tmp_path: Path) -> None:

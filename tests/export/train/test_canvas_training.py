@@ -88,6 +88,19 @@ def test_without_trust_nothing_of_the_canvas_shows_but_a_thousandth(spec: Canvas
 
 
 @BOTH
+def test_the_gate_can_be_made_to_trust_more_or_less(spec: CanvasSpec) -> None:
+    photo, canvas, none = inputs(40, 48)
+    gates = []
+    for factor in (0.8, 1.0, 1.25):
+        net = net_of(spec)
+        net.trust_more(factor)
+        gates.append([net(photo, canvas, trust)[1] for trust in (none, torch.ones_like(none))])
+    (shut, less), (still_shut, learnt), (_, more) = gates
+    torch.testing.assert_close(shut, still_shut)
+    assert float(less.mean()) < float(learnt.mean()) < float(more.mean())
+
+
+@BOTH
 def test_a_flat_picture_stays_flat_but_for_the_noise(spec: CanvasSpec) -> None:
     net = net_of(spec)
     if spec.noise:

@@ -56,6 +56,13 @@ def export(
     manifest: Annotated[
         bool, typer.Option("--manifest", help="Enter the files into manifest.json of the folder.")
     ] = False,
+    trust: Annotated[
+        float,
+        typer.Option(
+            help="For train --canvas: how much of a canvas is kept, as a factor of what was "
+            "learnt; above 1 is steadier, with fewer fresh strokes."
+        ),
+    ] = 1.0,
     pack: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Write the styles into this pack, too: FILE.zip for `styles add`."),
@@ -82,7 +89,7 @@ def export(
 
     request = by_kind.Request(
         style, by_kind.Credits(title, artist, year, licence), photos, vgg_weights, paintings,
-        manifest,
+        manifest, trust,
     )  # fmt: skip
     done = by_kind.export(checkpoint, out, request, tell)
     if pack is not None:
