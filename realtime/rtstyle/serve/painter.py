@@ -166,15 +166,22 @@ class Painter(Closing):
         """Wait for a frame; return it with its seat and the number of seats. None: stop."""
         with self._changed:
             while not self._stopped:
-                for _ in range(len(self._seats)):
-                    seat = self._seats[0]
-                    # Whoever was looked at goes to the end, so nobody is served twice in a row
-                    # while another waits.
-                    self._seats.rotate(-1)
-                    if seat.waiting is not None:
-                        item, seat.waiting = seat.waiting, None
-                        return seat, item, len(self._seats)
+                if (turn := self._turn()) is not None:
+                    return turn
+                # Nothing here knows a seat while it waits: one that is left is freed.
                 self._changed.wait()
+        return None
+
+    def _turn(self) -> tuple[Seat[object], object, int] | None:
+        """Return a frame that waits, as `_next`; None where no seat has one."""
+        for _ in range(len(self._seats)):
+            seat = self._seats[0]
+            # Whoever was looked at goes to the end, so nobody is served twice in a row while
+            # another waits.
+            self._seats.rotate(-1)
+            if seat.waiting is not None:
+                item, seat.waiting = seat.waiting, None
+                return seat, item, len(self._seats)
         return None
 
     def _run(self) -> None:
