@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from rtstyle.errors import EngineError
 from rtstyle.live.bank import StyleBank
 from rtstyle.live.look import Look
 from rtstyle.live.reach import Reach
@@ -55,3 +56,24 @@ def test_all_styles_are_made_ready_with_the_sizes_they_are_enlarged_to() -> None
 def test_without_an_upsampler_nothing_is_waited_for(size: tuple[int, int]) -> None:
     with StyleBank() as bank:
         assert bank.upsampler.holds(size)
+
+
+class Broken(Unprepared):
+    """An upsampler that no engine can run."""
+
+    def prepare(self, size: tuple[int, int]) -> None:
+        raise EngineError(f"Nothing enlarges to {size}.")
+
+
+def test_strokes_that_can_never_be_enlarged_are_told_once() -> None:
+    shown = Look(style="identity", size="fast")
+    wanted, frame = replace(shown, stroke_size=2.0), (480, 640)
+    with StyleBank() as bank:
+        bank.upsampler = Broken()
+        bank.prepare([("identity", "fast")], (240, 320))
+        assert bank.wait_idle(60)
+        reach = Reach(bank)
+        assert reach.nearest(wanted, shown, frame, 0.0).stroke_size == 1.0
+        assert bank.wait_idle(60)
+        with pytest.raises(EngineError, match="Nothing enlarges"):
+            reach.nearest(wanted, shown, frame, 0.1)

@@ -39,8 +39,8 @@ from rtstyle.errors import DeviceError, EngineError
 
 ALONE_PIXELS = 6_000_000
 """Pixels of a picture above which only one is painted at once."""
-KEPT_SIZES = 6
-"""How many compiled picture sizes an engine keeps: strokes of two widths take up to three each."""
+KEPT_SIZES = 4
+"""How many compiled picture sizes an engine keeps: each width of strokes takes one of a network."""
 
 _DEVICES = {"cpu": "CPU", "gpu": "GPU"}
 

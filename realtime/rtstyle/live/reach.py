@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rtstyle.live.bank import Shape, StyleBank
+from rtstyle.live.bank import UPSAMPLER, Shape, StyleBank
 from rtstyle.live.look import Look, model_of, snapped
 from rtstyle.painting.strokes import levels
 
@@ -49,7 +49,7 @@ class Reach:
         """
         painted, *larger = levels(look.working_size(*frame), snapped(look.stroke_size))
         ready = self._bank.ready(*look.model_name, painted)
-        ready = ready and all(self._bank.upsampler.holds(size) for size in larger)
+        ready = ready and all(self._bank.ready(*UPSAMPLER, size) for size in larger)
         if ask and not ready:
             self._bank.prepare([look.model_name], painted, larger=larger, owner=self)
         return ready

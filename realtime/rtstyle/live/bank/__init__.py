@@ -4,6 +4,6 @@ Knows nothing of looks, of transitions, or of who asks.
 """
 
 from rtstyle.live.bank.errands import Shape
-from rtstyle.live.bank.style_bank import StyleBank
+from rtstyle.live.bank.style_bank import UPSAMPLER, StyleBank
 
-__all__ = ["Shape", "StyleBank"]
+__all__ = ["UPSAMPLER", "Shape", "StyleBank"]

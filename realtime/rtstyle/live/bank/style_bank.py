@@ -309,6 +309,7 @@ class StyleBank(Closing):
         with self._changed:
             for network in self._networks.values():
                 network.close()
+            self.upsampler.close()
             self._networks.clear()
             self._warm.clear()
 
