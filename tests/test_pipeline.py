@@ -70,6 +70,16 @@ def test_the_report_tells_where_the_time_went() -> None:
     assert 0.005 <= report.latency["p50"] <= report.latency["p95"] <= report.latency["max"]
 
 
+def test_gaps_between_frames_are_told() -> None:
+    told: list[Progress] = []
+    report = Pipeline(FakeSource(20), negative, [NullSink()], progress=told.append).run()
+    assert report.first_frame is not None
+    assert told[0].gap == 0.0
+    assert all(one.gap > 0.0 for one in told[1:])
+    assert sum(one.gap for one in told) == pytest.approx(report.seconds - report.first_frame)
+    assert report.longest_gap == max(one.gap for one in told)
+
+
 def test_an_empty_source_gives_an_empty_report() -> None:
     report = Pipeline(FakeSource(0), negative, [FakeSink()]).run()
     assert report.frames_out == 0

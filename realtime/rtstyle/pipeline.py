@@ -280,9 +280,11 @@ class Pipeline:
         report, now = self._report, time.monotonic()
         self._latencies[report.frames_out % LATENCIES_KEPT] = now - frame.captured_at
         report.frames_out += 1
-        report.seconds = now - self._began
+        before, report.seconds = report.seconds, now - self._began
         if report.first_frame is None:
-            report.first_frame = report.seconds
+            report.first_frame = before = report.seconds
+        self._gap = report.seconds - before
+        report.longest_gap = max(report.longest_gap, self._gap)
         if self._progress is not None:
             self._progress(self._status())
 
@@ -297,6 +299,7 @@ class Pipeline:
             drops=self._todo.drops.total() + self._excess,
             written=sum(sink.written for sink in self.sinks),
             latency=float(self._latencies[(report.frames_out - 1) % LATENCIES_KEPT]),
+            gap=self._gap,
         )
 
     def _finish_report(self) -> None:

@@ -14,7 +14,8 @@ class Progress:
 
     `total` is the estimated number of frames or None, `elapsed` is in seconds, `written` the bytes
     in all outputs, `fps` the mean rate since the first frame came out, `latency` the delay of the
-    last frame in seconds, from capture to after the last sink.
+    last frame in seconds, from capture to after the last sink, `gap` the seconds between the last
+    two frames.
     """
 
     frames_in: int
@@ -25,6 +26,7 @@ class Progress:
     drops: int
     written: int
     latency: float = 0.0
+    gap: float = 0.0
 
 
 @dataclass
@@ -34,7 +36,8 @@ class Report:
     `busy` is the time in seconds that each stage worked, waiting apart, `stylize` summed over
     its workers. `latency` is p50, p95 and the largest delay in seconds from capture to after the
     last sink. `seconds` runs from the start of the stages to the last frame, `first_frame` to
-    the first. `counts` says what the source mended or skipped.
+    the first, `longest_gap` is the longest time between two frames. `counts` says what the source
+    mended or skipped.
     """
 
     frames_in: int = 0
@@ -45,6 +48,7 @@ class Report:
     latency: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     first_frame: float | None = None
+    longest_gap: float = 0.0
     stopped: bool = False
     workers: int = 1
 

@@ -18,11 +18,12 @@ import pytest
 from helpers import console
 from helpers.media import write_clip
 
-from rtstyle.commands.live import kiosk
+from rtstyle.commands.live import kiosk, wiring
 from rtstyle.errors import SinkError, SourceError
 from rtstyle.frame import Frame
 from rtstyle.machine.awake import Awake
 from rtstyle.machine.service import ServiceManager
+from rtstyle.report import Report
 from rtstyle.sinks.heartbeat import HeartbeatSink
 from rtstyle.testing import FakeSource
 
@@ -249,3 +250,12 @@ def test_a_kiosk_fills_the_screen_repeats_its_clip_and_reports(
     assert "sleep" not in log
     assert "INFO 25 frames" in log
     assert capsys.readouterr().out.startswith("25 frames")
+
+
+def test_the_last_line_tells_of_gaps_and_placards() -> None:
+    report = Report(frames_in=310, frames_out=300, seconds=10.0, longest_gap=0.0521)
+    report.latency = {"p50": 0.03, "p95": 0.05, "max": 0.1}
+    line = wiring.summary(report)
+    assert line.endswith("0 dropped (0.0 %), longest gap 52 ms")
+    report.counts["placards"] = 8
+    assert wiring.summary(report).endswith("longest gap 52 ms, 8 placards")

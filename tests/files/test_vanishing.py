@@ -56,6 +56,7 @@ def test_placards_while_the_file_is_gone_and_then_the_file_again(
     # Darker than the clip: it is the placard.
     assert max(frame.image.mean() for frame in away) < 0.7 * seen[0].image.mean()
     assert source.counts["reconnects"] == 1
+    assert source.counts["placards"] == len(away)
 
 
 def test_another_file_in_its_place_is_fitted_to_the_first(

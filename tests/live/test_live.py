@@ -396,6 +396,14 @@ class TestKeys:
         session.key("n")
         assert session.hud()[0] == "identity > invert  (fast)"
 
+    def test_the_longest_gap_of_the_last_two_seconds(self, session: LiveSession) -> None:
+        told = []
+        for number, gap in ((0, 0.04), (1, 0.2), (2, 0.05), (30, 0.03), (60, 0.03)):
+            session._clock.now = number / 25  # type: ignore[attr-defined]
+            session.progress(Progress(1, 1, None, 1.0, 25.0, 0, 0, 0.03, gap))
+            told.append(session.desk.board.figures["gap_ms"])
+        assert told == [40.0, 200.0, 200.0, 200.0, 30.0]
+
     def test_all_styles_are_made_ready(self, session: LiveSession, bank: StyleBank) -> None:
         session.progress(Progress(1, 1, None, 1.0, 25.0, 0, 0))
         assert bank.wait_idle(PATIENCE)

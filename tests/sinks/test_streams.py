@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +21,9 @@ from helpers.media import number_of, picture
 
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
+from rtstyle.sinks.streams import stream
 from rtstyle.sinks.streams.bitrate import LEAST, MOST, Bitrate, usual_bitrate
+from rtstyle.sinks.streams.program import program_has
 from rtstyle.sinks.streams.sender import WAITING, Sender
 from rtstyle.sinks.streams.stream import StreamSink, has_protocol
 from rtstyle.sinks.tracks.shared_sound import SharedSound
@@ -336,11 +341,99 @@ def test_what_is_no_address(url: str) -> None:
         StreamSink(url, rate=RATE)
 
 
-def test_a_protocol_that_this_ffmpeg_lacks_is_told_before_anything_runs() -> None:
-    if has_protocol("srt://x"):
-        pytest.skip("this FFmpeg has SRT")
-    with pytest.raises(SinkError, match="cannot send srt"):
-        StreamSink("srt://127.0.0.1:9000", rate=RATE).open()
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Have `ffmpeg` on the path be a stand-in in Python, with these lines."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+
+    def write(lines: str) -> None:
+        stand_in = folder / "ffmpeg"
+        stand_in.write_text(f"#!{sys.executable}\nimport sys\n{lines}\n")
+        stand_in.chmod(0o755)
+
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(stream, "has_protocol", lambda _: False)
+    program_has.cache_clear()
+    yield write
+    program_has.cache_clear()
+
+
+STAND_IN = """
+if "-protocols" in sys.argv:
+    print("Input:\\n  rtmp\\nOutput:\\n  srt")
+    sys.exit()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a stand-in that is a script")
+class TestProgramInThePlaceOfPyav:
+    def test_neither_has_it(self, program: Callable[[str], None]) -> None:
+        with pytest.raises(SinkError, match="Nothing here can send srt"):
+            StreamSink("srt://127.0.0.1:9000", rate=RATE).open()
+        program_has.cache_clear()
+        program(STAND_IN.replace("  srt", "  udp"))
+        with pytest.raises(SinkError, match=r"Install FFmpeg with srt, or use one of rtmp"):
+            StreamSink("srt://127.0.0.1:9000", rate=RATE).open()
+
+    def test_it_is_given_the_stream(self, program: Callable[[str], None], tmp_path: Path) -> None:
+        out = tmp_path / "sent.nut"
+        program(
+            STAND_IN
+            + f"open({str(out)!r} + '.words', 'w').write(repr(sys.argv[1:]))\n"
+            + "print('total_size=0\\nprogress=continue\\ntotal_size=188', flush=True)\n"
+            + f"open({str(out)!r}, 'wb').write(sys.stdin.buffer.read())"
+        )
+        news: list[str] = []
+        url = "srt://127.0.0.1:9000?passphrase=secretsecret"
+        sink = StreamSink(url, rate=RATE, news=news.append)
+        sink._again = float("-inf")
+        with sink:
+            send_until(sink, lambda: bool(news))
+        assert news == ["streaming to srt://127.0.0.1:9000"]
+        with av.open(str(out)) as sent:
+            numbers = [number_of(one.to_ndarray(format="rgb24"), 8) for one in sent.decode(video=0)]
+            assert len(sent.streams) == 2
+        assert numbers[:5] == [0, 1, 2, 3, 4]
+        words = ast.literal_eval(out.with_name("sent.nut.words").read_text())
+        assert words[-3:] == ["-f", "mpegts", url]
+
+    def test_why_it_ended_is_told_without_the_key(self, program: Callable[[str], None]) -> None:
+        program(STAND_IN + "print(sys.argv[-1] + ': Input/output error', file=sys.stderr)")
+        news: list[str] = []
+        sink = StreamSink("srt://host:9000?passphrase=secretsecret", rate=RATE, news=news.append)
+        sink._again = float("-inf")
+        with sink:
+            send_until(sink, lambda: bool(news))
+        assert news == ["no stream to srt://host:9000: Input/output error; again in 1 s"]
+
+
+@pytest.mark.skipif(not program_has("srt"), reason="no program ffmpeg with SRT")
+def test_srt_reaches_a_listener_and_finds_it_again(tmp_path: Path) -> None:
+    """The real FFmpeg at both ends; the listener goes away once and comes back."""
+    port = free_port(socket.SOCK_DGRAM)
+    url = f"srt://127.0.0.1:{port}"
+
+    def listen(number: int) -> subprocess.Popen[bytes]:
+        words = ["ffmpeg", "-loglevel", "error", "-i", f"{url}?mode=listener", "-c", "copy"]
+        return subprocess.Popen([*words, "-frames:v", "60", str(tmp_path / f"{number}.ts")])
+
+    news: list[str] = []
+    sink = StreamSink(url, rate=RATE, news=news.append)
+    sink._again = float("-inf")
+    with sink:
+        for number in range(2):
+            listener = listen(number)
+            send_until(sink, lambda listener=listener: listener.poll() is not None)
+            assert listener.returncode == 0
+    for number in range(2):
+        with av.open(str(tmp_path / f"{number}.ts")) as received:
+            assert {one.type for one in received.streams} == {"video", "audio"}
+            times = [one.time for one in received.decode(video=0)]
+        assert len(times) >= 50
+        assert all(b > a for a, b in pairwise(times))
+    assert [line.startswith("streaming to srt") for line in news].count(True) == 2
+    assert any(line.startswith("no stream to srt") for line in news)
 
 
 class Microphone:

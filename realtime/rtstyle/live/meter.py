@@ -21,13 +21,16 @@ class Meter:
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
+        self._gaps: deque[float] = deque()
         self.latency, self.drops = 0.0, 0
 
     def note(self, progress: Progress, now: float) -> None:
         """Take in where the pipeline stands at the moment `now`, after each frame."""
         self._times.append(now)
+        self._gaps.append(progress.gap)
         while self._times[0] < now - SECONDS:
             self._times.popleft()
+            self._gaps.popleft()
         self.latency += (progress.latency - self.latency) / min(SMOOTH, progress.frames_out)
         self.drops = progress.drops
 
@@ -38,10 +41,12 @@ class Meter:
         return (len(self._times) - 1) / span if span else 0.0
 
     def figures(self, studio: Studio) -> dict[str, Any]:
-        """Return what a program may read: rate, delay in milliseconds, drops, what is shown."""
+        """Return what a program may read: rate, delay, the longest gap between two frames of the
+        last moments (both in milliseconds), drops since the start, what is shown."""
         return {
             "fps": round(self.fps, 1),
             "latency_ms": round(1000 * self.latency, 1),
+            "gap_ms": round(1000 * max(self._gaps, default=0.0), 1),
             "dropped": self.drops,
             "shown": shown_names(studio.shown),
             "size": studio.shown.size,

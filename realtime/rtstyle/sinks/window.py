@@ -19,6 +19,8 @@ LARGEST = 0.9
 MARGIN, PADDING = 12, 8
 """Pixels around the text boxes, and within them."""
 FONT_SIZE = 22
+CENTRED_ON = 0x2FFF0000
+"""Plus the number of a display: the middle of it, SDL_WINDOWPOS_CENTERED_DISPLAY."""
 INK, ACCENT, SHADE = (240, 240, 240), (255, 196, 87), (12, 12, 16, 170)
 
 
@@ -225,18 +227,33 @@ class WindowSink(Sink):
         pygame = self._pygame
         if self._windowed is None:
             self._windowed = self._screen.get_size()
-            # By its size: without a window manager, as in a kiosk, nobody else would set it.
-            size = pygame.display.get_desktop_sizes()[self._display]
-            self._screen = pygame.display.set_mode(size, pygame.FULLSCREEN, display=self._display)
+            self._screen = self._cover()
             pygame.mouse.set_visible(False)
         else:
             self._screen = pygame.display.set_mode(
                 self._windowed, pygame.RESIZABLE, display=self._display
             )
             self._windowed = None
+            self._centre()
             pygame.mouse.set_visible(True)
         if self._last is not None:
             self._draw(self._last)
+
+    def _cover(self) -> Any:
+        """Return the content of the window, which covers its display from now on."""
+        pygame, at = self._pygame, self._display
+        # By its size: without a window manager, as in a kiosk, nobody else would set it.
+        size = pygame.display.get_desktop_sizes()[at]
+        if pygame.display.get_driver() == "x11":
+            # Nor would anybody move it, whatever SDL says of its place.
+            pygame.display.set_mode(size, pygame.NOFRAME, display=at)
+            self._centre()
+        return pygame.display.set_mode(size, pygame.FULLSCREEN, display=at)
+
+    def _centre(self) -> None:
+        """Move the window to the middle of its display; elsewhere than on X11 the desktop does."""
+        if self._pygame.display.get_driver() == "x11":
+            self._pygame.display.set_window_position((CENTRED_ON + self._display,) * 2)
 
     def _make_window(self, width: int, height: int) -> None:
         pygame = self._pygame

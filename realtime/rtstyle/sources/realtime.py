@@ -98,6 +98,7 @@ class RealTimeFileSource(Source):
                         return
                     last += Fraction(1, PLACARD_RATE)
                     placard = self._placard(image)
+                    self.counts["placards"] += 1
                     yield Frame(placard, index, round(last / tick), tick, time.monotonic())
                     index += 1
                 found = self._reopen()

@@ -91,14 +91,17 @@ def open_shown(
 
 
 def summary(report: Report) -> str:
-    """Return one line: frames, rate, delay, drops."""
+    """Return one line: frames, rate, delay, drops, the longest gap, placards where there were."""
     if not report.frames_out:
         return "stopped before the first frame"
     share = 100 * report.drops["late"] / max(1, report.frames_in)
+    placards = report.counts["placards"]
     return (
         f"{report.frames_out} frames, {report.steady_fps:.1f} FPS, latency "
         f"p50 {1000 * report.latency['p50']:.0f} ms, p95 {1000 * report.latency['p95']:.0f} ms, "
-        f"{report.drops['late']} dropped ({share:.1f} %)"
+        f"{report.drops['late']} dropped ({share:.1f} %), "
+        f"longest gap {1000 * report.longest_gap:.0f} ms"
+        + (f", {placards} placards" if placards else "")
     )
 
 

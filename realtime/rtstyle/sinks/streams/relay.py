@@ -31,11 +31,17 @@ class Relay:
     """A running relay to `url`: `container` takes what is to be sent. Raises `OSError`."""
 
     def __init__(self, url: str, kind: str, options: dict[str, str]) -> None:
+        # Not among the arguments, which everyone on the machine can read: it holds a key.
+        asked = json.dumps({"url": url, "kind": kind, "options": options})
+        self._start(COMMAND, f"{asked}\n".encode(), subprocess.DEVNULL)
+
+    def _start(self, command: list[str], first: bytes, errors: int) -> None:
+        """Run `command`, with `first` and then NUT as its input; `errors` is where those go."""
         self._process = subprocess.Popen(
-            COMMAND,
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             bufsize=0,
             cwd=Path(rtstyle.__file__).parents[1],
             # Ctrl-C is ours to take: the stream is ended in order.
@@ -47,10 +53,8 @@ class Relay:
         self._pipe = WholeWrites(pipe)
         self._reader = threading.Thread(target=self._read, name="rtstyle-relay", daemon=True)
         self._reader.start()
-        asked = json.dumps({"url": url, "kind": kind, "options": options})
         try:
-            # Not among the arguments, which everyone on the machine can read: it holds a key.
-            self._pipe.write(f"{asked}\n".encode())
+            self._pipe.write(first)
             self.container: Any = av.open(
                 self._pipe, "w", format=PIPE, options={"flush_packets": "1"}
             )
@@ -64,11 +68,14 @@ class Relay:
         assert output is not None
         with output:
             for line in output:
-                text = line.decode(errors="replace").strip()
-                if text == CONNECTED:
-                    self.connected = True
-                else:
-                    self.problem = text
+                self._hear(line.decode(errors="replace").strip())
+
+    def _hear(self, line: str) -> None:
+        """Take in a line that the process wrote."""
+        if line == CONNECTED:
+            self.connected = True
+        else:
+            self.problem = line
 
     def why(self) -> str:
         """Return why the relay ended, '' if it does not say; waits for it to end."""

@@ -14,6 +14,7 @@ import av.error
 from rtstyle.errors import SinkError
 from rtstyle.frame import Frame
 from rtstyle.sinks.base import Sink
+from rtstyle.sinks.streams.program import ProgramRelay, program_has
 from rtstyle.sinks.streams.relay import Relay
 from rtstyle.sinks.streams.sender import Line, Sender
 from rtstyle.sinks.video_file import SoundInput
@@ -43,7 +44,7 @@ class StreamSink(Sink):
     `bits` is the bit rate at the start, by size and rate without it. `sound` is an open microphone;
     without one silence is sent. `news` is told when a connection begins and breaks, without the key
     that addresses of services hold. Raises `SinkError` for an address of no known kind, or one for
-    which this FFmpeg has no protocol.
+    which neither PyAV nor a program `ffmpeg` has the protocol.
     """
 
     def __init__(
@@ -67,13 +68,18 @@ class StreamSink(Sink):
         self.connections = 0
 
     def open(self) -> None:
-        """Check that FFmpeg knows the protocol; the server may come later. Raises `SinkError`."""
-        if self._opener is Relay and not has_protocol(self._url):
+        """Check that the protocol is known; the server may come later. Raises `SinkError`."""
+        if self._opener is not Relay or has_protocol(self._url):
+            return
+        scheme = urlsplit(self._url).scheme.lower()
+        if not program_has(scheme):
             raise SinkError(
-                f"This FFmpeg cannot send {self._url.partition(':')[0]}.",
-                "The PyAV that is installed was built without it.",
-                f"Use one of {', '.join(sorted({'rtmp', 'rtsp', 'udp'}))}.",
+                f"Nothing here can send {scheme}.",
+                "The PyAV that is installed was built without it, and there is no program `ffmpeg` "
+                "that has it.",
+                f"Install FFmpeg with {scheme}, or use one of rtmp, rtsp, udp.",
             )
+        self._opener = ProgramRelay
 
     @property
     def dropped(self) -> int:
@@ -147,7 +153,7 @@ def kind_and_name(url: str) -> tuple[str, str]:
 
 
 def has_protocol(url: str) -> bool:
-    """Return True if FFmpeg can write to such addresses; nothing is sent."""
+    """Return True if PyAV can write to such addresses; nothing is sent."""
     scheme = url.partition(":")[0].lower()
     if scheme == "rtsp":
         return "rtsp" in av.formats_available

@@ -129,9 +129,9 @@ class ResilientSource(Source):
     raises `SourceError` if none comes: this is the only way to fail. Afterwards, when the camera
     fails or gives nothing for `patience` seconds, placards come at `PLACARD_RATE` and the camera
     is opened again and again, after 0.5 s, 1 s, 2 s and so on up to 8 s. `counts` has
-    "reconnects", "stalled" (times the camera fell silent without failing) and "overtaken"
-    (pictures replaced by newer ones before they were asked for; their `index` is skipped). Time
-    stamps are microseconds since the first picture.
+    "reconnects", "placards", "stalled" (times the camera fell silent without failing) and
+    "overtaken" (pictures replaced by newer ones before they were asked for; their `index` is
+    skipped). Time stamps are microseconds since the first picture.
 
     `opener` is called in a thread; what it raises at the first time is raised by `open`. `clock`
     and `wait` (condition, seconds) stand in for the time in tests; `depth` is how many unread
@@ -235,6 +235,7 @@ class ResilientSource(Source):
                 now = self._clock()
                 if self._lost and now >= self._placard_at:
                     self._placard_at = now + 1 / PLACARD_RATE
+                    self.counts["placards"] += 1
                     return Shot(self._placard(now), now)
                 due = min(due, self._placard_at) if self._lost else due
                 self._wait(self._news, max(0.0, due - now))
