@@ -81,13 +81,13 @@ def write_place(folder: Path) -> Path:
 
 
 def train_words(place: Path, *more: str) -> list[str]:
-    """The command of three short steps at `write_place`, into out/."""
+    """The command of three short steps without a canvas at `write_place`, into out/."""
     return [
         "train", str(place / "painting.png"), str(place / "photos"), "--size", "fast",
         "--steps", "3", "--batch", "1", "--crop", "64", "--style-size", "64",
         "--content-layers", "relu2_2", "--style-layers", "relu1_2:0.5,relu2_2:0.5",
         "--vgg-weights", str(place / "vgg16.safetensors"), "--out", str(place / "out"),
-        "--device", "cpu", "--precision", "fp32", *more,
+        "--device", "cpu", "--precision", "fp32", "--no-canvas", "--no-add", *more,
     ]  # fmt: skip
 
 

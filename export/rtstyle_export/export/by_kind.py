@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.errors import TrainingError
-from rtstyle.styles.own import pack_models
+from rtstyle.styles.own import add, pack_models
 from rtstyle_export.export.adain import export_adain
 from rtstyle_export.export.johnson import OnFile, export_styles, parity_photos
 from rtstyle_export.export.linear import export_linear
@@ -25,7 +25,7 @@ from rtstyle_export.quality.parity import Parity
 from rtstyle_export.runs.checkpoint import CHECKPOINT, Checkpoint
 from rtstyle_export.runs.texture_config import TextureConfig
 
-__all__ = ["Credits", "Done", "Request", "export", "pack_models"]
+__all__ = ["Credits", "Done", "Request", "add", "export", "pack_models"]
 
 
 SEE_CANVAS = ("canvas", "frames")

@@ -28,8 +28,6 @@ AnyLossSpec: TypeAlias = LossSpec | AdainLossSpec | VariationalLossSpec | Upsamp
 ADAIN_SIZES = ("paper", "fast")
 OPTIMIZERS = ("soap", "adam")
 WEIGHT_BITS = (8, 16)
-
-
 RANGES: dict[str, tuple[float, float]] = {
     "steps": (1, math.inf),
     "batch": (1, math.inf),
@@ -233,7 +231,9 @@ class CanvasConfig(TrainConfig):
 
     kind: ClassVar[str] = "canvas"
 
-    size: str = "fast"
+    size: str = "balanced"
+    batch: int = 1
+    crop: int = 320
     body: str = "quarter"
     style_size: int = 480
     learning_rate: float = 3e-3

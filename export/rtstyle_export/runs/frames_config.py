@@ -22,6 +22,7 @@ class FramesConfig(CanvasConfig):
 
     kind: ClassVar[str] = "frames"
 
+    size: str = "fast"
     clip: str = ""
     steps: int = 1500
     batch: int = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rtstyle.errors import UsageError
-from rtstyle_export.data import first_readable, list_pictures
+from rtstyle_export.data import PICTURES, first_readable, list_pictures
 from rtstyle_export.maths.losses import (
     AdainLossSpec,
     CanvasLossSpec,
@@ -28,10 +28,12 @@ from rtstyle_export.runs.upsampler_config import UpsamplerConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
 from rtstyle_export.train.adain import AdainTrainer
 from rtstyle_export.train.canvas.trainer import CanvasTrainer
+from rtstyle_export.train.footage import photos_of
 from rtstyle_export.train.frames.pairs import read_pairs
-from rtstyle_export.train.frames.trainer import FramesTrainer, nearest_style
+from rtstyle_export.train.frames.trainer import FramesTrainer
 from rtstyle_export.train.johnson import Trainer
 from rtstyle_export.train.linear import LinearTrainer
+from rtstyle_export.train.nearest import nearest_to_frames, nearest_to_paintings
 from rtstyle_export.train.texture import TextureTrainer
 from rtstyle_export.train.upsampler import UpsamplerTrainer
 from rtstyle_export.train.variational import VariationalTrainer
@@ -40,6 +42,7 @@ from rtstyle_export.train.wct_compact import CompactTrainer
 
 __all__ = [
     "COMPACT_WIDTH",
+    "PICTURES",
     "AdainConfig",
     "AdainLossSpec",
     "AdainTrainer",
@@ -72,7 +75,9 @@ __all__ = [
     "first_readable",
     "kind_of",
     "list_pictures",
-    "nearest_style",
+    "nearest_to_frames",
+    "nearest_to_paintings",
+    "photos_of",
     "reachable",
     "read_pairs",
     "train",

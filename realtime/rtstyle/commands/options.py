@@ -245,3 +245,17 @@ def options_of(kind: Any) -> list[inspect.Parameter]:
         )
         for field in fields(kind)
     ]
+
+
+def read_layers(text: str) -> dict[str, float]:
+    """Read `relu1_2,relu3_3:2` as layers with weights, 1 where none is given."""
+    layers = {}
+    for item in text.split(","):
+        name, _, weight = item.strip().partition(":")
+        try:
+            layers[name] = float(weight) if weight else 1.0
+        except ValueError as error:
+            raise UsageError(
+                f"Cannot read the layer weight in {item!r}.", todo="Write relu1_2:0.5,relu3_3:1."
+            ) from error
+    return layers

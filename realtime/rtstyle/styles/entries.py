@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,21 @@ from rtstyle.styles.sizes import TEXTURE
 SIZES = ("fast", "balanced", "paper", TEXTURE)
 """Network sizes, from the quickest to the most faithful, and that of texture networks."""
 MANIFEST_VERSION = 1
-
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""What a style of the user's may be called."""
 
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What reading a damaged manifest may raise."""
+
+
+def plain_name(stem: str) -> str:
+    """Return what the name of a picture's file leaves when it becomes that of a style, or ''."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-").lower()[:64]
+
+
+def name_for(stem: str) -> str:
+    """Return what a style is called by default whose painting's file has this name."""
+    return stem if NAME.fullmatch(stem) else plain_name(stem) or stem
 
 
 @dataclass(frozen=True, slots=True)

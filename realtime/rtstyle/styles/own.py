@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 import tempfile
 import zipfile
@@ -25,6 +24,7 @@ from rtstyle.errors import StyleError, UsageError, reason
 from rtstyle.files.pending import PendingFile, rename, writing_to
 from rtstyle.files.temporary import temporary_name
 from rtstyle.styles import paintings
+from rtstyle.styles.entries import NAME, plain_name
 from rtstyle.styles.manifest import (
     DAMAGE,
     MANIFEST_VERSION,
@@ -42,7 +42,6 @@ from rtstyle.styles.manifest import (
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp")
 LARGEST = 1 << 29
 """Bytes of the largest model file, and of the largest pack."""
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 DOMAINS = ("", "ai.onnx")
 """Where the operators of a model may come from: others would be code that it brings."""
 TIMEOUT = 30.0
@@ -191,7 +190,7 @@ def _of_picture(path: Path, name: str | None) -> Style:
     check_file(PICTURE, path)
     entry = {"title": path.stem, "files": {PICTURE: _file_entry(path)}}
     # A file's name may be anything; what a style may be called is checked later.
-    given = name or re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem).strip("_-").lower()
+    given = name or plain_name(path.stem)
     # Only in its own folder has a file a plain name.
     content = {"version": MANIFEST_VERSION, "styles": {given: entry}}
     found: Any = read_manifest(path.parent, content)

@@ -120,8 +120,18 @@ class TestCommands:
     def test_an_own_style(self, tmp_path: Path) -> None:
         photos = write_pictures(tmp_path / "photos")
         painting, out = write_painting(tmp_path / "painting.png"), tmp_path / "run"
-        words = ("--size", "fast", "--steps", 1, "--batch", 1, "--crop", 64, "--style-size", 64)
-        run = ("--loss-network", "vgg19", "--out", out, "--precision", "fp32", "--device", "cpu")
+        words = ("--no-canvas", "--size", "fast", "--steps", 1, "--batch", 1, "--crop", 64)
+        run = (
+            "--style-size",
+            64,
+            "--no-add",
+            "--out",
+            out,
+            "--precision",
+            "fp32",
+            "--device",
+            "cpu",
+        )
         assert console.command("train", painting, photos, *words, *run) == 0
         config = Checkpoint.load(out / "checkpoint.pt").johnson()
         assert list(config.loss.style_layers) == ["relu1_2", "relu2_2", "relu3_3", "relu4_1"]

@@ -147,7 +147,8 @@ def test_training_starts_from_a_built_in_name(tmp_path: Path) -> None:
         "--steps", "1", "--batch", "1", "--crop", "64", "--style-size", "64",
         "--content-layers", "relu2_2", "--style-layers", "relu1_2,relu2_2",
         "--learning-rate", "1e-9", "--vgg-weights", str(tmp_path / "vgg16.safetensors"),
-        "--out", str(tmp_path / "out"), "--device", "cpu", "--precision", "fp32", "--init-from",
+        "--out", str(tmp_path / "out"), "--device", "cpu", "--precision", "fp32",
+        "--no-canvas", "--no-add", "--init-from",
     ]  # fmt: skip
     wrong = rtstyle(*words, "mosiac")
     assert isinstance(wrong.error, StyleError)

@@ -369,7 +369,7 @@ def config_of(place: Path, **options: object) -> CanvasConfig:
         margin=8,
         style_size=64,
         loss=SHALLOW,
-        **{"steps": 12, **options},  # type: ignore[arg-type]
+        **{"steps": 12, "size": "fast", "batch": 2, **options},  # type: ignore[arg-type]
     )
 
 
@@ -479,7 +479,8 @@ def test_the_command_trains_with_a_canvas_and_says_what_does_not_go_together(
         "train", str(place / "painting.png"), str(place / "photos"), "--canvas",
         "--name", "squares",
         "--out", str(tmp_path / "run"), "--steps", "2", "--crop", "64", "--margin", "8",
-        "--style-size", "64", "--vgg-weights", str(place / "vgg16.safetensors"),
+        "--style-size", "64", "--vgg-weights", str(place / "vgg16.safetensors"), "--no-add",
+        "--size", "fast", "--init-from", "none",
         "--content-layers", "relu2_2", "--style-layers", "relu1_2,relu2_2",
     ]  # fmt: skip
     done = rtstyle(*words)

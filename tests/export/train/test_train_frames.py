@@ -27,9 +27,9 @@ from rtstyle_export.train.frames.pairs import Spread, read_pairs  # noqa: E402
 from rtstyle_export.train.frames.trainer import (  # noqa: E402
     FramesTrainer,
     draw_view,
-    nearest_style,
     seen,
 )
+from rtstyle_export.train.nearest import nearest_to_frames  # noqa: E402
 
 SHALLOW = FramesLossSpec(
     content_layers={"relu2_2": 1.0}, style_layers={"relu1_2": 0.5, "relu2_2": 0.5}
@@ -268,6 +268,6 @@ def test_the_start_is_the_style_that_paints_most_alike(tmp_path: Path) -> None:
         painted = 255 - frame_of(number - 1)
         Image.fromarray(painted).save(place / "painted" / f"frame_{number:05d}.png")
     pairs = read_pairs(place / "painted", place / "clip.mp4", 80)
-    name, path = nearest_style(pairs, config_of(place), place / "vgg16.safetensors")
+    name, path = nearest_to_frames(pairs, config_of(place), place / "vgg16.safetensors")
     assert name == "invert"
     assert path.is_file()

@@ -54,7 +54,7 @@ def words(place: Path, out: str, *more: object) -> list[object]:
     return [
         "--size", "texture", "--steps", 2, "--crop", 64, "--style-size", 64, "--style-layers",
         "relu1_2:0.5,relu2_2:0.5", "--vgg-weights", place / "vgg16.safetensors", "--out",
-        place / out, "--device", "cpu", "--precision", "fp32", *more,
+        place / out, "--device", "cpu", "--precision", "fp32", "--no-add", *more,
     ]  # fmt: skip
 
 

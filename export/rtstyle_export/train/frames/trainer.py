@@ -23,10 +23,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from rtstyle import Stylizer
-from rtstyle.frame import Image
-from rtstyle.styles.manifest import load_manifest
-from rtstyle_export.data import to_tensor
 from rtstyle_export.maths.functional import (
     content_distance,
     gram_matrix,
@@ -40,14 +36,12 @@ from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.train.canvas.motion import draw_motion, grid_of, sample, smooth_noise
 from rtstyle_export.train.canvas.step import RENEW
 from rtstyle_export.train.canvas.trainer import CanvasLoop, rate
-from rtstyle_export.train.frames.pairs import FramePairs, at_rows, read_pairs
+from rtstyle_export.train.frames.pairs import FramePairs, read_pairs
 
 EMPTY = 0.5
 """Share of the steps on an empty canvas; the others see the last painting moved along."""
 ZOOMS = (0.85, 1.15)
 """How large a window is seen, at random."""
-COMPARED_ROWS = 240
-"""Rows at which it is tried which network to start from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,33 +232,3 @@ def lit(frame: Tensor, view: View) -> Tensor:
     """Return a frame in the light of a view, with its noise."""
     changed = (frame + 1) * view.gain - 1 + 2 * view.offset
     return (changed + 2 * view.noise * torch.randn_like(frame)).clamp(-1, 1)
-
-
-def nearest_style(
-    pairs: FramePairs, config: FramesConfig, vgg_weights: Path | None = None
-) -> tuple[str, Path]:
-    """Return the built-in style that paints the first frame most like it was painted, and its file.
-
-    By Gram matrices: by pixels it would be the palest of them. Raises `StyleError`.
-    """
-    vgg = find_vgg(config.loss_network, config.loss.layers, vgg_weights)
-    frame, wanted = (at_rows(x[0], COMPARED_ROWS) for x in (pairs.frames, pairs.painted))
-
-    def grams(picture: Image) -> dict[str, Tensor]:
-        with torch.no_grad():
-            found = vgg(to_tensor(picture))
-        return {layer: gram_matrix(found[layer]) for layer in config.loss.style_layers}
-
-    goal = grams(wanted)
-    files = {
-        name: style.files[config.size]
-        for name, style in load_manifest().styles.items()
-        if config.size in style.files and not style.own
-    }
-    far = {}
-    for name in files:
-        with Stylizer(name, config.size, device="onnxruntime:cpu", precision="fp32") as stylizer:
-            found = grams(stylizer(frame))
-        far[name] = sum(float(style_distance(found[k], goal[k])) for k in goal)
-    best = min(far, key=far.__getitem__)
-    return best, files[best].path

@@ -82,7 +82,7 @@ RARE = {
         "margin", "weight_bits", "optimizer", "learning_rate", "tv_weight", "content_layers",
         "style_layers", "coherence_weight", "loss_network", "workers", "preview_every",
         "save_every", "stability_weight", "patch", "plain", "unpaired", "pixel_weight",
-        "diversity_weight", "norm",
+        "diversity_weight", "norm", "stills",
     ),
     "train-adain": (
         "margin", "learning_rate", "preview_every", "save_every", "workers", "order_weight",
@@ -112,8 +112,8 @@ EXAMPLES = {
     "webcam": ("rtstyle webcam --style mosaic", "rtstyle webcam --record live.mp4 --mic"),
     "serve": ("rtstyle serve", "rtstyle serve --host 0.0.0.0"),
     "train": (
-        "rtstyle train painting.jpg photos/ --minutes 30",
-        "rtstyle train painting.jpg photos/ --init-from wave --size fast",
+        "rtstyle train painting.jpg photos/",
+        "rtstyle train painting.jpg clip.mp4 --name mine --minutes 30",
         "rtstyle train --frames painted/ --clip in.mp4 --minutes 5",
     ),
     "export": ("rtstyle export runs/painting-balanced",),

@@ -20,9 +20,8 @@ from rtstyle.commands.offline.options import (
     conclude,
     tell,
 )
-from rtstyle.commands.options import grouped
+from rtstyle.commands.options import grouped, read_layers
 from rtstyle.commands.training.outcome import given
-from rtstyle.commands.training.train import parse_layers
 from rtstyle.errors import UsageError
 from rtstyle.jobs.slow.still import check_method, refuse_strangers
 from rtstyle.media.limits import DEFAULT_QUALITY, check_quality
@@ -98,8 +97,8 @@ def still(
     refuse_contradictions(tv, gamma, optimizer, learning_rate, style, mask)
     objective = given(
         content_weight=content_weight, style_weight=style_weight, tv=tv, gamma=gamma,
-        content_layers=parse_layers(content_layers) if content_layers else None,
-        style_layers=parse_layers(style_layers) if style_layers else None,
+        content_layers=read_layers(content_layers) if content_layers else None,
+        style_layers=read_layers(style_layers) if style_layers else None,
         tv_weight=tv_weight, pooling=pooling,
     )  # fmt: skip
     read = pictures_of(style, mask)

@@ -17,9 +17,8 @@ from rtstyle.commands.offline.options import (
     conclude,
     tell,
 )
-from rtstyle.commands.options import grouped
+from rtstyle.commands.options import grouped, read_layers
 from rtstyle.commands.training.outcome import given
-from rtstyle.commands.training.train import parse_layers
 from rtstyle.errors import UsageError
 from rtstyle.jobs.slow.still import (
     METHODS,
@@ -76,7 +75,7 @@ def texture(
     check_quality(quality)
     check_area(height, width)
     objective = given(
-        style_layers=parse_layers(style_layers) if style_layers else None,
+        style_layers=read_layers(style_layers) if style_layers else None,
         pooling=pooling,
         tv_weight=tv_weight,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
@@ -84,9 +85,7 @@ def export(
     if tensorrt:
         build_ahead(str(checkpoint), size, resolution or ["1920x1080"], precision)
         return
-    with needing_torch("Exporting"):
-        from rtstyle_export.export import by_kind
-
+    by_kind = exporters()
     request = by_kind.Request(
         style, by_kind.Credits(title, artist, year, licence), photos, vgg_weights, paintings,
         manifest, trust,
@@ -97,6 +96,13 @@ def export(
         typer.echo(f"{pack}: {', '.join(names)}. Add it: rtstyle styles add {pack}")
     if done.use:
         typer.echo(f"Use it: rtstyle {done.use}")
+
+
+def exporters() -> ModuleType:
+    """Return `rtstyle_export.export.by_kind`; without PyTorch say how to get it."""
+    with needing_torch("Exporting"):
+        from rtstyle_export.export import by_kind
+    return by_kind
 
 
 def build_ahead(style: str, size: str, resolutions: list[str], precision: str) -> None:

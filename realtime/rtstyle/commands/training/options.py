@@ -70,12 +70,18 @@ class Running:
         if self.precision not in PRECISIONS:
             raise UsageError(f"There is no precision {self.precision!r}.", todo="auto, fp32, bf16.")
 
-    def train(self, make: Callable[[Machine], Loop], photos: Path, then: str) -> None:
+    def train(
+        self,
+        make: Callable[[Machine], Loop],
+        photos: Path,
+        then: str,
+        finish: Callable[[Loop], None] | None = None,
+    ) -> None:
         """Train or resume the run that `make` returns, and print how it ended.
 
         The previews show a photo of the folder `photos`, or the picture `photos`, unless the user
-        named one. `then` follows the last line, with the run's file for {}. Exits with 130 if the
-        run was stopped.
+        named one. `then` follows the last line, with the run's file for {}; `finish` is called with
+        a run that is over. Exits with 130 if the run was stopped.
         """
         from rtstyle_export.train.start import first_readable, list_pictures, train
 
@@ -92,3 +98,5 @@ class Running:
                 save_every=self.save_every,
             )
         conclude(done, loop, then.format(loop.path))
+        if finish is not None and loop.machine.rank == 0:
+            finish(loop)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rtstyle.commands.common.extras import needing_torch
-from rtstyle.commands.options import grouped
+from rtstyle.commands.options import grouped, read_layers
 from rtstyle.commands.training.options import (
     PictureWeights,
     Running,
@@ -17,8 +15,8 @@ from rtstyle.commands.training.options import (
 )
 from rtstyle.commands.training.outcome import given
 from rtstyle.commands.training.train_frames import PaintedFrames, Run, train_frames
+from rtstyle.commands.training.train_paintings import Asked, find_start, train_paintings
 from rtstyle.errors import UsageError
-from rtstyle.styles.manifest import find_model
 
 
 def register(app: typer.Typer) -> None:
@@ -26,47 +24,13 @@ def register(app: typer.Typer) -> None:
     app.command("train")(grouped(train))
 
 
-def find_start(name: str, size: str) -> Path:
-    """Return the file of `--init-from`. Raises `StyleError` for a name that is not built in."""
-    path = Path(name)
-    if path.suffix in (".pt", ".onnx") or path.is_file():
-        return path
-
-    return find_model(name, size)
-
-
-def parse_layers(text: str) -> dict[str, float]:
-    """Read `relu1_2,relu3_3:2` as layers with weights, 1 where none is given."""
-    layers = {}
-    for item in text.split(","):
-        name, _, weight = item.strip().partition(":")
-        try:
-            layers[name] = float(weight) if weight else 1.0
-        except ValueError as error:
-            raise UsageError(
-                f"Cannot read the layer weight in {item!r}.", todo="Write relu1_2:0.5,relu3_3:1."
-            ) from error
-    return layers
-
-
-def parse_part(text: str) -> tuple[int, ...]:
-    """Read `left,top,right,bottom`. Raises `UsageError`."""
-    numbers = text.replace(" ", "").split(",")
-    if len(numbers) != 4 or not all(number.isdecimal() for number in numbers):
-        raise UsageError(
-            f"Cannot read the part {text!r} of a painting.",
-            todo="Write left,top,right,bottom in pixels.",
-        )
-    return tuple(map(int, numbers))
-
-
 def train(
     pictures: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="PAINTING... PHOTOS_DIR",
-            help="One painting, or several to be trained together, then the folder of photographs. "
-            "--size texture without a folder learns pure texture.",
+            metavar="PAINTING... PHOTOS",
+            help="One painting, or several to be trained together, then a folder of photographs or "
+            "a video. --size texture without these learns pure texture.",
             show_default=False,
         ),
     ] = None,
@@ -76,7 +40,7 @@ def train(
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option(help="fast, balanced (default; with --canvas, fast), paper or texture."),
+        typer.Option(help="fast, balanced (default), paper or texture."),
     ] = None,
     margin: Annotated[
         int | None,
@@ -107,28 +71,29 @@ def train(
     ] = None,
     style_layers: Annotated[str | None, typer.Option()] = None,
     canvas: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--canvas",
-            help="Train a network of the size fast or balanced that sees what it has painted: "
-            "steady in motion, and with strokes that grow with the frame.",
+            "--canvas/--no-canvas",
+            help="The network of the size fast or balanced sees what it has painted, and is steady "
+            "in motion. Default: yes.",
+            show_default=False,
         ),
-    ] = False,
+    ] = None,
     coherence_weight: Annotated[
         float | None,
-        typer.Option(help="With --canvas or --frames: weight of the change along the motion."),
+        typer.Option(help="With a canvas or --frames: weight of the change along the motion."),
     ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
-            help="With --canvas or --frames: end after this time, in place of --steps. Default "
-            "with --frames: 5."
+            help="With a canvas or --frames: end after this time, in place of --steps. Default: 10 "
+            "where it starts from a style, with --frames 5."
         ),
     ] = None,
     body: Annotated[
         str | None,
         typer.Option(
-            help="With --canvas: quarter or eighth, the part of the size at which the body works. "
+            help="With a canvas: quarter or eighth, the part of the size at which the body works. "
             "An eighth sees farther; a quarter can start from a style without a canvas."
         ),
     ] = None,
@@ -146,27 +111,35 @@ def train(
     stills: Annotated[
         float | None,
         typer.Option(
-            help="With --canvas: the share of the run, 0 to 1, in which nothing moves. Default: "
-            "0 with --init-from, else 0.55."
+            help="With a canvas: the share of the run, 0 to 1, in which nothing moves. Default: "
+            "0 where it starts from a style, else 0.55."
         ),
     ] = None,
     loss_network: Annotated[
         str | None,
         typer.Option(
-            help="vgg16, or vgg19, which ships (up to relu4_1); default vgg16, of --frames vgg19."
+            help="vgg16, or vgg19, which ships (up to relu4_1): the default without --vgg-weights."
         ),
     ] = None,
     init_from: Annotated[
         str | None,
         typer.Option(
-            help="Start from another style of the same size: a built-in name, its .onnx file or "
-            "its checkpoint."
+            help="Start from another style of the same size: a built-in name, its .onnx file, its "
+            "checkpoint, nearest (the default with a canvas: the built-in one that paints most "
+            "like the painting) or none."
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the run; default runs/NAME-SIZE."),
     ] = None,
+    add: Annotated[
+        bool,
+        typer.Option(
+            "--add/--no-add",
+            help="Export the finished style, and add it to yours (`rtstyle styles`).",
+        ),
+    ] = True,
     *,
     painted: PaintedFrames,
     weights: PictureWeights,
@@ -193,8 +166,8 @@ def train(
             )
         start_size = size or "fast"
         layers = given(
-            content_layers=parse_layers(content_layers) if content_layers else None,
-            style_layers=parse_layers(style_layers) if style_layers else None,
+            content_layers=read_layers(content_layers) if content_layers else None,
+            style_layers=read_layers(style_layers) if style_layers else None,
         )
         start_file = None if init_from is None else find_start(init_from, start_size)
         train_frames(
@@ -207,73 +180,12 @@ def train(
             ),
         )  # fmt: skip
         return
-    loss_network = loss_network or "vgg16"
-    texture, pictures = size == "texture", pictures or []
-    # If the last argument is not a folder, it is a painting too: only texture is asked for.
-    pure = texture and bool(pictures) and not pictures[-1].is_dir()
-    if not pure and len(pictures) < 2:
-        raise UsageError(
-            "Training needs a painting and a folder of photographs.",
-            todo="rtstyle train painting.jpg photos/ --name mystyle",
-        )
-    with needing_torch("Training"):
-        from rtstyle_export.train import start
-
-    paintings, photos = (pictures, pictures[0]) if pure else (pictures[:-1], pictures[-1])
-    names = name or [path.stem for path in paintings]
-    kind, loss, trainer = start.kind_of(canvas=canvas, texture=texture)
-    layers = {
-        "content_layers": {}
-        if pure
-        else parse_layers(content_layers)
-        if content_layers
-        else start.reachable(loss_network, loss().content_layers, running.vgg_weights),
-        "style_layers": parse_layers(style_layers)
-        if style_layers
-        else start.reachable(loss_network, loss().style_layers, running.vgg_weights),
-    }
-    more = given(coherence_weight=coherence_weight, diversity_weight=diversity_weight)
-    if (diversity_weight is not None or norm is not None) and not texture:
-        raise UsageError(
-            "--diversity-weight and --norm are for texture networks.", todo="Add --size texture."
-        )
-    seeing = given(minutes=minutes, coherence_weight=coherence_weight, body=body, stills=stills)
-    if seeing and not canvas:
-        raise UsageError(
-            "--minutes, --coherence-weight, --body and --stills need --canvas.",
-            "They are for networks that see what they have painted.",
-            "Add --canvas, or use --steps and --stability-weight.",
-        )
-    if canvas and stability_weight is not None:
-        raise UsageError(
-            "--stability-weight is for networks without a canvas.", todo="Use --coherence-weight."
-        )
-    if canvas and stills is None and init_from is not None:
-        stills = 0.0  # what can paint already need not learn it first
-    options = given(
-        stills=stills,
-        margin=margin,
-        style_size=style_size,
-        weight_bits=weight_bits,
-        stability_weight=stability_weight,
-        minutes=minutes,
-        body=body,
-        norm=norm,
-        photo=False if pure else None,
-    )
-    config = kind(
-        styles=tuple(names),
-        paintings=tuple(str(path) for path in paintings),
-        parts=tuple(parse_part(text) for text in part or ()),
-        size=size or ("fast" if canvas else "balanced"),
-        loss_network=loss_network,
-        loss=loss(**layers, **weights.given(), **more),
-        **schedule.given(),
-        **options,
-    )
-    make = partial(
-        trainer, config, photos, out or Path("runs") / f"{names[0]}-{config.size}",
-        init_from=None if init_from is None else find_start(init_from, config.size),
-        vgg_weights=running.vgg_weights,
+    train_paintings(
+        Asked(
+            pictures or [], name, size, part, content_layers, style_layers, canvas, minutes,
+            coherence_weight, diversity_weight, norm, stability_weight, stills,
+            loss_network or ("vgg16" if running.vgg_weights else "vgg19"), init_from, out, add=add,
+        ),
+        weights, schedule, running,
+        given(margin=margin, style_size=style_size, weight_bits=weight_bits, body=body),
     )  # fmt: skip
-    running.train(make, photos, ". Next: rtstyle export {}")

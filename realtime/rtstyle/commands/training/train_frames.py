@@ -111,7 +111,7 @@ def train_frames(
     typer.echo(f"{len(pairs.painted)} painted frames of {given.clip.name}", err=True)
     first = run.init_from
     if first is None and not (folder / "checkpoint.pt").exists():
-        style, first = start.nearest_style(pairs, config, running.vgg_weights)
+        style, first = start.nearest_to_frames(pairs, config, running.vgg_weights)
         typer.echo(f"It starts from {style}, the built-in style that is most like them.", err=True)
     make = partial(
         start.FramesTrainer, config, folder, vgg_weights=running.vgg_weights, pairs=pairs,
