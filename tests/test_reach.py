@@ -92,7 +92,7 @@ cell.source += "\\n" + sys.argv[2]
 nbclient.NotebookClient(book, timeout=280, kernel_name="python3").execute()
 """
 FEW = """
-TRAINING = "--canvas --steps 2 --crop 64 --batch 1 --device cpu"
+TRAINING = "--steps 2 --crop 64 --batch 1 --device cpu"
 HEIGHT = 96
 """
 
