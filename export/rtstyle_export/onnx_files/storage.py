@@ -21,6 +21,9 @@ from rtstyle_export.networks.realtime import RealTimeNet
 SMALL_FROM = 4096
 """Weights of at least this many values are stored in fewer bytes."""
 
+_LOW_BITS = (1 << 13) - 1
+"""Of float32, what lies below its first 11 bits."""
+
 
 def halved(net: nn.Module) -> None:
     """Round the large weights of `net` to half precision, as they are stored, in place.
@@ -43,9 +46,8 @@ def quantized(net: nn.Module) -> None:
     As they are stored: a whole number from -127 to 127 times the channel's `_scales`.
     """
     for weight in _kernels(net):
-        values = weight.numpy(force=True)
-        scales = _scales(values)
-        weight.copy_(torch.from_numpy(np.rint(values / scales) * scales))
+        scales = _scales(weight)
+        weight.copy_((weight / scales).round() * scales)
 
 
 @contextmanager
@@ -77,24 +79,26 @@ def _kernels(net: nn.Module) -> list[torch.Tensor]:
     return [weight for weight in found if weight.numel() >= SMALL_FROM]
 
 
-def _in_steps(values: NDArray[np.float32]) -> NDArray[np.int8] | None:
-    """Return weights as the steps of `_scales` that they are; None if `quantized` changes them."""
+def _in_steps(
+    values: NDArray[np.float32],
+) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
+    """Return weights as steps, and their `_scales`; None if `quantized` changes them."""
     if values.ndim != 4:
         return None
-    scales = _scales(values)
+    scales = _scales(torch.tensor(values)).numpy()
     whole = np.rint(values / scales).clip(-127, 127).astype(np.int8)
-    return whole if np.array_equal(whole * scales, values) else None
+    return (whole, scales) if np.array_equal(whole * scales, values) else None
 
 
-def _scales(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+def _scales(weight: torch.Tensor) -> torch.Tensor:
     """Steps of 8-bit weights (C, ...) for each channel: (C, 1, ...).
 
-    Of 11 bits, so that 127 steps are exact and lead back to the same scale.
+    Rounded up to 11 bits, so that 127 steps are exact and lead back to the same scale. Without a
+    word to the host: training rounds within a CUDA graph.
     """
-    axes = tuple(range(1, weight.ndim))
-    largest = np.maximum(np.abs(weight).max(axis=axes, keepdims=True), 1e-12)
-    mantissa, exponent = np.frexp(largest / 127)
-    return np.asarray(np.ldexp(np.ceil(mantissa * 2048) / 2048, exponent), np.float32)
+    largest = weight.abs().amax(dim=tuple(range(1, weight.ndim)), keepdim=True).clamp_min(1e-12)
+    bits = (largest / 127).view(torch.int32)
+    return ((bits + _LOW_BITS) & ~_LOW_BITS).view(torch.float32)
 
 
 def store_small(model: onnx.ModelProto) -> None:
@@ -110,12 +114,12 @@ def store_small(model: onnx.ModelProto) -> None:
         if values.dtype != np.float32 or values.size < SMALL_FROM:
             continue
         name, stored = tensor.name, f"{tensor.name}.stored"
-        whole = _in_steps(values)
+        steps = _in_steps(values)
         with np.errstate(over="ignore"):
             half = values.astype(np.float16)
-        if whole is not None:
-            tensor.CopyFrom(numpy_helper.from_array(whole, stored))
-            scales.append(numpy_helper.from_array(_scales(values), f"{name}.scale"))
+        if steps is not None:
+            tensor.CopyFrom(numpy_helper.from_array(steps[0], stored))
+            scales.append(numpy_helper.from_array(steps[1], f"{name}.scale"))
             cast = helper.make_node("Cast", [stored], [f"{name}.whole"], to=TensorProto.FLOAT)
             scale = helper.make_node("Mul", [f"{name}.whole", f"{name}.scale"], [name])
             before += [cast, scale]

@@ -98,6 +98,21 @@ def test_only_large_weights_are_stored_in_fewer_bytes(count: int, tmp_path: Path
     assert share(tmp_path / "taker.onnx", tmp_path / "donor.onnx") is large
 
 
+def test_steps_are_the_largest_weight_over_127_rounded_up_to_11_bits() -> None:
+    rng = np.random.default_rng(0)
+    sizes = 10.0 ** rng.uniform(-15, 10, (5000, 1, 1, 1))
+    weight = (rng.standard_normal((5000, 2, 2, 2)) * sizes).astype(np.float32)
+    weight[0], weight[1, 0, 0, 0], weight[2] = 0, 1e12, 127 * 2.0**-3
+    largest = np.maximum(np.abs(weight).max(axis=(1, 2, 3), keepdims=True), 1e-12)
+    mantissa, exponent = np.frexp(largest.astype(np.float32) / 127)
+    wanted = np.ldexp(np.ceil(mantissa * 2048) / 2048, exponent)
+    steps = np.rint(weight / wanted) * wanted
+    layer = torch.nn.Conv2d(2, 5000, 2, bias=False)
+    layer.weight.data = torch.tensor(weight)
+    quantized(layer)
+    np.testing.assert_array_equal(layer.weight.detach().numpy(), steps)
+
+
 def test_kernels_are_rounded_only_for_a_while() -> None:
     net = torch.nn.Sequential(torch.nn.Conv2d(16, 40, 3), torch.nn.Conv2d(40, 2, 3))
     plain = {key: value.clone() for key, value in net.state_dict().items()}
