@@ -24,6 +24,7 @@ from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder
 from rtstyle_export.networks.variational import VariationalStyle, active_dimensions
 from rtstyle_export.runs.checkpoint import Checkpoint, scales_of, without_scales
 from rtstyle_export.runs.loss_network import find_vgg
+from rtstyle_export.runs.onnx_reader import sampled_checkpoint_of
 from rtstyle_export.runs.variational_config import VariationalConfig
 from rtstyle_export.train.variational import SampledStyles
 
@@ -41,15 +42,19 @@ class Look:
 
 
 class Judge:
-    """Paints with a run's picture network, and measures with its VGG-19."""
+    """Paints with the picture network of a latent space, and measures with its VGG-19.
 
-    def __init__(self, checkpoint: Path, vgg_weights: Path | None = None) -> None:
-        found = Checkpoint.load(checkpoint)
-        assert isinstance(found.config, VariationalConfig)
-        self.net = SampledStyles(found.config)
+    `source` is the checkpoint of a run of `rtstyle train-variational`, or the code file of a latent
+    space beside its other files. Raises `TrainingError` for others.
+    """
+
+    def __init__(self, source: Path, vgg_weights: Path | None = None) -> None:
+        vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
+        stored = source.suffix == ".onnx"
+        found = sampled_checkpoint_of(source, vgg) if stored else Checkpoint.load(source)
+        self.net = SampledStyles(found.config_as(VariationalConfig))
         self.net.load_state_dict(without_scales(found.model))
         self.net.eval()
-        vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
         self.encoder = Encoder.of(vgg, scales_of(found.model))
         self.encoder.accelerate()
 

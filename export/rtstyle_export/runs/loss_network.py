@@ -16,6 +16,9 @@ mean activation on photos (Gatys et al. 2016, section 2)."""
 NOTE = f"VGG-19 ends at {DEEPEST} here, as it ships, in 8 bits; --vgg-weights takes all of it"
 """What a user is told once where that changes what is computed."""
 
+ONLY_VGG19 = "features.16.weight"
+"""conv3_4, at whose place VGG-16 has a pooling."""
+
 
 def ships(arch: str, layers: Iterable[str]) -> bool:
     """Return True if all of `layers` can be read without a file of weights or a download."""
@@ -23,6 +26,22 @@ def ships(arch: str, layers: Iterable[str]) -> bool:
     deepest = names.index(DEEPEST) if arch == SHIPPED else -1
     known = all(layer in names[: deepest + 1] for layer in layers)
     return arch == SHIPPED and known and "encoder" in load_manifest().wct
+
+
+def usual_network(weights: Path | None = None) -> str:
+    """Return the loss network of styles where the user names none.
+
+    That of a file of `weights`, else VGG-19 where it ships, else the VGG-16 of Johnson et al.
+    """
+    if weights is None:
+        return SHIPPED if ships(SHIPPED, ()) else "vgg16"
+    try:
+        from safetensors import safe_open
+
+        with safe_open(weights, "pt") as file:
+            return SHIPPED if ONLY_VGG19 in file.keys() else "vgg16"  # noqa: SIM118 - no mapping
+    except Exception:
+        return "vgg16"  # what is wrong with the file is told when it is read
 
 
 def reachable(

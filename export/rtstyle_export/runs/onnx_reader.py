@@ -23,9 +23,10 @@ from rtstyle_export.networks.canvas import BODIES
 from rtstyle_export.networks.encoder import Encoder, conv_indexes
 from rtstyle_export.networks.realtime import unfold_unshuffle, unfold_upsample
 from rtstyle_export.networks.texture import TEXTURE
+from rtstyle_export.networks.variational import VariationalStyle
 from rtstyle_export.networks.wct import LEVELS, WctDecoder
 from rtstyle_export.onnx_files.canvas import unfold_pairs
-from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, network_of
+from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, network_of, without_scales
 from rtstyle_export.runs.config import (
     ADAIN_SIZES,
     AdainConfig,
@@ -34,6 +35,7 @@ from rtstyle_export.runs.config import (
     WctConfig,
 )
 from rtstyle_export.runs.texture_config import TextureConfig
+from rtstyle_export.runs.variational_config import VariationalConfig
 
 
 def checkpoint_of(path: Path) -> Checkpoint:
@@ -106,7 +108,7 @@ def adain_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
             return weights | _scales(_below(values, "net.encoder."), vgg)
         layers = _layers(model)
         _unfold(layers, gain=1.0, offset=0.0)
-        style = _constants(_load(path.with_name(path.name.replace("content", "style")))[0])
+        style = _constants(_load(_beside(path, "content", "style"))[0])
         pair = FastPair()
         wanted = {k: v for k, v in pair.net.state_dict().items() if k != "identity"}
         weights = {f"net.{key}": value for key, value in _fitting(layers, wanted).items()}
@@ -117,6 +119,52 @@ def adain_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
 
     weights = _understood(path, "network for any style", read)
     return Checkpoint(AdainConfig(size=size), _steps(metadata), weights, None, 0.0, {})
+
+
+def part_of(path: Path) -> str:
+    """Return which part of a network for any style a file is: `content`, `code` or another.
+
+    Raises `TrainingError` for a file that is not an ONNX file.
+    """
+    return _load(path)[1].get("rtstyle.part", "")
+
+
+def sampled_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
+    """Return a latent space of styles, with the network for any style that paints its samples.
+
+    `path` is its code file, beside which lie its sample file and those of the network; `vgg` is the
+    VGG-19 that this was trained with. The checkpoint is at step 0, to start others from. Raises
+    `TrainingError` for any other file.
+    """
+    (code, metadata), found = _load(path), VariationalConfig()
+
+    def read() -> dict[str, Tensor]:
+        nonlocal found
+        if metadata.get("rtstyle.part") != "code":
+            raise ValueError("It is not the code file of a latent space.")
+        encoder = _constants(code)
+        decoder = _constants(_load(_beside(path, "code", "sample"))[0])
+        hidden, numbers = encoder["layers.0.weight"].shape[:2]
+        found = VariationalConfig(latent=decoder["layers.0.weight"].shape[1], hidden=hidden)
+        weights = {key: torch.tensor(decoder[key]) for key in ("mean", "scale")}
+        for name, values in (("encoder", encoder), ("decoder", decoder)):
+            layers = _below(values, "layers.")
+            # Linear layers are stored as convolutions of one pixel.
+            weights |= {f"{name}.{key}": value.flatten(1) if value.ndim > 1 else value
+                        for key, value in layers.items()}  # fmt: skip
+        VariationalStyle(numbers, found.latent, hidden).load_state_dict(weights)
+        painter = adain_checkpoint_of(_beside(path, "code", "content"), vgg).model
+        scales = {key: value for key, value in painter.items() if key.startswith(SCALES)}
+        pair = {f"pair.{key}": value for key, value in without_scales(painter).items()}
+        return {f"style.{key}": value for key, value in weights.items()} | pair | scales
+
+    weights = _understood(path, "latent space of styles", read)
+    return Checkpoint(found, _steps(metadata), weights, None, 0.0, {})
+
+
+def _beside(path: Path, part: str, other: str) -> Path:
+    """Return the file of another part of the same network for any style."""
+    return path.with_name(path.name.replace(part, other))
 
 
 def wct_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:

@@ -36,7 +36,11 @@ from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, scales_of, withou
 from rtstyle_export.runs.config import AdainConfig
 from rtstyle_export.runs.loop import BatchLoop, Machine
 from rtstyle_export.runs.loss_network import find_vgg
-from rtstyle_export.runs.onnx_reader import adain_checkpoint_of
+from rtstyle_export.runs.onnx_reader import (
+    adain_checkpoint_of,
+    part_of,
+    sampled_checkpoint_of,
+)
 from rtstyle_export.runs.variational_config import VariationalConfig
 from rtstyle_export.train.style_vectors import Tell, gather
 
@@ -79,8 +83,9 @@ class Triples(Dataset[tuple[Tensor, ...]]):
 class VariationalTrainer(BatchLoop):
     """A run of `rtstyle train-variational`, on the folders `photos` and `paintings`.
 
-    `init_from` is the content file of the network for any style, beside its style file, or a
-    checkpoint of either. `tell` is told how many vectors of paintings are gathered.
+    `init_from` is the content file of the network for any style, beside its style file, the code
+    file of a latent space to go on from, or a checkpoint of either. `tell` is told how many vectors
+    of paintings are gathered.
     """
 
     config: VariationalConfig
@@ -117,8 +122,9 @@ class VariationalTrainer(BatchLoop):
         self._weights = (weights / weights.sum()).to(self.device)
 
     def from_file(self, path: Path) -> Checkpoint:
-        """Read a content file."""
-        return adain_checkpoint_of(path, self._vgg)
+        """Read a content file, or the code file of a latent space with all that lies beside it."""
+        read = sampled_checkpoint_of if part_of(path) == "code" else adain_checkpoint_of
+        return read(path, self._vgg)
 
     def build(self) -> nn.Module:
         """Return the latent space, normalised by the paintings' vectors."""

@@ -21,9 +21,13 @@ from rtstyle.styles.latent import LatentSpace  # noqa: E402
 from rtstyle_export.export.variational import enter, export_variational, load_style  # noqa: E402
 from rtstyle_export.maths.functional import gram_matrix  # noqa: E402
 from rtstyle_export.maths.losses import VariationalLossSpec  # noqa: E402
+from rtstyle_export.networks.encoder import STYLE_LAYERS  # noqa: E402
+from rtstyle_export.quality.variational import Judge  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
 from rtstyle_export.runs.kinds import config_from_json  # noqa: E402
 from rtstyle_export.runs.loop import Machine  # noqa: E402
+from rtstyle_export.runs.loss_network import find_vgg  # noqa: E402
+from rtstyle_export.runs.onnx_reader import sampled_checkpoint_of  # noqa: E402
 from rtstyle_export.runs.variational_config import VariationalConfig  # noqa: E402
 from rtstyle_export.train import style_vectors  # noqa: E402
 from rtstyle_export.train.variational import VariationalTrainer, style_term  # noqa: E402
@@ -241,6 +245,44 @@ class TestExport:
         other = Checkpoint(small_config(Path("a.png")), 0, {}, None, 0.0, {})
         with pytest.raises(TrainingError, match="kind johnson"):
             export_variational(other, tmp_path)
+
+
+class TestReadingBack:
+    def code(self) -> Path:
+        return manifest.find_any("code", "fast").path
+
+    def test_the_shipped_space_is_the_one_that_draws(self) -> None:
+        vgg = find_vgg("vgg19", STYLE_LAYERS)
+        style = load_style(sampled_checkpoint_of(self.code(), vgg))[1]
+        space = LatentSpace(self.code(), manifest.find_any("sample", "fast").path)
+        vectors = torch.from_numpy(np.stack([paintings.built_in("wave", "fast")]))
+        with torch.no_grad():
+            mean, log_variance = style.encode(vectors)
+            decoded = style.decode(mean)
+        found, deviation = space.code(vectors.numpy())
+        np.testing.assert_allclose(found, mean, atol=1e-4)
+        np.testing.assert_allclose(deviation, (0.5 * log_variance).exp(), rtol=1e-4)
+        np.testing.assert_allclose(space.vectors(found), decoded, atol=1e-4, rtol=1e-4)
+
+    def test_training_goes_on_from_it(self, place: Path) -> None:
+        run = make(place, "on", init_from=self.code(), latent=64, hidden=256)
+        wanted = sampled_checkpoint_of(self.code(), run._vgg).model
+        assert run.step == 0
+        for key, value in run.weights().items():
+            assert torch.equal(value, wanted[key]), key
+
+    def test_figures_need_no_run(self) -> None:
+        judge = Judge(self.code())
+        vector = torch.from_numpy(paintings.built_in("wave", "fast"))
+        painted = judge.paint(torch.zeros(1, 3, 48, 48), vector[None])
+        assert painted.shape == (1, 3, 48, 48)
+        assert judge.codes(judge.look(painted)).shape == (1, 64)
+
+    def test_other_files_are_refused(self) -> None:
+        vgg = find_vgg("vgg19", STYLE_LAYERS)
+        other = manifest.find_any("content", "fast").path
+        with pytest.raises(TrainingError, match="not the code file"):
+            sampled_checkpoint_of(other, vgg)
 
 
 @pytest.mark.slow

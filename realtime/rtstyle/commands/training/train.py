@@ -118,7 +118,8 @@ def train(
     loss_network: Annotated[
         str | None,
         typer.Option(
-            help="vgg16, or vgg19, which ships (up to relu4_1): the default without --vgg-weights."
+            help="vgg19, which ships (up to relu4_1), or vgg16. Default: vgg19, or the one of "
+            "--vgg-weights."
         ),
     ] = None,
     init_from: Annotated[
@@ -184,7 +185,7 @@ def train(
         Asked(
             pictures or [], name, size, part, content_layers, style_layers, canvas, minutes,
             coherence_weight, diversity_weight, norm, stability_weight, stills,
-            loss_network or ("vgg16" if running.vgg_weights else "vgg19"), init_from, out, add=add,
+            loss_network, init_from, out, add=add,
         ),
         weights, schedule, running,
         given(margin=margin, style_size=style_size, weight_bits=weight_bits, body=body),

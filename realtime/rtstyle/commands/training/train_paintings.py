@@ -51,7 +51,7 @@ class Asked:
     norm: str | None
     stability_weight: float | None
     stills: float | None
-    loss_network: str
+    loss_network: str | None
     init_from: str | None
     out: Path | None
     add: bool
@@ -148,15 +148,16 @@ def train_paintings(
             "Leave them out, or use --steps and --stability-weight.",
         )
     kind, loss, trainer = start.kind_of(canvas=canvas, texture=asked.texture)
+    network = asked.loss_network or start.usual_network(running.vgg_weights)
     layers = {
         "content_layers": {}
         if photos is None
         else read_layers(asked.content_layers)
         if asked.content_layers
-        else start.reachable(asked.loss_network, loss().content_layers, running.vgg_weights),
+        else start.reachable(network, loss().content_layers, running.vgg_weights),
         "style_layers": read_layers(asked.style_layers)
         if asked.style_layers
-        else start.reachable(asked.loss_network, loss().style_layers, running.vgg_weights),
+        else start.reachable(network, loss().style_layers, running.vgg_weights),
     }
     more = given(coherence_weight=asked.coherence_weight, diversity_weight=asked.diversity_weight)
     started = asked.init_from not in (None, FRESH)
@@ -171,7 +172,7 @@ def train_paintings(
         paintings=tuple(str(path) for path in paintings),
         parts=tuple(parse_part(text) for text in asked.part or ()),
         size=asked.size or "balanced",
-        loss_network=asked.loss_network,
+        loss_network=network,
         loss=loss(**layers, **weights.given(), **more),
         **{
             **given(
@@ -197,6 +198,8 @@ def train_paintings(
     make = partial(
         trainer, config, shown, folder, init_from=first, vgg_weights=running.vgg_weights
     )  # fmt: skip
+    if (asked.loss_network, running.vgg_weights, network) == (None, None, start.SHIPPED):
+        typer.echo(f"note: {start.STYLE_NOTE}", err=True)
     if canvas and config.minutes and asked.minutes is None:
         typer.echo(f"It trains for {config.minutes:g} minutes; --minutes changes that.", err=True)
     added = asked.add and photos is not None

@@ -46,6 +46,9 @@ def train_variational(
     kl_weight: Annotated[
         float | None, typer.Option(help="Weight of the divergence from the normal distribution.")
     ] = None,
+    kl_steps: Annotated[
+        int | None, typer.Option(help="Steps until the divergence has its full weight.")
+    ] = None,
     disentangle_weight: Annotated[
         float | None, typer.Option(help="Weight of what a style code tells of the photo.")
     ] = None,
@@ -57,7 +60,7 @@ def train_variational(
         str,
         typer.Option(
             help="The network for any style that paints: `any` for the built-in one, the content "
-            "file of one, or a checkpoint."
+            "file of one, or a checkpoint. The code file of a latent space to train that on."
         ),
     ] = "any",
     out: Annotated[
@@ -81,6 +84,7 @@ def train_variational(
     options = given(
         vector_steps=vector_steps,
         vectors=vectors,
+        kl_steps=kl_steps,
         fitted=fitted,
         latent=latent,
         margin=margin,
