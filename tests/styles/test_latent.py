@@ -27,6 +27,7 @@ from rtstyle.painting.stylizer import Stylizer
 from rtstyle.sinks.recorder import RecorderSink
 from rtstyle.styles import latent, model, paintings
 from rtstyle.styles.manifest import FOLDER_VARIABLE
+from rtstyle.styles.model import blend_models, resolve_sweep
 from rtstyle.styles.recipe import Recipe
 from rtstyle.styles.spec import (
     MOST_SEED,
@@ -93,6 +94,26 @@ class TestFormulas:
         found = np.stack([latent.noise(64, seed) for seed in range(300)])
         assert abs(found.mean()) < 0.03
         assert abs(found.std() - 1) < 0.03
+
+    def test_a_mixture_is_at_the_mean_of_codes_with_the_rest_of_each(self) -> None:
+        vectors = np.array([[50, 60, 70, 5, 6, 7], [11, 21, 1, 31, 3, 9]], np.float32)
+        space = latent.open_space("fast")
+        codes = space.code(vectors)[0]
+        rest = vectors - space.vectors(codes)
+        found = latent.mixed(vectors, [0.25, 0.75], "fast")
+        weights = np.array([0.25, 0.75])
+        np.testing.assert_allclose(found, of_code(weights @ codes) + weights @ rest, rtol=1e-4)
+        for k in range(2):
+            shares = np.eye(2)[k].tolist()
+            np.testing.assert_allclose(latent.mixed(vectors, shares, "fast"), vectors[k], rtol=1e-4)
+
+    def test_a_sweep_goes_through_the_space(self, red: str) -> None:
+        first, last = resolve_sweep(f"{red}..random:7", "fast")
+        ends = np.concatenate([first.statistics, last.statistics])
+        middle = blend_models(first, last, 0.3, "fast").statistics
+        np.testing.assert_array_equal(middle[0], latent.mixed(ends, [0.7, 0.3], "fast"))
+        plain = blend_models(first, last, 0.3, "paper").statistics
+        assert not np.allclose(middle, plain)
 
     def test_a_walk_goes_from_the_style_to_samples(self) -> None:
         start = np.array([50, 60, 70, 5, 6, 7], np.float32)
@@ -319,7 +340,22 @@ class TestCommands:
         assert (tmp_path / "sheet.png").is_file()
         two = (tmp_path / "in.png", red, red, tmp_path / "two.png", "--samples")
         assert console.command("grid", *two) == 2
-        assert "--samples takes one style" in capsys.readouterr().err
+        assert "--samples takes one style or four, not 2" in capsys.readouterr().err
+
+    def test_a_slice_between_four_styles(self, red: str, tmp_path: Path) -> None:
+        Pil.fromarray(photo()).save(tmp_path / "in.png")
+        others = ("random:1", "random:2", "random:3")
+        for name, samples in (("codes.png", ["--samples"]), ("vectors.png", [])):
+            words = (tmp_path / "in.png", red, *others, tmp_path / name, *samples, "--steps", 3)
+            assert console.command("grid", *words, "--device", CPU) == 0
+        codes, vectors = (
+            np.asarray(Pil.open(tmp_path / name)).astype(int)
+            for name in ("codes.png", "vectors.png")
+        )
+        assert codes.shape == vectors.shape
+        # The same corners; between them the fake space is linear but for the even shares.
+        assert (codes[-20:, -20:] == vectors[-20:, -20:]).all()
+        assert (codes != vectors).any()
 
     def test_what_cannot_be_is_one_line(
         self, red: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -15,6 +15,11 @@ SHIPPED, DEEPEST = "vgg19", "relu4_1"
 mean activation on photos (Gatys et al. 2016, section 2)."""
 NOTE = f"VGG-19 ends at {DEEPEST} here, as it ships, in 8 bits; --vgg-weights takes all of it"
 """What a user is told once where that changes what is computed."""
+STYLE_NOTE = (
+    f"the loss network is VGG-19 up to {DEEPEST}, as it ships; --loss-network vgg16 downloads "
+    "VGG-16 (528 MB), whose styles keep a little more of the photo"
+)
+"""The same for a style that is trained without a file of weights."""
 
 ONLY_VGG19 = "features.16.weight"
 """conv3_4, at whose place VGG-16 has a pooling."""

@@ -22,7 +22,7 @@ from rtstyle_export.runs.frames_config import FramesConfig
 from rtstyle_export.runs.job import train
 from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.runs.loop import Loop, Machine
-from rtstyle_export.runs.loss_network import reachable, usual_network
+from rtstyle_export.runs.loss_network import SHIPPED, STYLE_NOTE, reachable, usual_network
 from rtstyle_export.runs.texture_config import TextureConfig
 from rtstyle_export.runs.upsampler_config import UpsamplerConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
@@ -43,6 +43,8 @@ from rtstyle_export.train.wct_compact import CompactTrainer
 __all__ = [
     "COMPACT_WIDTH",
     "PICTURES",
+    "SHIPPED",
+    "STYLE_NOTE",
     "AdainConfig",
     "AdainLossSpec",
     "AdainTrainer",

@@ -24,14 +24,17 @@ def grid(
         typer.Argument(
             metavar="A B C D",
             help="Pictures or built-in styles: top left, top right, bottom left, bottom right; "
-            "with --samples one.",
+            "with --samples one, or four.",
         ),
     ],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The picture to write.")],
     steps: Annotated[int, typer.Option(help="Pictures in a row and in a column, 2 to 9.")] = 5,
     width: Annotated[int, typer.Option(help="Of the whole picture at most, pixels.")] = 1600,
     samples: Annotated[
-        bool, typer.Option("--samples", help="Paint neighbours of one style.")
+        bool,
+        typer.Option(
+            "--samples", help="Paint neighbours of one style, or four styles through latent space."
+        ),
     ] = False,
     vary: Vary = 0.5,
     seed: Annotated[int, typer.Option(help=SEED_HELP)] = 0,

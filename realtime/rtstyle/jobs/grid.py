@@ -38,18 +38,23 @@ def write_square(
     overwrite: bool = False,
     **how: Any,
 ) -> ImageReport:
-    """Paint a photo as `sample_sheet` does if `samples`, else as `blend_grid`, into a file.
+    """Paint a photo as `sample_sheet` does if `samples` of one style, else as `blend_grid`.
 
-    `how` are the other arguments of both. Raises as they do, `SourceError`, or `SinkError`.
+    Blends of `samples` go through the latent space. `how` are the other arguments of both. Raises
+    as they do, `SourceError`, or `SinkError`.
     """
     check_output(source, output, overwrite=overwrite, read=pictures_of(styles))
-    if samples and len(styles) != 1:
-        raise UsageError("--samples takes one style.", "", "Name one.")
+    if samples and len(styles) not in (1, 4):
+        raise UsageError(
+            f"--samples takes one style or four, not {len(styles)}.",
+            "Neighbours of one are painted, or a slice between four.",
+            "Name one or four.",
+        )
     photo = read_picture(source)
-    if samples:
+    if samples and len(styles) == 1:
         painted = sample_sheet(photo.rgb, styles[0], variation=variation, **how)
     else:
-        painted = blend_grid(photo.rgb, styles, **how)
+        painted = blend_grid(photo.rgb, styles, by_codes=samples, **how)
     return write_sheet(source, output, painted, photo.notes)
 
 
@@ -58,6 +63,7 @@ def blend_grid(
     styles: Sequence[str],
     *,
     steps: int = 5,
+    by_codes: bool = False,
     size: str = "fast",
     device: str = "auto",
     width: int | None = None,
@@ -66,8 +72,9 @@ def blend_grid(
     """Return a square of `steps` x `steps` paintings of `photo`, (H, W, 3) uint8 RGB.
 
     It is at most `width` pixels wide, where that is given. The corners are the four `styles`, whose
-    pictures stand beside them; between, the weights are bilinear. `size` and `settings` are fields
-    of `Recipe`; what concerns clips, masks and canvases is left out. Raises `UsageError`,
+    pictures stand beside them; between, the weights are bilinear: of their vectors, or `by_codes`
+    of their codes, which is a plane slice through the latent space. `size` and `settings` are
+    fields of `Recipe`; what concerns clips, masks and canvases is left out. Raises `UsageError`,
     `StyleError`, `DeviceError` or `EngineError`.
     """
     if len(styles) != 4:
@@ -77,11 +84,12 @@ def blend_grid(
     recipe = as_recipe(str(ends[0]), size, **settings)
     small = cell_of(photo, ends, steps, width)
     places = [float(place) for place in np.linspace(0, 1, steps)]
-    vectors = [
-        model.blend(between(ends, down, across), size, recipe.style_scale)
-        for down in places
-        for across in places
-    ]
+    square = [(down, across) for down in places for across in places]
+    if by_codes:
+        own = np.stack([model.blend(end, size, recipe.style_scale) for end in ends])
+        vectors = [latent.mixed(own, corner_shares(*place), size) for place in square]
+    else:
+        vectors = [model.blend(between(ends, *place), size, recipe.style_scale) for place in square]
     rows = paint_square(small, recipe, vectors, steps, device)
     return compose(rows, [corner_picture(end, small.shape[0]) for end in ends])
 
@@ -159,12 +167,16 @@ def check_steps(steps: int) -> None:
         raise UsageError(f"{steps} steps are out of range.", "", "Use 2 to 9.")
 
 
+def corner_shares(down: float, across: float) -> list[float]:
+    """Return the bilinear shares of the four corners of the unit square at a place in it."""
+    return [(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across]
+
+
 def between(ends: Sequence[Mixture], down: float, across: float) -> Mixture:
     """Return the bilinear blend of four styles at a place in the unit square."""
-    shares = [(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across]
     parts = [
         (name, weight * share)
-        for end, share in zip(ends, shares, strict=True)
+        for end, share in zip(ends, corner_shares(down, across), strict=True)
         for name, weight in end.parts
     ]
     return mixture(parts)

@@ -173,7 +173,7 @@ class Stylizer(Closing):
             return self.network.given(at_vector(self.network.model, vector))
         if self._ends is None:
             return self.network
-        return self.network.given(blend_models(*self._ends, at))
+        return self.network.given(blend_models(*self._ends, at, self.recipe.size))
 
     def _run(self, network: Network, image: Image, weights: Weights | None) -> Image:
         recipe = self.recipe

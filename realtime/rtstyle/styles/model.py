@@ -169,11 +169,17 @@ def even_shares(weights: Sequence[float]) -> list[float]:
     return [value / sum(raised) for value in raised]
 
 
-def blend_models(first: Model, last: Model, at: float) -> Model:
-    """Return the model between two of one file: 0 is `first`, 1 is `last`."""
+def blend_models(first: Model, last: Model, at: float, size: str) -> Model:
+    """Return the model between two of one file, of a size: 0 is `first`, 1 is `last`.
+
+    Through the latent space where the size has one.
+    """
     assert first.statistics is not None
     assert last.statistics is not None
     at = min(1.0, max(0.0, at))
+    if latent.available(size):
+        ends = np.concatenate([first.statistics, last.statistics])
+        return at_vector(first, latent.mixed(ends, [1 - at, at], size))
     weight = np.float32(even_shares([1 - at, at])[1])
     return Model(first.files, first.statistics + weight * (last.statistics - first.statistics))
 

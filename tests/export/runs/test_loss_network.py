@@ -11,15 +11,21 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from helpers import console  # noqa: E402
-from helpers.training import write_painting, write_pictures  # noqa: E402
+from helpers.training import (  # noqa: E402
+    vgg19_state,
+    write_painting,
+    write_pictures,
+    write_vgg,
+)
 from PIL import Image as Pil  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
 
 from rtstyle.styles.manifest import FOLDER_VARIABLE, find_wct  # noqa: E402
 from rtstyle_export.maths.vgg import load_vgg  # noqa: E402
 from rtstyle_export.offline.objective import GatysSpec, without_download  # noqa: E402
 from rtstyle_export.runs import loss_network  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
-from rtstyle_export.runs.loss_network import find_vgg, reachable, ships  # noqa: E402
+from rtstyle_export.runs.loss_network import find_vgg, reachable, ships, usual_network  # noqa: E402
 from rtstyle_export.runs.onnx_reader import encoder_of  # noqa: E402
 
 FILE = Path("vgg19.safetensors")
@@ -67,6 +73,13 @@ class TestShipped:
         assert reachable("vgg19", layers, FILE) == layers
         assert reachable("vgg16", layers) == layers
 
+    def test_a_style_learns_from_it_unless_there_is_a_file(self, tmp_path: Path) -> None:
+        assert usual_network() == "vgg19"
+        assert usual_network(write_vgg(tmp_path)) == "vgg16"
+        save_file(vgg19_state("conv4_1"), tmp_path / "vgg19.safetensors")
+        assert usual_network(tmp_path / "vgg19.safetensors") == "vgg19"
+        assert usual_network(tmp_path / "missing.safetensors") == "vgg16"
+
     def test_chosen_layers_stay(self) -> None:
         spec = without_download(GatysSpec(), None)
         assert spec.content_layers == {"conv4_1": 1.0}
@@ -83,6 +96,7 @@ def test_a_folder_without_it_takes_the_download(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(loss_network, "load_vgg", lambda *asked: asked)
     assert find_vgg("vgg19", ["relu1_1"]) == ("vgg19", ("relu1_1",), None)
     assert reachable("vgg19", {"conv5_1": 1.0}) == {"conv5_1": 1.0}
+    assert usual_network() == "vgg16"
 
 
 @pytest.mark.usefixtures("shipped")
@@ -117,7 +131,7 @@ class TestCommands:
         assert "8 pictures" in said.out
 
     @pytest.mark.slow
-    def test_an_own_style(self, tmp_path: Path) -> None:
+    def test_an_own_style(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         photos = write_pictures(tmp_path / "photos")
         painting, out = write_painting(tmp_path / "painting.png"), tmp_path / "run"
         words = ("--no-canvas", "--size", "fast", "--steps", 1, "--batch", 1, "--crop", 64)
@@ -133,5 +147,7 @@ class TestCommands:
             "cpu",
         )
         assert console.command("train", painting, photos, *words, *run) == 0
+        assert capsys.readouterr().err.count("note: the loss network is VGG-19 up to relu4_1") == 1
         config = Checkpoint.load(out / "checkpoint.pt").johnson()
+        assert config.loss_network == "vgg19"
         assert list(config.loss.style_layers) == ["relu1_2", "relu2_2", "relu3_3", "relu4_1"]
