@@ -346,7 +346,7 @@ class TestCommands:
         Pil.fromarray(photo()).save(tmp_path / "in.png")
         others = ("random:1", "random:2", "random:3")
         for name, samples in (("codes.png", ["--samples"]), ("vectors.png", [])):
-            words = (tmp_path / "in.png", red, *others, tmp_path / name, *samples, "--steps", 3)
+            words = (tmp_path / "in.png", red, *others, tmp_path / name, *samples, "--steps", 4)
             assert console.command("grid", *words, "--device", CPU) == 0
         codes, vectors = (
             np.asarray(Pil.open(tmp_path / name)).astype(int)
