@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,12 +14,15 @@ from helpers.media import write_clip
 from helpers.models import canvas_model
 from PIL import Image
 
-from rtstyle.cluster import tasks
+from rtstyle.cluster import data_set, tasks
+from rtstyle.cluster.data_set import AugmentJob
+from rtstyle.cluster.inputs import Input
 from rtstyle.cluster.machines import connection
 from rtstyle.cluster.machines.here import Here, suffices
 from rtstyle.cluster.plans import StoppedError
 from rtstyle.cluster.run import paint_photos, paint_videos
 from rtstyle.errors import UsageError
+from rtstyle.jobs.augment.run import AugmentOptions, Item, Painted
 from rtstyle.report import Progress
 from rtstyle.sinks.tracks import picture_track
 from rtstyle.styles.recipe import Recipe
@@ -97,6 +100,67 @@ def test_photos_are_painted_here(tmp_path: Path) -> None:
         found = dict(paint_photos(here, pairs, INVERT, device="cpu", precision="auto", quality=90))
     assert (np.asarray(Image.open(tmp_path / "out.png")) == (245, 235, 225)).all()
     assert isinstance(found[tmp_path / "no.png"], tasks.Failure)
+
+
+def vanishing(monkeypatch: pytest.MonkeyPatch, gone: Path, changed: Path) -> None:
+    """Have one photo removed and another painted over once the tasks know them."""
+    before, left = Input.of, {gone, changed}
+
+    def of(name: Path) -> Input:
+        found = before(name)
+        if name in left:
+            left.remove(name)
+            name.unlink()
+            if name == changed:
+                Image.new("RGB", (25, 17), (9, 9, 9)).save(changed)
+        return found
+
+    monkeypatch.setattr(Input, "of", of)
+
+
+def test_a_photo_that_vanishes_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{number}.png" for number in range(8)]
+    for name in names:
+        Image.new("RGB", (24, 16), (10, 20, 30)).save(tmp_path / name)
+    vanishing(monkeypatch, gone=tmp_path / "3.png", changed=tmp_path / "5.png")
+    pairs = [(tmp_path / name, tmp_path / f"out-{name}") for name in names]
+    with Here(2) as here:
+        found = dict(paint_photos(here, pairs, INVERT, device="cpu", precision="auto", quality=90))
+    failed = {target.name: str(result.text) for target, result in found.items()
+              if isinstance(result, tasks.Failure)}  # fmt: skip
+    assert list(failed) == ["out-3.png"]
+    assert "3.png cannot be read" in failed["out-3.png"]
+    assert "No such file" in failed["out-3.png"]
+    # What changed meanwhile is painted as it is now.
+    assert (np.asarray(Image.open(tmp_path / "out-5.png")) == 246).all()
+    assert sorted(path.name for path in tmp_path.glob("out-*")) == [
+        f"out-{name}" for name in names if name != "3.png"
+    ]
+
+
+def test_a_picture_of_a_data_set_that_vanishes_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        Image.new("RGB", (24, 16), (10, 20, 30)).save(tmp_path / "in" / f"{number}.png")
+    vanishing(monkeypatch, gone=tmp_path / "in" / "1.png", changed=tmp_path / "none.png")
+    job = AugmentJob("1", AugmentOptions((1.0, 1.0)), 1, "cpu", "auto", 1, False)
+    monkeypatch.setattr(data_set, "painter_of", lambda _: None)
+    monkeypatch.setattr(
+        data_set, "paint_items",
+        lambda _painter, items, *_: ((Painted(item.source), []) for item in items),
+    )  # fmt: skip
+    items = [
+        Item(PurePosixPath(path.name), PurePosixPath(path.stem), path, {})
+        for path in sorted((tmp_path / "in").iterdir())
+    ]
+    with Here(2) as here:
+        ((_, results),) = here.run([data_set.plan_of(here, job, items, tmp_path / "out")])
+    wrong = {painted.source.name: str(painted.error) for painted, _, _ in results if painted.error}
+    assert list(wrong) == ["1.png"]
+    assert "cannot be read" in wrong["1.png"]
+    assert len(results) == 3
 
 
 class FakeRay(SimpleNamespace):

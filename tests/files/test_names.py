@@ -317,3 +317,30 @@ class TestTerminals:
         done = self.run("--version", encoding="utf-8")
         assert done.returncode == 0
         assert done.stdout.startswith(b"rtstyle ")
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+    def test_folders_of_killed_runs_are_swept(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        code = (
+            "import os, signal\nfrom pathlib import Path\n"
+            "from rtstyle.files.temporary import temporary_folder\n"
+            "folder = temporary_folder()\n(Path(folder.name) / 'frame.png').touch()\n"
+            "print(folder.name, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        killed = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+        assert killed.returncode == -9
+        left = Path(killed.stdout.strip())
+        assert left.is_dir()
+        assert left.parent == tmp_path
+        # Others' names are left alone, and so are those that tell no process.
+        others = [tmp_path / "rtstyle-abcd1234", tmp_path / f"{left.name}-kept"]
+        for path in others:
+            path.mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        with temporary.temporary_folder() as mine:
+            assert names(tmp_path) == sorted([Path(mine).name, *(path.name for path in others)])
+        assert names(tmp_path) == sorted(path.name for path in others)

@@ -7,7 +7,6 @@ import math
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from array import array
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from rtstyle.bench.clips import SAMPLE_FRAMES, check_clip, fitted
 from rtstyle.bench.figures import percentile
 from rtstyle.bench.runner import RTSTYLE
 from rtstyle.errors import RtstyleError
+from rtstyle.files.temporary import temporary_folder
 from rtstyle.frame import Frame
 from rtstyle.live.bank import StyleBank
 from rtstyle.live.look import Look
@@ -271,7 +271,7 @@ def stop_seconds(clip: str, style: str, device: str, how: signal.Signals) -> flo
 
     Raises `RtstyleError` unless it ended in order and the recording plays.
     """
-    with tempfile.TemporaryDirectory(prefix="rtstyle-", ignore_cleanup_errors=True) as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / "recording.mp4"
         words = ["--camera", clip, "--loop", "--no-window", "--style", style, "--device", device]
         child = subprocess.Popen(

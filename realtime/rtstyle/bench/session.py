@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from rtstyle.bench import camera, plot, runner, suite
 from rtstyle.bench.figures import plain
 from rtstyle.bench.report import busy_note, describe_machine, print_tables, to_json
 from rtstyle.errors import UsageError
+from rtstyle.files.temporary import temporary_folder
 from rtstyle.files.whole import STDOUT, check_place, write_or_print, write_whole
 from rtstyle.styles import manifest
 from rtstyle.styles.spec import parse_style
@@ -103,7 +103,7 @@ def measure_live(
         raise UsageError(f"--target-fps {target:g} is out of range.", "", "Use 1 to 240.")
     machine = describe_machine()
     wide, high = resolution
-    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+    with temporary_folder() as folder:
         clip = camera.camera_clip(Path(folder) / "camera.mp4", wide, high, round(target))
         tell(f"playing {wide}x{high} for {minutes:g} minutes")
         values = runner.run_case(

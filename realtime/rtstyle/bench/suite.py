@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from rtstyle.bench import runner
 from rtstyle.bench.clips import SAMPLE_FRAMES, check_clip, prepare_clip, repeat_clip
 from rtstyle.bench.figures import Figure, efficiency, growth, medians, percentile, slowest
 from rtstyle.errors import UsageError
+from rtstyle.files.temporary import temporary_folder
 from rtstyle.styles import manifest, model
 from rtstyle.styles.spec import parse_style
 
@@ -133,7 +133,7 @@ def run(settings: Settings, progress: Callable[[str], None] = lambda _: None) ->
     Raises `RtstyleError`s, also those of the processes that run the cases.
     """
     check(settings)
-    with tempfile.TemporaryDirectory(prefix="rtstyle-bench-") as folder:
+    with temporary_folder() as folder:
         bench = _Bench(settings, Path(folder), progress)
         engine = bench.warm()
         # Round by round, so that a load that comes and goes hits all cases alike.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -12,7 +11,7 @@ from typing import Any, TypeAlias
 
 import rtstyle
 from rtstyle import errors
-from rtstyle.cluster.inputs import Input
+from rtstyle.cluster.inputs import AbsentError, Input
 from rtstyle.cluster.machines.base import Machines
 from rtstyle.cluster.machines.connection import connected
 from rtstyle.cluster.plans import Plan, Request, StoppedError
@@ -22,6 +21,7 @@ from rtstyle.cluster.stores import Name, is_store, upload
 from rtstyle.cluster.tasks import Hello, guarded, kept_open, opened_as
 from rtstyle.errors import RtstyleError
 from rtstyle.files.pending import writing_to
+from rtstyle.files.temporary import temporary_folder
 from rtstyle.jobs.augment.run import (
     AugmentOptions,
     AugmentRun,
@@ -81,12 +81,18 @@ def paint_pictures(
     They are written into a store from here; else the caller gets and writes them.
     """
     painter, found = painter_of(job), list[Result]()
-    with tempfile.TemporaryDirectory(prefix="rtstyle-") as name:
+    with temporary_folder() as name:
         folder, made = Path(name), Path(name) / "out"
         here = []
         for number, (one, item) in enumerate(zip(given, items, strict=True)):
             (folder / str(number)).mkdir()
-            here.append(replace(item, path=one.fetched(folder / str(number))))
+            try:
+                here.append(replace(item, path=one.fetched(folder / str(number))))
+            except AbsentError:
+                raise  # It is sent, and all of them are tried again.
+            except (RtstyleError, OSError) as error:
+                found.append((Painted(item.source, error=RtstyleError(str(error))), [], {}))
+                continue
             for version in range(1, job.per + 1):
                 (made / str(version) / item.target.parent).mkdir(parents=True, exist_ok=True)
         for painted, entries in paint_items(

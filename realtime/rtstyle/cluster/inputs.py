@@ -32,12 +32,16 @@ class AbsentError(SourceError):
 
 @dataclass(frozen=True)
 class Input:
-    """An input: its name, what `stamp` says of it where the caller is, and its blocks if sent."""
+    """An input: its name, what `stamp` says of it where the caller is, and its blocks if sent.
+
+    `lost` is why the caller could not read it when it was to be sent, "" if it could.
+    """
 
     name: Name
     stamp: tuple[Any, ...] | None = None
     blocks: tuple[Any, ...] | None = None
     size: int = 0
+    lost: str = ""
 
     @classmethod
     def of(cls, name: Name) -> Input:
@@ -78,7 +82,9 @@ class Input:
         return target
 
     def opened(self) -> SentFile:
-        """Open the blocks. Raises `AbsentError` where they were not sent."""
+        """Open the blocks. Raises `AbsentError` where they were not sent, `SourceError` if lost."""
+        if self.lost:
+            raise SourceError(self.lost)
         if self.blocks is None:
             raise AbsentError(f"{self.name} cannot be read by every machine of the cluster.")
         return SentFile(self.blocks, self.size)
@@ -153,7 +159,7 @@ class SentMedia(Media):
 
 
 def send(given: Input) -> Input:
-    """Put a file of this machine into Ray's object store. Raises `SourceError`."""
+    """Put a file of this machine into Ray's object store; note it as lost if it cannot be read."""
     import ray
 
     path = Path(given.name)
@@ -162,4 +168,19 @@ def send(given: Input) -> Input:
             blocks = tuple(ray.put(block) for block in iter(lambda: file.read(SENT_BLOCK), b""))
         return Input(path, given.stamp, blocks, path.stat().st_size)
     except OSError as error:
-        raise SourceError(f"{path} cannot be read.", reason(error)) from error
+        return lost(given, error)
+
+
+def seen_again(given: Input) -> Input:
+    """Return an input as this machine sees it now: another file, or lost."""
+    path = Path(given.name)
+    try:
+        with path.open("rb"):
+            return Input.of(path)
+    except OSError as error:
+        return lost(given, error)
+
+
+def lost(given: Input, error: OSError) -> Input:
+    """Return an input that cannot be read any more."""
+    return Input(given.name, lost=str(SourceError(f"{given.name} cannot be read.", reason(error))))

@@ -129,13 +129,10 @@ class Round:
             if opened.over:
                 continue
             result = self._machines.result(reference)
-            if isinstance(result, Failure) and result.kind == "absent":
-                try:
-                    if self._machines.send_inputs(request):
-                        self._queue.appendleft((opened, place, request))
-                        continue
-                except RtstyleError as error:
-                    result = Failure(str(error))
+            absent = isinstance(result, Failure) and result.kind == "absent"
+            if absent and self._machines.send_inputs(request):
+                self._queue.appendleft((opened, place, request))
+                continue
             if isinstance(result, Failure):
                 self._drop(opened)
                 self._go_on(opened, FailedError(result))

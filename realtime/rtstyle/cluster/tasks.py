@@ -5,7 +5,6 @@ What is wrong with an input comes back as a `Failure`: only machines that are lo
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -20,6 +19,7 @@ from rtstyle.cluster.tally import Reporter, Tally
 from rtstyle.engines import devices
 from rtstyle.engines.base import Engine
 from rtstyle.errors import RtstyleError, speak_to_command_line
+from rtstyle.files.temporary import temporary_folder
 from rtstyle.jobs.image import paint_file
 from rtstyle.jobs.parts.join import join_parts
 from rtstyle.jobs.parts.paint import Clip, Painted, Work, find_cuts, paint_part
@@ -176,7 +176,7 @@ def paint(
     """Paint a part; return its file where there is no `state` folder that all can write to."""
     stylizer = stylizer_of(job)
     work = replace(work, recipe=stylizer.recipe)
-    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+    with temporary_folder() as folder:
         target = Path(folder) / part.name
         painted = paint_part(
             given.media(), work, clip, part, target, stylizer, Reporter(tally, key)
@@ -198,7 +198,7 @@ def join(
     if not is_store(target):
         notes = join_parts(given.media(), Path(target), work, parts, **options)
         return Path(target).stat().st_size, notes
-    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+    with temporary_folder() as folder:
         local = Path(folder) / Path(str(target)).name
         notes = join_parts(given.media(), local, work, parts, **options)
         upload(local, str(target))
@@ -211,7 +211,7 @@ def paint_whole(
 ) -> tuple[Painted, list[str], bytes | None]:
     """Paint a video that cannot be cut; return its file where the caller has to write it."""
     stylizer = stylizer_of(job)
-    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+    with temporary_folder() as folder:
         local = Path(folder) / Path(str(target)).name
         if job.recipe.depends_on_clip:
             options = {**options, "style": stylizer.recipe, "device": job.device}
@@ -249,7 +249,7 @@ def paint_photos(
 def _paint_photo(
     stylizer: Stylizer, given: Input, target: Name, quality: int
 ) -> tuple[Any, bytes | None]:
-    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+    with temporary_folder() as folder:
         for name in ("in", "out"):
             (Path(folder) / name).mkdir()
         local = Path(folder) / "out" / Path(str(target)).name

@@ -5,13 +5,13 @@ Each function does one job from end to end and says what came of it, or raises w
 
 from __future__ import annotations
 
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
 from rtstyle.errors import RtstyleError, StyleError
+from rtstyle.files.temporary import temporary_folder
 from rtstyle.styles import manifest
 
 SECONDS = 0.2
@@ -23,7 +23,7 @@ def paint_video() -> str:
     from rtstyle.jobs.video import stylize_video
     from rtstyle.samples import sample_clip
 
-    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+    with temporary_folder() as folder:
         report = stylize_video(
             sample_clip(), Path(folder) / "painted.mp4", _style(), size="fast", end=SECONDS
         )

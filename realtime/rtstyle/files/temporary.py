@@ -1,7 +1,8 @@
-"""Temporary names beside an output: short, told from each other, and swept after a crash.
+"""Temporary files and folders: short names, told from each other, and swept after a crash.
 
-Whatever is written beside a file and renamed has its name from here. `temporary_name` does not
-contain the name of the output, which may already be as long as a file system allows.
+Whatever is written beside a file and renamed has its name from here, and so have folders of the
+system's place for temporary files. `temporary_name` does not contain the name of the output, which
+may already be as long as a file system allows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import secrets
 import shutil
 import socket
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +21,10 @@ from pathlib import Path
 PREFIX = ".rtstyle"
 LONGEST_NAME = 255
 """Bytes in a file name that Linux, macOS and Windows allow."""
-_OWNER = re.compile(r"\.rtstyle-([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{8}\.tmp(\.\w{1,10})?")
+_LEFT = re.compile(
+    r"\.?rtstyle-([0-9a-f]{8})-(\d{1,10})-[0-9a-z_]{8}(\.tmp(\.\w{1,10})?)?", re.ASCII
+)
+"""Names of files beside an output, and of folders among temporary files: machine, process."""
 _swept: set[Path] = set()
 
 
@@ -33,8 +38,16 @@ def temporary_name(path: Path, suffix: str | None = None) -> Path:
     # A suffix is part of the name only where a writer chooses the format by it.
     if not re.fullmatch(r"\.\w{1,10}", ending, re.ASCII):
         ending = ""
-    tag = f"{_machine():08x}-{os.getpid()}-{secrets.token_hex(4)}"
-    return path.with_name(f"{PREFIX}-{tag}.tmp{ending}")
+    return path.with_name(f"{PREFIX}-{_owner()}-{secrets.token_hex(4)}.tmp{ending}")
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a new folder among the temporary files of the system; its `with` removes it.
+
+    What killed runs left there is swept first. What cannot be removed at the end stays.
+    """
+    sweep(Path(tempfile.gettempdir()))
+    return tempfile.TemporaryDirectory(prefix=f"rtstyle-{_owner()}-", ignore_cleanup_errors=True)
 
 
 def with_addition(path: Path, addition: str, suffix: str | None = None) -> Path:
@@ -93,7 +106,7 @@ def remove(path: Path) -> None:
 
 
 def _is_left_over(path: Path) -> bool:
-    found = _OWNER.fullmatch(path.name)
+    found = _LEFT.fullmatch(path.name)
     if found is None or int(found[1], 16) != _machine():
         return False
     return not _still_runs(int(found[2]), path)
@@ -113,6 +126,11 @@ def _still_runs(pid: int, path: Path) -> bool:
         return False
     except (psutil.Error, OSError):
         return True
+
+
+def _owner() -> str:
+    """Return what names contain so that others know who made them: machine and process."""
+    return f"{_machine():08x}-{os.getpid()}"
 
 
 def _machine() -> int:

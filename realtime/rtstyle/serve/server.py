@@ -6,7 +6,6 @@ import contextlib
 import gc
 import logging
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from rtstyle.errors import EngineError, UsageError
+from rtstyle.files.temporary import temporary_folder
 from rtstyle.live.bank import StyleBank
 from rtstyle.live.person import compiled_model
 from rtstyle.machine.heap import set_apart
@@ -127,7 +127,7 @@ def prepare(options: Options, stack: ExitStack) -> tuple[Running, socket.socket]
     listener = stack.enter_context(
         contextlib.closing(bind(options.host, options.port, "--host", "--port"))
     )
-    pictures = tempfile.TemporaryDirectory(prefix="rtstyle-", ignore_cleanup_errors=True)
+    pictures = temporary_folder()
     folder = Path(stack.enter_context(pictures))
     library = Library(options.library) if options.library is not None else None
     catalogue = Catalogue(options.style, options.size, folder, library)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from urllib.request import urlopen
 
 from rtstyle.errors import StyleError, UsageError, reason
 from rtstyle.files.pending import PendingFile, rename, writing_to
-from rtstyle.files.temporary import temporary_name
+from rtstyle.files.temporary import temporary_folder, temporary_name
 from rtstyle.styles import paintings
 from rtstyle.styles.entries import NAME, plain_name
 from rtstyle.styles.manifest import (
@@ -54,7 +53,7 @@ def add(source: str, name: str | None = None) -> list[str]:
     Returns the names; `name` is another one for a single style. A style of the user's with that
     name is replaced. Raises `StyleError` or `UsageError`, and then nothing is changed.
     """
-    with _at_hand(source) as path, tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+    with _at_hand(source) as path, temporary_folder() as folder:
         if path.suffix.lower() == ".onnx":
             found = [_of_model(path)]
         elif path.suffix.lower() in PICTURES:
@@ -245,7 +244,7 @@ def _at_hand(source: str) -> Iterator[Path]:
             raise StyleError(f"There is no {source}.", "", "Check the path.")
         yield Path(source)
         return
-    with tempfile.TemporaryDirectory(prefix="rtstyle-") as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / (Path(parts.path).name or "pack.zip")
         try:
             with urlopen(source, timeout=TIMEOUT) as answer, path.open("wb") as file:

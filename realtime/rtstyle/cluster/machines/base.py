@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from rtstyle.cluster.inputs import Input
 from rtstyle.cluster.plans import Plan, Request
 from rtstyle.cluster.rounds import Round
 from rtstyle.cluster.tally import Tally, Told
@@ -28,6 +29,7 @@ class Machines(ABC):
         self.threads = min(MOST_THREADS, *cores)
         self.cores = sum(cores)
         self.device = "cpu"
+        self._sent: dict[Any, Input] = {}
 
     def take(self, device: str) -> None:
         """Choose what tasks take: a GPU each where there are some and `device` may be one."""
@@ -98,9 +100,30 @@ class Machines(ABC):
     def cancel(self, handle: Any) -> None:
         """Give a task up."""
 
-    def send_inputs(self, request: Request) -> bool:  # noqa: ARG002 - of machines elsewhere
-        """Send the files of a task that a machine does not see; return False if they were sent."""
-        return False
+    @abstractmethod
+    def send(self, given: Input) -> Input:
+        """Return a file of the caller's that a machine does not see, as a task can read it."""
 
-    def forget(self, name: Any) -> None:  # noqa: B027 - of machines elsewhere
+    def send_inputs(self, request: Request) -> bool:
+        """Send the files of a task that a machine does not see; return True if any was new.
+
+        A file that is gone is noted as lost: only that one fails, not all of its task.
+        """
+        wanted = [
+            value for arg in request.args
+            for value in (arg if isinstance(arg, list) else [arg])
+            if isinstance(value, Input) and not value.remote and value.name not in self._sent
+        ]  # fmt: skip
+        for value in wanted:
+            self._sent[value.name] = self.send(value)
+        return bool(wanted)
+
+    def sent_form(self, value: Any) -> Any:
+        """Return an argument of a task with its inputs as they were sent."""
+        if isinstance(value, list):
+            return [self.sent_form(each) for each in value]
+        return self._sent.get(value.name, value) if isinstance(value, Input) else value
+
+    def forget(self, name: Any) -> None:
         """Let go of a file that was sent."""
+        self._sent.pop(name, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from rtstyle.cluster.inputs import Input, seen_again
 from rtstyle.cluster.machines.base import MOST_THREADS, Machines
 from rtstyle.cluster.plans import Plan, Request, StoppedError
 from rtstyle.cluster.tally import TallyHere, Told
@@ -56,7 +57,8 @@ class Here(Machines):
         """Do the first task, however long it takes. Raises `StoppedError` after Ctrl-C."""
         handed: Handed = handles[0]
         try:
-            handed.result = handed.request.work(*handed.request.args, **handed.request.options)
+            given = map(self.sent_form, handed.request.args)
+            handed.result = handed.request.work(*given, **handed.request.options)
         except KeyboardInterrupt as stopped:
             raise StoppedError from stopped
         return [handed]
@@ -64,6 +66,10 @@ class Here(Machines):
     def result(self, handle: Handed) -> Any:
         """Return the result of a task that has ended."""
         return handle.result
+
+    def send(self, given: Input) -> Input:
+        """Return a file as it is now: it has changed since the run began, or is gone."""
+        return seen_again(given)
 
     def cancel(self, handle: Handed) -> None:
         """Give a task up: it has not begun."""

@@ -47,7 +47,6 @@ class RayMachines(Machines):
         self.count = len(alive)
         self._ray = ray
         self._functions: dict[Any, Any] = {}
-        self._sent: dict[Any, Input] = {}
         self._tally: SentTally | None = None
 
     def tally(self) -> SentTally:
@@ -85,7 +84,7 @@ class RayMachines(Machines):
             taken = {"num_cpus": 1, "num_gpus": 1}
         return self._functions[request.work].options(
             max_retries=RETRIES, retry_exceptions=False, **taken
-        ).remote(*map(self._sent_form, request.args), **request.options)  # fmt: skip
+        ).remote(*map(self.sent_form, request.args), **request.options)  # fmt: skip
 
     def wait(self, handles: Sequence[Any], seconds: float) -> Sequence[Any]:
         """Wait for a task to end, so many seconds at most; return handles of those that have."""
@@ -116,22 +115,6 @@ class RayMachines(Machines):
         with suppress(Exception):
             self._ray.cancel(handle)
 
-    def _sent_form(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self._sent_form(each) for each in value]
-        return self._sent.get(value.name, value) if isinstance(value, Input) else value
-
-    def send_inputs(self, request: Request) -> bool:
-        """Send the files of a task that a machine does not see; return False if they were sent."""
-        wanted = [
-            value for arg in request.args
-            for value in (arg if isinstance(arg, list) else [arg])
-            if isinstance(value, Input) and not value.remote and value.name not in self._sent
-        ]  # fmt: skip
-        for value in wanted:
-            self._sent[value.name] = send(value)
-        return bool(wanted)
-
-    def forget(self, name: Any) -> None:
-        """Let go of a file that was sent."""
-        self._sent.pop(name, None)
+    def send(self, given: Input) -> Input:
+        """Put a file into Ray's object store."""
+        return send(given)

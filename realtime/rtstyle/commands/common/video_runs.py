@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from rtstyle.errors import RtstyleError, UsageError
 from rtstyle.files.names import STDIN, VIDEO_SUFFIXES, shown_name
 from rtstyle.files.pending import make_folder
 from rtstyle.files.sizes import human_size
+from rtstyle.files.temporary import temporary_folder
 from rtstyle.jobs.outputs import input_files, list_videos, output_names
 from rtstyle.jobs.video import VideoReport, open_stylizer, stylize_video
 from rtstyle.media.container import as_media
@@ -293,7 +293,7 @@ def tell_estimates(
     pairs = told_plan(inputs, output)
     with ExitStack() as stack:
         shared = shared_model(stack, options, recipe)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = Path(stack.enter_context(temporary_folder()))
         for source, target in pairs:
             frames, seconds, size = estimate(source, folder / target.name, {**options, **shared})
             typer.echo(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import tempfile
 import threading
 import time
 import webbrowser
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import uvicorn
 
 from rtstyle.errors import UsageError
+from rtstyle.files.temporary import temporary_folder
 from rtstyle.remote.api import LONGEST_MESSAGE
 from rtstyle.serve.defaults import HOST, PORT
 from rtstyle.serve.web.addresses import is_loopback
@@ -170,7 +170,7 @@ def find_certificate(
             if not path.is_file():
                 raise UsageError(f"There is no file {path}.", "", "Check --certificate and --key.")
         return certificate, key
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rtstyle-"))
+    folder = stack.enter_context(temporary_folder())
     return self_signed(host, Path(folder))
 
 
