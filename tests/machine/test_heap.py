@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +45,45 @@ def test_what_is_free_between_what_is_used_goes_back() -> None:
     # What is free at the end of the heap is given back by itself; between what is in use, nothing.
     assert full - before < 0.2 * freed
     assert full - after > 0.8 * freed
+
+
+ARENAS = """
+import ctypes, sys, threading
+from rtstyle.machine import heap
+
+if sys.argv[1] == "shared":
+    assert heap.share_arenas()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.fopen.restype = ctypes.c_void_p
+here = threading.Barrier(8)
+
+def work():
+    here.wait()  # All of them at once, so that no arena is free to be taken over.
+    libc.malloc(ctypes.c_size_t(100))
+    here.wait()
+
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+file = ctypes.c_void_p(libc.fopen(sys.argv[2].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+with open(sys.argv[2]) as found:
+    print(found.read().count("<heap nr="))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what glibc keeps")
+def test_threads_of_a_server_share_few_arenas(tmp_path: Path) -> None:
+    def arenas(how: str) -> int:
+        words = [sys.executable, "-c", ARENAS, how, str(tmp_path / "malloc.xml")]
+        return int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+
+    assert arenas("shared") <= heap.ARENAS
+    assert arenas("plain") > heap.ARENAS
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from rtstyle.errors import EngineError, UsageError
 from rtstyle.files.temporary import temporary_folder
 from rtstyle.live.bank import StyleBank
 from rtstyle.live.person import compiled_model
-from rtstyle.machine.heap import set_apart
+from rtstyle.machine.heap import set_apart, share_arenas
 from rtstyle.pipeline import one_opencv_thread
 from rtstyle.serve.camera import CameraHub
 from rtstyle.serve.clients.lobby import SILENCE, Lobby
@@ -101,6 +101,7 @@ def serve(options: Options, started: Callable[[Running], None], *, open_page: bo
     # aiortc reports every lost packet as if it were news.
     for noisy in ("aiortc", "aioice"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    share_arenas()
     with ExitStack() as stack:
         running, listener = prepare(options, stack)
         started(running)
