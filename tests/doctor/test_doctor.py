@@ -168,11 +168,14 @@ def test_a_damaged_network_for_any_picture_is_told(
         "paper": {"content": {**entry, "donors": [donor]}},
     }
     manifest["wct"] = {"encoder": entry}
+    manifest["upsampler"] = {**entry, "sha256": "0" * 64}
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     monkeypatch.setenv(styles.FOLDER_VARIABLE, str(folder))
     found = {check.name: check for check in built_in_styles()}
     assert found["any picture, fast"].ok
     assert found["any picture, wct"].ok
+    assert found["large frames"].ok is False
+    assert "sha256" in found["large frames"].detail
     assert found["any picture, paper"].ok is False
     assert "donor.onnx" in found["any picture, paper"].detail
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import av
 import numpy as np
-from helpers import media
+from helpers import any_models, media
 from helpers.any_models import write_any
 from helpers.models import identity_model, network_model, write_pretrained
 from hypothesis import strategies as st
@@ -230,10 +230,29 @@ def open_style(data: bytes, folder: Path) -> None:
         require(engine.run(image).dtype == np.uint8, "no picture")
 
 
+def upsamplers(_: Path) -> list[bytes]:
+    """Return the upsampler that ships."""
+    return [(Path(__file__).parents[2] / "pretrained" / "upsampler.onnx").read_bytes()]
+
+
+def enlarge(data: bytes, folder: Path) -> None:
+    from rtstyle.painting.upsampling import Upsampler
+
+    device = choice(data, ["onnxruntime:cpu", "openvino:cpu"])
+    with Upsampler(device, precision="fp32") as upsampler:
+        upsampler._path = folder / "upsampler.onnx"
+        upsampler._path.write_bytes(data)
+        found = upsampler(np.full((36, 52, 3), 90, np.uint8), np.full((18, 26, 3), 80, np.uint8))
+        require(found.shape == (36, 52, 3) and found.dtype == np.uint8, f"{found.shape}")
+
+
 def manifests(folder: Path) -> st.SearchStrategy[bytes]:
     write_pretrained(folder, {"identity": {"fast": identity_model()}})
     write_any(folder, {"identity": np.zeros(6, np.float32)})
-    sound = (folder / "manifest.json").read_bytes()
+    (folder / "upsampler.onnx").write_bytes(identity_model())
+    whole = json.loads((folder / "manifest.json").read_bytes())
+    whole["upsampler"] = any_models.entry(folder / "upsampler.onnx")
+    sound = json.dumps(whole).encode()
     return st.one_of(damaged([sound]), objects([json.loads(sound)]))
 
 
@@ -246,8 +265,10 @@ def read_manifest(data: bytes, folder: Path) -> None:
     manifest = styles.load_manifest(folder)
     for style in manifest.styles.values():
         checks.style_check(style.name, style.files.values(), ", ".join(style.sizes))
+    enlarging = () if manifest.upsampler is None else (manifest.upsampler,)
     for parts in (*manifest.any.values(), manifest.wct, manifest.textures):
         checks.style_check("any", parts.values(), "")
+    checks.style_check("upsampler", enlarging, "")
 
 
 def caches(folder: Path) -> st.SearchStrategy[bytes]:
@@ -401,6 +422,7 @@ TARGETS = {
         Target("uploads", of(pictures), take_upload),
         Target("masks", of(masks), weigh_mask),
         Target("styles", of(models), open_style),
+        Target("upsamplers", of(upsamplers), enlarge),
         Target("manifests", manifests, read_manifest),
         Target("caches", caches, use_cache),
         Target("offers", offers, answer_offer),

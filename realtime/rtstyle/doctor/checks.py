@@ -182,6 +182,8 @@ def built_in_styles() -> Iterator[Check]:
     if manifest.textures:
         names = ", ".join(manifest.textures)
         yield style_check("pure texture", manifest.textures.values(), names)
+    if manifest.upsampler is not None:
+        yield style_check("large frames", [manifest.upsampler], manifest.upsampler.path.name)
 
 
 def style_check(name: str, files: Iterable[styles.StyleFile], detail: str) -> Check:

@@ -31,7 +31,8 @@ class Encoder:
     quality. `preset` is its option that trades time for size, `presets` what that takes (empty:
     whatever the encoder says), `speed` the value for files and `live_speed` that for a picture that
     cannot wait. `formats` are its pixel formats by bits a sample, the preferred one. `even`:
-    pictures need even sizes.
+    pictures need even sizes. For more than 8 bits a sample, `deep` are options in place of
+    `options`, and `deep_scale` takes the place of `scale`, where they are given.
     """
 
     codec: str
@@ -46,6 +47,8 @@ class Encoder:
     options: Mapping[str, str] = field(default_factory=dict)
     has_bitrate: bool = True
     even: bool = True
+    deep: Mapping[str, str] = field(default_factory=dict)
+    deep_scale: tuple[float, float] | None = None
 
 
 _X26X = (
@@ -88,6 +91,9 @@ ENCODERS: Mapping[str, Encoder] = {
         "hevc", _BOTH, "crf", (42, 12), "maxrate", "preset", _X26X, "ultrafast", "ultrafast",
         # Without adaptive quantisation, which these presets leave out, slow gradients show bands.
         {"x265-params": "log-level=none:aq-mode=2:aq-strength=1"},
+        # A gradient of 10 bits that moves gets bands unless even areas are quantised finer still.
+        # With that, a painted clip has the same SSIM and size at a CRF that is five lower.
+        deep={"x265-params": "log-level=none:aq-mode=1:aq-strength=2"}, deep_scale=(37, 7),
     ),
     "libsvtav1": Encoder(
         "av1", _BOTH, "crf", (63, 15), "maxrate", "preset", tuple(map(str, range(14))), "10", "12",

@@ -16,7 +16,7 @@ import numpy as np
 
 from rtstyle.errors import SinkError, UsageError, reason
 from rtstyle.machine.scheduling import ordinary_scheduling
-from rtstyle.media.deep import is_writable, picture_converter
+from rtstyle.media.deep import PACKED, is_writable, picture_converter
 from rtstyle.media.limits import is_large
 from rtstyle.sinks.encoding.codecs import AUTO, CODECS, ENCODERS, automatic, row
 from rtstyle.sinks.encoding.settings import DEFAULT_QUALITY, Encoding, wanted_depth
@@ -76,7 +76,9 @@ def configure(
     """
     encoding = encoding or Encoding()
     known = row(name)
-    options = dict(known.options)
+    pixels = pixel_format_of(name, encoding)
+    deep = bits_of(pixels) > 8
+    options = {**known.options, **(known.deep if deep else {})}
     bit_rate = None
     if encoding.bitrate is not None:
         if not known.has_bitrate:
@@ -84,7 +86,7 @@ def configure(
         bit_rate = encoding.bitrate
         options.pop("b", None)
     elif known.quality:
-        options[known.quality] = quality_of(name, encoding)
+        options[known.quality] = quality_of(name, encoding, deep)
         cap = None if live else encoding.cap(width * height, float(rate))
         if cap and known.cap == "b":
             options["b"] = str(cap)
@@ -101,7 +103,6 @@ def configure(
     if is_large(max(width * height, encoding.source_pixels)):
         for key, value in FRUGAL.get(name, {}).items():
             options[key] = f"{options[key]}:{value}" if key in options else value
-    pixels = pixel_format_of(name, encoding)
     return EncoderChoice(name, options, bit_rate, pixels, encoding.hlg)
 
 
@@ -126,11 +127,12 @@ def refusal(name: str, option: str) -> UsageError:
     )
 
 
-def quality_of(name: str, encoding: Encoding) -> str:
-    """Return the value of an encoder's option of constant quality."""
+def quality_of(name: str, encoding: Encoding, deep: bool = False) -> str:
+    """Return the value of an encoder's option of constant quality; `deep`: of over 8 bits."""
     if encoding.crf is not None:
         return f"{encoding.crf:g}"
-    worst, best = row(name).scale
+    known = row(name)
+    worst, best = (deep and known.deep_scale) or known.scale
     quality = DEFAULT_QUALITY if encoding.quality is None else encoding.quality
     return f"{worst + (best - worst) * quality / 100:.0f}"
 
@@ -186,6 +188,14 @@ def pixel_format_of(name: str, encoding: Encoding) -> str:
         can = [form for form in takes if is_writable(form)]
         raise UsageError(f"{name} does not take {asked}.", "", f"Use {', '.join(can)}.")
     return asked
+
+
+def bits_of(pixel_format: str) -> int:
+    """Return the bits a sample of a pixel format, 8 for one that FFmpeg does not know."""
+    try:
+        return av.VideoFormat(PACKED.get(pixel_format, pixel_format)).components[0].bits
+    except ValueError:
+        return 8
 
 
 @lru_cache(maxsize=64)
