@@ -35,7 +35,10 @@ Mix = Sequence[tuple[Tensor, float]]
 
 @dataclass(frozen=True, slots=True)
 class GatysSpec:
-    """Layers and weights. `gamma` is the power of the total variation of that name."""
+    """Layers and weights. `gamma` is the power of the total variation of that name.
+
+    With less total variation, even areas of small pictures are speckled (`scripts/README.md`).
+    """
 
     content_layers: Mapping[str, float] = field(default_factory=lambda: {"conv4_2": 1.0})
     style_layers: Mapping[str, float] = field(
@@ -43,7 +46,7 @@ class GatysSpec:
     )
     content_weight: float = 1.0
     style_weight: float = 5.0
-    tv_weight: float = 0.5
+    tv_weight: float = 2.0
     tv: str = "squared"
     gamma: float = 1.5
     range_weight: float = 10.0
