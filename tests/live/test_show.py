@@ -17,6 +17,7 @@ from rtstyle.live.controls.bindings import DEVICES
 from rtstyle.live.controls.table import CONTROLS
 from rtstyle.live.keys import BINDINGS
 from rtstyle.live.look import Look
+from rtstyle.live.naming import style_among
 from rtstyle.live.painter import Studio
 from rtstyle.live.session import LiveSession
 from rtstyle.live.show.file import parse_show, read_show
@@ -203,6 +204,14 @@ class TestEditing:
         assert len(run.session.player.show.scenes) == 2
 
 
+def test_an_unknown_style_is_told_those_there_are_in_full() -> None:
+    names = ["wave", "mosaic:0.7,wave:0.3", "folder/sea.jpg"]
+    with pytest.raises(UsageError, match=r"There are wave, mosaic:0\.7,wave:0\.3, sea\.$"):
+        style_among(names, "nobody")
+    assert style_among(names, "sea") == "folder/sea.jpg"
+    assert style_among(names, "2") == "mosaic:0.7,wave:0.3"
+
+
 class TestWriting:
     def test_the_present_look_becomes_a_scene_and_comments_stay(self, run: Runner) -> None:
         run.do("strength 0.3")
@@ -211,6 +220,9 @@ class TestWriting:
         text = run.path.read_text()
         assert "# The show of the tests." in text
         assert "# A comment that stays." in text
+        lines = text.splitlines()
+        # Sections stand apart, wherever the scene was put in.
+        assert all(lines[at - 1] == "" for at, line in enumerate(lines) if line.startswith("["))
         scene = read_show(run.path).scenes[2]
         assert scene.name == "Scene 3"
         assert scene.values == {

@@ -47,13 +47,18 @@ def style_among(names: Sequence[str], text: str) -> str:
         return text
     if text.isdecimal() and 1 <= int(text) <= len(names):
         return names[int(text) - 1]
-    if by_stem := [name for name in names if Path(name).stem == text]:
+    if by_stem := [name for name in names if _short(name) == text]:
         return by_stem[0]
     parts = [_weighted(names, part) for part in text.split(",")] if ":" in text else []
     if not parts:
-        shown = ", ".join(Path(name).stem for name in names)
+        shown = ", ".join(map(_short, names))
         raise UsageError(f"{text!r} is not one of the styles.", "", f"There are {shown}.")
     return str(mixture(parts))
+
+
+def _short(name: str) -> str:
+    """Return a file's name without folder and ending; a blend, `a:0.3`, has neither."""
+    return Path(name).stem if is_file(name) or ":" not in name else name
 
 
 def _weighted(names: Sequence[str], part: str) -> tuple[str, float]:

@@ -70,8 +70,8 @@ def open_camera(
     """Return the live source for `camera`, not opened yet.
 
     `camera` is an index (`0`), `test` for the test pattern, a video file or `file://` URL that is
-    played in real time, a network stream's URL, `screen` or `screen:N`, `ndi` or `ndi:NAME`, a
-    device path, or a part of a camera's name.
+    played in real time, a network stream's URL, `screen` or `screen:N`, `ndi` or `ndi:NAME`
+    (also `spout`, `syphon`), a device path, or a part of a camera's name.
     """
     if camera == "test":
         from rtstyle.sources.pattern import TestPatternSource
@@ -81,10 +81,10 @@ def open_camera(
 
     if is_screen(camera):
         return ScreenSource(camera, rate=rate)
-    from rtstyle.sources.cameras.ndi import NdiSource, is_ndi
+    from rtstyle.sources.programs.choice import open_program
 
-    if is_ndi(camera):
-        return NdiSource(camera, rate=rate)
+    if (program := open_program(camera, rate)) is not None:
+        return program
     path = local_file(camera)
     if path is not None:
         from rtstyle.sources.realtime import RealTimeFileSource

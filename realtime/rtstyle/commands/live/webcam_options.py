@@ -35,7 +35,8 @@ class CameraOptions:
         str,
         typer.Option(
             help="Index, part of the name, device, URL (rtsp, http, file), a video file played "
-            "in real time, `screen`, `ndi:NAME`, or `test`. See `rtstyle cameras`."
+            "in real time, `screen`, `ndi:NAME`, `spout:NAME`, `syphon:NAME`, or `test`. See "
+            "`rtstyle cameras`."
         ),
     ] = "0"
     resolution: Annotated[str, typer.Option(help="Asked of the camera.")] = "640x480"
@@ -139,6 +140,14 @@ class OutputOptions:
     ndi: Annotated[
         str | None,
         typer.Option(help="Send it as an NDI source of this name.", show_default=False),
+    ] = None
+    spout: Annotated[
+        str | None,
+        typer.Option(help="Share it as a Spout sender of this name (Windows).", show_default=False),
+    ] = None
+    syphon: Annotated[
+        str | None,
+        typer.Option(help="Share it as a Syphon server of this name (macOS).", show_default=False),
     ] = None
     record: Annotated[
         Path | None,

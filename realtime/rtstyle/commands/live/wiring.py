@@ -17,9 +17,11 @@ from rtstyle.live.look import Look
 from rtstyle.live.session import LiveSession
 from rtstyle.report import Report
 from rtstyle.sinks.base import Sink
-from rtstyle.sinks.ndi import NdiSink
 from rtstyle.sinks.null import NullSink
 from rtstyle.sinks.pipe import PipeSink, check_format
+from rtstyle.sinks.programs.ndi import NdiSink
+from rtstyle.sinks.programs.spout import SpoutSink
+from rtstyle.sinks.programs.syphon_server import SyphonSink
 from rtstyle.sinks.streams.stream import StreamSink
 from rtstyle.sinks.tracks.shared_sound import SharedSound
 from rtstyle.sinks.video_file import SoundInput
@@ -112,11 +114,13 @@ def open_streams(
     say: Callable[[str], object],
     stack: ExitStack,
 ) -> list[Sink]:
-    """Return the streams into the network and the pipe that were asked for, open.
+    """Return what sends to other programs, streams and the pipe, as asked for, open.
 
     Raises `SinkError`.
     """
     sinks: list[Sink] = [NdiSink(asked.ndi, rate=rate)] if asked.ndi is not None else []
+    sinks += [SpoutSink(asked.spout)] if asked.spout is not None else []
+    sinks += [SyphonSink(asked.syphon)] if asked.syphon is not None else []
     if asked.stream is not None:
         own = sound and sound.also()
         sinks.append(StreamSink(asked.stream, rate=rate, bits=asked.bits, sound=own, news=say))

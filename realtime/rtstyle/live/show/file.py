@@ -219,6 +219,8 @@ def add_scene(path: Path, values: Mapping[str, Value]) -> str:
         table[key] = round(value, 3) if isinstance(value, float) else value
     if "scene" not in document:
         document["scene"] = tomlkit.aot()
+    elif list(document)[-1] != "scene":
+        table.add(tomlkit.nl())  # Before [keys], for one.
     document["scene"].append(table)
     _write(path, tomlkit.dumps(document))
     return name

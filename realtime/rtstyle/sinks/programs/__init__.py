@@ -1,0 +1,1 @@
+"""Frames for other programs, in the network (NDI) or on this machine (Spout, Syphon)."""

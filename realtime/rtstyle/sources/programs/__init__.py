@@ -1,0 +1,1 @@
+"""The picture of another program as a camera: NDI, Spout, Syphon. Knows nothing of real cameras."""
