@@ -1,6 +1,6 @@
 """TensorRT: building for real, running on a FAKE card (`fake_card`), and what is said without one.
 
-The contract of every engine is in `test_engines`, which runs on the fake card, too.
+The contract of every engine is in `test_contract`, which runs on the fake card, too.
 """
 
 from __future__ import annotations
