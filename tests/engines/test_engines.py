@@ -17,7 +17,7 @@ from helpers.pictures import noise
 from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
 
 from rtstyle.engines import Engine, EngineOptions, devices, onnxrt, open_engine, ov
-from rtstyle.engines.base import Batch
+from rtstyle.engines.base import Batch, first_line
 from rtstyle.engines.devices import Candidate, Trial, open_candidate
 from rtstyle.engines.gpu import onnxrt_gpu
 from rtstyle.engines.gpu.onnxrt_gpu import OnnxRuntimeGpuEngine, Provider
@@ -245,6 +245,18 @@ def test_a_missing_cuda_is_told_with_its_remedy(
     assert why in caught.value.why
     assert "pip uninstall onnxruntime" in caught.value.todo
     assert "onnxruntime-gpu[cuda,cudnn]" in caught.value.todo
+
+
+def test_what_cuda_says_is_told_and_not_where_onnxruntime_stood() -> None:
+    said = (
+        "/src/cuda_call.cc:154 std::conditional_t<THRW, void> CudaCall(int) [with THRW = true] "
+        "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=vm ; "
+        "expr=cudaSetDevice(info_.device_id);\n\n"
+    )
+    assert first_line(RuntimeError(said)) == (
+        "CUDA failure 100: no CUDA-capable device is detected"
+    )
+    assert first_line(RuntimeError("At source.cpp\n  the cause \n")) == "the cause"
 
 
 def test_float32_on_cuda_is_not_ten_bits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,9 @@ def video(
     deinterlace: Annotated[
         str, typer.Option(help="auto (frames that say they are interlaced), on or off.")
     ] = "auto",
+    decoder: Annotated[
+        str, typer.Option(help="cpu, or nvdec: an NVIDIA card, and the CPU, with a word, if not.")
+    ] = "cpu",
     background: Annotated[
         str, typer.Option(help="Under what is transparent, where the output cannot keep it.")
     ] = "black",
@@ -198,6 +201,7 @@ def video(
         "rate": read_rate(fps),
         "side_by_side": side_by_side,
         "deinterlace": deinterlace,
+        "decoder": decoder,
         "background": background,
         "encoding": encoded.encoding(),
         "audio": not no_audio,
@@ -211,8 +215,10 @@ def video(
     }
     recipe = asked.whole()
     if cluster is not None:
-        if watch or estimate or keyframes:
-            raise UsageError("--cluster does not go with --watch, --estimate and --keyframes.")
+        if watch or estimate or keyframes or decoder != "cpu":
+            raise UsageError(
+                "--cluster does not go with --watch, --estimate, --keyframes and --decoder."
+            )
         from rtstyle.commands.common.cluster_runs import run_videos
 
         raise typer.Exit(run_videos(cluster, paths, options, recipe, skip_existing))

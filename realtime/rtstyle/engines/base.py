@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,6 +208,9 @@ def not_a_style() -> EngineError:
 
 def first_line(error: Exception) -> str:
     """Return the most telling line of a library's error, at most 200 characters."""
+    # ONNX Runtime names its own source first, and then what CUDA, cuDNN or cuBLAS say.
+    if found := re.search(r"(CUDA|CUDNN|CUBLAS|CUFFT) failure \d+: [^;\n]*", str(error)):
+        return found[0].strip()[:200]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # OpenVINO puts the source position in the first lines and the cause in the last one.
     return (lines[-1] if lines else type(error).__name__)[:200]

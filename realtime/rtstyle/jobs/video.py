@@ -85,6 +85,7 @@ def stylize_video(
     rate: Fraction | None = None,
     side_by_side: bool = False,
     deinterlace: str = "auto",
+    decoder: str = "cpu",
     background: str = "black",
     device: str = "auto",
     precision: str = "auto",
@@ -107,12 +108,13 @@ def stylize_video(
     `style` is a style or a whole `Recipe`; `size` and `settings` are fields of one. The `mask` may
     be a video, too, whose regions are even grey levels from black to white.
     `start` and `end` are seconds, `rate` numbered pictures a second (25; a video has its own),
-    `side_by_side` puts the original to the left. `deinterlace` is `auto`, `on` or `off`; `encoding`
-    says how videos are encoded. `background`, a name or #rrggbb, is what transparent pictures are
-    laid over where the output has no transparency. `audio=False` leaves sound and subtitles out,
-    and all tags with them; `keep_location` keeps what says where a video was taken. A 360-degree
-    video is painted without a seam and keeps its tag. `device` and `precision` are those of
-    `Stylizer`. `keyframes` is a folder of `rtstyle keyframes`: their frames are painted over these
+    `side_by_side` puts the original to the left. `deinterlace` is `auto`, `on` or `off`, `decoder`
+    `cpu` or `nvdec`, an NVIDIA card where it can; `encoding` says how videos are encoded.
+    `background`, a name or #rrggbb, is what transparent pictures are laid over where the output
+    has no transparency. `audio=False` leaves sound and subtitles out, and all tags with them;
+    `keep_location` keeps what says where a video was taken. A 360-degree video is painted without a
+    seam and keeps its tag. `device` and `precision` are those of `Stylizer`. `keyframes` is a
+    folder of `rtstyle keyframes`: their frames are painted over these
     pictures, which may have been changed by hand. `stylizer` uses a model that is open already, and
     its recipe. An existing file is replaced only with `overwrite`, and only once the new one is
     whole; after Ctrl-C the report is `stopped` and what was done is kept as partial. `resume` goes
@@ -132,7 +134,9 @@ def stylize_video(
         keep_what_is_read(output, recipe)
     with ExitStack() as stack:
         ground = read_colour(background)
-        frames = open_video(media, start, end, rate, deinterlace=deinterlace, keep_alpha=True)
+        frames = open_video(
+            media, start, end, rate, deinterlace=deinterlace, keep_alpha=True, decoder=decoder
+        )
         # Once the pipeline runs it closes the source, or leaves it to a thread that hangs in it.
         mine = stack.enter_context(ExitStack())
         mine.callback(frames.close)
@@ -209,7 +213,7 @@ def stylize_video(
         mine.pop_all()
         report = pipeline.run()
     done = summarize(report, sink, painter)
-    done.notes += lost
+    done.notes += lost + media.notes
     if canvas is not None:
         done.notes.append(canvas.note())
     done.resumable = segments is not None and segments.frames > 0

@@ -1,4 +1,4 @@
-"""What this computer has and gives: cores, memory, scheduling.
+"""What this computer has and gives: cores, memory, scheduling, a card that decodes.
 
-Knows nothing of pictures, files or models.
+Knows nothing of models, and of pictures only how a card decodes them.
 """

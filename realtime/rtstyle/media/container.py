@@ -31,6 +31,7 @@ from rtstyle.files.names import (
     shown_name,
     without_password,
 )
+from rtstyle.machine.nvdec import open_with_card
 from rtstyle.media.feed import Feed, Tap, is_pipe, nothing_came
 
 OPEN_TIMEOUT, READ_TIMEOUT = 15.0, 30.0
@@ -61,11 +62,16 @@ def picture_rate(container: Any, stream: Any) -> int | None:
     return rate if rate > 0 else None
 
 
+DECODERS = ("cpu", "nvdec")
+"""What may decode a picture."""
+
+
 class Media:
     """One input that can be opened, more than once where it is not a pipe.
 
     `name` is for messages, `path` the file, or None. `open` is for the picture and begins anew
-    each time, `reserve` for those who read beside it.
+    each time, `reserve` for those who read beside it. With the `decoder` `nvdec` an NVIDIA card
+    decodes the picture of a file where it can; `notes` say where it cannot.
     """
 
     def __init__(self, place: str | Path) -> None:
@@ -73,6 +79,8 @@ class Media:
         self.address = is_address(place)
         self.path = None if self.address or place == STDIN else Path(place)
         self.name = shown_name(place)
+        self.decoder = DECODERS[0]
+        self.notes: list[str] = []
         self._feed: Feed | None = None
         self._tap: Tap | None = None
 
@@ -93,7 +101,7 @@ class Media:
         """
         tap, self._tap = self._tap, None
         if self._pipe() is None:
-            return self._open(None)
+            return self._open(None) if self.decoder == DECODERS[0] else self._open_with_card()
         self._tap = self._feeding().tap()
         if tap is not None:
             tap.close()
@@ -142,6 +150,17 @@ class Media:
             return av.open("pipe:0" if sys.platform == "win32" else "file:/dev/stdin")
         assert self.path is not None
         return open_file(self.path)
+
+    def _open_with_card(self) -> Any:
+        plain = self._open(None)  # it says what is wrong with the file itself
+        if self.path is None:
+            return plain
+        container, why = open_with_card(self.path, **LENIENT_TEXT)
+        self.notes = [why] if why else []
+        if container is None:
+            return plain
+        plain.close()
+        return container
 
     def _open_pipe(self, tap: Tap) -> Any:
         try:

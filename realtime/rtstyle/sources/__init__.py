@@ -26,6 +26,7 @@ def open_video(
     *,
     deinterlace: str = "auto",
     keep_alpha: bool = False,
+    decoder: str = "cpu",
 ) -> Source:
     """Return the source for a video, an animation, or pictures named by folder, glob or `%05d`.
 
@@ -33,16 +34,22 @@ def open_video(
 
     It is not opened yet. `start` and `end` are seconds, `rate` the pictures a second (25),
     `deinterlace` one of `DEINTERLACE`. With `keep_alpha` frames keep their transparency, else they
-    are laid over black. Raises `UsageError` for times that are none, and for the rate of a video
-    file, which has time stamps.
+    are laid over black. `decoder` is one of `DECODERS`. Raises `UsageError` for times that are
+    none, another decoder, and for the rate of a video file, which has time stamps.
     """
-    from rtstyle.media.container import as_media
+    from rtstyle.media.container import DECODERS, as_media
     from rtstyle.media.timestamps import check_times
     from rtstyle.sources.images import DEFAULT_RATE, ImageSequenceSource, is_image_pattern
     from rtstyle.sources.video_file import VideoFileSource
 
     check_times(start, end)
+    if decoder not in DECODERS:
+        known = " or ".join(DECODERS)
+        raise UsageError(f"There is no decoder {decoder!r}.", "", f"Use {known}.")
     media = as_media(read_name(path) if isinstance(path, str) else path)
+    media.decoder = decoder
+    if decoder != "cpu":
+        media.notes = ["decoded on the CPU: NVDEC is for video files"]
     file = media.path
     # The name of a file that exists wins over a pattern.
     if file is not None and (file.is_dir() or (is_image_pattern(file) and not file.is_file())):

@@ -25,7 +25,7 @@ def open_decoder(stream: Any, name: str, threads: int | None = None) -> Any:
         decoder = av.CodecContext.create(better, "r")
     # For frames that turn out larger midway.
     decoder.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
-    if threads is not None:
+    if threads is not None and not decoder.is_hwaccel:
         # Threads that share a frame need no further ones in memory.
         large = is_large(stream.width * stream.height)
         decoder.thread_type = "SLICE" if large else "AUTO"

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import av.error
 
+from rtstyle.machine.nvdec import as_planar
 from rtstyle.media.container import MOST_BYTES, READ_TIMEOUT, Media, pick_video_stream
 from rtstyle.media.feed import PATIENCE
 from rtstyle.sources.decoder import open_decoder
@@ -69,7 +70,7 @@ class PacketReader:
             for frame in frames:
                 if frame.is_corrupt:
                     self._counts["damaged frames"] += 1
-                yield frame
+                yield as_planar(frame)
 
     def _packets(self) -> Iterator[Any]:
         read = 0

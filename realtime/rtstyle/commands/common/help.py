@@ -53,8 +53,8 @@ GROUPS = {
         "stream_bitrate", "out_format", "full_screen", "display", "kiosk", "log", "library",
         "pack", "stills", "keep", "votes", "report",
     ),
-    "Device": ("device", "precision", "cluster", "threads", "workers", "vgg_weights", "camera",
-               "mic", "tensorrt"),
+    "Device": ("device", "precision", "decoder", "cluster", "threads", "workers", "vgg_weights",
+               "camera", "mic", "tensorrt"),
     "Control": ("control", "control_host", "control_port", "control_token", "midi", "osc",
                 "osc_host", "osc_out", "address", "token", "host", "port", "https", "certificate",
                 "key", "max_clients", "questions"),
@@ -64,7 +64,8 @@ GROUPS = {
 RARE = {
     "video": (
         "style_scale", "style_sweep", "style_walk", "match_color", "stroke_size", "coherence",
-        "vary", "seed", "background", "deinterlace", "crf", "preset", "pixel_format", "encoder",
+        "vary", "seed", "background", "deinterlace", "decoder", "crf", "preset", "pixel_format",
+        "encoder",
         "format_", "keep_location", "hdr", "bitrate", "precision",
     ),
     "still": (
@@ -250,6 +251,7 @@ COMPLETED: dict[str, Any] = {
     "codec": choices("h264", "hevc", "av1", "vp9", "prores"),
     "device": choices("auto", "cpu", "gpu", "cuda", "tensorrt", "webgpu", "coreml", "directml"),
     "deinterlace": choices("auto", "on", "off"),
+    "decoder": choices("cpu", "nvdec"),
     "pixel_format": choices("auto", "8bit", "10bit"),
 }
 
