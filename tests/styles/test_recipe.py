@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rtstyle import Recipe, Stylizer
 from rtstyle.errors import UsageError
@@ -24,6 +25,25 @@ def test_one_style_has_one_form() -> None:
     both = as_recipe(["wave", "mosaic"], mask=MASK)
     assert both.model_name == (("wave", "mosaic"), "balanced")
     assert both.title == "wave | mosaic"
+
+
+def test_a_style_is_a_name_or_a_path() -> None:
+    assert as_recipe(Path("a.jpg")).style == "a.jpg"
+    assert Recipe(Path("a.jpg")).names == ("a.jpg",)  # type: ignore[arg-type]
+    assert as_recipe([Path("a.jpg"), "wave"], mask=MASK).names == ("a.jpg", "wave")
+    strangers: list[Any] = [
+        Image.new("RGB", (8, 8)),
+        MASK,
+        None,
+        3,
+        b"wave",
+        {"wave": 1},
+        ["wave", 3],
+    ]
+    for stranger in strangers:
+        for kind in (as_recipe, Recipe):
+            with pytest.raises(UsageError, match=r"A style is a name or a path, not \w+\. Save"):
+                kind(stranger)
 
 
 @pytest.mark.parametrize("name", ["strength", "height", "style_scale", "stroke_size", "coherence"])

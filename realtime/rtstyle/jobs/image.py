@@ -27,7 +27,7 @@ from rtstyle.media.picture import (
 )
 from rtstyle.painting.stylizer import Stylizer
 from rtstyle.styles.manifest import DEFAULT_STYLE
-from rtstyle.styles.recipe import Recipe, Settings, as_recipe
+from rtstyle.styles.recipe import Asked, Recipe, Settings, as_recipe
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -52,7 +52,7 @@ class ImageReport:
 def stylize_image(
     source: Path | str,
     output: Path | str,
-    style: Recipe | str | Sequence[str] = DEFAULT_STYLE,
+    style: Recipe | Asked = DEFAULT_STYLE,
     size: str | None = None,
     *,
     device: str = "auto",

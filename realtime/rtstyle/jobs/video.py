@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from rtstyle.sinks.video_file import DEFAULT_RATE
 from rtstyle.sources import open_video
 from rtstyle.sources.video_file import VideoFileSource
 from rtstyle.styles.manifest import DEFAULT_STYLE
-from rtstyle.styles.recipe import Recipe, Settings, as_recipe
+from rtstyle.styles.recipe import Asked, Recipe, Settings, as_recipe
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -77,7 +77,7 @@ class VideoReport:
 def stylize_video(
     source: str | Path,
     output: str | Path,
-    style: Recipe | str | Sequence[str] = DEFAULT_STYLE,
+    style: Recipe | Asked = DEFAULT_STYLE,
     size: str | None = None,
     *,
     start: float | None = None,

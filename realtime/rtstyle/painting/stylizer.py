@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -28,7 +28,7 @@ from rtstyle.styles.model import (
     resolve_sweep,
     resolve_walk,
 )
-from rtstyle.styles.recipe import Recipe, Settings, as_recipe, cannot_match
+from rtstyle.styles.recipe import Asked, Recipe, Settings, as_recipe, cannot_match
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -47,7 +47,7 @@ class Stylizer(Closing):
 
     def __init__(
         self,
-        style: Recipe | str | Sequence[str] = DEFAULT_STYLE,
+        style: Recipe | Asked = DEFAULT_STYLE,
         size: str | None = None,
         *,
         device: str = "auto",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 from rtstyle.errors import UsageError
 from rtstyle.styles.manifest import DEFAULT_SIZE, DEFAULT_STYLE
@@ -24,6 +24,10 @@ STROKE_SIZES = (0.25, 4.0)
 """Narrowest and widest strokes, as a factor of the width that looks right at the size."""
 LEGS = (0.5, 3600.0)
 """Shortest and longest leg of a walk, in seconds."""
+
+
+Asked: TypeAlias = str | Path | Sequence[str | Path]
+"""What a caller may name: a style, or several for the regions of a mask."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +70,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        names = self.names
+        names = read_names(self.style)
         # One style has one form, whether it came alone or in a list.
         object.__setattr__(self, "style", names[0] if len(names) == 1 else names)
         self._check_styles()
@@ -109,7 +113,7 @@ class Recipe:
     @property
     def names(self) -> tuple[str, ...]:
         """The styles: one, or one for each region."""
-        return (self.style,) if isinstance(self.style, str) else tuple(self.style)
+        return (self.style,) if isinstance(self.style, str) else self.style
 
     @property
     def divided(self) -> bool:
@@ -159,8 +163,22 @@ class Settings(TypedDict, total=False):
     seed: int
 
 
+def read_names(style: Asked) -> tuple[str, ...]:
+    """Return the names of one style or of several; paths become text. Raises `UsageError`."""
+    several = isinstance(style, Sequence) and not isinstance(style, str | bytes)
+    given = tuple(style) if several else (style,)
+    for one in given:
+        if not isinstance(one, str | Path):
+            raise UsageError(
+                f"A style is a name or a path, not {type(one).__name__}.",
+                "",
+                "Save a picture to a file, and give its path.",
+            )
+    return tuple(map(str, given))
+
+
 def as_recipe(
-    style: Recipe | str | Sequence[str], size: str | None = None, **settings: Unpack[Settings]
+    style: Recipe | Asked, size: str | None = None, **settings: Unpack[Settings]
 ) -> Recipe:
     """Return the recipe of a style, or a recipe with some settings changed.
 
@@ -169,8 +187,7 @@ def as_recipe(
     if isinstance(style, Recipe):
         changed = bool(size or settings)
         return replace(style, size=size or style.size, **settings) if changed else style
-    names = style if isinstance(style, str) else tuple(style)
-    return Recipe(names, size or DEFAULT_SIZE, **settings)
+    return Recipe(read_names(style), size or DEFAULT_SIZE, **settings)
 
 
 def check_range(what: str, value: float | None, limits: tuple[float, float]) -> None:
