@@ -17,7 +17,7 @@ import typer
 import rtstyle
 from rtstyle.commands.common.help import Chapters, Command
 from rtstyle.commands.common.kind import command_for
-from rtstyle.errors import RtstyleError, reason, speak_to_command_line
+from rtstyle.errors import RtstyleError, lacks_memory, reason, speak_to_command_line
 from rtstyle.signals import ENDING, handled
 
 # Modules of `rtstyle.commands`, each with `register(app)`, in the order of the help. They import
@@ -137,6 +137,21 @@ def print_system_error(error: OSError) -> None:
     print_error(RtstyleError(f"{name} cannot be used.", reason(error), todo))
 
 
+def print_unforeseen(error: Exception) -> int:
+    """Print an error that no part of rtstyle foresaw, and return the exit status."""
+    if lacks_memory(error):
+        todo = "Paint it smaller, or a part of it, or end other programs."
+        print_error(RtstyleError("There is not enough memory for this.", str(error), todo))
+        return RtstyleError.exit_code
+    if isinstance(error, OSError):
+        print_system_error(error)
+        return RtstyleError.exit_code
+    why = f"{type(error).__name__}: {error}"
+    todo = f"Please report it with what {DEBUG_VARIABLE}=1 shows."
+    print_error(RtstyleError("rtstyle failed in a way it did not foresee.", why, todo))
+    return 1
+
+
 def leave(number: int, _frame: FrameType | None) -> None:
     """Unwind on a signal, so that temporary files go; a second SIGTERM ends the program at once."""
     signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
@@ -172,15 +187,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except OSError as error:
-        if os.environ.get(DEBUG_VARIABLE):
-            raise
-        print_system_error(error)
-        sys.exit(2)
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
-        why = f"{type(error).__name__}: {error}"
-        todo = f"Please report it with what {DEBUG_VARIABLE}=1 shows."
-        print_error(RtstyleError("rtstyle failed in a way it did not foresee.", why, todo))
-        sys.exit(1)
+        sys.exit(print_unforeseen(error))

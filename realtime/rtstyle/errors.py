@@ -71,6 +71,15 @@ def reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Return True if an error, also one of a library, means that there was no memory left."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(
+        words in said for words in ("insufficient memory", "bad_alloc", "not enough memory",
+                                    "out of memory", "cannot allocate memory")
+    )  # fmt: skip
+
+
 def sentences(*parts: str) -> str:
     """Join parts into one line. Causes from other libraries have no stop at their end."""
     lines = [line for part in parts if (line := " ".join(part.split()))]

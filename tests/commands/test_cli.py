@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -105,6 +107,30 @@ def test_unforeseen_errors_show_no_traceback(monkeypatch: pytest.MonkeyPatch, ph
     monkeypatch.setenv(cli.DEBUG_VARIABLE, "1")
     with pytest.raises(RuntimeError, match="odd"):
         call(*arguments)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 63.3 MiB for an array"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to ..."),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    ],
+)
+def test_too_little_memory_is_told(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, photo: Path
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    # Not where errors of single photos are told.
+    monkeypatch.setattr("rtstyle.painting.stylizer.Stylizer.__init__", broken)
+    code, _, err = call("image", photo, photo.with_name("o.png"), "--style", "invert")
+    assert code == 2
+    assert err.startswith("error: There is not enough memory for this.")
+    assert err.endswith("Paint it smaller, or a part of it, or end other programs.\n")
+    assert err.count("\n") == 1
 
 
 def test_image_command(photo: Path) -> None:
