@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -132,6 +133,10 @@ def print_error(error: RtstyleError) -> None:
 
 def print_system_error(error: OSError) -> None:
     """Print what the system said of a file or a device that no part of rtstyle foresaw."""
+    if error.filename is None and error.errno == errno.ENOSPC:
+        # Of files that it writes, rtstyle knows the names.
+        print_error(RtstyleError("What is printed cannot be written.", reason(error), "Make room."))
+        return
     name = "A file or a device" if error.filename is None else os.fsdecode(error.filename)
     todo = "Check its name, and whether you may use it and its folder."
     print_error(RtstyleError(f"{name} cannot be used.", reason(error), todo))

@@ -133,6 +133,16 @@ def test_too_little_memory_is_told(
     assert err.count("\n") == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full disk to try")
+def test_a_full_disk_under_what_is_printed_is_told() -> None:
+    command = [sys.executable, "-c", "from rtstyle.cli import main; main()", "styles"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: What is printed cannot be written. No space left")
+    assert "Traceback" not in done.stderr
+
+
 def test_image_command(photo: Path) -> None:
     output = photo.with_name("out.png")
     code, out, _ = call("image", photo, output, "--style", "invert", "--size", "fast")
