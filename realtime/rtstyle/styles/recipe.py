@@ -165,8 +165,10 @@ class Settings(TypedDict, total=False):
 
 def read_names(style: Asked) -> tuple[str, ...]:
     """Return the names of one style or of several; paths become text. Raises `UsageError`."""
-    several = isinstance(style, Sequence) and not isinstance(style, str | bytes)
-    given = tuple(style) if several else (style,)
+    if isinstance(style, Sequence) and not isinstance(style, str | bytes):
+        given: tuple[object, ...] = tuple(style)
+    else:
+        given = (style,)
     for one in given:
         if not isinstance(one, str | Path):
             raise UsageError(
