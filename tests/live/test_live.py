@@ -134,6 +134,21 @@ class TestBank:
         ready = [bank.ready("invert", "fast", shape) for shape in shapes]
         assert ready == [False, *([True] * KEPT_SIZES)]
 
+    def test_sizes_that_are_painted_no_more_are_let_go_of(self, bank: StyleBank) -> None:
+        """They were kept for every style: some 10 MB each, after a rate that went up and down."""
+        names, old, now = [("invert", "fast"), ("identity", "fast")], (32, 48), (24, 36)
+        bank.prepare(names, old)
+        bank.paint(photo(), "invert", "fast")  # At the old size.
+        bank.prepare(names, now, urgent=False, tidy=True)
+        assert bank.wait_idle(PATIENCE)
+        assert all(bank.ready(*name, now) for name in names)
+        assert not any(bank.ready(*name, old) for name in names)
+        # What is on the screen stays, whatever was asked for last.
+        bank.paint(photo(), "invert", "fast")
+        bank.prepare(names, now, urgent=False, tidy=True)
+        assert bank.wait_idle(PATIENCE)
+        assert [bank.ready(*name, old) for name in names] == [True, False]
+
     def test_an_open_model_paints_while_another_one_is_opened(
         self, bank: StyleBank, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -88,6 +88,13 @@ class Engine(Protocol):
         """
         ...
 
+    def keep(self, size: tuple[int, int]) -> None:
+        """Let go of what was prepared for other sizes than this one and the one run last.
+
+        Where it takes long to prepare, or nothing is prepared, it does nothing.
+        """
+        ...
+
     def close(self) -> None:
         """Free the model. A second call does nothing; `run` afterwards raises `EngineError`."""
         ...

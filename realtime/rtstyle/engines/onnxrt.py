@@ -89,6 +89,9 @@ class OnnxRuntimeEngine(Closing):
         """Return True: a session takes pictures of any size."""
         return True
 
+    def keep(self, size: tuple[int, int]) -> None:
+        """Do nothing: nothing is prepared for a size."""
+
     def close(self) -> None:
         """Free the session."""
         self._session = None

@@ -130,6 +130,13 @@ class OpenVinoEngine(Closing):
         with self._lock:
             return holds_size(self._compiled, size)
 
+    def keep(self, size: tuple[int, int]) -> None:
+        """Let go of other sizes; see `Engine.keep`."""
+        with self._lock:
+            others = [each for each in list(self._compiled)[:-1] if not holds_size([each], size)]
+            freed = [self._compiled.pop(each) for each in others]
+        freed.clear()  # Not under the lock: it takes a while.
+
     def _requests(self, shapes: _Shapes) -> _Requests:
         """Return the free requests of the model compiled for `shapes`.
 

@@ -52,6 +52,11 @@ class RegionalEngine(Closing):
         """Return True if every engine does; see `Engine.holds`."""
         return all(engine.holds(size) for engine in self.engines)
 
+    def keep(self, size: tuple[int, int]) -> None:
+        """Let go of other sizes in every engine; see `Engine.keep`."""
+        for engine in self.engines:
+            engine.keep(size)
+
     def close(self) -> None:
         """Close the engines."""
         for engine in self.engines:

@@ -91,4 +91,5 @@ class Ahead:
         )
         painted, *larger = sizes[1]
         models = [(names[i], look.size) for i in order]
-        self._bank.prepare(models, painted, larger=larger, urgent=False)
+        # A rate that went up and down would otherwise leave all styles ready for many sizes.
+        self._bank.prepare(models, painted, larger=larger, urgent=False, tidy=True)

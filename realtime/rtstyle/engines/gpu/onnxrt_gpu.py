@@ -221,6 +221,9 @@ class OnnxRuntimeGpuEngine(Closing):
         # Without the lock, which is held while another one is built.
         return holds_size(list(self._sizes), size)
 
+    def keep(self, size: tuple[int, int]) -> None:
+        """Do nothing: a session takes long to open, and its memory is the card's."""
+
     def close(self) -> None:
         """Free the sessions; runs under way end first."""
         with self._lock:

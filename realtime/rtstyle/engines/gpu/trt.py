@@ -113,6 +113,9 @@ class TensorRtEngine(Closing):
         # Without the lock, which is held while another one is built.
         return holds_size(list(self._sizes), size)
 
+    def keep(self, size: tuple[int, int]) -> None:
+        """Do nothing: an engine takes long to build, and its memory is the card's."""
+
     def close(self) -> None:
         """Free the engines and their memory; runs under way end first."""
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Container, MutableMapping
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
@@ -16,7 +16,14 @@ from rtstyle.machine.scheduling import lowest_priority
 from rtstyle.media.color import Colours
 from rtstyle.styles import paintings
 from rtstyle.styles.model import Model
-from rtstyle.styles.spec import Styles, are_networks, as_mixture, parse_style
+from rtstyle.styles.spec import (
+    Styles,
+    are_networks,
+    as_mixture,
+    is_network,
+    is_random,
+    parse_style,
+)
 
 Rough: TypeAlias = tuple[str, str, float, Colours | None]
 """A picture as style that is not fitted yet: file, network size, scale and colours."""
@@ -33,6 +40,20 @@ class Known(NamedTuple):
 
     model: Model
     matches: bool
+
+
+def at_hand(
+    style: Styles, size: str, encoded: Container[tuple[str, str]], sampled: Container[str]
+) -> bool:
+    """Return True if all paintings of a blend are encoded."""
+    try:
+        parts = paintings_of(style)
+    except RtstyleError:
+        return False  # `prepare` meets the same error, and keeps it.
+    return bool(parts) and all(
+        is_network(one) or (one, size) in encoded or (size in sampled and is_random(one))
+        for one in parts
+    )
 
 
 def forget_oldest(known: MutableMapping[Any, Any]) -> None:

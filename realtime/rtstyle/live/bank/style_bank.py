@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rtstyle.closeable import Closing
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
+from rtstyle.live.bank import fitting
 from rtstyle.live.bank.errands import Errand, Errands, Shape
 from rtstyle.live.bank.fitting import Fitter, Known, forget_oldest, is_of, paintings_of, thinned
 from rtstyle.machine.heap import give_back
@@ -31,6 +32,8 @@ CAPACITY = 16
 """Engines kept; the one that was not used for longest goes first."""
 UPSAMPLER: ModelName = ("", "upsampler")
 """In place of a model: what enlarges paintings, whatever the style."""
+TIDY: ModelName = ("", "tidy")
+"""In place of a model: let go of all sizes but one."""
 
 
 class StyleBank(Closing):
@@ -186,24 +189,10 @@ class StyleBank(Closing):
             if key in self._failed:
                 raise self._failed.pop(key)
             known = key[0] in self._known
-        if not known and self._is_at_hand(style, size):
+        if not known and fitting.at_hand(style, size, self._encoded, self._sampled):
             self.resolve(style, size)
         with self._changed:
             return self._is_warm(key)
-
-    def _is_at_hand(self, style: Styles, size: str) -> bool:
-        """Return True if all paintings of a blend are encoded."""
-        try:
-            parts = paintings_of(style)
-        except RtstyleError:
-            return False  # `prepare` meets the same error, and keeps it.
-        with self._changed:
-            return bool(parts) and all(
-                is_network(p)
-                or (p, size) in self._encoded
-                or (size in self._sampled and is_random(p))
-                for p in parts
-            )
 
     def _is_warm(self, errand: Errand) -> bool:
         """Return True if nothing is left to be done: an engine may have let go of a size again."""
@@ -225,19 +214,21 @@ class StyleBank(Closing):
         *shapes: Shape,
         larger: Sequence[Shape] = (),
         urgent: bool = True,
+        tidy: bool = False,
         owner: Hashable = None,
     ) -> None:
         """Make models ready for pictures of `shapes` in the background, the first one first.
 
         Paintings are enlarged to the sizes `larger` then. What is not `urgent` comes after all
-        else, with pauses, and replaces what was to come later so far. What an `owner` asks for
-        replaces what it asked for before.
+        else, with pauses, and replaces what was to come later so far; with `tidy` all sizes but the
+        last of `shapes` are let go of then. What an `owner` asks for replaces what it asked before.
         """
         keys: list[Errand] = [(name, shape) for name in models for shape in shapes]
         keys += [(UPSAMPLER, shape) for shape in larger]
         with self._changed:
             fresh = [key for key in keys if key not in self._failed and not self._is_warm(key)]
-            self._errands.ask(fresh, owner) if urgent else self._errands.ask_later(fresh)
+            last: list[Errand] = [(TIDY, shapes[-1])] if tidy else []
+            self._errands.ask(fresh, owner) if urgent else self._errands.ask_later(fresh + last)
 
     def paint(
         self,
@@ -319,23 +310,32 @@ class StyleBank(Closing):
             for key in [key for key in self._known if is_of(key[0], name)]:
                 del self._known[key]
 
+    def _tidy(self, shape: tuple[int, int]) -> None:
+        """Let go of other sizes: each takes some 10 MB a style."""
+        with self._changed:
+            networks = list(self._networks.values())
+        for network in networks:
+            network.engine.keep(shape)
+        give_back()
+
     def _do(self, errand: Errand) -> None:
         """Make a model ready, in the background."""
         (style, size), shape = errand
         try:
-            if errand[0] == UPSAMPLER and shape is not None:
-                self.upsampler.prepare(shape)
-                return
+            if shape is not None and errand[0] == UPSAMPLER:
+                return self.upsampler.prepare(shape)
+            if shape is not None and errand[0] == TIDY:
+                return self._tidy(shape)
             with self._changed:
                 known = errand[0] in self._known and errand[0] not in self._stale
             if not known:
                 self._resolve(style, size)
             if shape is None:
-                return
+                return None
             network = self.network(style, size)
             with self._changed:
                 if self._is_warm(errand):
-                    return
+                    return None
             # Not under `_running`: the picture on the screen must not wait for this.
             network.paint(np.zeros((*shape, 3), np.uint8))
         except RtstyleError as error:
