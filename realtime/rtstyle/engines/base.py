@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -88,8 +88,8 @@ class Engine(Protocol):
         """
         ...
 
-    def keep(self, size: tuple[int, int]) -> None:
-        """Let go of what was prepared for other sizes than this one and the one run last.
+    def keep(self, sizes: Collection[tuple[int, int]]) -> None:
+        """Let go of what was prepared for other sizes (rows, columns) than these.
 
         Where it takes long to prepare, or nothing is prepared, it does nothing.
         """

@@ -6,7 +6,7 @@ style, and has no fixed size, on an NVIDIA card, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,7 @@ class OnnxRuntimeEngine(Closing):
         """Return True: a session takes pictures of any size."""
         return True
 
-    def keep(self, size: tuple[int, int]) -> None:
+    def keep(self, sizes: Collection[tuple[int, int]]) -> None:
         """Do nothing: nothing is prepared for a size."""
 
     def close(self) -> None:

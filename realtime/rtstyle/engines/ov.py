@@ -12,7 +12,7 @@ import math
 import platform
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from queue import LifoQueue
 from typing import Any, TypeAlias
 
@@ -130,10 +130,10 @@ class OpenVinoEngine(Closing):
         with self._lock:
             return holds_size(self._compiled, size)
 
-    def keep(self, size: tuple[int, int]) -> None:
+    def keep(self, sizes: Collection[tuple[int, int]]) -> None:
         """Let go of other sizes; see `Engine.keep`."""
         with self._lock:
-            others = [each for each in list(self._compiled)[:-1] if not holds_size([each], size)]
+            others = [k for k in self._compiled if not any(holds_size([k], s) for s in sizes)]
             freed = [self._compiled.pop(each) for each in others]
         freed.clear()  # Not under the lock: it takes a while.
 

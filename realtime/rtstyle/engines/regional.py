@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -52,10 +52,10 @@ class RegionalEngine(Closing):
         """Return True if every engine does; see `Engine.holds`."""
         return all(engine.holds(size) for engine in self.engines)
 
-    def keep(self, size: tuple[int, int]) -> None:
+    def keep(self, sizes: Collection[tuple[int, int]]) -> None:
         """Let go of other sizes in every engine; see `Engine.keep`."""
         for engine in self.engines:
-            engine.keep(size)
+            engine.keep(sizes)
 
     def close(self) -> None:
         """Close the engines."""

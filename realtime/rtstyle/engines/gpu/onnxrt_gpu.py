@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from queue import LifoQueue
@@ -221,7 +221,7 @@ class OnnxRuntimeGpuEngine(Closing):
         # Without the lock, which is held while another one is built.
         return holds_size(list(self._sizes), size)
 
-    def keep(self, size: tuple[int, int]) -> None:
+    def keep(self, sizes: Collection[tuple[int, int]]) -> None:
         """Do nothing: a session takes long to open, and its memory is the card's."""
 
     def close(self) -> None:

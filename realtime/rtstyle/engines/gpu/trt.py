@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from queue import LifoQueue
 from typing import Any, TypeAlias
@@ -113,7 +113,7 @@ class TensorRtEngine(Closing):
         # Without the lock, which is held while another one is built.
         return holds_size(list(self._sizes), size)
 
-    def keep(self, size: tuple[int, int]) -> None:
+    def keep(self, sizes: Collection[tuple[int, int]]) -> None:
         """Do nothing: an engine takes long to build, and its memory is the card's."""
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from rtstyle.frame import Image
 from rtstyle.live.bank import fitting
 from rtstyle.live.bank.errands import Errand, Errands, Shape
 from rtstyle.live.bank.fitting import Fitter, Known, forget_oldest, is_of, paintings_of, thinned
+from rtstyle.live.bank.painted import Painted
 from rtstyle.machine.heap import give_back
 from rtstyle.media.color import Colours
 from rtstyle.painting.masks import Weights
@@ -68,6 +69,7 @@ class StyleBank(Closing):
         self._known: OrderedDict[ModelName, Known] = OrderedDict()
         self._encoded: dict[tuple[str, str], None] = {}
         self._warm: set[tuple[tuple[Path, ...], Shape]] = set()
+        self._painted = Painted()
         self._stale: set[ModelName] = set()
         self._sampled: set[str] = set()
         self._failed: dict[Errand, RtstyleError] = {}
@@ -221,7 +223,8 @@ class StyleBank(Closing):
 
         Paintings are enlarged to the sizes `larger` then. What is not `urgent` comes after all
         else, with pauses, and replaces what was to come later so far; with `tidy` all sizes but the
-        last of `shapes` are let go of then. What an `owner` asks for replaces what it asked before.
+        last of `shapes`, and those painted last, are let go of then. What an `owner` asks for
+        replaces what it asked for before.
         """
         keys: list[Errand] = [(name, shape) for name in models for shape in shapes]
         keys += [(UPSAMPLER, shape) for shape in larger]
@@ -251,6 +254,7 @@ class StyleBank(Closing):
         with self._running:
             painted = network.paint(image, strength, weights, stroke_size=stroke_size)
         painted_at = levels((image.shape[0], image.shape[1]), stroke_size)[0]
+        self._painted.note(network.model.files, painted_at)
         with self._changed:
             self._warm.add((network.model.files, painted_at))
         return painted
@@ -271,6 +275,7 @@ class StyleBank(Closing):
         network = self.network(style, size)
         with self._running:
             painted = network.paint_over(image, extra, strength)
+        self._painted.note(network.model.files, (image.shape[0], image.shape[1]))
         with self._changed:
             self._warm.add((network.model.files, (image.shape[0], image.shape[1])))
         return painted
@@ -310,14 +315,6 @@ class StyleBank(Closing):
             for key in [key for key in self._known if is_of(key[0], name)]:
                 del self._known[key]
 
-    def _tidy(self, shape: tuple[int, int]) -> None:
-        """Let go of other sizes: each takes some 10 MB a style."""
-        with self._changed:
-            networks = list(self._networks.values())
-        for network in networks:
-            network.engine.keep(shape)
-        give_back()
-
     def _do(self, errand: Errand) -> None:
         """Make a model ready, in the background."""
         (style, size), shape = errand
@@ -325,7 +322,9 @@ class StyleBank(Closing):
             if shape is not None and errand[0] == UPSAMPLER:
                 return self.upsampler.prepare(shape)
             if shape is not None and errand[0] == TIDY:
-                return self._tidy(shape)
+                with self._changed:
+                    networks = list(self._networks.items())
+                return self._painted.tidy(networks, shape)
             with self._changed:
                 known = errand[0] in self._known and errand[0] not in self._stale
             if not known:
