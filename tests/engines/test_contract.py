@@ -141,6 +141,18 @@ def test_it_tells_which_sizes_it_holds(device: str) -> None:
     assert len(known) == (12 if device == "onnxruntime:cpu" else kept_sizes(device))
 
 
+def test_it_lets_go_of_other_sizes_and_paints_them_again(device: str) -> None:
+    with open_engine(invert_model(), device) as engine:
+        for _ in range(2):
+            for side in (16, 18, 20):
+                image = noise(1, side, 16)
+                np.testing.assert_array_equal(engine.run(image), 255 - image)
+            engine.keep({(18, 16)})
+            known = [side for side in (16, 18, 20) if engine.holds((side, 16))]
+            # Only where it is quick to prepare one again.
+            assert known == ([18] if device == "openvino:cpu" else [16, 18, 20])
+
+
 def test_concurrent_runs(device: str) -> None:
     failures: list[BaseException] = []
 
