@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from helpers.console import rtstyle
@@ -16,6 +18,7 @@ from rtstyle.doctor.check import Check, works
 from rtstyle.doctor.checks import built_in_styles
 from rtstyle.engines import Engine, EngineOptions, open_engine, ov
 from rtstyle.engines.devices import Candidate, open_candidate
+from rtstyle.samples import sample_clip
 from rtstyle.styles import manifest as styles
 
 
@@ -75,6 +78,17 @@ def test_what_is_missing_comes_with_a_remedy(checks: dict[tuple[str, str], Check
     for check in checks.values():
         if check.ok is False and check.group in ("software", "engines", "live"):
             assert check.todo, check
+
+
+def test_a_card_that_cannot_decode_is_told_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[Any, str]] = [(None, "decoded on the CPU: there is no card")]
+    monkeypatch.setattr(doctor.nvdec, "open_with_card", lambda *_: told[0])
+    check = doctor.nvdec_check()
+    assert (check.ok, check.detail) == (False, "there is no card")
+    told[0] = (av.open(str(sample_clip())), "")
+    assert doctor.nvdec_check().ok
 
 
 def test_an_encoder_that_does_not_exist() -> None:

@@ -19,7 +19,9 @@ from rtstyle.engines import EngineOptions, devices
 from rtstyle.engines.base import RANGES
 from rtstyle.engines.devices import open_candidate
 from rtstyle.errors import RtstyleError, SourceError
+from rtstyle.machine import nvdec
 from rtstyle.machine.scheduling import ordinary_scheduling
+from rtstyle.samples import sample_clip
 from rtstyle.styles import manifest as styles
 
 # Codec -> encoders, software first.
@@ -121,6 +123,7 @@ def codecs() -> Iterator[Check]:
     """Decoders, and encoders that really encode a frame."""
     import av
 
+    yield nvdec_check()
     for codec, software_encoders in ENCODERS.items():
         decodes = codec in av.codecs_available
         yield Check("codecs", f"{codec} decoder", decodes, needed=codec == "h264")
@@ -134,6 +137,22 @@ def codecs() -> Iterator[Check]:
         if name in av.codecs_available:
             why = encoder_problem(name)
             yield Check("codecs", name, not why, why or "hardware")
+
+
+def nvdec_check() -> Check:
+    """Decode one frame of the bundled clip on an NVIDIA card, as `--decoder nvdec` does."""
+    import av
+
+    container, why = nvdec.open_with_card(sample_clip())
+    try:
+        if container is not None and not why:
+            next(container.decode(video=0))
+    except av.error.FFmpegError as error:
+        why = str(error)
+    finally:
+        if container is not None:
+            container.close()
+    return Check("codecs", "nvdec", not why, why.removeprefix("decoded on the CPU: "))
 
 
 def encoder_problem(name: str) -> str:
