@@ -413,6 +413,7 @@ def test_plot_is_a_picture_of_the_rows(made: suite.Result) -> None:
     assert (255, 0, 0) in pixels
 
 
+@pytest.mark.slow
 def test_plot_marks_the_targets_of_the_style(
     made: suite.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

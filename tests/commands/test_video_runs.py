@@ -129,6 +129,7 @@ def test_what_cannot_be_watched(clips: Path, tmp_path: Path) -> None:
         watch_folder([clips], clips, OPTIONS, RECIPE)
 
 
+@pytest.mark.slow
 def test_an_estimate_is_near_the_truth_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

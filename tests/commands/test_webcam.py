@@ -214,6 +214,7 @@ def test_a_stream_and_a_display_that_cannot_be(
     assert command(*words, "--full-screen", "--frames", 3) == 0
 
 
+@pytest.mark.slow
 def test_a_stream_without_a_server_does_not_hold_the_picture_up(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -225,6 +226,7 @@ def test_a_stream_without_a_server_does_not_hold_the_picture_up(
     assert "key" not in said.err
 
 
+@pytest.mark.slow
 def test_sound_moves_the_strength(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -284,6 +284,7 @@ def test_a_busy_machine_does_not_change_the_choice() -> None:
     assert Trial(1.0, 5.0).least(Trial(2.0, 3.0)) == Trial(1.0, 3.0)
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_safe_after_an_engine_is_closed() -> None:
     """Unloading OpenVINO's CPU plugin used to take the signal stack of the main thread away."""
     code = (

@@ -183,6 +183,7 @@ def test_what_fails_while_preparing_ends_the_run() -> None:
         Pipeline(FakeSource(9), Counting(fail_at=4), [FakeSink()]).run()
 
 
+@pytest.mark.slow
 def test_live_every_prepared_frame_is_painted() -> None:
     painter, sink = Counting(), FakeSink()
     Pipeline(FakeSource(30), painter, [sink], policy=Policy.LATEST).run()

@@ -422,6 +422,7 @@ def test_plans_that_are_refused(photo: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(411, 530), (256, 700), (96, 97)])
+@pytest.mark.slow
 def test_tiles_equal_the_whole(
     tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -476,6 +477,7 @@ def test_large_pictures_take_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert np.abs(tiled.astype(int) - whole).max() <= 1
 
 
+@pytest.mark.slow
 def test_statistics_from_a_sample_are_close(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = NormGraph(network_model(4, seed=5))
     image = smooth(900, 1200)

@@ -110,6 +110,7 @@ stylize_video(
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed(source: Path, tmp_path: Path, whole: Path) -> None:
     out = tmp_path / "a.mp4"
     done = subprocess.run([sys.executable, "-c", PROGRAM, str(source), str(out)], check=False)
@@ -124,6 +125,7 @@ def test_without_anything_to_go_on_with_it_begins(source: Path, tmp_path: Path) 
     assert paint(source, tmp_path / "a.mp4", resume=True).frames == FRAMES
 
 
+@pytest.mark.slow
 def test_colours_are_matched_to_the_first_frame(source: Path, tmp_path: Path) -> None:
     from PIL import Image
 

@@ -75,6 +75,7 @@ class TestPhotos:
 
 
 class TestOverTime:
+    @pytest.mark.slow
     def test_it_flickers_less_than_without_smoothing(self, data: Path) -> None:
         smooth, rough = PersonSegmenter(), PersonSegmenter()
         change, pictures = {"smooth": 0.0, "rough": 0.0}, 0

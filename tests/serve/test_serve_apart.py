@@ -67,6 +67,7 @@ def test_it_refuses_in_the_same_words(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 @pytest.mark.parametrize("harm", HARM)
+@pytest.mark.slow
 def test_a_decoder_that_comes_to_harm(
     harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ def test_the_page_answers_with_300_slow_sockets_open(server: Running, begun: byt
         assert get(server, "/").status_code == 200
 
 
+@pytest.mark.slow
 def test_the_page_answers_with_300_slow_sockets_open_by_https(pretrained_folder: Path) -> None:
     options = Options(port=0, style="invert", token=TOKEN, https=True)
     trusting = ssl.create_default_context()

@@ -250,6 +250,7 @@ def test_a_picture_takes_on_the_colours_of_one_client_alone(live: Live, tmp_path
     assert near(live.colour(), (105, 105, 105))
 
 
+@pytest.mark.slow
 def test_what_waits_for_colours_is_bounded(sampled: Path) -> None:
     gone = [f"/nowhere/{number}.png" for number in range(100)]
     with Matching() as matching:

@@ -184,6 +184,7 @@ class TestPace:
                 sink.idle()
 
 
+@pytest.mark.slow
 def test_it_works_without_a_window() -> None:
     source = FakeSource(10, width=97, height=63)
     sink = VirtualCameraSink(97, 63, 1000)

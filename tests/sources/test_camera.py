@@ -182,6 +182,7 @@ class TestResilience:
         assert source.counts["reconnects"] == 20
         assert world.open == 0
 
+    @pytest.mark.slow
     def test_readers_left_behind_are_bounded(self) -> None:
         world = World((1, "hang"), *[(0, "hang")] * 50)
         with world.source as source:
@@ -410,6 +411,7 @@ class TestDevices:
         here[:] = []
         assert source._locate() == 0
 
+    @pytest.mark.slow
     def test_a_live_run_outlives_twenty_unpluggings(
         self, devices: dict[int | str, int], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -216,6 +216,7 @@ class TestSoundTrack:
         heard = loud(record(tmp_path / "a.mkv", sounds))
         assert heard[3:195].all()
 
+    @pytest.mark.slow
     def test_a_clock_that_drifts_stays_in_step(self, tmp_path: Path) -> None:
         # A card that is one per cent fast: 5.05 s of samples in 5 s.
         samples = tone(30.3)

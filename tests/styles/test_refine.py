@@ -206,6 +206,7 @@ class TestLive:
             assert bank.wait_fitted(PATIENCE)
         assert stopped == [True]
 
+    @pytest.mark.slow
     def test_a_picture_that_is_taken_down_meanwhile_stops_no_other(
         self, folder: Path, mine: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -114,6 +114,7 @@ def test_int8_hardly_changes_pictures(name: str, size: str) -> None:
     assert np.abs(difference.mean(axis=(0, 1))).max() < 2
 
 
+@pytest.mark.slow
 def test_running_never_loads_pytorch() -> None:
     code = (
         "import sys, rtstyle, rtstyle.cli; rtstyle.cli.build_app(); "

@@ -527,6 +527,7 @@ def test_image_round_trip() -> None:
 # ---- the speed table
 
 
+@pytest.mark.slow
 def test_speed_table_multiplies_what_was_measured() -> None:
     from rtstyle_export.offline.johnson_bench import seconds_table, speedup_table
 

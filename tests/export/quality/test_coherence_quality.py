@@ -36,6 +36,7 @@ ALONG = [scene(1, 3 * n) for n in range(4)]
 STUCK = [scene(1)] * 4
 
 
+@pytest.mark.slow
 def test_what_moves_along_has_no_warp_error_and_what_stays_has_one() -> None:
     along, itself = warp_error(CLIP, ALONG)
     stuck, _ = warp_error(CLIP, STUCK)
@@ -50,6 +51,7 @@ def test_without_flow_there_is_no_warp_error() -> None:
     assert all(map(math.isnan, warp_error(CLIP[:1], CLIP[:1])))
 
 
+@pytest.mark.slow
 def test_a_clip_over_the_canvas_is_compared_with_itself_frame_by_frame() -> None:
     def style_loss(image: Image) -> float:
         return float(image[0, 0, 0]) + 1

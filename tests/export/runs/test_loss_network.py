@@ -105,6 +105,7 @@ class TestCommands:
     def no_download(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(loss_network, "load_vgg", lambda *_: pytest.fail("a download"))
 
+    @pytest.mark.slow
     def test_gatys_out_of_the_box(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         photo = write_pictures(tmp_path / "photos", 1) / "0.png"
         painting, out = write_painting(tmp_path / "painting.png"), tmp_path / "out.png"
@@ -117,6 +118,7 @@ class TestCommands:
         before = np.asarray(Pil.open(photo).resize(painted.shape[1::-1]).convert("RGB"))
         assert np.abs(painted - before).mean() > 2
 
+    @pytest.mark.slow
     def test_a_texture_and_reconstructions(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

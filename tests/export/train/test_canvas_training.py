@@ -471,6 +471,7 @@ def test_a_file_runs_on_every_engine_of_this_machine(tmp_path: Path) -> None:
     assert np.abs(pictures[0] - pictures[1]).max() <= 1
 
 
+@pytest.mark.slow
 def test_the_command_trains_with_a_canvas_and_says_what_does_not_go_together(
     tmp_path: Path,
 ) -> None:

@@ -225,6 +225,7 @@ def test_training_paints_every_photo_as_two_blends(place: Path) -> None:
         make(place, "alone", batch=1, loss=AdainLossSpec(order_weight=5.0))
 
 
+@pytest.mark.slow
 def test_the_quick_encoder_is_the_same(place: Path) -> None:
     run = make(place, "quick", size="paper")
     picture = to_tensor(read_picture(place / "photos" / "1.png", 64))

@@ -197,6 +197,7 @@ class TestRuns:
         assert trainer(place).run(should_stop=lambda: True) is False
         assert trainer(place).run(should_stop=lambda: True) is True
 
+    @pytest.mark.slow
     def test_the_log_of_a_resumed_run_is_whole(
         self, place: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -223,6 +223,7 @@ def test_other_checkpoints_are_refused(photos: Path, vgg: Path, tmp_path: Path) 
         torch.testing.assert_close(again.weights()[key], value)
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_says_where(photos: Path, vgg: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = rtstyle(

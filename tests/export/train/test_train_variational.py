@@ -60,6 +60,7 @@ def make(place: Path, run: str, **options: object) -> VariationalTrainer:
     )
 
 
+@pytest.mark.slow
 def test_vectors_come_first_and_pictures_later(place: Path) -> None:
     run = make(place, "stages")
     before = {key: value.clone() for key, value in run.net.pair.state_dict().items()}
@@ -72,6 +73,7 @@ def test_vectors_come_first_and_pictures_later(place: Path) -> None:
         assert torch.equal(value, before[key]), key
 
 
+@pytest.mark.slow
 def test_pictures_teach_encoder_and_decoder(place: Path) -> None:
     run = make(place, "gradients", vector_steps=0)
     items = run.dataset()
@@ -88,6 +90,7 @@ def test_pictures_teach_encoder_and_decoder(place: Path) -> None:
     assert all(value.grad is None for value in run.net.pair.parameters())
 
 
+@pytest.mark.slow
 def test_vectors_are_learnt(place: Path) -> None:
     run = make(place, "learnt", steps=150, vector_steps=150, learning_rate=5e-3,
                loss=VariationalLossSpec(kl_weight=1e-4))  # fmt: skip

@@ -200,6 +200,7 @@ class TestExport:
             runs_below(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_trains_levels_in_turn(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = place / "turn"
     words = [place / "photos", "--level", "1,2", "--crop", 64, "--batch", 1, "--steps", 1]

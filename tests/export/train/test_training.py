@@ -103,6 +103,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(place: Path) -> None:
         torch.testing.assert_close(resumed.net.state_dict()[key], value, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_in_8_bits_resumes_to_the_same_and_is_stored_as_it_was_trained(place: Path) -> None:
     config = small_config(place / "painting.png", steps=4, weight_bits=8)
     whole = trainer(place, config, "whole")
