@@ -49,7 +49,7 @@ class Request:
     vgg_weights: Path | None = None
     paintings: Path | None = None
     manifest: bool = False
-    trust: float = 1.0
+    trust: float | None = 1.0
 
     def pictures(self) -> list[NDArray[np.uint8]]:
         """Return the pictures of the parity report, (H, W, 3) uint8."""
@@ -95,7 +95,7 @@ def _export(path: Path, out: Path | None, request: Request, on_file: OnFile) -> 
             f"{path} holds one level of WCT.", "All levels are exported together.",
             "Name the folder of the runs, two folders up.",
         )  # fmt: skip
-    if request.trust != 1.0 and kind not in SEE_CANVAS:
+    if request.trust not in (1.0, None) and kind not in SEE_CANVAS:
         raise TrainingError("A trust is for networks that see a canvas.", todo="Leave it out.")
     return EXPORTERS[kind](checkpoint, out or path.parent, request, on_file)
 

@@ -24,6 +24,7 @@ from rtstyle_export.networks.canvas import CanvasNet
 from rtstyle_export.networks.texture import TextureNet
 from rtstyle_export.onnx_files.ranges import Rounding, canvas_feeds, keep_ranges, style_feeds
 from rtstyle_export.onnx_files.writer import Credits, on_bytes, write_onnx
+from rtstyle_export.quality.balance import balanced_trust
 from rtstyle_export.quality.parity import Parity, measure_parity
 from rtstyle_export.runs.checkpoint import Checkpoint
 
@@ -82,7 +83,7 @@ def export_styles(
     style: str | None = None,
     credit: Credits | None = None,
     manifest: bool = False,
-    trust: float = 1.0,
+    trust: float | None = 1.0,
     on_file: OnFile | None = None,
 ) -> list[Exported]:
     """Write `STYLE-SIZE.onnx` into folder `out` for one or all styles of a checkpoint.
@@ -90,10 +91,12 @@ def export_styles(
     Each file is compared with the network on `pictures`, (H, W, 3) uint8 (default:
     bundled ones), and refused if it
     differs too much; with `manifest`, it is then entered into `out`/manifest.json. Networks that
-    see a canvas keep `trust` times as much of it (`CanvasNet.trust_more`).
+    see a canvas keep `trust` times as much of it (`CanvasNet.trust_more`), with None as much as
+    leaves their strokes sharp (`quality.balance`).
     """
     config = checkpoint.johnson()
-    check_range("A trust", trust, TRUSTS)
+    if trust is not None:
+        check_range("A trust", trust, TRUSTS)
     if manifest:
         read_manifest(out / "manifest.json")
     feeds = style_feeds(list(pictures or parity_photos()))
@@ -108,10 +111,10 @@ def export_styles(
             given = replace(given, **overrides)
         file = out / f"{name}-{config.size}.onnx"
         net = checkpoint.network(name)
-        if trust != 1.0:
-            assert isinstance(net, CanvasNet)
-            net.trust_more(trust)
-            facts["trust"] = trust
+        if trust != 1.0 and isinstance(net, CanvasNet):
+            factor = balanced_trust(net) if trust is None else trust
+            net.trust_more(factor)
+            facts["trust"] = factor
         taken = feeds_for(net, feeds)
         with replacing(file) as fresh:
             write_onnx(

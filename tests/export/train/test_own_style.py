@@ -126,6 +126,7 @@ def test_one_command_makes_a_style_that_is_known_by_its_name(tmp_path: Path, own
     assert own_folder() == own
 
 
+@pytest.mark.slow
 def test_a_name_that_ships_is_used_by_its_file(tmp_path: Path, own: Path) -> None:
     place = write_place(tmp_path)
     words = (

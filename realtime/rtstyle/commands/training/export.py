@@ -10,6 +10,7 @@ import typer
 
 from rtstyle.commands.common.extras import needing_torch
 from rtstyle.commands.options import read_resolution
+from rtstyle.errors import UsageError
 from rtstyle.styles.manifest import find_model
 
 if TYPE_CHECKING:
@@ -58,12 +59,13 @@ def export(
         bool, typer.Option("--manifest", help="Enter the files into manifest.json of the folder.")
     ] = False,
     trust: Annotated[
-        float,
+        str,
         typer.Option(
-            help="For train --canvas: how much of a canvas is kept, as a factor of what was "
-            "learnt; above 1 is steadier, with fewer fresh strokes."
+            help="Of networks with a canvas: how much of it is kept, 0.5 to 2, as a factor of what "
+            "was learnt; above 1 is steadier, with fewer fresh strokes. auto: as much as leaves "
+            "strokes sharp."
         ),
-    ] = 1.0,
+    ] = "1",
     pack: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Write the styles into this pack, too: FILE.zip for `styles add`."),
@@ -88,7 +90,7 @@ def export(
     by_kind = exporters()
     request = by_kind.Request(
         style, by_kind.Credits(title, artist, year, licence), photos, vgg_weights, paintings,
-        manifest, trust,
+        manifest, read_trust(trust),
     )  # fmt: skip
     done = by_kind.export(checkpoint, out, request, tell)
     if pack is not None:
@@ -96,6 +98,16 @@ def export(
         typer.echo(f"{pack}: {', '.join(names)}. Add it: rtstyle styles add {pack}")
     if done.use:
         typer.echo(f"Use it: rtstyle {done.use}")
+
+
+def read_trust(text: str) -> float | None:
+    """Return the value of `--trust`, None for auto. Raises `UsageError`."""
+    try:
+        return None if text == "auto" else float(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--trust {text} is not a factor.", "", "Use auto, or 0.5 to 2."
+        ) from error
 
 
 def exporters() -> ModuleType:

@@ -234,7 +234,7 @@ def _start_of(asked: Asked, config: CanvasConfig, nearest: Callable[[], tuple[st
 def _add(loop: Loop) -> None:
     """Export what a finished run has learnt, add it to the user's styles, and say how to use it."""
     by_kind = exporters()
-    done = by_kind.export(loop.path, None, by_kind.Request(), lambda *_: None)
+    done = by_kind.export(loop.path, None, by_kind.Request(trust=None), lambda *_: None)
     size = "" if loop.config.size == DEFAULT_SIZE else f" --size {loop.config.size}"
     for file in done.files:
         try:
