@@ -99,10 +99,6 @@ class WindowSink(Sink):
         if pygame.display.get_driver() in ("offscreen", "evdev"):
             pygame.display.quit()
             raise no_display("No desktop is running.")
-        if pygame.display.get_driver() == "x11":
-            # Pictures would go by way of OpenGL, which a machine without a graphics card computes
-            # on its CPU: 11 ms of it a frame at 1280x720, and 5 without.
-            os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
         self._pygame = pygame
         count = len(pygame.display.get_desktop_sizes())
         if self._display >= count:
@@ -228,17 +224,18 @@ class WindowSink(Sink):
         """Fill the screen, or go back to the window; nothing happens before the first frame."""
         if self._screen is None or on == self.full_screen:
             return
+        pygame = self._pygame
         if self._windowed is None:
             self._windowed = self._screen.get_size()
             self._screen = self._cover()
+            pygame.mouse.set_visible(False)
         else:
-            size, self._windowed = self._windowed, None
-            if self._pygame.display.get_driver() == "x11":
-                # A new one: without a window manager nobody would make the old one small again.
-                self._pygame.display.quit()
-                self._pygame.display.init()
-            self._screen = self._window(size)
-        self._pygame.mouse.set_visible(not self.full_screen)
+            self._screen = pygame.display.set_mode(
+                self._windowed, pygame.RESIZABLE, display=self._display
+            )
+            self._windowed = None
+            self._centre()
+            pygame.mouse.set_visible(True)
         if self._last is not None:
             self._draw(self._last)
 
@@ -250,15 +247,13 @@ class WindowSink(Sink):
         if pygame.display.get_driver() == "x11":
             # Nor would anybody move it, whatever SDL says of its place.
             pygame.display.set_mode(size, pygame.NOFRAME, display=at)
-            pygame.display.set_window_position((CENTRED_ON + at, CENTRED_ON + at))
+            self._centre()
         return pygame.display.set_mode(size, pygame.FULLSCREEN, display=at)
 
-    def _window(self, size: tuple[int, int]) -> Any:
-        """Return the content of a window of `size`, in the middle of its display."""
-        pygame = self._pygame
-        screen = pygame.display.set_mode(size, pygame.RESIZABLE, display=self._display)
-        pygame.display.set_caption(self.title)
-        return screen
+    def _centre(self) -> None:
+        """Move the window to the middle of its display; elsewhere than on X11 the desktop does."""
+        if self._pygame.display.get_driver() == "x11":
+            self._pygame.display.set_window_position((CENTRED_ON + self._display,) * 2)
 
     def _make_window(self, width: int, height: int) -> None:
         pygame = self._pygame
@@ -266,9 +261,10 @@ class WindowSink(Sink):
             desk = pygame.display.get_desktop_sizes()[self._display]
             scale = min(1.0, LARGEST * desk[0] / width, LARGEST * desk[1] / height)
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            self._screen = self._window(size)
+            self._screen = pygame.display.set_mode(size, pygame.RESIZABLE, display=self._display)
         except (pygame.error, IndexError) as error:
             raise no_display(str(error)) from error
+        pygame.display.set_caption(self.title)
         if self._filled:
             self.fill_screen(True)
 
