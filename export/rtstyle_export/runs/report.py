@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeRemainingColumn,
@@ -44,8 +44,8 @@ def save_sheet(pictures: Sequence[Tensor], path: Path) -> None:
 class Reporter:
     """Callback and context manager around `Loop.run`.
 
-    Writes TensorBoard scalars below `folder`, and every `every` steps a preview of `photo`
-    (1, 3, H, W) in -1 to 1, as `Loop.preview` paints it.
+    Writes TensorBoard scalars below `folder`, and every `every` steps and at the end a preview of
+    `photo` (1, 3, H, W) in -1 to 1, as `Loop.preview` paints it.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Reporter:
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(20),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[place]}"),
             TimeRemainingColumn(),
             # What does not fit is cut off here, never the steps and the time.
             TextColumn("{task.fields[losses]}", table_column=Column(no_wrap=True, ratio=1)),
@@ -70,9 +70,18 @@ class Reporter:
             expand=True,
         )
         self._first, self._seconds = trainer.step, trainer.seconds
+        self._minutes = float(getattr(trainer.config, "minutes", 0.0))
+        self._previewed = trainer.step
         self.task = self.bar.add_task(
-            "training", total=trainer.config.steps, completed=trainer.step, losses=""
-        )
+            "training", total=60 * self._minutes or trainer.config.steps, losses="",
+            **self._place(trainer.step, trainer.seconds),
+        )  # fmt: skip
+
+    def _place(self, step: int, seconds: float) -> dict[str, Any]:
+        """Return where the run is, as fields of the bar: by its minutes if it ends by these."""
+        if self._minutes:
+            return {"completed": seconds, "place": f"step {step}"}
+        return {"completed": step, "place": f"{step}/{self.trainer.config.steps}"}
 
     def __enter__(self) -> Reporter:
         self.bar.start()
@@ -84,6 +93,8 @@ class Reporter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is None and self.trainer.step > self._previewed:
+            self.preview(self.trainer.step)
         self.bar.stop()
         self.writer.close()
 
@@ -93,7 +104,8 @@ class Reporter:
         shown = SHOWN if self.bar.console.width >= WIDE else SHOWN[:1]
         losses = "  ".join(f"{name} {smooth[name]:.4f}" for name in shown if name in smooth)
         self._tell_time(progress)
-        self.bar.update(self.task, completed=progress.step, losses=losses)
+        place = self._place(progress.step, progress.seconds)
+        self.bar.update(self.task, losses=losses, **place)
         for name, value in progress.losses.items():
             self.writer.add_scalar(f"loss/{name}", value, progress.step)
         self.writer.add_scalar("learning_rate", progress.learning_rate, progress.step)
@@ -103,7 +115,7 @@ class Reporter:
     def _tell_time(self, progress: TrainProgress) -> None:
         """Say how long the run takes, once its first steps are known, where that is long."""
         done = progress.step - self._first
-        if done != TIMED or getattr(self.trainer.config, "minutes", False):
+        if done != TIMED or self._minutes:
             return
         left = (progress.seconds - self._seconds) / done * (progress.steps - progress.step)
         if left > LONG:
@@ -117,6 +129,7 @@ class Reporter:
 
     def preview(self, step: int) -> None:
         """Paint the preview photo and write it to the log and to `preview.png`."""
+        self._previewed = step
         with self.trainer.rounding():
             pictures = self.trainer.preview(self.photo)
         for name, picture in pictures.items():

@@ -86,3 +86,27 @@ def test_the_bar_of_a_training_fits(columns: int, tmp_path: Path) -> None:
     assert "total 1.5" in text
     assert ("stability" in text) == (columns == 160)
     assert "about 7:59:00 for the 3995 steps" in text
+
+
+def test_the_bar_of_a_run_that_ends_by_minutes_counts_these(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    out = StringIO()
+    console = Console(file=out, width=80, force_terminal=True, color_system=None)
+    painted: list[int] = []
+    loop: Any = SimpleNamespace(
+        step=0, seconds=0.0, config=SimpleNamespace(steps=4000, minutes=10.0), metrics={}
+    )
+    with Reporter(loop, tmp_path, torch.zeros(1, 3, 8, 8), console, every=10**6) as reporter:
+        reporter.preview = painted.append  # type: ignore[method-assign]
+        for step in range(1, 7):
+            loop.step = step
+            reporter(SimpleNamespace(step=step, steps=4000, losses={}, learning_rate=0.1,
+                                     seconds=75.0 * step))  # type: ignore[arg-type]  # fmt: skip
+        task = reporter.bar.tasks[0]
+        assert (task.completed, task.total) == (450.0, 600.0)
+        reporter.bar.refresh()
+    text = out.getvalue()
+    assert "step 6" in text
+    assert "4000" not in text
+    # However short it was, it leaves a picture of what was learnt.
+    assert painted == [6]
