@@ -145,15 +145,30 @@ def _difference(one: Image, two: Image) -> NDArray[np.uint8]:
     return np.asarray(cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3)), np.uint8)
 
 
-def lay(painted: Image, motion: Motion) -> Canvas:
-    """Move the last painting (H, W, 3) along: the canvas of the present frame."""
-    height, width = painted.shape[:2]
+def places(motion: Motion, size: tuple[int, int]) -> Flow | None:
+    """Return where each pixel of a frame of a size (H, W) was: (H, W, 2), x and y in pixels.
+
+    None where nothing is known of that. It needs no painting, so that it may be found ahead.
+    """
     if motion.flow is None:
-        return empty((height, width))
+        return None
+    height, width = size
     rows, columns = motion.flow.shape[:2]
     flow = cv2.multiply(motion.flow, (width / columns, height / rows, 0, 0))  # type: ignore[call-overload]
     flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
-    where = np.asarray(cv2.add(flow, positions(height, width)), np.float32)
+    return np.asarray(cv2.add(flow, positions(height, width)), np.float32)
+
+
+def lay(painted: Image, motion: Motion, where: Flow | None = None) -> Canvas:
+    """Move the last painting (H, W, 3) along: the canvas of the present frame.
+
+    `where` are its `places`, if these are known already.
+    """
+    size = (painted.shape[0], painted.shape[1])
+    if where is None or where.shape[:2] != size:
+        where = places(motion, size)
+    if where is None:
+        return empty(size)
     moved = cv2.remap(  # type: ignore[call-overload]
         painted, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )

@@ -19,6 +19,7 @@ from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.painting.bending import BENT, Bend, bent_on, in_colours_of, primed
 from rtstyle.painting.canvas import (
+    Flow,
     FlowEstimator,
     Motion,
     Sight,
@@ -26,6 +27,7 @@ from rtstyle.painting.canvas import (
     full_size,
     lay,
     look,
+    places,
     sight,
     unmoved,
 )
@@ -70,16 +72,17 @@ def paint(
     *,
     coherence: float = 1.0,
     fresh: bool = False,
+    where: Flow | None = None,
 ) -> Image:
     """Paint a frame (H, W, 3) over `before`, the last painting of the same size, if there is one.
 
     `coherence` (0 to 1) is the trust in the last painting; with `fresh` it is painted over even
-    where nothing moves.
+    where nothing moves. `where` is as in `lay`.
     """
     size = (frame.shape[0], frame.shape[1])
     if before is None or before.shape != frame.shape or coherence <= 0:
         return run(frame, empty(size).feeds())
-    moved = lay(before, motion)
+    moved = lay(before, motion, where)
     canvas = faded(moved, coherence)
     if motion.worn is not None:
         canvas = primed(canvas, moved.picture, motion.worn)
@@ -117,7 +120,8 @@ def faded(canvas: Canvas, coherence: float) -> Canvas:
 class Step:
     """What is known of a frame before it is painted: its motion, and a painting of it, if any.
 
-    `frame` is the frame at the size at which it is painted, `bend` that of its painting.
+    `frame` is the frame at the size at which it is painted, `bend` that of its painting, `where`
+    are the `places` of its pixels in the last one.
     """
 
     frame: Image
@@ -125,6 +129,7 @@ class Step:
     motion: Motion
     keyframe: Image | None = None
     bend: Bend | None = None
+    where: Flow | None = None
 
 
 def fitted(image: Image, size: tuple[int, int]) -> Image:
@@ -186,7 +191,8 @@ class CoherentPainter:
             return Step(frame, now, unmoved(now.size), keyframe)
         motion = look(now, before if self._coherence else None, self._estimate)
         self._bend, motion = bent_on(self._bend, motion, self._most)
-        return Step(frame, now, motion, bend=self._bend)
+        where = places(motion, now.size)
+        return Step(frame, now, motion, bend=self._bend, where=where)
 
     def paint(self, image: Image, step: Step) -> Image:
         """Paint a frame, given what `prepare` found for it."""
@@ -200,6 +206,7 @@ class CoherentPainter:
             before,
             coherence=self._coherence,
             fresh=step.keyframe is not None,
+            where=step.where,
         )
         _, *larger = levels((image.shape[0], image.shape[1]), self._stroke_size)
         return enlarged(self._enlarge, image, painted, larger)
