@@ -80,9 +80,18 @@ def lacks_memory(error: BaseException) -> bool:
     )  # fmt: skip
 
 
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What a terminal would obey rather than show."""
+
+
+def printable(text: object) -> str:
+    """Return a text, such as the name of a file, with a sign for each control character."""
+    return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", str(text))
+
+
 def sentences(*parts: str) -> str:
     """Join parts into one line. Causes from other libraries have no stop at their end."""
-    lines = [line for part in parts if (line := " ".join(part.split()))]
+    lines = [line for part in parts if (line := printable(" ".join(part.split())))]
     stopped = [line if line[-1] in ".!?:;" else f"{line}." for line in lines[:-1]]
     return " ".join([*stopped, *lines[-1:]])
 

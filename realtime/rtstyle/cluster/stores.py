@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import av
 import av.error
 
-from rtstyle.errors import MissingExtraError, SinkError, SourceError, reason
+from rtstyle.errors import MissingExtraError, SinkError, SourceError, printable, reason
 from rtstyle.files.names import STREAMS, is_address, without_password
 from rtstyle.files.temporary import remove, replacing
 from rtstyle.media.container import LENIENT_TEXT, Media
@@ -222,7 +222,7 @@ def within_name(output: Name, addition: str) -> Name:
 
 def shown(name: Name) -> str:
     """Return a name as it is told to the user."""
-    return without_password(name) if isinstance(name, str) else str(name)
+    return printable(without_password(name) if isinstance(name, str) else name)
 
 
 def media_of(name: Name) -> Media:

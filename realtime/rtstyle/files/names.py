@@ -10,7 +10,7 @@ import re
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from rtstyle.errors import UsageError
+from rtstyle.errors import UsageError, printable
 
 STDIN = "-"
 STREAMS = frozenset(("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"))
@@ -65,10 +65,10 @@ def shown_name(place: str | Path) -> str:
     if place == STDIN:
         return "standard input"
     if is_address(place):
-        return PurePosixPath(unquote(urlsplit(str(place)).path)).name or without_password(
-            str(place)
+        return printable(
+            PurePosixPath(unquote(urlsplit(str(place)).path)).name or without_password(str(place))
         )
-    return Path(place).name
+    return printable(Path(place).name)
 
 
 def without_password(address: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rtstyle.errors import printable
 from rtstyle.files.folders import left_out
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 def tell_photo(report: ImageReport, output: str = "") -> None:
     """Print what became of a photo; `output` is its name where that is not a path."""
     tiles = f", {report.tiles} tiles" if report.tiles > 1 else ""
-    typer.echo(f"{output or report.output}  {report.width}x{report.height}{tiles}")
+    typer.echo(f"{printable(output or report.output)}  {report.width}x{report.height}{tiles}")
     for note in report.notes:
-        typer.echo(f"  note: {note}", err=True)
+        typer.echo(f"  note: {printable(note)}", err=True)
 
 
 def tell_left_out(folders: Iterable[Path], taken: Iterable[Path]) -> None:
@@ -27,4 +28,4 @@ def tell_left_out(folders: Iterable[Path], taken: Iterable[Path]) -> None:
     files = set(taken)
     for folder in folders:
         if folder.is_dir() and (note := left_out(folder, files)):
-            typer.echo(f"note: {note}", err=True)
+            typer.echo(f"note: {printable(note)}", err=True)

@@ -16,7 +16,7 @@ import typer
 
 from rtstyle.commands.common.photo_notes import tell_left_out
 from rtstyle.commands.progress import Bar
-from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.errors import RtstyleError, UsageError, printable
 from rtstyle.files.names import STDIN, VIDEO_SUFFIXES, shown_name
 from rtstyle.files.pending import make_folder
 from rtstyle.files.sizes import human_size
@@ -137,7 +137,7 @@ def run_one(
     if report.stopped and not report.frames:
         typer.echo("stopped before the first frame; nothing was written", err=True)
         return report
-    shown = "standard output" if target == Path(STDIN) else report.path
+    shown = "standard output" if target == Path(STDIN) else printable(report.path)
     typer.echo(
         f"{shown}: {report.frames} frames, {report.fps:.1f} FPS, "
         f"{report.width}x{report.height}, {human_size(report.bytes)}{size_before(source)}"
@@ -145,7 +145,7 @@ def run_one(
         err=piped,
     )
     for note in report.notes:
-        typer.echo(f"  note: {note}", err=True)
+        typer.echo(f"  note: {printable(note)}", err=True)
     if report.stopped and report.resumable:
         typer.echo("  the same command with --resume goes on from there", err=True)
     return report
