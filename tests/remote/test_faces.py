@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
@@ -16,6 +17,7 @@ from rtstyle.live.controls.bindings import Bindings
 from rtstyle.live.controls.change import read_words
 from rtstyle.live.controls.table import CONTROLS, Control, Kind
 from rtstyle.live.keys import BINDINGS
+from rtstyle.remote.api import ControlApi, Watcher
 from rtstyle.remote.server import Address, ControlServer
 
 PATIENCE = 60.0
@@ -192,6 +194,32 @@ class TestReading:
             if "figures" not in message:
                 message |= json.loads(socket.recv())
             assert message == {"state": {"strength": 0.5}, "figures": {"fps": 29.0}}
+
+    def test_what_changes_while_the_first_message_is_sent_comes_next(
+        self, desk: NotingDesk
+    ) -> None:
+        class Slow:
+            """A WebSocket that takes the first message while the figures change."""
+
+            def __init__(self) -> None:
+                self.sent: list[Any] = []
+
+            async def send_text(self, text: str) -> None:
+                self.sent.append(json.loads(text))
+                desk.publish({"fps": 29.0})
+                if len(self.sent) == 2:
+                    watcher.end()
+
+            async def receive(self) -> Any:
+                await asyncio.Event().wait()
+
+            async def close(self) -> None:
+                pass
+
+        socket = Slow()
+        watcher = Watcher(ControlApi(desk.board), socket)  # type: ignore[arg-type]
+        asyncio.run(asyncio.wait_for(watcher.run(), 20))
+        assert [message["figures"] for message in socket.sent] == [{"fps": 30.0}, {"fps": 29.0}]
 
     def test_state_that_was_saved_is_loaded_again(
         self,

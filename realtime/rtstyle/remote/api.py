@@ -201,8 +201,10 @@ class Watcher:
             await self._socket.send_text(json.dumps(message))
 
     async def _tell(self) -> None:
-        await self._send(self._api.snapshot())
-        figures = self._api.board.figures
+        first = self._api.snapshot()
+        # Those that were told: what changes while this is sent comes next.
+        figures = first["figures"]
+        await self._send(first)
         while not self._ended:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._awake.wait(), FIGURES_EVERY)
