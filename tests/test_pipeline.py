@@ -87,6 +87,7 @@ def test_an_empty_source_gives_an_empty_report() -> None:
     assert Report().slowest_stage == ("", 0.0)
 
 
+@pytest.mark.slow
 def test_latest_drops_old_frames_and_counts_them() -> None:
     begun, released = threading.Event(), threading.Event()
 
@@ -314,6 +315,7 @@ def test_a_closed_window_ends_the_run_and_others_keep_the_frame() -> None:
     assert record.calls[-1] == "partial"
 
 
+@pytest.mark.slow
 def test_a_live_recording_that_is_stopped_is_complete() -> None:
     window, record = FakeSink(closes_at=0), FakeSink()
     Pipeline(FakeSource(1000), negative, [window, record], policy=LATEST).run()

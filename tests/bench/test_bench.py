@@ -427,6 +427,7 @@ def test_plot_marks_the_targets_of_the_style(
     assert 15 in marked[0]
 
 
+@pytest.mark.slow
 def test_plot_without_clips(made: suite.Result) -> None:
     only = replace(made, rows=[row for row in made.rows if row.kind == "network"])
     assert Pil.open(io.BytesIO(plot.draw(only, MACHINE))).width > 1000

@@ -32,6 +32,7 @@ def test_help_shows_few_options_in_groups(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", words.RARE)
+@pytest.mark.slow
 def test_all_options_are_there_under_help_all(command: str) -> None:
     few = CliRunner().invoke(cli.build_app(), [command, "--help"]).stdout
     result = CliRunner().invoke(cli.build_app(), [command, "--help-all"])

@@ -104,6 +104,7 @@ def test_bad_options_are_one_line(
     assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_camera_that_hangs_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
 

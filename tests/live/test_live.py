@@ -103,6 +103,7 @@ class TestLook:
 
 
 class TestBank:
+    @pytest.mark.slow
     def test_prepares_in_the_background(self, bank: StyleBank) -> None:
         assert not bank.ready("invert", "fast", (32, 48))
         bank.prepare([("invert", "fast"), ("identity", "fast")], (32, 48), urgent=False)
@@ -135,6 +136,7 @@ class TestBank:
         ready = [bank.ready("invert", "fast", shape) for shape in shapes]
         assert ready == [False, *([True] * KEPT_SIZES)]
 
+    @pytest.mark.slow
     def test_sizes_that_are_painted_no_more_are_let_go_of(self, bank: StyleBank) -> None:
         """They were kept for every style: some 10 MB each, after a rate that went up and down."""
         names, old, now = [("invert", "fast"), ("identity", "fast")], (32, 48), (24, 36)
@@ -422,6 +424,7 @@ class TestKeys:
             told.append(session.desk.board.figures["gap_ms"])
         assert told == [40.0, 200.0, 200.0, 200.0, 30.0]
 
+    @pytest.mark.slow
     def test_all_styles_are_made_ready(self, session: LiveSession, bank: StyleBank) -> None:
         session.progress(Progress(1, 1, None, 1.0, 25.0, 0, 0))
         assert bank.wait_idle(PATIENCE)

@@ -42,6 +42,7 @@ def test_wider_strokes_wait_until_paintings_can_be_enlarged() -> None:
         assert reach.nearest(wanted, shown, frame, 0.1) == wanted
 
 
+@pytest.mark.slow
 def test_all_styles_are_made_ready_with_the_sizes_they_are_enlarged_to() -> None:
     with StyleBank() as bank:
         bank.upsampler = upsampler = Unprepared()

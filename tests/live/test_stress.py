@@ -208,6 +208,7 @@ def test_messages_cost_no_frame(clock: Clock, bank: TimedBank, tmp_path: Path, s
     assert 0 < bank.slow["_compile beside"] < MESSAGES / 100
 
 
+@pytest.mark.slow
 def test_styles_that_change_with_every_frame_take_one_painting_a_frame(
     clock: Clock, bank: TimedBank, tmp_path: Path
 ) -> None:
@@ -223,6 +224,7 @@ def test_styles_that_change_with_every_frame_take_one_painting_a_frame(
     assert [what for what in bank.slow if "within" in what] == []
 
 
+@pytest.mark.slow
 def test_colours_are_matched_whatever_is_painted(
     clock: Clock, bank: TimedBank, tmp_path: Path
 ) -> None:
@@ -236,6 +238,7 @@ def test_colours_are_matched_whatever_is_painted(
     assert [what for what in bank.slow if "within" in what] == []
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_gone_from_the_disk_gives_way_to_what_was_there(
     clock: Clock, bank: TimedBank, tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def live(server: ControlServer) -> str:
 
 
 @pytest.mark.parametrize("face", FACES)
+@pytest.mark.slow
 def test_every_control_by_every_face(face: str, desk: NotingDesk, server: ControlServer) -> None:
     send = FACES[face](desk, server)
     for control in CONTROLS:
@@ -195,6 +196,7 @@ class TestReading:
                 message |= json.loads(socket.recv())
             assert message == {"state": {"strength": 0.5}, "figures": {"fps": 29.0}}
 
+    @pytest.mark.slow
     def test_what_changes_while_the_first_message_is_sent_comes_next(
         self, desk: NotingDesk
     ) -> None:

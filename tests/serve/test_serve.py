@@ -331,6 +331,7 @@ def test_offers_of_other_kinds_and_broken_ones_are_400(server: Running) -> None:
     run(work())
 
 
+@pytest.mark.slow
 def test_a_peer_gets_its_picture_painted_and_may_change_it(server: Running) -> None:
     async def work() -> None:
         async with Peer(server.address, level=200) as peer:
@@ -455,6 +456,7 @@ def test_leave_frees_at_once_and_needs_the_right_name(server: Running) -> None:
     run(work())
 
 
+@pytest.mark.slow
 def test_the_silent_and_those_who_never_connect_are_let_go(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -530,6 +532,7 @@ def thread_names() -> set[str]:
     return {thread.name for thread in threading.enumerate()}
 
 
+@pytest.mark.slow
 def test_an_engine_that_raises_is_told_and_the_others_go_on(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -739,6 +742,7 @@ def test_off_loopback_a_token_is_demanded() -> None:
         Options(host="0.0.0.0")
 
 
+@pytest.mark.slow
 def test_off_loopback_by_https_with_our_own_certificate(pretrained_folder: Path) -> None:
     import ssl
 

@@ -117,6 +117,7 @@ def test_a_handshake_has_a_limit(pretrained_folder: Path, monkeypatch: pytest.Mo
         assert read_all(line) == b""
 
 
+@pytest.mark.slow
 def test_a_head_has_a_limit_however_it_drips(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

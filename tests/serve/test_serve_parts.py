@@ -178,6 +178,7 @@ def test_a_style_that_is_not_ready_holds_nobody_up(tmp_path: Path) -> None:
         assert picture.shown == picture.settings()["style"] == "identity"
 
 
+@pytest.mark.slow
 def test_who_is_let_go() -> None:
     gone: list[str] = []
 

@@ -427,6 +427,7 @@ def test_few_pictures_at_once(server: Running, monkeypatch: pytest.MonkeyPatch) 
     assert uploads._on_the_way == 0
 
 
+@pytest.mark.slow
 def test_one_that_never_arrives_gives_its_place_back(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -444,6 +445,7 @@ def test_one_that_never_arrives_gives_its_place_back(
     assert server.server.site.uploads._on_the_way == 0
 
 
+@pytest.mark.slow
 def test_a_peer_is_painted_like_its_picture_and_blends_it(server: Running) -> None:
     # Within 30 levels, as the peer decodes the colours with another matrix than they had.
     def colour(peer: Peer) -> tuple[int, ...]:
@@ -467,6 +469,7 @@ def test_a_peer_is_painted_like_its_picture_and_blends_it(server: Running) -> No
     run(work())
 
 
+@pytest.mark.slow
 def test_the_page_for_obs_takes_blends(server: Running) -> None:
     name = send(server, picture()).json()["name"]
     with httpx.stream(
@@ -480,6 +483,7 @@ def test_the_page_for_obs_takes_blends(server: Running) -> None:
     run(until(lambda: not server.hub.is_open, "a closed camera"))
 
 
+@pytest.mark.slow
 def test_without_the_token_no_picture_is_taken_and_at_the_end_none_is_left(
     pretrained_folder: Path, tmp_path: Path
 ) -> None:

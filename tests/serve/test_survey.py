@@ -405,6 +405,7 @@ def test_a_report_of_no_votes_says_so(tmp_path: Path) -> None:
         (("fast", "slow", "--token", "short"), "16 characters"),
     ],
 )
+@pytest.mark.slow
 def test_wrong_input_is_one_clear_message(
     folders: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], text: str
 ) -> None:

@@ -78,9 +78,11 @@ def shown(display: str, how: str) -> list[list[list[int]]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_picture_covers_the_screen_from_the_start(display: str) -> None:
     assert shown(display, "filled") == [ALL_OF_IT]
 
 
+@pytest.mark.slow
 def test_a_window_covers_the_screen_and_comes_back(display: str) -> None:
     assert shown(display, "window") == [BLACK, ALL_OF_IT, BLACK]

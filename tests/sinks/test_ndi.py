@@ -63,6 +63,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_what_is_sent_is_read_again(tmp_path: Path) -> None:
     pytest.importorskip("cyndilib", reason="needs the extra ndi")
     # Sources are found by mDNS otherwise, for which this machine may have no service.

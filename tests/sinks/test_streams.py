@@ -89,6 +89,7 @@ LISTEN = {"rtmp": {"listen": "1"}, "udp": {}, "srt": {"mode": "listener"}}
 
 
 @pytest.mark.parametrize("scheme", LISTEN)
+@pytest.mark.slow
 def test_a_server_gets_pictures_in_order_and_sound(scheme: str) -> None:
     if not has_protocol(f"{scheme}://x"):
         pytest.skip(f"this FFmpeg has no {scheme}")
@@ -161,6 +162,7 @@ class RtspServer(threading.Thread):
         file.flush()
 
 
+@pytest.mark.slow
 def test_an_rtsp_server_gets_pictures_and_sound() -> None:
     server = RtspServer(40)
     sink = StreamSink(f"rtsp://127.0.0.1:{server.port}/live", rate=RATE)
@@ -411,6 +413,7 @@ class TestProgramInThePlaceOfPyav:
 
 
 @pytest.mark.skipif(not program_has("srt"), reason="no program ffmpeg with SRT")
+@pytest.mark.slow
 def test_srt_reaches_a_listener_and_finds_it_again(tmp_path: Path) -> None:
     """The real FFmpeg at both ends; the listener goes away once and comes back."""
     port = free_port(socket.SOCK_DGRAM)

@@ -532,6 +532,7 @@ class TestStreams:
         with pytest.raises(SourceError, match="no picture from"):
             open_camera(url).open()
 
+    @pytest.mark.slow
     def test_a_live_stream_in_segments_is_paced(self, tmp_path: Path) -> None:
         hls = {"hls_time": "0.2", "hls_list_size": "0", "hls_flags": "omit_endlist"}
         path, now = tmp_path / "live.m3u8", 0.0

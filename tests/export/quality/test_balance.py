@@ -45,6 +45,7 @@ def test_the_more_is_kept_the_softer_strokes_become() -> None:
     assert sharp[0] > sharp[1] > sharp[2]
 
 
+@pytest.mark.slow
 def test_the_trust_is_where_strokes_have_the_sharpness_that_is_aimed_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -63,6 +64,7 @@ def test_the_trust_is_where_strokes_have_the_sharpness_that_is_aimed_at(
     assert balance.LEAST <= found[0] <= found[1] <= balance.MOST
 
 
+@pytest.mark.slow
 def test_an_export_says_what_trust_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rtstyle_export.export.johnson.balanced_trust", lambda net: 1.37)
     config = CanvasConfig(styles=("mine",), paintings=("mine.jpg",), size="fast")

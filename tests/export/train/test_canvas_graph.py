@@ -47,6 +47,7 @@ def vgg() -> VGG:
 
 @pytest.mark.parametrize("styles", [1, 2])
 @pytest.mark.parametrize("body", BODIES)
+@pytest.mark.slow
 def test_a_step_neither_waits_for_the_device_nor_reads_the_host(
     body: str, styles: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

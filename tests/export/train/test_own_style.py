@@ -84,6 +84,7 @@ def test_what_is_not_a_video_is_one_clear_error(tmp_path: Path) -> None:
         photos_of(tmp_path / "missing.mp4", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_the_style_that_paints_most_like_the_painting(tmp_path: Path) -> None:
     """Of the styles of the tests, one gives pictures back, one inverts them, one is a network."""
     place = write_place(tmp_path)

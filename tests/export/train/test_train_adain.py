@@ -154,6 +154,7 @@ def test_it_starts_from_the_decoder_of_wct(place: Path) -> None:
         make(place, "fast-from-wct", size="fast", init_from=level.path)
 
 
+@pytest.mark.slow
 def test_starting_from_another_size_is_refused(place: Path) -> None:
     first = make(place, "first", steps=1)
     first.run()
@@ -163,6 +164,7 @@ def test_starting_from_another_size_is_refused(place: Path) -> None:
         make(place, "third", size="paper", init_from=first.path)
 
 
+@pytest.mark.slow
 def test_the_loss_is_zero_where_it_should_be(place: Path) -> None:
     run = make(place, "zero", size="paper")
     assert isinstance(run.loss, AdainLoss)
