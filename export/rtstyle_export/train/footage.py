@@ -30,7 +30,8 @@ def photos_of(video: Path, folder: Path, most: int = MOST) -> Path:
     Frames that an earlier start of the run has written are taken as they are. Raises `SourceError`
     for what is not a video, and `TrainingError` for one without frames.
     """
-    photos = folder / FOLDER
+    # By its name: another clip for the same run has frames of its own.
+    photos = folder / FOLDER / video.stem
     if photos.is_dir():
         return photos
     images = _spread_over(video, most)

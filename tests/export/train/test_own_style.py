@@ -48,7 +48,9 @@ def config_of(place: Path, size: str = "fast") -> CanvasConfig:
 def test_the_frames_of_a_clip_are_its_photographs(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", frames=20)
     photos = photos_of(clip, tmp_path / "run", most=6)
-    assert photos == tmp_path / "run" / "photos"
+    assert photos == tmp_path / "run" / "photos" / "clip"
+    other = photos_of(write_clip(tmp_path / "other.mp4", frames=4), tmp_path / "run")
+    assert len(list_pictures(other)) == 4
     found = list_pictures(photos)
     assert 3 <= len(found) <= 6
     pictures = [np.asarray(Image.open(path)).astype(int) for path in found]
