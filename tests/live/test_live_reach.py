@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from rtstyle.errors import EngineError
 from rtstyle.live.bank import StyleBank
+from rtstyle.live.bank.shelf import FEWEST, MOST, NETWORK, SHARE, SPARE, room
 from rtstyle.live.look import Look
-from rtstyle.live.reach import Reach
+from rtstyle.live.reach import SETTLED, Ahead, Reach
+from rtstyle.machine import memory
 from rtstyle.painting.upsampling import Upsampler
+from rtstyle.styles.model import ModelName
 
 
 class Unprepared(Upsampler):
@@ -78,3 +85,89 @@ def test_strokes_that_can_never_be_enlarged_are_told_once() -> None:
         assert bank.wait_idle(60)
         with pytest.raises(EngineError, match="Nothing enlarges"):
             reach.nearest(wanted, shown, frame, 0.1)
+
+
+class Asked(StyleBank):
+    """A bank that only notes what is to be made ready later."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity=capacity)
+        self.asked: list[list[str]] = []
+
+    def prepare(self, models: Iterable[ModelName], *_: Any, **__: Any) -> None:
+        self.asked.append([str(name) for name, _ in models])
+
+
+class TestAhead:
+    NAMES = tuple(f"{letter}.onnx" for letter in "abcdefgh")
+    LOOK = Look(style="a.onnx", size="fast")
+
+    def test_without_room_for_all_the_nearest_are_made_ready_as_styles_change(self) -> None:
+        """All were asked for, and the last ones put out the first ones, which come next."""
+        with Asked(SPARE + 3) as bank:
+            ahead = Ahead(bank)
+            for name in ("a.onnx", "a.onnx", "b.onnx", "h.onnx"):
+                ahead.prepare(self.NAMES, name, self.LOOK, (48, 64), 10.0)
+        assert [{name[0] for name in asked} for asked in bank.asked] == [
+            {"h", "a", "b"},
+            {"a", "b", "c"},
+            {"g", "h", "a"},
+        ]
+        assert all(asked[0][0] == base for asked, base in zip(bank.asked, "abh", strict=True))
+
+    def test_with_room_for_all_they_are_made_ready_once(self) -> None:
+        with Asked(SPARE + len(self.NAMES)) as bank:
+            ahead = Ahead(bank)
+            for name in self.NAMES:
+                ahead.prepare(self.NAMES, name, self.LOOK, (48, 64), 10.0)
+        assert len(bank.asked) == 1
+        assert sorted(bank.asked[0]) == list(self.NAMES)
+
+    def test_pictures_share_a_network_and_are_all_made_ready(self) -> None:
+        pictures = [f"{number}.jpg" for number in range(20)]
+        with Asked(SPARE + 1) as bank:
+            Ahead(bank).prepare([*self.NAMES, *pictures], "a.onnx", self.LOOK, (48, 64), 10.0)
+        assert set(bank.asked[0]) == {"a.onnx", *pictures}
+
+    def test_another_size_is_waited_for_until_it_stays(self) -> None:
+        with Asked(SPARE + 8) as bank:
+            ahead = Ahead(bank)
+            for frame, now in (((48, 64), 0.0), ((24, 32), 1.0), ((24, 32), 1.0 + SETTLED)):
+                ahead.prepare(self.NAMES, "a.onnx", self.LOOK, frame, now)
+                assert len(bank.asked) == 1 + (now > 1.0)
+
+
+def test_what_is_asked_for_again_is_not_put_out_by_what_comes_anew(pretrained_folder: Path) -> None:
+    picture, shape = np.zeros((32, 48, 3), np.uint8), (32, 48)
+    with StyleBank(device="openvino:cpu", threads=1, capacity=2) as bank:
+        for name in ("invert", "identity"):
+            bank.paint(picture, name, "fast")
+        bank.prepare([("invert", "fast")], shape)
+        bank.paint(picture, "mosaic", "fast")
+        assert bank.ready("invert", "fast", shape)
+        assert not bank.ready("identity", "fast", shape)
+
+
+class TestRoom:
+    @pytest.mark.parametrize(
+        ("gigabytes", "kept"), [(1, FEWEST), (8, FEWEST), (16, 25), (24, 38), (512, MOST)]
+    )
+    def test_follows_the_memory(
+        self, monkeypatch: pytest.MonkeyPatch, gigabytes: int, kept: int
+    ) -> None:
+        monkeypatch.setattr("rtstyle.live.bank.shelf.total_memory", lambda: gigabytes << 30)
+        assert room() == kept
+        assert room() * NETWORK <= max(FEWEST * NETWORK, (gigabytes << 30) * SHARE)
+        with StyleBank() as bank:
+            assert bank.capacity == kept
+
+    def test_a_container_has_its_own_memory(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        limit = tmp_path / "memory.max"
+        monkeypatch.setattr(memory, "LIMITS", (tmp_path / "none", limit))
+        limit.write_text("max\n")
+        whole = memory.total_memory()
+        assert whole > 64 << 20
+        limit.write_text(f"{64 << 20}\n")
+        assert memory.total_memory() == 64 << 20

@@ -81,7 +81,7 @@ def test_what_an_evicted_model_held_goes_back_to_the_system(
     picture = np.zeros((32, 32, 3), np.uint8)
     with StyleBank(capacity=1) as bank:
         monkeypatch.setattr(
-            "rtstyle.live.bank.style_bank.give_back", lambda: given.append(len(bank._networks))
+            "rtstyle.live.bank.style_bank.give_back", lambda: given.append(len(bank._shelf))
         )
         bank.paint(picture, "mosaic", "fast")
         assert given == []

@@ -108,6 +108,19 @@ class TestFade:
         longest = max(len(run) for run in "".join(n[1] for n in bank.painted).split("n"))
         assert longest <= 6
 
+    def test_networks_that_come_later_wait_for_the_end_of_a_transition(
+        self, bank: CountingBank, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One that was compiled meanwhile made a gap of 90 ms between two frames of a fade."""
+        rests: list[float] = []
+        monkeypatch.setattr(bank, "rest", rests.append)
+        player = Player(bank)
+        player.show(2)
+        assert rests == []
+        player.studio.change(style="invert")
+        player.show(3)
+        assert rests == [0.6]
+
     def test_a_wide_budget_paints_both(self, bank: CountingBank) -> None:
         player = Player(bank, budget=1e3)
         player.show()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,6 +150,19 @@ class TestKinds:
         path = tmp_path / "a.CR3"
         path.write_bytes(b"\0\0\0\x18ftypcrx " + bytes(100))
         with pytest.raises(SourceError, match="raw file of a camera"):
+            read_picture(path)
+
+    def test_an_empty_file_is_called_empty(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.jpg"
+        path.touch()
+        with pytest.raises(SourceError, match=r"empty\. It has 0 bytes\. Fetch it again"):
+            read_picture(path)
+
+    @pytest.mark.parametrize("values", [np.float32(0.5), np.int32(70_000), np.int32(-1)])
+    def test_values_of_other_depths_are_named(self, tmp_path: Path, values: Any) -> None:
+        path = tmp_path / "a.tif"
+        Pil.fromarray(np.full((8, 8), values)).save(path)
+        with pytest.raises(SourceError, match=r"painted\. Its values.*Save it with 8 or 16 bits"):
             read_picture(path)
 
     def test_what_would_start_a_program_is_no_photo(self, tmp_path: Path) -> None:

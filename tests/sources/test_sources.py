@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import pytest
 from helpers.media import exact_rgb, number_of, picture, write_clip
+from PIL import Image as Pil
+from PIL import ImageOps
 
 from rtstyle.errors import SourceError, UsageError
 from rtstyle.media import hdr
@@ -332,6 +334,23 @@ class TestVideoFile:
             assert (source.height > source.width) == (degrees % 180 == 90)
         spots = [image[5, 5], image[5, -5], image[-5, 5], image[-5, -5]]
         assert "".join(names[tuple(int(v > 127) for v in spot)] for spot in spots) == corners
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_a_photo_with_exif_is_a_video_of_one_upright_picture(
+        self, tmp_path: Path, orientation: int
+    ) -> None:
+        """FFmpeg hands EXIF on beside the picture, for which PyAV had no name: a ValueError."""
+        corners, path = np.zeros((48, 64, 3), np.uint8), tmp_path / "a.jpg"
+        corners[:24, :32], corners[24:, 32:] = (255, 0, 0), (0, 0, 255)
+        exif = Pil.Exif()
+        exif[0x112] = orientation
+        Pil.fromarray(corners).save(path, exif=exif, quality=95, subsampling=0)
+        with VideoFileSource(path) as source:
+            (frame,) = source
+        with Pil.open(path) as photo:
+            upright = np.asarray(ImageOps.exif_transpose(photo))
+        assert frame.image.shape == upright.shape
+        assert np.abs(frame.image.astype(int) - upright).max() <= 4
 
     @pytest.mark.parametrize("matrix", [1, 5, 9])
     @pytest.mark.parametrize("color_range", [1, 2])

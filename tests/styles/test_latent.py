@@ -14,6 +14,7 @@ from helpers.any_models import DIMENSIONS, NUMBERS
 from helpers.pictures import noise
 from PIL import Image as Pil
 
+from rtstyle.commands.options import sampled
 from rtstyle.errors import RtstyleError, StyleError, UsageError
 from rtstyle.frame import Image
 from rtstyle.jobs.grid import sample_sheet
@@ -323,6 +324,10 @@ class TestCommands:
         np.testing.assert_array_equal(near, again)
         assert not np.array_equal(near, other)
 
+    def test_very_little_of_a_neighbour_is_no_other_style(self) -> None:
+        assert sampled(["a.jpg"], 1e-5, 7) == ("a.jpg~0.00001~7",)
+        assert sampled(["a.jpg"], 0.0, 7) == ("a.jpg",)
+
     def test_a_random_style_is_named(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -363,6 +368,8 @@ class TestCommands:
         Pil.fromarray(photo()).save(tmp_path / "in.png")
         for words in (
             ("--vary", 9),
+            ("--vary", "nan"),
+            ("--vary", "-1"),
             ("--seed", -1, "--vary", 0.5),
             ("--size", "paper", "--vary", 1),
         ):
@@ -372,4 +379,5 @@ class TestCommands:
             said = capsys.readouterr().err
             assert code == 2, words
             assert said.count("\n") == 1, said
+            assert "out of range" in said or "paper" in words, said
         assert as_mixture(red).variation == 0

@@ -17,7 +17,7 @@ from rtstyle.serve.web.addresses import token_for
 from rtstyle.styles.manifest import DEFAULT_STYLE
 from rtstyle.styles.recipe import Recipe
 from rtstyle.styles.sizes import TRANSFORMS, with_transform
-from rtstyle.styles.spec import is_random, own_seed
+from rtstyle.styles.spec import check_variation, is_random, own_seed
 
 STDOUT = Path("-")
 """What stands for standard output where a file may be named."""
@@ -188,16 +188,18 @@ def read_coherence(text: str) -> float:
 def sampled(styles: Sequence[str], vary: float, seed: int | None) -> tuple[str, ...]:
     """Return styles with `--vary` and `--seed`: as `a.jpg~0.5~7` and `random:7`.
 
-    What `random` is this time is told, so that it can be painted again.
+    What `random` is this time is told, so that it can be painted again. Raises `UsageError` for
+    `vary` out of range.
     """
 
-    found = []
+    # Not as 1e-05, which `a.jpg~0.5~7` has no room for.
+    written, found = f"{vary:.6f}".rstrip("0").rstrip("."), []
     for style in styles:
         if style == "random" and is_random(style):
             style = f"random:{own_seed() if seed is None else seed}"
             if seed is None:
                 typer.echo(f"random is {style} this time", err=True)
-        found.append(f"{style}~{vary:g}~{seed or 0}" if vary else style)
+        found.append(f"{style}~{written}~{seed or 0}" if check_variation(vary) else style)
     return tuple(found)
 
 

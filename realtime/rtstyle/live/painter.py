@@ -205,8 +205,8 @@ class Studio:
         elif old.painted is not None:
             old.share = 1.0
             layers = [old] if self._crossing is None else self._crossing.interrupted(before)
-            kind = self.transition
-            self._crossing = Transition(layers, new, kind, self.fade, before)
+            self._crossing = Transition(layers, new, self.transition, self.fade, before)
+            self._bank.rest(self.fade)
         return self._crossing is not None
 
     def _paint(self, image: Image, look: Look) -> Image:

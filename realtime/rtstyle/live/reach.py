@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from rtstyle.errors import RtstyleError
 from rtstyle.live.bank import UPSAMPLER, Shape, StyleBank
+from rtstyle.live.bank.shelf import SPARE
 from rtstyle.live.look import Look, model_of, snapped
 from rtstyle.painting.strokes import levels
+from rtstyle.styles.spec import is_network
 
 CALM = 0.2
 """Seconds for which a look that no model is ready for must stay the same before one is made ready:
@@ -69,6 +72,8 @@ class Ahead:
         self._bank = bank
         self._done: tuple[object, ...] | None = None
         self._sizes: tuple[str, list[Shape]] | None = None
+        self._around: tuple[list[str], str] | None = None
+        self._near: list[str] = []
         self._since = -math.inf
 
     def prepare(
@@ -76,20 +81,45 @@ class Ahead:
     ) -> None:
         """Have `names` ready for what `look` has painted of a `frame`, those beside `name` first.
 
-        It does so once, and again where the names or the sizes have changed.
+        It does so once, and again where the names or the sizes have changed. Where the bank has no
+        room for all networks, those nearest to `name` are made ready, and others as `name` changes.
         """
         sizes = look.size, levels(look.working_size(*frame), snapped(look.stroke_size))
         if self._done is not None and sizes != self._sizes:
             self._since = now
         self._sizes = sizes
-        if self._done == (sizes, tuple(names)) or now - self._since < SETTLED:
+        if self._around != (list(names), name):
+            self._around, self._near = (list(names), name), self._nearest(names, name)
+        near = self._near
+        if self._done == (sizes, frozenset(near)) or now - self._since < SETTLED:
             return
-        self._done = sizes, tuple(names)
+        self._done = sizes, frozenset(near)
+        painted, *larger = sizes[1]
+        models = [(one, look.size) for one in near]
+        # A rate that went up and down would otherwise leave all styles ready for many sizes.
+        self._bank.prepare(models, painted, larger=larger, urgent=False, tidy=True)
+
+    def _nearest(self, names: Sequence[str], name: str) -> list[str]:
+        """Return the names that the bank has room for, the nearest to `name` first.
+
+        Pictures share one network, and all of them are among these.
+        """
         at = names.index(name) if name in names else 0
         order = sorted(
             range(len(names)), key=lambda i: min((i - at) % len(names), (at - i) % len(names))
         )
-        painted, *larger = sizes[1]
-        models = [(names[i], look.size) for i in order]
-        # A rate that went up and down would otherwise leave all styles ready for many sizes.
-        self._bank.prepare(models, painted, larger=larger, urgent=False, tidy=True)
+        room, found = max(1, self._bank.capacity - SPARE), []
+        for one in (names[i] for i in order):
+            if not _is_network(one):
+                found.append(one)
+            elif room:
+                found.append(one)
+                room -= 1
+        return found
+
+
+def _is_network(name: str) -> bool:
+    try:
+        return is_network(name)
+    except RtstyleError:
+        return True  # Whoever opens it meets the same error.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-import av.error
+import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import Type
 from numpy.typing import NDArray
 
 Matrix = tuple[int, int, int, int]
@@ -17,11 +18,28 @@ def display_matrix(frame: av.VideoFrame) -> Matrix | None:
 
     A point (x, y) goes to (a x + c y, b x + d y); FFmpeg's 16.16 numbers, y downwards.
     """
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    data = side_data(frame, "DISPLAYMATRIX")
     if data is None:
         return None
-    a, b, _, c, d = np.frombuffer(memoryview(data), np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
     return a, b, c, d
+
+
+def side_data(frame: av.VideoFrame, kind: str) -> memoryview | None:
+    """Return what a decoded frame has beside its picture, by the name of PyAV's `Type`."""
+    data: Any = frame.side_data.get(kind)
+    return None if data is None else memoryview(data)
+
+
+def _of_no_name(kinds: type[Type], number: int) -> Type:
+    member = object.__new__(kinds)
+    member._name_, member._value_ = f"UNKNOWN_{number}", number
+    return cast("Type", kinds._value2member_map_.setdefault(number, member))
+
+
+# PyAV up to 18.1 has no names for what a JPEG's EXIF and the views of spatial videos are, and then
+# gives nothing of a frame (https://github.com/PyAV-Org/PyAV/pull/2392).
+Type._missing_ = classmethod(_of_no_name)  # type: ignore[assignment]
 
 
 def turns(matrix: Matrix | None) -> bool:

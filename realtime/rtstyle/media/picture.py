@@ -126,6 +126,7 @@ def _read(path: Path, kind: str, whole: bool) -> tuple[Picture, tuple[int, bool]
         _refuse_animation(file, path)
         notes = _page_notes(file)
         image, missing = decode(path, file, whole, piped)
+        check_levels(path, image)
         return _to_picture(image, (*notes, *((missing,) if missing else ()))), _turn_of(image)
 
 
@@ -147,7 +148,6 @@ def _page_notes(file: Pil.Image) -> tuple[str, ...]:
 def _to_picture(image: Pil.Image, notes: tuple[str, ...]) -> Picture:
     """Return a decoded picture as it lies in its file, converted strip by strip."""
     profile = image.info.get("icc_profile", b"")
-    check_levels(image)
     to_srgb, note = _conversion(image, profile)
     transparent = is_transparent(image)
     width, height = image.size

@@ -83,10 +83,11 @@ def opened(path: Path, kind: str, piped: BytesIO | None = None) -> Iterator[Pil.
         except UnidentifiedImageError as error:
             if path.suffix.lower() in RAW_SUFFIXES:
                 raise raw_error(path) from error
+            empty = piped is None and path.stat().st_size == 0
             raise SourceError(
-                f"{path} is not a {kind} that can be read.",
-                "",
-                "Use JPEG, PNG, WebP, HEIC or TIFF.",
+                f"{path} is {'empty' if empty else f'not a {kind} that can be read'}.",
+                "It has 0 bytes." if empty else "",
+                "Fetch it again." if empty else "Use JPEG, PNG, WebP, HEIC or TIFF.",
             ) from error
         except Pil.DecompressionBombError as error:
             raise too_large(path, "It has over 178 million pixels") from error
@@ -272,17 +273,18 @@ def jpeg_scans(content: bytes) -> tuple[list[bool], int]:
     return scans, len(content)
 
 
-DEPTHS = "its values are not 8 or 16 bits of grey or colour"
-
-
-def check_levels(image: Pil.Image) -> None:
-    """Raise `ValueError` for grey values that are neither 8 nor 16 bits."""
-    if image.mode.startswith("F"):
-        raise ValueError(DEPTHS)
+def check_levels(path: Path, image: Pil.Image) -> None:
+    """Raise `SourceError` for grey values that are neither 8 nor 16 bits."""
+    fits = not image.mode.startswith("F")
     if image.mode.startswith("I"):
         low, high = (float(str(level)) for level in image.getextrema())
-        if low < 0 or high > 65535:
-            raise ValueError(DEPTHS)
+        fits = low >= 0 and high <= 65535
+    if not fits:
+        raise SourceError(
+            f"{path} cannot be painted.",
+            "Its values are not 8 or 16 bits of grey or colour.",
+            "Save it with 8 or 16 bits.",
+        )
 
 
 def hide_transparent(rgb: Image, alpha: NDArray[np.uint8], least: int = 1) -> None:

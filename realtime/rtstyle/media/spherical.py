@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from rtstyle.media.orientation import side_data
+
 MATROSKA_TAG = "SPHERICAL-VIDEO"
 UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
 EQUIRECTANGULAR = 0
@@ -80,7 +82,7 @@ def read_spherical(
     `path` is the MP4 or MOV file that it comes from: FFmpeg does not tell the first view of its V1
     tags.
     """
-    data: Any = frame.side_data.get("SPHERICAL")
+    data = side_data(frame, "SPHERICAL")
     if data is None:
         text = next((v for k, v in metadata.items() if k.upper() == MATROSKA_TAG), "")
         if "Spherical>true<" not in text:
@@ -88,9 +90,9 @@ def read_spherical(
         stereo = next((k for k, v in STEREO_MODES.items() if f">{v}<" in text), 0)
         return Spherical(EQUIRECTANGULAR, *read_view(text), stereo)
     # AVSphericalMapping: projection, then yaw, pitch and roll in degrees as 16.16 numbers.
-    projection, *angles = np.frombuffer(memoryview(data), np.int32)[:4].tolist()
-    stereo_data: Any = frame.side_data.get("STEREO3D")
-    stereo = 0 if stereo_data is None else int(np.frombuffer(memoryview(stereo_data), np.int32)[0])
+    projection, *angles = np.frombuffer(data, np.int32)[:4].tolist()
+    stereo_data = side_data(frame, "STEREO3D")
+    stereo = 0 if stereo_data is None else int(np.frombuffer(stereo_data, np.int32)[0])
     yaw, pitch, roll = (angle / 65536 for angle in angles)
     found = Spherical(projection, yaw, pitch, roll, stereo)
     if path is None or any(angles):

@@ -201,4 +201,6 @@ def prepare_alsa() -> str:
 
 def no_sound(name: str, why: str) -> SourceError:
     """Return the error for a microphone that gives no sound."""
-    return SourceError(f"There is no sound from {name}.", why, "Leave out --mic, or plug one in.")
+    return SourceError(
+        f"There is no sound from {name}.", why, "Plug one in, or name another input."
+    )

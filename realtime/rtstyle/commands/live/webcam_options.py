@@ -125,7 +125,7 @@ class ChangeOptions:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OutputOptions:
-    """Where the picture goes."""
+    """Where the picture goes. Raises `UsageError` for what does nothing without another option."""
 
     window: Annotated[bool, typer.Option("--window/--no-window", help="Show a window.")] = True
     full_screen: Annotated[
@@ -173,6 +173,11 @@ class OutputOptions:
     ] = None
     out_format: Annotated[str, typer.Option(help="nut or y4m.")] = "nut"
 
+    def __post_init__(self) -> None:
+        check_needs("--window", self.window, full_screen=self.full_screen, display=self.display)
+        check_needs("--stream", self.stream is not None, stream_bitrate=self.stream_bitrate)
+        check_needs("--out", self.out is not None, out_format=self.out_format != "nut")
+
     @property
     def bits(self) -> int | None:
         """Bits a second of the stream at most."""
@@ -181,7 +186,7 @@ class OutputOptions:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ControlOptions:
-    """Who may change the picture from outside."""
+    """Who may change the picture from outside. Raises `UsageError`, as `OutputOptions`."""
 
     control: Annotated[
         bool, typer.Option("--control", help="Take control by HTTP; see `rtstyle control`.")
@@ -218,6 +223,14 @@ class ControlOptions:
         ),
     ] = None
 
+    def __post_init__(self) -> None:
+        check_needs(
+            "--control", self.control, control_host=self.control_host != HOST,
+            control_port=self.control_port != PORT, control_token=self.control_token is not None,
+        )  # fmt: skip
+        osc = self.osc is not None
+        check_needs("--osc", osc, osc_host=self.osc_host != HOST, osc_out=self.osc_out is not None)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RunOptions:
@@ -240,6 +253,16 @@ class RunOptions:
     frames: Annotated[
         int | None, typer.Option(help="Stop after so many frames.", min=1, show_default=False)
     ] = None
+
+
+def check_needs(other: str, given: bool, **used: object) -> None:
+    """Raise `UsageError` for an option that is used without the `other` one that it is for."""
+    for name, value in used.items():
+        if value and not given:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} does nothing without {other}.", "", f"Add {other}, or leave it out."
+            )
 
 
 def check_rate(option: str, rate: float) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeAlias
@@ -23,7 +25,8 @@ class Errands:
 
     What was asked for last comes first. An `owner` has one wish: a new one takes the place of what
     it asked for before and is not begun yet. What is for later comes after all others, with pauses
-    of `GAP` seconds. `changed` guards all of it, and is notified when nothing is left.
+    of `GAP` seconds, and not during a `rest`. `changed` guards all of it, and is notified when
+    nothing is left.
     """
 
     def __init__(self, do: Callable[[Errand], None], changed: threading.Condition) -> None:
@@ -32,6 +35,7 @@ class Errands:
         self._wishes: dict[Hashable, deque[Errand]] = {}
         self._later: deque[Errand] = deque()
         self._current: Errand | None = None
+        self._rest_until = -math.inf
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -57,6 +61,12 @@ class Errands:
         with self._changed:
             self._later = deque(one for one in errands if one != self._current)
             self._wake()
+
+    def rest(self, seconds: float) -> None:
+        """Begin nothing that is for later in the next `seconds`; 0 ends such a rest."""
+        with self._changed:
+            self._rest_until = time.monotonic() + seconds
+            self._changed.notify_all()
 
     def close(self) -> threading.Thread | None:
         """Begin nothing any more; return the thread, which may still be busy."""
@@ -88,8 +98,12 @@ class Errands:
         """Wait for what to do next; None, and the thread is gone, when nothing is left."""
         with self._changed:
             self._current = None
-            if self._queue() is None and self._later:
-                self._changed.wait_for(lambda: self._queue() is not None or self._closed, GAP)
+            pause_until = time.monotonic() + GAP
+            while self._later and self._queue() is None and not self._closed:
+                left = max(pause_until, self._rest_until) - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
             queue = self._queue() or self._later
             if self._closed or not queue:
                 self._thread = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from rtstyle.live.bank import fitting
 from rtstyle.live.bank.errands import Errand, Errands, Shape
 from rtstyle.live.bank.fitting import Fitter, Known, forget_oldest, is_of, paintings_of, thinned
 from rtstyle.live.bank.painted import Painted
+from rtstyle.live.bank.shelf import Shelf, room
 from rtstyle.machine.heap import give_back
 from rtstyle.media.color import Colours
 from rtstyle.painting.masks import Weights
@@ -29,10 +29,10 @@ from rtstyle.styles.paintings import Statistics
 from rtstyle.styles.recipe import SCALES, check_range
 from rtstyle.styles.spec import Styles, is_network, is_random
 
-CAPACITY = 16
-"""Engines kept; the one that was not used for longest goes first."""
 UPSAMPLER: ModelName = ("", "upsampler")
 """In place of a model: what enlarges paintings, whatever the style."""
+LONGEST_REST = 2.0
+"""Seconds of a transition, where two networks paint, in which no other is made ready ahead."""
 TIDY: ModelName = ("", "tidy")
 """In place of a model: let go of all sizes but one."""
 
@@ -47,6 +47,9 @@ class StyleBank(Closing):
     already uses every core. `threads` counts CPU threads (0: all). `style_scale` enlarges the
     strokes of pictures as styles. Built-in and random paintings, and what they are blended with,
     are of scale 1 and in their own colours. Raises `UsageError` for a bad scale.
+
+    `capacity` networks are kept, by default as many as the memory has `room` for; the one that was
+    not used for longest goes first.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class StyleBank(Closing):
         device: str = "auto",
         threads: int = 0,
         precision: str = "auto",
-        capacity: int = CAPACITY,
+        capacity: int | None = None,
         style_scale: float = 1.0,
     ) -> None:
         check_range("A style scale", style_scale, SCALES)
@@ -63,12 +66,9 @@ class StyleBank(Closing):
         self._colours: Colours | None = None
         self._options = {"device": device, "threads": threads, "precision": precision}
         self.upsampler = Upsampler(**self._options)  # type: ignore[arg-type]
-        self._capacity = max(1, capacity)
-        # Pictures as styles share one engine: only the statistics that it is fed differ.
-        self._networks: OrderedDict[tuple[Path, ...], Network] = OrderedDict()
+        self._shelf = Shelf(room() if capacity is None else capacity)
         self._known: OrderedDict[ModelName, Known] = OrderedDict()
         self._encoded: dict[tuple[str, str], None] = {}
-        self._warm: set[tuple[tuple[Path, ...], Shape]] = set()
         self._painted = Painted()
         self._stale: set[ModelName] = set()
         self._sampled: set[str] = set()
@@ -78,6 +78,11 @@ class StyleBank(Closing):
         self._fitter = Fitter(self._forget, lambda: self._errands.idle, self._changed)
         self._opening = threading.Lock()
         self._running = threading.Lock()
+
+    @property
+    def capacity(self) -> int:
+        """How many networks are kept."""
+        return self._shelf.capacity
 
     def network(self, style: Styles, size: str) -> Network:
         """Return the network of a style, opened now if need be.
@@ -94,12 +99,7 @@ class StyleBank(Closing):
                 return network
             network = Network.open(found, upsampler=self.upsampler, **self._options)  # type: ignore[arg-type]
             with self._changed:
-                self._networks[files] = network
-                evicted = len(self._networks) > self._capacity
-                while len(self._networks) > self._capacity:
-                    # Only let go of: somebody may be painting with it, and then frees it last.
-                    old = self._networks.popitem(last=False)[0]
-                    self._warm = {item for item in self._warm if item[0] != old}
+                evicted = self._shelf.put(files, network)
             if evicted:
                 give_back()
         return network
@@ -107,10 +107,8 @@ class StyleBank(Closing):
     def _open(self, found: Model) -> Network | None:
         """Return the network of a model that is open."""
         with self._changed:
-            if found.files not in self._networks:
-                return None
-            self._networks.move_to_end(found.files)
-            return self._networks[found.files].given(found)
+            network = self._shelf.use(found.files)
+            return None if network is None else network.given(found)
 
     def resolve(self, style: Styles, size: str) -> Model:
         """Return the file of a style and what it is fed; a new picture is encoded now.
@@ -204,11 +202,7 @@ class StyleBank(Closing):
         found = self._known.get(key)
         if found is None or key in self._stale or shape is None:
             return found is not None and key not in self._stale
-        files = found.model.files
-        network = self._networks.get(files)
-        if network is None or (files, shape) not in self._warm:
-            return False
-        return network.engine.holds(shape)
+        return self._shelf.is_warm(found.model.files, shape)
 
     def prepare(
         self,
@@ -229,9 +223,17 @@ class StyleBank(Closing):
         keys: list[Errand] = [(name, shape) for name in models for shape in shapes]
         keys += [(UPSAMPLER, shape) for shape in larger]
         with self._changed:
+            for name, _ in reversed(keys):
+                # Asked for again is as good as used: the first one is the last to be let go of.
+                if (known := self._known.get(name)) is not None:
+                    self._shelf.use(known.model.files)
             fresh = [key for key in keys if key not in self._failed and not self._is_warm(key)]
             last: list[Errand] = [(TIDY, shapes[-1])] if tidy else []
             self._errands.ask(fresh, owner) if urgent else self._errands.ask_later(fresh + last)
+
+    def rest(self, seconds: float) -> None:
+        """Begin nothing that is not urgent for so long, or `LONGEST_REST`: cores are needed."""
+        self._errands.rest(min(seconds, LONGEST_REST))
 
     def paint(
         self,
@@ -256,7 +258,7 @@ class StyleBank(Closing):
         painted_at = levels((image.shape[0], image.shape[1]), stroke_size)[0]
         self._painted.note(network.model.files, painted_at)
         with self._changed:
-            self._warm.add((network.model.files, painted_at))
+            self._shelf.note(network.model.files, painted_at)
         return painted
 
     def coherent(self, style: Styles, size: str) -> bool:
@@ -277,7 +279,7 @@ class StyleBank(Closing):
             painted = network.paint_over(image, extra, strength)
         self._painted.note(network.model.files, (image.shape[0], image.shape[1]))
         with self._changed:
-            self._warm.add((network.model.files, (image.shape[0], image.shape[1])))
+            self._shelf.note(network.model.files, (image.shape[0], image.shape[1]))
         return painted
 
     def wait_idle(self, timeout: float | None = None) -> bool:
@@ -303,11 +305,8 @@ class StyleBank(Closing):
             if thread is not None:
                 thread.join()
         with self._changed:
-            for network in self._networks.values():
-                network.close()
+            self._shelf.close()
             self.upsampler.close()
-            self._networks.clear()
-            self._warm.clear()
 
     def _forget(self, name: str) -> None:
         """Have what is mixed of a picture made anew, as it is fitted now."""
@@ -323,7 +322,7 @@ class StyleBank(Closing):
                 return self.upsampler.prepare(shape)
             if shape is not None and errand[0] == TIDY:
                 with self._changed:
-                    networks = list(self._networks.items())
+                    networks = self._shelf.items()
                 return self._painted.tidy(networks, shape)
             with self._changed:
                 known = errand[0] in self._known and errand[0] not in self._stale
@@ -346,4 +345,4 @@ class StyleBank(Closing):
                     forget_oldest(self._failed)
         else:
             with self._changed:
-                self._warm.add((network.model.files, shape))
+                self._shelf.note(network.model.files, shape)
