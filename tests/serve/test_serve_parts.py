@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
+import socket
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -34,6 +36,7 @@ from rtstyle.serve.painter import Painter, Seat
 from rtstyle.serve.settings import MAX_MESSAGE, check_settings, read_message, read_query
 from rtstyle.serve.web.addresses import is_loopback
 from rtstyle.serve.web.guard import allowed_names, host_name, same
+from rtstyle.serve.web.listener import bind
 
 PATIENCE = 60.0
 STYLES = ("mosaic", "wave")
@@ -415,6 +418,23 @@ def test_a_frame_comes_out_with_its_last_packet() -> None:
     got = [(frame.timestamp, frame.data) for frame in out if frame]
     assert got == [(0, b"\0\1"), (10, b"\2\3"), (20, b"\4"), (30, b"\5")]
     assert [frame is not None for frame in out] == [False, True, False, True, False, True, True]
+
+
+def test_why_a_server_cannot_listen_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of the documentation (RFC 5737): no machine has it.
+    with pytest.raises(UsageError, match=r"no address 192\.0\.2\.1\. Check --host"):
+        bind("192.0.2.1", 0, "--host", "--port")
+    with bind("127.0.0.1", 0, "--host", "--port") as one:
+        port = one.getsockname()[1]
+        with pytest.raises(UsageError, match=rf"Port {port} of 127\.0\.0\.1 is not free"):
+            bind("127.0.0.1", port, "--host", "--port")
+
+    def refuse(self: socket.socket, address: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(UsageError, match=r"Port 80 .* may not be used\. Permission denied\."):
+        bind("127.0.0.1", 80, "--host", "--port")
 
 
 def test_an_offline_machine_still_has_an_address() -> None:

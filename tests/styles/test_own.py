@@ -197,6 +197,28 @@ def test_a_damaged_list_says_what_to_do(folder: Path) -> None:
         manifest.load_manifest()
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("show", "wave"), "`styles show` is not a command. `rtstyle styles` lists them"),
+        (("add", "ftp://127.0.0.1/sea.zip"), "ftp://127.0.0.1/sea.zip cannot be fetched. Use http"),
+        (("add", "."), "There is no manifest.json in ."),
+        (("pack", "invert", "sea.tar"), "A pack cannot be written as 'sea.tar'. Use .zip."),
+    ],
+)
+def test_what_is_wrong_is_named(
+    words: tuple[str, ...],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command(*words) == 2
+    assert told in capsys.readouterr().err
+    assert not Path("sea.tar").exists()
+
+
 @pytest.mark.parametrize("words", [("add",), ("remove",), ("pack", "sea"), ("add", "a", "b")])
 def test_commands_that_are_not_complete(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]

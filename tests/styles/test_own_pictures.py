@@ -21,6 +21,7 @@ from rtstyle.live.rate import choose_ladder, steady_ladder
 from rtstyle.serve.gallery.catalogue import Catalogue
 from rtstyle.styles import manifest, own, paintings
 from rtstyle.styles.spec import Mixture, parse_style
+from rtstyle.styles.watching import tell
 
 command = functools.partial(console.command, "styles")
 PHOTO = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
@@ -95,6 +96,22 @@ def test_a_pack_brings_the_vectors_so_that_nothing_is_fitted_again(
     monkeypatch.setattr(paintings, "encode_image", never)
     found = paintings.encode(str(tmp_path / "other" / "sea.png"), "fast")
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_packing_a_picture_says_that_it_is_studied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It takes seconds, and nothing was shown."""
+
+    def slowly(path: Path) -> list[dict[str, object]]:
+        for done in range(3):
+            tell(path.name, done, 2)
+        return []
+
+    monkeypatch.setattr(paintings, "fitted_vectors", slowly)
+    own.add(str(painting(tmp_path / "sea.png", 200, 30, 30)))
+    assert command("pack", "sea", tmp_path / "sea.zip") == 0
+    assert "studying sea.png" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

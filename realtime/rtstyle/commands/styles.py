@@ -12,6 +12,7 @@ import typer
 
 from rtstyle.commands.common.photo_notes import tell_photo
 from rtstyle.commands.options import Device
+from rtstyle.commands.progress import Bar
 from rtstyle.errors import UsageError
 from rtstyle.styles.manifest import SIZES, load_manifest
 
@@ -65,12 +66,12 @@ def styles(
     ] = False,
 ) -> None:
     """List the styles, or paint a photo in all of them: --sheet PHOTO OUT."""
-    if photo is not None and str(photo) in OWN and not sheet:
+    if photo is not None and not sheet:
         _change_own(str(photo), output, file, name)
         return
     _check_size(size)
-    if sheet or photo is not None:
-        if photo is None or output is None or not sheet:
+    if sheet:
+        if photo is None or output is None:
             raise UsageError(
                 "A sheet takes a photo and an output.", "", "rtstyle styles --sheet PHOTO OUT"
             )
@@ -83,12 +84,17 @@ def styles(
 
 def _change_own(what: str, given: Path | None, file: Path | None, name: str | None) -> None:
     """Add, remove or pack styles. Raises `StyleError` or `UsageError`."""
+    if what not in OWN:
+        raise UsageError(
+            f"`styles {what}` is not a command.", "",
+            f"`rtstyle styles` lists them; there are {', '.join(OWN)}, and --sheet PHOTO OUT.",
+        )  # fmt: skip
     if given is None or (what == "pack") != (file is not None):
         raise UsageError(f"`styles {what}` is not complete.", "", f"rtstyle styles {OWN[what]}")
     from rtstyle.styles import own
 
     # A path would have one slash of an address only.
-    text = re.sub(r"^(https?):/+", r"\1://", str(given))
+    text = re.sub(r"^([a-z][a-z0-9+.-]+):/+", r"\1://", str(given))
     if what == "add":
         for added in own.add(text, name):
             typer.echo(f"added {added}")
@@ -96,7 +102,9 @@ def _change_own(what: str, given: Path | None, file: Path | None, name: str | No
         own.remove(text)
         typer.echo(f"removed {text}")
     elif file is not None:
-        own.pack(text, file)
+        # The vectors of a picture are fitted now, if they never were.
+        with Bar():
+            own.pack(text, file)
         typer.echo(f"{file}")
 
 

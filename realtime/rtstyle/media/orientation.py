@@ -32,7 +32,7 @@ def side_data(frame: av.VideoFrame, kind: str) -> memoryview | None:
 
 
 def _of_no_name(kinds: type[Type], number: int) -> Type:
-    member = object.__new__(kinds)
+    member: Any = object.__new__(kinds)
     member._name_, member._value_ = f"UNKNOWN_{number}", number
     return cast("Type", kinds._value2member_map_.setdefault(number, member))
 

@@ -86,7 +86,12 @@ def remove(name: str) -> None:
 
 
 def pack(name: str, path: Path) -> None:
-    """Write a style into a pack, for others to add. Raises `StyleError` or `SinkError`."""
+    """Write a style into a pack, for others to add.
+
+    Raises `StyleError`, `SinkError`, or `UsageError` for another ending than that of a ZIP file.
+    """
+    if path.suffix.lower() != ".zip":
+        raise UsageError(f"A pack cannot be written as {path.name!r}.", "", "Use .zip.")
     pack_styles([find_style(name)], path)
 
 
@@ -203,7 +208,7 @@ def _of_manifest(folder: Path) -> list[Style]:
         styles = list(read_manifest(folder, {**content, "any": {}, "wct": {}}).styles.values())
     except OSError as error:
         raise StyleError(
-            "There is no manifest.json in it.", "", "Add a pack or an .onnx."
+            f"There is no manifest.json in {folder}.", "", "Add a pack or an .onnx."
         ) from error
     except DAMAGE as error:
         raise StyleError("Its manifest.json is damaged.", str(error)) from error
@@ -240,6 +245,8 @@ def _at_hand(source: str) -> Iterator[Path]:
     """Give the path of a file or folder; what lies at an address is fetched first."""
     parts = urlsplit(source)
     if parts.scheme not in ("http", "https"):
+        if "://" in source:
+            raise StyleError(f"{source} cannot be fetched.", "", "Use http:// or https://.")
         if not Path(source).exists():
             raise StyleError(f"There is no {source}.", "", "Check the path.")
         yield Path(source)

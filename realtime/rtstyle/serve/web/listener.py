@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from rtstyle.errors import UsageError, reason
@@ -28,10 +29,15 @@ def bind(host: str, port: int, host_option: str, port_option: str) -> socket.soc
         listener.listen(128)
     except (OSError, OverflowError) as error:
         listener.close()
-        why = reason(error)
+        if getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            raise UsageError(
+                f"This machine has no address {host}.", "", f"Check {host_option}."
+            ) from error
+        denied = isinstance(error, PermissionError)
         raise UsageError(
-            f"Port {port} of {host} is not free.", f"{why}.", f"Choose another {port_option}, or 0."
-        ) from error
+            f"Port {port} of {host} {'may not be used' if denied else 'is not free'}.",
+            f"{reason(error)}.", f"Choose another {port_option}, or 0.",
+        ) from error  # fmt: skip
     return listener
 
 
