@@ -216,6 +216,20 @@ def is_running(pid: int) -> bool:
 
 
 @unix
+def test_what_keeps_the_machine_awake_does_not_report_for_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd-inhibit told systemd `ERRNO=2`: the service looked as if it had failed."""
+    monkeypatch.setattr("rtstyle.machine.awake.AT_ONCE", 60.0)
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/user/0/notify")
+    told = tmp_path / "environment"
+    with Awake(("sh", "-c", f"env > {told}")):
+        names = {line.partition("=")[0] for line in told.read_text().splitlines()}
+    assert "PATH" in names
+    assert "NOTIFY_SOCKET" not in names
+
+
+@unix
 @pytest.mark.slow
 def test_a_kiosk_fills_the_screen_repeats_its_clip_and_reports(
     tmp_path: Path,

@@ -22,6 +22,8 @@ LINUX = (
     "--why=A picture is running.",
     "cat",
 )
+SERVICE = "NOTIFY_SOCKET"
+"""Where a service reports to, as an environment variable."""
 CONTINUOUS, SYSTEM, DISPLAY = 0x80000000, 0x1, 0x2
 """Flags of SetThreadExecutionState."""
 
@@ -50,6 +52,8 @@ class Awake:
                 stderr=subprocess.DEVNULL,
                 # Ctrl-C is ours to take.
                 start_new_session=True,
+                # systemd's own tools report their failure to it, as if it were that of the service.
+                env={name: value for name, value in os.environ.items() if name != SERVICE},
             )
             self._helper.wait(AT_ONCE)
         except subprocess.TimeoutExpired:
