@@ -90,6 +90,24 @@ def test_a_video_is_painted_with_its_sound(server: Running, tmp_path: Path) -> N
     assert abs(float(np.median(frames[5])) - 55) < 8
 
 
+@pytest.mark.slow
+def test_a_photo_is_painted_like_a_picture_of_a_library_named_from_here(
+    pretrained_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that paints was begun elsewhere: "There is no picture lib/picture-..."."""
+    monkeypatch.chdir(tmp_path)
+    with serving(Options(port=0, style="invert", library=Path("lib"))) as server:
+        headers = {"content-type": "image/png"}
+        where = f"{server.address}/api/pictures?name=sea.png"
+        sea = httpx.post(where, content=photo(90), headers=headers, timeout=PATIENCE).json()
+        job = send(server, photo(), {"style": sea["name"]}).json()["job"]
+        state = ended(server, job)
+        assert state["state"] == "done", state
+        Path("lib", f"{sea['name']}.jpg").unlink()
+        state = ended(server, send(server, photo(), {"style": sea["name"]}).json()["job"])
+        assert "There is no picture picture-" in state["error"]
+
+
 def grey(width: int, height: int) -> Any:
     return np.full((height, width, 3), 200, np.uint8)
 

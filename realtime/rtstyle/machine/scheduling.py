@@ -8,8 +8,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from weakref import WeakSet
 
 _TASKS = Path("/proc/self/task")
+
+PATIENCE = 1.0
+"""Seconds for which the end of a thread of the lowest priority is waited for."""
+_last: WeakSet[threading.Thread] = WeakSet()
+"""The threads that let every other one go first."""
 
 
 @contextmanager
@@ -40,6 +46,25 @@ def _threads() -> set[int]:
 
 def lowest_priority() -> None:
     """Let every other thread go first, where the system knows priorities of threads."""
+    _last.add(threading.current_thread())
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
+def leave_behind(thread: threading.Thread | None) -> None:
+    """Wait for the end of a thread of the lowest priority, but not for long.
+
+    Where others use every core it may get none for minutes, and cannot be given a higher priority
+    again.
+    """
+    if thread is not None:
+        thread.join(PATIENCE)
+
+
+def is_one_left() -> bool:
+    """Return True if a thread of the lowest priority is still at work.
+
+    Python would end around it, and the libraries that it computes with under its feet.
+    """
+    return any(thread.is_alive() for thread in _last)

@@ -13,7 +13,7 @@ from rtstyle.closeable import Closing
 from rtstyle.errors import RtstyleError
 from rtstyle.live.bank.fitting import forget_oldest
 from rtstyle.machine.heap import give_back
-from rtstyle.machine.scheduling import lowest_priority
+from rtstyle.machine.scheduling import leave_behind, lowest_priority
 from rtstyle.media.color import Colours, match_colors
 from rtstyle.styles.model import even_shares
 from rtstyle.styles.paintings import Statistics, encode_image, prepare, read_painting
@@ -73,8 +73,7 @@ class Matching(Closing):
             self._closed = True
             self._waiting.clear()
             thread = self._thread
-        if thread is not None:
-            thread.join()
+        leave_behind(thread)
 
     def _encode_all(self) -> None:
         lowest_priority()

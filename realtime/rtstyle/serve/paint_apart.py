@@ -90,6 +90,7 @@ def main() -> None:
     """Read a request on standard input; report on standard output."""
     bound()
     request: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    os.chdir(request.pop("started_in"))
     source, output = Path(request.pop("source")), Path(request.pop("output"))
     try:
         paint = paint_video if output.suffix == ".mp4" else paint_photo

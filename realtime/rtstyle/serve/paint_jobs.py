@@ -14,6 +14,7 @@ from typing import Any
 
 import rtstyle
 from rtstyle.errors import UsageError
+from rtstyle.live.naming import split_names
 from rtstyle.serve.clients.lobby import FullError
 from rtstyle.serve.gallery.pictures import tidy
 
@@ -105,6 +106,7 @@ class PaintJobs:
         self._worker: asyncio.Task[None] | None = None
         self._child: asyncio.subprocess.Process | None = None
         self._closed = False
+        self._started_in = Path.cwd()
 
     def check_room(self) -> None:
         """Raise `FullError` where no more may wait."""
@@ -176,6 +178,8 @@ class PaintJobs:
 
     async def _paint(self, job: Job) -> None:
         request = {"source": str(job.source), "output": str(job.output), **job.settings}
+        # Styles and folders of the server's may be named from where it was started.
+        request["started_in"] = str(self._started_in)
         request |= {"device": self._device, "precision": self._precision}
         child = await asyncio.create_subprocess_exec(
             *COMMAND,
@@ -222,6 +226,8 @@ class PaintJobs:
         names = (str(job.source), str(job.output), job.source.name, job.output.name)
         for name in names:
             text = text.replace(name, job.title)
+        for style in split_names(str(job.settings.get("style", ""))):
+            text = text.replace(style, Path(style).name)
         return text.replace(str(self.folder), "the folder")
 
     def _fail(self, job: Job, error: str) -> None:
