@@ -69,8 +69,8 @@ def _own_folders(
         patch.setenv("RTSTYLE_STYLES", str(pretrained_folder))
         # Messages name options; tests/machine/test_installation.py shows how else they speak.
         speak_to_command_line()
-        # On a busy machine, a thread that lets every other one go first may wait for minutes.
-        patch.setattr("rtstyle.machine.scheduling.lowest_priority", lambda: None)
+        # On a busy machine, a process that lets every other one go first may wait for minutes.
+        patch.setattr("rtstyle.live.bank.apart.NICENESS", 0)
         yield
 
 

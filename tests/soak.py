@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 from PIL import Image as Pil
 
-from rtstyle.live.bank import fitting
+from rtstyle.live.bank import apart
 from rtstyle.serve.live_picture import LivePicture
 from rtstyle.serve.painter import USUAL
 from rtstyle.serve.server import Options, Running, serving
@@ -68,7 +68,7 @@ def switch(server: Running, count: int) -> None:
 
 def main(uploads: int, switches: int) -> None:
     # On a machine that is busy otherwise, pictures would be fitted for hours.
-    fitting.lowest_priority = lambda: None
+    apart.NICENESS = 0
     found = {}
     with (
         serving(Options(port=0, style="mosaic", camera="test")) as server,

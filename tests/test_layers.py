@@ -41,7 +41,7 @@ ONLY_IN = {
 THREADS = {
     "rtstyle.pipeline": "capture and workers of a run",
     "rtstyle.live.bank.errands": "models made ready while the picture continues",
-    "rtstyle.live.bank.fitting": "pictures fitted, on one core",
+    "rtstyle.live.bank.fitting": "pictures fitted, each in a process of its own",
     "rtstyle.jobs.augment.run": "pictures of a data set, some at once",
     "rtstyle.sources.cameras.resilient": "a camera that may hang",
     "rtstyle.sources.microphone": "sound, which waits for nobody",

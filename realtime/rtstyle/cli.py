@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Annotated, Any
 
@@ -19,7 +19,6 @@ import rtstyle
 from rtstyle.commands.common.help import Chapters, Command
 from rtstyle.commands.common.kind import command_for
 from rtstyle.errors import RtstyleError, lacks_memory, reason, speak_to_command_line
-from rtstyle.machine.scheduling import is_one_left
 from rtstyle.signals import ENDING, handled
 
 # Modules of `rtstyle.commands`, each with `register(app)`, in the order of the help. They import
@@ -182,25 +181,6 @@ def write_any_text() -> None:
 
 def main() -> None:
     """Run the command line; the entry point of the `rtstyle` script."""
-    try:
-        run()
-    except SystemExit as end:
-        if is_one_left():
-            # All is closed and written but what that thread was to find out for another time.
-            end_at_once(end.code)
-        raise
-
-
-def end_at_once(code: object) -> None:
-    """End this process with an exit code as `sys.exit` takes it, and no thread with it."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code if isinstance(code, int) else int(code is not None))
-
-
-def run() -> None:
-    """Run the command line. Raises `SystemExit`."""
     write_any_text()
     speak_to_command_line()
     try:

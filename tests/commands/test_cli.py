@@ -244,32 +244,3 @@ def test_a_command_line_loads_its_own_command_only() -> None:
     assert cli.modules_for(["train-adain", "a", "b"]) == ("training.train_adain",)
     for arguments in ([], ["--help"], ["vidoe", "video"]):
         assert cli.modules_for(arguments) == cli.COMMAND_MODULES
-
-
-BUSY = """
-import sys
-import threading
-from rtstyle import cli
-from rtstyle.machine.scheduling import lowest_priority
-
-def work():
-    lowest_priority()
-    begun.set()
-    threading.Event().wait()
-
-begun = threading.Event()
-threading.Thread(target=work).start()
-begun.wait()
-sys.argv = ["rtstyle", *sys.argv[1:]]
-cli.main()
-"""
-
-
-@pytest.mark.parametrize(("words", "code"), [(["styles", "--json"], 0), (["styles", "no"], 2)])
-def test_a_thread_of_the_lowest_priority_holds_no_end_up(words: list[str], code: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", BUSY, *words], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == code
-    if code == 0:
-        assert json.loads(done.stdout)

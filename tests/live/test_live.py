@@ -223,26 +223,6 @@ class TestBank:
             assert changed.wait_for(lambda: errands.idle, PATIENCE)
         assert done == ["urgent", "late"]
 
-    def test_closing_does_not_wait_for_a_picture_that_is_fitted(
-        self, bank: StyleBank, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """At the lowest priority, beside other programs, it took half a minute after Ctrl-C."""
-        begun, go = threading.Event(), threading.Event()
-
-        def slowly(*_: object, **__: object) -> None:
-            begun.set()
-            assert go.wait(PATIENCE)
-
-        monkeypatch.setattr("rtstyle.styles.paintings.encode", slowly)
-        monkeypatch.setattr("rtstyle.machine.scheduling.PATIENCE", 0.0)
-        bank._fitter.fit_later([("a.jpg", "fast", 1.0, None)])
-        assert begun.wait(PATIENCE)
-        bank.close()
-        (thread,) = (one for one in threading.enumerate() if one.name == "rtstyle-fit")
-        go.set()
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
-
     def test_closing_waits_for_the_thread(self) -> None:
         bank = StyleBank(device="openvino:cpu", threads=1)
         bank.prepare([("invert", "fast"), ("identity", "fast")], (32, 48), urgent=False)

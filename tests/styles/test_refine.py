@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +20,8 @@ from rich.console import Console
 from rtstyle.commands.progress import Bar
 from rtstyle.errors import EngineError
 from rtstyle.frame import Image
-from rtstyle.live.bank import StyleBank
+from rtstyle.live.bank import StyleBank, apart
+from rtstyle.media.color import Colours
 from rtstyle.painting.stylizer import Stylizer
 from rtstyle.samples import sample_frames
 from rtstyle.styles import fit as refine
@@ -159,7 +162,72 @@ class TestEncoding:
             assert stylize(image).shape == image.shape
 
 
+class TestApart:
+    def test_it_is_fitted_in_another_process_from_where_this_one_is(
+        self, folder: Path, mine: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(Path(mine).parent)
+        colours = Colours.of(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
+        expected = [paintings.encode("mine.png", "fast", 1.0, own) for own in (None, colours)]
+        monkeypatch.setenv("RTSTYLE_CACHE", "other-cache")
+        paintings._VECTORS.clear()
+
+        def never(*_: Any, **__: Any) -> None:
+            raise AssertionError("it was fitted in this process")
+
+        monkeypatch.setattr(refine, "refine", never)
+        for own, vector in zip((None, colours), expected, strict=True):
+            assert paintings.is_rough("mine.png", "fast", 1.0, own)
+            apart.fit_apart("mine.png", "fast", 1.0, own)
+            found = paintings.encode("mine.png", "fast", 1.0, own)
+            np.testing.assert_allclose(found, vector, atol=1e-5)
+        assert list(Path("other-cache").rglob("*.vector"))
+
+    def test_one_that_is_not_wanted_any_more_is_ended(
+        self, folder: Path, mine: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun: list[Any] = []
+
+        class Noted(subprocess.Popen):  # type: ignore[type-arg]
+            def __init__(self, *words: Any, **options: Any) -> None:
+                super().__init__(*words, **options)
+                begun.append(self)
+
+        monkeypatch.setattr("subprocess.Popen", Noted)
+        monkeypatch.setattr(
+            apart, "COMMAND", [sys.executable, "-c", "import time; time.sleep(600)"]
+        )
+        apart.fit_apart(mine, "fast", 1.0, None, lambda: True)
+        assert begun[0].poll() is not None
+        assert paintings.is_rough(mine, "fast")
+
+    @pytest.mark.parametrize(
+        ("command", "why"),
+        [([sys.executable, "-c", ""], "Its process ended"), (["/nowhere/python"], "cannot be studied")],
+    )
+    def test_a_process_that_fails_is_told(
+        self, folder: Path, mine: str, command: list[str], why: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(apart, "COMMAND", command)
+        with pytest.raises(EngineError, match=why):
+            apart.fit_apart(mine, "fast", 1.0, None)
+
+    def test_a_picture_that_has_gone_is_told(self, folder: Path) -> None:
+        with pytest.raises(EngineError, match=r"gone\.png"):
+            apart.fit_apart("gone.png", "fast", 1.0, None)
+
+
 class TestLive:
+    @pytest.fixture(autouse=True)
+    def _in_this_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is fitted can be watched then."""
+
+        def fit(*painting: Any) -> None:
+            *known, stopped = painting
+            paintings.encode(*known, threads=1, stopped=stopped)
+
+        monkeypatch.setattr("rtstyle.live.bank.fitting.fit_apart", fit)
+
     def test_it_is_rough_at_once_and_fitted_soon(
         self, folder: Path, mine: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -8,14 +8,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from weakref import WeakSet
 
 _TASKS = Path("/proc/self/task")
-
-PATIENCE = 1.0
-"""Seconds for which the end of a thread of the lowest priority is waited for."""
-_last: WeakSet[threading.Thread] = WeakSet()
-"""The threads that let every other one go first."""
+STEPS = 5
+"""Of 40: the share of a core falls to a third beside a thread as it was."""
 
 
 @contextmanager
@@ -44,27 +40,14 @@ def _threads() -> set[int]:
     return {int(task.name) for task in _TASKS.iterdir()}
 
 
-def lowest_priority() -> None:
-    """Let every other thread go first, where the system knows priorities of threads."""
-    _last.add(threading.current_thread())
+def lower_priority() -> None:
+    """Let other threads go first, where the system knows priorities of threads.
+
+    By some steps only: on a busy machine a thread of the lowest priority gets next to no time, also
+    while it has Python's lock, and then every other thread waits for it.
+    """
     if sys.platform == "linux":
+        thread = threading.get_native_id()
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-
-
-def leave_behind(thread: threading.Thread | None) -> None:
-    """Wait for the end of a thread of the lowest priority, but not for long.
-
-    Where others use every core it may get none for minutes, and cannot be given a higher priority
-    again.
-    """
-    if thread is not None:
-        thread.join(PATIENCE)
-
-
-def is_one_left() -> bool:
-    """Return True if a thread of the lowest priority is still at work.
-
-    Python would end around it, and the libraries that it computes with under its feet.
-    """
-    return any(thread.is_alive() for thread in _last)
+            own = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, min(19, own + STEPS))

@@ -13,7 +13,7 @@ from rtstyle.closeable import Closing
 from rtstyle.errors import RtstyleError
 from rtstyle.live.bank.fitting import forget_oldest
 from rtstyle.machine.heap import give_back
-from rtstyle.machine.scheduling import leave_behind, lowest_priority
+from rtstyle.machine.scheduling import lower_priority
 from rtstyle.media.color import Colours, match_colors
 from rtstyle.styles.model import even_shares
 from rtstyle.styles.paintings import Statistics, encode_image, prepare, read_painting
@@ -73,10 +73,11 @@ class Matching(Closing):
             self._closed = True
             self._waiting.clear()
             thread = self._thread
-        leave_behind(thread)
+        if thread is not None:
+            thread.join()
 
     def _encode_all(self) -> None:
-        lowest_priority()
+        lower_priority()
         while True:
             with self._changed:
                 if not self._waiting:

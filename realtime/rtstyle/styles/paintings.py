@@ -173,6 +173,13 @@ class _Painting:
         return hashlib.sha256(f"{title} {self.digest}".encode()).hexdigest()[:32]
 
 
+def keep_fitted(
+    name: str, size: str, scale: float, colours: Colours | None, vector: Statistics
+) -> None:
+    """Keep the vector of a picture file that was fitted elsewhere. Raises `StyleError`."""
+    _painting(name, scale, colours).keep(size, True, vector)
+
+
 def fitted_vectors(path: Path) -> list[dict[str, Any]]:
     """Return the vectors of a picture file for every network, fitted now, as JSON.
 

@@ -11,10 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from rtstyle.errors import RtstyleError
 from rtstyle.frame import Image
-from rtstyle.machine.heap import give_back
-from rtstyle.machine.scheduling import lowest_priority
+from rtstyle.live.bank.apart import fit_apart
 from rtstyle.media.color import Colours
-from rtstyle.styles import paintings
 from rtstyle.styles.model import Model
 from rtstyle.styles.spec import (
     Styles,
@@ -81,7 +79,7 @@ def paintings_of(style: Styles) -> list[str]:
 
 
 class Fitter:
-    """Fits pictures (`rtstyle.styles.fit`) in a thread, on one core and with the lowest priority.
+    """Fits pictures (`rtstyle.styles.fit`), each in a process of its own (`fit_apart`).
 
     It begins with one only while the bank is `idle`, and tells the name of each to `fitted`.
     `changed` guards all of it.
@@ -132,7 +130,6 @@ class Fitter:
             return self._thread
 
     def _run(self) -> None:
-        lowest_priority()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._idle() or self._closed)
@@ -140,19 +137,17 @@ class Fitter:
                     self._thread = None
                     self._changed.notify_all()
                     return
-                name, size, scale, colours = painting = self._rough[0]
+                painting = self._rough[0]
             try:
-                stopped = partial(self._is_let_go, painting)
-                paintings.encode(name, size, scale, colours, threads=1, stopped=stopped)
+                fit_apart(*painting, partial(self._is_let_go, painting))
             except RtstyleError:
                 # What it was at a glance is good enough to continue with.
                 self._unfit[painting] = None
                 forget_oldest(self._unfit)
-            give_back()
             with self._changed:
                 if painting in self._rough:
                     self._rough.remove(painting)
-            self._fitted(name)
+            self._fitted(painting[0])
 
     def _is_let_go(self, painting: Rough) -> bool:
         with self._changed:

@@ -18,7 +18,6 @@ from rtstyle.live.bank.fitting import Fitter, Known, forget_oldest, is_of, paint
 from rtstyle.live.bank.painted import Painted
 from rtstyle.live.bank.shelf import Shelf, room
 from rtstyle.machine.heap import give_back
-from rtstyle.machine.scheduling import leave_behind
 from rtstyle.media.color import Colours
 from rtstyle.painting.masks import Weights
 from rtstyle.painting.network import Network
@@ -302,9 +301,9 @@ class StyleBank(Closing):
 
     def close(self) -> None:
         """Free every model; a second call does nothing."""
-        if (thread := self._errands.close()) is not None:
-            thread.join()
-        leave_behind(self._fitter.close())
+        for thread in (self._errands.close(), self._fitter.close()):
+            if thread is not None:
+                thread.join()
         with self._changed:
             self._shelf.close()
             self.upsampler.close()
