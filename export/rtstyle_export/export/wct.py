@@ -33,6 +33,7 @@ from rtstyle_export.onnx_files.storage import share
 from rtstyle_export.quality.parity import Parity, compare
 from rtstyle_export.runs.checkpoint import CHECKPOINT, Checkpoint, scales_of
 from rtstyle_export.runs.config import WctConfig
+from rtstyle_export.runs.loss_network import SCALES_FILE, SCALES_PART, write_scales
 from rtstyle_export.runs.onnx_reader import take_over
 
 DONOR, COMPACT = "decoder-4", "decoder-5"
@@ -76,6 +77,9 @@ def export_wct(
 ) -> list[Path]:
     """Write `wct-encoder.onnx` and a `wct-decoder-K.onnx` for each level below `folder` to `out`.
 
+    `wct-scales.npz` beside them holds the mean activations by which the encoder's filters are
+    divided, where `vgg_weights` are given.
+
     Encoder and decoder together are compared with the networks on `pictures`, (H, W, 3) uint8,
     and refused if they differ too much. With `manifest` they are entered into manifest.json, beside
     the levels that are there already: an encoder that goes deeper than these runs stays, and the
@@ -94,6 +98,10 @@ def export_wct(
     with tempfile.TemporaryDirectory(dir=out, prefix=".wct-") as name:
         fresh = {"encoder": Path(name) / "wct-encoder.onnx"}
         write_encoder(encoder, fresh["encoder"], tail)
+        if vgg_weights is not None:
+            # A run without a file of weights measured them on filters that were divided already.
+            fresh[SCALES_PART], facts[SCALES_PART] = Path(name) / SCALES_FILE, facts["encoder"]
+            write_scales(scales_of(runs[-1].model)[: len(encoder.layers())], fresh[SCALES_PART])
         for run, level in loaded:
             part = f"decoder-{level.level}"
             fresh[part], facts[part] = Path(name) / f"wct-{part}.onnx", training_facts(run)
@@ -104,6 +112,7 @@ def export_wct(
                 on_file(out / fresh[part].name, parity, None)
         if max(kept, default=0) > fresh_levels[-1]:
             del fresh["encoder"]
+            fresh.pop(SCALES_PART, None)
         files = {part: out / file.name for part, file in fresh.items()}
         with ExitStack() as stack:
             for part in ("encoder", DONOR):
@@ -144,9 +153,11 @@ def _enter(
         share(files[COMPACT], donor)
     with edit_manifest(out) as data:
         known = data.get("wct", {})
-        entries = {part: known[part] for part in known if part in kept or part == "encoder"}
+        # Mean activations are those of one encoder.
+        stays = {*kept, "encoder"} | (set() if "encoder" in files else {SCALES_PART})
+        entries = {part: known[part] for part in known if part in stays}
         entries |= {part: file_entry(file, facts[part]) for part, file in files.items()}
-        parts = ["encoder", *(f"decoder-{level}" for level in LEVELS)]
+        parts = ["encoder", SCALES_PART, *(f"decoder-{level}" for level in LEVELS)]
         data["wct"] = {part: entries[part] for part in parts if part in entries}
 
 

@@ -125,6 +125,11 @@ def normalised(state: dict[str, Tensor], scales: Sequence[Tensor]) -> dict[str, 
     return found
 
 
+def restored(state: dict[str, Tensor], scales: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Return the convolutions as they were before they were `normalised` by the same `scales`."""
+    return normalised(state, [1 / scale for scale in scales])
+
+
 def normalised_vgg(vgg: VGG, scales: Sequence[Tensor], layers: Sequence[str]) -> VGG:
     """Return VGG-19 as a loss network that reads `layers`, its filters divided by `scales`."""
     mean, std = cast(Tensor, vgg.mean), cast(Tensor, vgg.std)

@@ -62,7 +62,7 @@ def objective(
     loss_network: str = "vgg16",
 ) -> PerceptualLoss:
     """The training objective for one painting (H, W, 3) uint8, on the CPU in float32."""
-    vgg = find_vgg(loss_network, spec.layers, vgg_weights)
+    vgg = find_vgg(loss_network, spec.layers, vgg_weights, plain=True)
     vgg.accelerate()
     return PerceptualLoss(vgg, spec, [to_tensor(painting)])
 

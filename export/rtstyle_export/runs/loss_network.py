@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from rtstyle.styles.manifest import find_wct, load_manifest
 from rtstyle_export.maths.vgg import VGG, layer_names, load_vgg
-from rtstyle_export.networks.encoder import conv_indexes
+from rtstyle_export.networks.encoder import conv_indexes, restored
 from rtstyle_export.runs.onnx_reader import encoder_of
 
 SHIPPED, DEEPEST = "vgg19", "relu4_1"
 """What the encoder of WCT holds: Oxford's VGG-19 up to here, in 8 bits, each filter divided by its
 mean activation on photos (Gatys et al. 2016, section 2)."""
+SCALES_PART, SCALES_FILE = "scales", "wct-scales.npz"
+"""The file beside it that holds these mean activations, an array (C,) for each layer: "0", "1"."""
 NOTE = f"VGG-19 ends at {DEEPEST} here, as it ships, in 8 bits; --vgg-weights takes all of it"
 """What a user is told once where that changes what is computed."""
 STYLE_NOTE = (
     f"the loss network is VGG-19 up to {DEEPEST}, as it ships; --loss-network vgg16 downloads "
-    "VGG-16 (528 MB), whose styles keep a little more of the photo"
+    "VGG-16 (528 MB), the network of the paper"
 )
 """The same for a style that is trained without a file of weights."""
 
@@ -68,10 +74,28 @@ def reachable(
     return found
 
 
-def find_vgg(arch: str, layers: Iterable[str], weights: Path | None = None) -> VGG:
+def write_scales(scales: Sequence[Tensor], path: Path) -> None:
+    """Write the mean activations (C,) by which the filters of each layer were divided."""
+    # Not by its path: NumPy would append .npz to a temporary name.
+    with path.open("wb") as file:
+        arrays = {str(number): scale.numpy() for number, scale in enumerate(scales)}
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def read_scales(path: Path) -> list[Tensor]:
+    """Return what `write_scales` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        return [torch.from_numpy(file[str(number)]) for number in range(len(file.files))]
+
+
+def find_vgg(
+    arch: str, layers: Iterable[str], weights: Path | None = None, *, plain: bool = False
+) -> VGG:
     """Return the loss network with the weights of a file, else those that ship, else a download.
 
-    What ships ends at `DEEPEST` of VGG-19. Raises `TrainingError` or `StyleError`.
+    What ships ends at `DEEPEST` of VGG-19. Each of its filters is divided by its mean activation;
+    with `plain` they have Oxford's own scales again, as those of a file have. Then Gram matrices
+    weigh channels as in Johnson et al. 2016. Raises `TrainingError` or `StyleError`.
     """
     layers = tuple(layers)
     if weights is not None or not ships(arch, layers):
@@ -83,4 +107,6 @@ def find_vgg(arch: str, layers: Iterable[str], weights: Path | None = None) -> V
         kind, number, name = key.split(".")
         if kind == "convs" and int(number) in places:
             state[f"features.{places[int(number)]}.{name}"] = value
+    if plain and SCALES_PART in load_manifest().wct:
+        state = restored(state, read_scales(find_wct(SCALES_PART)))
     return VGG(arch, layers, state)

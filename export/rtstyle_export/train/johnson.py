@@ -59,7 +59,7 @@ class Trainer(BatchLoop):
         return Crops(self.photos, self.config.crop + self.config.margin, self.config.seed)
 
     def _objective(self, vgg_weights: Path | None) -> PerceptualLoss:
-        vgg = find_vgg(self.config.loss_network, self.config.loss.layers, vgg_weights)
+        vgg = find_vgg(self.config.loss_network, self.config.loss.layers, vgg_weights, plain=True)
         vgg.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.device.type == "cpu" and self.dtype is torch.float32:
             vgg.accelerate()

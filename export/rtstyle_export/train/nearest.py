@@ -63,7 +63,7 @@ def nearest_style(
     Both are (H, W, 3) uint8 RGB. They are compared by the mean of their Gram matrices: by pixels
     the nearest would be the palest. Returns its name and its file. Raises `StyleError`.
     """
-    vgg = find_vgg(config.loss_network, config.loss.layers, vgg_weights)
+    vgg = find_vgg(config.loss_network, config.loss.layers, vgg_weights, plain=True)
 
     def grams(pictures: Sequence[Image]) -> dict[str, Tensor]:
         with torch.no_grad():

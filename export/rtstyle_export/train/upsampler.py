@@ -163,7 +163,9 @@ class UpsamplerTrainer(BatchLoop):
         config.check()
         paths = list_pictures(photos)
         super().__init__(config, folder, machine, init_from=init_from)
-        self.vgg = find_vgg(config.loss_network, config.loss.layers, vgg_weights).to(self.device)
+        self.vgg = find_vgg(config.loss_network, config.loss.layers, vgg_weights, plain=True).to(
+            self.device
+        )
         if self.device.type == "cpu" and self.dtype is torch.float32:
             self.vgg.accelerate()
         self.squares = gather(paths, config.pairs, config.seed, folder / "pairs.npz", tell)

@@ -66,6 +66,15 @@ class TestShipped:
                 if float(other.std()) > 0.05 * float(wanted.std()):
                     assert float(torch.corrcoef(torch.stack([own, other]))[0, 1]) > 0.97, layer
 
+    def test_a_style_is_taught_by_oxfords_own_scales(self, data: Path) -> None:
+        layers = ["relu1_2", "relu3_3", "relu4_1"]
+        whole = load_vgg("vgg19", layers, data / "weights" / "vgg19.safetensors")(picture())
+        divided, plain = (find_vgg("vgg19", layers, plain=p)(picture()) for p in (False, True))
+        for layer, wanted in whole.items():
+            size = float(wanted.norm())
+            assert float((plain[layer] - wanted).norm()) < 1e-3 * size, layer
+            assert float((divided[layer] - wanted).norm()) > 0.9 * size, layer
+
     def test_deeper_layers_move_to_the_deepest(self) -> None:
         layers = {"conv3_1": 0.2, "conv4_1": 0.2, "conv5_1": 0.2}
         assert reachable("vgg19", layers) == {"conv3_1": 0.2, "conv4_1": 0.4}

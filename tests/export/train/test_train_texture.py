@@ -267,19 +267,25 @@ def test_a_file_is_a_start(place: Path, run: str) -> None:
 
 
 @pytest.mark.slow
-def test_batch_norm_is_exported_too(place: Path, tmp_path: Path) -> None:
-    more = ("--content-layers", "relu2_2", "--norm", "batch", "--diversity-weight", 0)
+def test_batch_norm_and_another_width_are_exported_too(place: Path, tmp_path: Path) -> None:
+    narrow = ("--norm", "batch", "--width", 4)
+    more = ("--content-layers", "relu2_2", "--diversity-weight", 0, *narrow)
     run = words(place, "batch", *more)
     assert rtstyle("train", place / "painting.png", place / "photos", *run).code == 0
     done = rtstyle("export", place / "batch", "--out", tmp_path)
     assert done.code == 0, done.output
     assert "within 1 level" in done.out
+    found = Checkpoint.load(place / "batch" / "checkpoint.pt").config
+    assert isinstance(found, TextureConfig)
+    assert (found.norm, found.width) == ("batch", 4)
 
 
 @pytest.mark.parametrize(
     ("more", "what"),
     [
         (("--norm", "layer"), "norm is instance or batch"),
+        (("--width", 0), "width must lie between 1 and 64"),
+        (("--size", "balanced", "--width", 4), "are for texture networks"),
         (("--stability-weight", 1), "no stability-weight"),
         (("--canvas",), "see no canvas"),
         (("--size", "balanced", "--norm", "batch"), "are for texture networks"),

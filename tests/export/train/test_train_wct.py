@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,9 @@ from rtstyle_export.maths.vgg import layer_names  # noqa: E402
 from rtstyle_export.networks.adain import PAPER_PLAN, PaperDecoder  # noqa: E402
 from rtstyle_export.networks.encoder import Encoder  # noqa: E402
 from rtstyle_export.networks.wct import LEVELS, WctDecoder, decoder_plan, layer  # noqa: E402
-from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
+from rtstyle_export.runs.checkpoint import Checkpoint, scales_of  # noqa: E402
 from rtstyle_export.runs.config import AdainConfig  # noqa: E402
+from rtstyle_export.runs.loss_network import find_vgg, read_scales  # noqa: E402
 from rtstyle_export.train.wct import WctTrainer, convolutions  # noqa: E402
 
 
@@ -161,6 +163,7 @@ class TestExport:
         names = sorted(path.name for path in exported.iterdir())
         assert names == [
             "manifest.json", "wct-decoder-1.onnx", "wct-decoder-2.onnx", "wct-encoder.onnx",
+            "wct-scales.npz",
         ]  # fmt: skip
         _, decoder = load_run(place / "runs" / "2" / "checkpoint.pt")
         with WctModels(exported, threads=1) as models:
@@ -185,6 +188,31 @@ class TestExport:
             style = painter.learn(np.zeros((40, 40, 3), np.uint8), (40, 40))
             painted = painter(np.full((40, 50, 3), 99, np.uint8), [[(style, 1.0)]])
             assert painted.shape == (40, 50, 3)
+
+    def test_mean_activations_lie_beside_the_encoder(
+        self, place: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RTSTYLE_STYLES", str(exported))
+        scales = read_scales(manifest.find_wct("scales"))
+        run = load_run(place / "runs" / "2" / "checkpoint.pt")[0]
+        assert [len(scale) for scale in scales] == [64, 64, 128]
+        for own, wanted in zip(scales, scales_of(run.model), strict=True):
+            assert torch.equal(own, wanted)
+        # Weights of a random VGG-19, as they were before they were divided.
+        vgg = find_vgg("vgg19", ["relu2_1"], plain=True)
+        for key, wanted in vgg19_state("conv2_1").items():
+            own = vgg.state_dict()[key]  # from half precision
+            assert float((own - wanted).norm()) <= 0.02 * float(wanted.norm()), key
+
+    def test_those_of_another_encoder_are_not_listed(
+        self, place: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shutil.copytree(exported, tmp_path / "out")
+        # Its weights are those that ship, which were divided before: by how much is not in the run.
+        monkeypatch.setenv("RTSTYLE_STYLES", str(exported))
+        export_wct(place / "runs", tmp_path / "out", pictures=pictures_of(place), manifest=True)
+        parts = json.loads((tmp_path / "out" / "manifest.json").read_text())["wct"]
+        assert list(parts) == ["encoder", "decoder-1", "decoder-2"]
 
     def test_levels_of_different_encoders_are_refused(self, place: Path, tmp_path: Path) -> None:
         for level in (1, 2):

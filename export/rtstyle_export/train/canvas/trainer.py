@@ -113,7 +113,7 @@ class CanvasTrainer(CanvasLoop):
         paths = list_pictures(photos)
         super().__init__(config, folder, machine, init_from=init_from)
         layers = config.loss.layers
-        vgg = find_vgg(config.loss_network, layers, vgg_weights).to(self.device)
+        vgg = find_vgg(config.loss_network, layers, vgg_weights, plain=True).to(self.device)
         paintings = config.pictures()
         targets = style_targets(vgg, config.loss, paintings, config.style_size, self.device)
         shape = Shape(config.crop, config.margin, config.crop + 192, config.style_size)

@@ -104,7 +104,9 @@ class FramesTrainer(CanvasLoop):
         painted, clip = Path(config.paintings[0]), Path(config.clip)
         pairs = pairs or read_pairs(painted, clip, config.style_size)
         super().__init__(config, folder, machine, init_from=init_from)
-        vgg = find_vgg(config.loss_network, config.loss.layers, vgg_weights).to(self.device)
+        vgg = find_vgg(config.loss_network, config.loss.layers, vgg_weights, plain=True).to(
+            self.device
+        )
         self.vgg = self.quick(vgg)
         self.frames, self.painted, self.others = (x.to(self.device) for x in pairs.tensors())
         self.nearest = pairs.nearest

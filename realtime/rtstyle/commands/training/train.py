@@ -108,6 +108,13 @@ def train(
         str | None,
         typer.Option(help="With --size texture: instance (default) or batch, as of 2016."),
     ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            help="With --size texture: channels read at each scale, 1 to 64. Default: 8; 4 takes a "
+            "quarter of the arithmetic, as much as balanced."
+        ),
+    ] = None,
     stills: Annotated[
         float | None,
         typer.Option(
@@ -156,7 +163,7 @@ def train(
     if painted.given():
         refused = given(
             paintings=pictures, margin=margin, part=part, stability_weight=stability_weight,
-            body=body, stills=stills, diversity_weight=diversity_weight, norm=norm,
+            body=body, stills=stills, diversity_weight=diversity_weight, norm=norm, width=width,
         )  # fmt: skip
         if refused or (name and len(name) > 1):
             raise UsageError(
@@ -184,7 +191,7 @@ def train(
     train_paintings(
         Asked(
             pictures or [], name, size, part, content_layers, style_layers, canvas, minutes,
-            coherence_weight, diversity_weight, norm, stability_weight, stills,
+            coherence_weight, diversity_weight, norm, width, stability_weight, stills,
             loss_network, init_from, out, add=add,
         ),
         weights, schedule, running,

@@ -49,6 +49,7 @@ class Asked:
     coherence_weight: float | None
     diversity_weight: float | None
     norm: str | None
+    width: int | None
     stability_weight: float | None
     stills: float | None
     loss_network: str | None
@@ -89,9 +90,11 @@ class Asked:
 
     def check(self) -> None:
         """Raise `UsageError` for options that do not go together."""
-        if (self.diversity_weight is not None or self.norm is not None) and not self.texture:
+        if given(diversity=self.diversity_weight, norm=self.norm, width=self.width) and (
+            not self.texture
+        ):
             raise UsageError(
-                "--diversity-weight and --norm are for texture networks.",
+                "--diversity-weight, --norm and --width are for texture networks.",
                 todo="Add --size texture.",
             )
         if self.sees_canvas and self.stability_weight is not None:
@@ -178,6 +181,7 @@ def train_paintings(
             **given(
                 stability_weight=asked.stability_weight,
                 norm=asked.norm,
+                width=asked.width,
                 photo=False if photos is None else None,
             ),
             **options,
