@@ -55,7 +55,7 @@ def test_by_keys_with_a_reload_in_between(browser: Any, asked: Design, tmp_path:
     with surveying(asked, tmp_path / "v.sqlite", SurveyOptions(port=0)) as running:
         context = browser.new_context(viewport={"width": 1200, "height": 800})
         with browsers.opened(context, running.url) as page:
-            page.get_by_role("button", name="Start").click()
+            page.keyboard.press("Enter")
             ready(page, 1)
             pictures = page.locator("#choices img").evaluate_all(
                 "all => all.map(i =>"
@@ -94,6 +94,11 @@ def test_by_touch_on_a_phone_with_a_token(browser: Any, asked: Design, tmp_path:
             page.get_by_role("button", name="Start").tap()
             for number in range(1, 6):
                 ready(page, number)
+                # Nothing leads to the place that was tapped before.
+                frames = page.locator("#choices button").evaluate_all(
+                    "all => all.map(b => getComputedStyle(b).borderTopColor)"
+                )
+                assert set(frames) == {"rgba(0, 0, 0, 0)"}
                 boxes = page.locator("#choices button").evaluate_all(
                     "all => all.map(b => { const r = b.getBoundingClientRect();"
                     " return [r.left, r.top, r.right, r.bottom, r.width] })"
