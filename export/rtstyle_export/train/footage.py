@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -22,6 +23,8 @@ ROWS = 600
 """Rows of the frames, at most."""
 LONG = 3000
 """Frames of a video from which on it is quicker to seek than to decode all of it."""
+MOST_READ = 36 * LONG
+"""Frames that are read of a video that does not tell its length: an hour at 30 FPS."""
 
 
 def photos_of(video: Path, folder: Path, most: int = MOST) -> Path:
@@ -54,8 +57,9 @@ def _spread_over(video: Path, most: int) -> list[Image]:
 
         if source.frames is None or source.rate is None or source.frames < LONG:
             spread = Spread(most)
-            for frame in islice(source, LONG):
-                spread.add(frame.time, small(frame))
+            # Of one that does not tell its length all is read: an hour of it at most.
+            for frame in islice(source, MOST_READ):
+                spread.add(frame.time, partial(small, frame))
             return [image for _, image in spread.kept]
         seconds = float(source.frames / source.rate)
     return [small(frame) for frame in _sought(video, seconds, most)]

@@ -16,6 +16,7 @@ from helpers.media import write_clip  # noqa: E402
 from helpers.training import write_painting, write_pictures, write_place  # noqa: E402
 
 from rtstyle.errors import SourceError, TrainingError, UsageError  # noqa: E402
+from rtstyle.sources.video_file import VideoFileSource  # noqa: E402
 from rtstyle.styles.entries import name_for  # noqa: E402
 from rtstyle.styles.manifest import forget_own, load_manifest, own_folder  # noqa: E402
 from rtstyle_export.data import list_pictures  # noqa: E402
@@ -75,6 +76,22 @@ def test_of_a_long_video_a_frame_of_each_part_is_sought(
         places.append(int(np.argmin([np.abs(picture - frame).mean() for frame in frames])))
     assert places == sorted(set(places))
     assert places[0] < len(frames) / 4 <= 3 * len(frames) / 4 <= places[-1]
+
+
+def test_a_video_of_unknown_length_is_seen_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first 3,000 frames were all that training saw of it."""
+    clip = write_clip(tmp_path / "clip.mp4", frames=20)
+    monkeypatch.setattr(footage, "LONG", 4)
+    monkeypatch.setattr(VideoFileSource, "_estimate_frames", lambda _: None)
+    found = list_pictures(photos_of(clip, tmp_path / "run", most=5))
+    monkeypatch.setattr(footage, "MOST_READ", 6)
+    first = list_pictures(photos_of(clip, tmp_path / "bounded", most=6))
+    pictures = [[np.asarray(Image.open(path)) for path in paths] for paths in (found, first)]
+    # Every fourth one of all, and the first six.
+    assert [len(some) for some in pictures] == [5, 6]
+    assert np.array_equal(pictures[0][1], pictures[1][4])
 
 
 def test_what_is_not_a_video_is_one_clear_error(tmp_path: Path) -> None:

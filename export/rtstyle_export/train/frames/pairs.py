@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,10 +67,10 @@ class Spread:
     seen: int = 0
     kept: list[tuple[float, Image]] = field(default_factory=list)
 
-    def add(self, time: float, image: Image) -> None:
-        """Take the next one."""
+    def add(self, time: float, image: Image | Callable[[], Image]) -> None:
+        """Take the next one, or what makes it where it is kept for now."""
         if self.seen % self.every == 0:
-            self.kept.append((time, image))
+            self.kept.append((time, image() if callable(image) else image))
         self.seen += 1
         if len(self.kept) > self.most:
             self.kept = self.kept[::2]
