@@ -14,7 +14,7 @@ from helpers.media import decode, number_of, write_clip
 
 from rtstyle.commands.common import video_runs
 from rtstyle.commands.common.video_runs import Batch, estimate, watch_folder
-from rtstyle.errors import UsageError
+from rtstyle.errors import SinkError, UsageError
 from rtstyle.sinks.encoding.settings import Encoding
 from rtstyle.styles.recipe import Recipe
 
@@ -119,6 +119,14 @@ def test_a_broken_file_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixtur
 
     watch_folder([tmp_path / "in"], tmp_path / "out", OPTIONS, RECIPE, sleep)
     assert capsys.readouterr().err.count("failed:") == 1
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_anything_comes(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(SinkError, match="cannot be written to"):
+        watch_folder([clips], tmp_path / "out", OPTIONS, RECIPE)
 
 
 def test_what_cannot_be_watched(clips: Path, tmp_path: Path) -> None:

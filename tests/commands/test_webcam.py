@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -30,6 +31,18 @@ def test_headless_with_a_file_as_camera(clip: Path, capsys: pytest.CaptureFixtur
     assert frames + int(dropped) == 10
     assert "latency p50" in said.out
     assert "clip.mp4: 96x64 at 100 FPS" in said.err
+
+
+@pytest.mark.slow
+def test_where_nothing_can_be_saved_the_picture_runs_all_the_same(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a desktop rtstyle is started in `/`: "The folder . cannot be written to"."""
+    monkeypatch.setattr("os.access", lambda _, mode, **__: not mode & os.W_OK)
+    words = ("--camera", clip, "--style", "identity", "--no-window", "--loop", "--frames", 3)
+    assert command(*words) == 0
+    assert command(*words, "--folder", tmp_path) == 2
+    assert "cannot be written to" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -165,6 +165,19 @@ class TestKinds:
         with pytest.raises(SourceError, match=r"painted\. Its values.*Save it with 8 or 16 bits"):
             read_picture(path)
 
+    def test_one_that_the_system_does_not_open_is_not_called_damaged(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "a.jpg"
+        path.touch()
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr("rtstyle.media.picture._read", refuse)
+        with pytest.raises(SourceError, match=r"a\.jpg cannot be read\. Permission denied$"):
+            read_picture(path)
+
     def test_what_would_start_a_program_is_no_photo(self, tmp_path: Path) -> None:
         path = tmp_path / "a.eps"
         path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n")

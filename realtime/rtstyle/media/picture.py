@@ -32,6 +32,7 @@ from rtstyle.media.picture_file import (
     hide_transparent,
     is_transparent,
     opened,
+    unreadable,
 )
 
 if TYPE_CHECKING:
@@ -112,8 +113,7 @@ def read_picture(
         raise
     except Exception as error:
         # Pillow's decoders raise whatever a damaged file leads them to, even TypeError.
-        why = str(error) or type(error).__name__
-        raise SourceError(f"{path} cannot be read.", why, "The file may be damaged.") from error
+        raise unreadable(path, error) from error
     if turn is None:
         return picture
     return _turned(picture, turn) if upright else replace(picture, exif=_lying(picture, turn))

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.errors import SourceError
+from rtstyle.errors import SourceError, reason
 from rtstyle.frame import Image
 from rtstyle.media.limits import (
     HUNGRY,
@@ -96,6 +96,15 @@ def opened(path: Path, kind: str, piped: BytesIO | None = None) -> Iterator[Pil.
                 raise raw_error(path)
             _check_size(path, file, piped)
             yield file
+
+
+def unreadable(path: Path, error: Exception) -> SourceError:
+    """Return the error for a picture that the system, or its decoder, does not read."""
+    why = reason(error) or type(error).__name__
+    damaged = not getattr(error, "errno", None)
+    return SourceError(
+        f"{path} cannot be read.", why, "The file may be damaged." if damaged else ""
+    )
 
 
 def raw_error(path: Path) -> SourceError:

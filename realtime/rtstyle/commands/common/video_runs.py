@@ -18,7 +18,7 @@ from rtstyle.commands.common.photo_notes import tell_left_out
 from rtstyle.commands.progress import Bar
 from rtstyle.errors import RtstyleError, UsageError, printable
 from rtstyle.files.names import STDIN, VIDEO_SUFFIXES, shown_name
-from rtstyle.files.pending import make_folder
+from rtstyle.files.pending import check_folder, make_folder
 from rtstyle.files.sizes import human_size
 from rtstyle.files.temporary import temporary_folder
 from rtstyle.jobs.outputs import input_files, list_videos, output_names
@@ -68,6 +68,7 @@ def folder_for_several(folder: Path) -> None:
     if folder.suffix.lower() in (*CONTAINERS, ".gif") and not folder.is_dir():
         raise UsageError(f"{folder} names one file.", "Several videos need a folder.", "Name one.")
     make_folder(folder)
+    check_folder(folder)
 
 
 def without_existing(pairs: Iterable[Pair]) -> list[Pair]:

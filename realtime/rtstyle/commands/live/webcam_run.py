@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import typer
@@ -58,7 +59,9 @@ def paint(
     run: RunOptions,
 ) -> int:
     """Paint a camera until it ends or is ended, and return the exit code. Raises `RtstyleError`."""
-    check_folder(changes.folder)
+    if changes.folder != Path():
+        # Where rtstyle was started it may run without saving anything.
+        check_folder(changes.folder)
     first = choose_first(asked)
     service = ServiceManager()
     with ExitStack() as stack:
