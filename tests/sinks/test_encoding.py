@@ -21,11 +21,13 @@ from rtstyle.errors import SinkError, UsageError
 from rtstyle.frame import Frame
 from rtstyle.jobs.video import stylize_video
 from rtstyle.media import deep, hdr
+from rtstyle.sinks import open_output
 from rtstyle.sinks.encoding import encoders
 from rtstyle.sinks.encoding.codecs import CODECS, ENCODERS, row
 from rtstyle.sinks.encoding.encoders import EncoderChoice, configure
 from rtstyle.sinks.encoding.settings import Encoding, parse_bitrate
 from rtstyle.sinks.video_file import VideoFileSink
+from rtstyle.testing import FakeSource
 
 SUFFIX = {"h264": "mp4", "hevc": "mp4", "av1": "mp4", "vp9": "webm", "prores": "mov"}
 HERE = {
@@ -173,6 +175,8 @@ def test_what_no_encoder_could_do_is_refused(asked: dict[str, Any], message: str
         ({"encoder": "mpeg4", "crf": 20}, "--crf is not for"),
         ({"encoder": "mpeg4", "preset": "fast"}, "--preset is not for"),
         ({"hlg": True}, "HDR needs 10 bits"),
+        # Not what the last encoder lacks, which would be taken only where no better one works.
+        ({"preset": "warp9", "encoder": "auto"}, "warp9 is not a preset of libx264"),
     ],
 )
 def test_settings_that_an_encoder_lacks_are_refused(
@@ -185,6 +189,42 @@ def test_settings_that_an_encoder_lacks_are_refused(
     with pytest.raises((UsageError, SinkError), match=message):
         write(tmp_path / "a.mp4", **asked)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_why_a_codec_does_not_fit_is_told_and_not_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match=r"h264 cannot be used for webm\. The container does not"):
+        write(tmp_path / "a.webm", codec="h264")
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a_%05d.png", "folder"])
+@pytest.mark.parametrize(
+    ("asked", "option"),
+    [
+        ({"codec": "hevc"}, "--codec"),
+        ({"pixel_format": "10bit"}, "--pixel-format"),
+        ({"quality": 50.0}, "--quality"),
+        ({"hlg": True}, "--hdr"),
+    ],
+)
+def test_settings_of_an_encoder_are_refused_where_there_is_none(
+    tmp_path: Path, name: str, asked: dict[str, Any], option: str
+) -> None:
+    source = FakeSource(1)
+    with pytest.raises(UsageError, match=f"{option} is not for"):
+        open_output(tmp_path / name, source, encoding=Encoding(**asked))
+    open_output(tmp_path / name, source, encoding=Encoding(depth=10, source_rate=5000))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+def test_pictures_an_hour_apart_are_kept_in_order(tmp_path: Path, suffix: str) -> None:
+    """The encoder's times were not believed, and MP4 took the packets for falling ones."""
+    path, hour = tmp_path / f"a{suffix}", 3_600_000
+    with VideoFileSink(path, rate=Fraction(1, 3600)) as sink:
+        for n in range(5):
+            sink.write(replace(noise(n), pts=n * hour, time_base=Fraction(1, 1000)))
+    with av.open(str(path)) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    assert times == pytest.approx([3600 * n for n in range(5)])
 
 
 PROGRAM = """

@@ -35,7 +35,8 @@ def open_output(
     transparency of frames, where `keeps_alpha` says so of its name. `spherical` is the 360-degree
     tag of a video. `kind` is FFmpeg's name of a format, for a pipe. `segments` keeps what is
     encoded of a video file, so that an interrupted run can go on. A name without a suffix, one that
-    ends in `/`, or an existing folder means pictures in it.
+    ends in `/`, or an existing folder means pictures in it. Raises `UsageError` for settings of an
+    encoder where there is none.
     """
     target = Path(path)
     from rtstyle.sinks.images import ImageSequenceSink
@@ -53,12 +54,16 @@ def open_output(
 
         return PipeSink(target, kind, **video)
     if is_pattern(target) or target.is_dir() or not target.suffix:
+        if encoding is not None:
+            encoding.refuse("pictures")
         return ImageSequenceSink(
             target, sample_aspect_ratio=source.sample_aspect_ratio, alpha=alpha
         )
     if target.suffix.lower() == ".gif":
         from rtstyle.sinks.gif import GifSink
 
+        if encoding is not None:
+            encoding.refuse("GIF")
         return GifSink(target, origin=source.origin, sample_aspect_ratio=source.sample_aspect_ratio)
     from rtstyle.sinks.video_file import VideoFileSink
 

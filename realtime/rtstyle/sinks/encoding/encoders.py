@@ -41,6 +41,8 @@ of 8K, and would hold eight of them."""
 CV_CPU_AVX_512F = 13
 """OpenCV's number of AVX-512; it is not named in Python."""
 
+NOT_BUILT = "This build of FFmpeg does not have it."
+
 NARROWEST = {"libx265": 64}
 """Columns below which an encoder is not started: x265 4.2 writes beyond its memory at 34 to 48,
 and that ends the process."""
@@ -222,25 +224,30 @@ def choose_encoder(
     fits, and `UsageError` for settings that it does not have.
     """
     kind = container.format.name.split(",")[0]
-    reason, asked = "", named(encoding)
+    reasons: list[str] = []
+    lacking: UsageError | None = None
     for name in candidates(encoding, kind):
-        reason = why_not(name, container.supported_codecs)
-        if reason:
+        if why := why_not(name, container.supported_codecs):
+            reasons.append(why)
             continue
         try:
             choice = configure(name, width, height, rate, encoding, live)
         except UsageError as error:
-            # Another encoder of the codec may have the setting.
-            if name == candidates(encoding, kind)[-1]:
-                raise
-            reason = str(error)
+            # Another encoder of the codec may have the setting. Else the first one is told that
+            # works here: it would have been taken.
+            if lacking is None and not try_out(name, width, height):
+                lacking = error
+            reasons.append(str(error))
             continue
-        reason = try_out(name, width, height, choice)
-        if not reason:
+        if not (why := try_out(name, width, height, choice)):
             return choice
+        reasons.append(why)
+    if lacking is not None:
+        raise lacking
     raise SinkError(
-        f"{asked} cannot be used for {kind}.",
-        reason,
+        f"{named(encoding)} cannot be used for {kind}.",
+        # Of several encoders most may not be built in.
+        next((why for why in reasons if why != NOT_BUILT), NOT_BUILT),
         "Leave out --codec and --encoder, or see `rtstyle doctor` for those that work.",
     )
 
@@ -269,7 +276,7 @@ def why_not(name: str, allowed: set[str]) -> str:
     try:
         codec = av.Codec(name, "w")
     except ValueError:
-        return "This build of FFmpeg does not have it."
+        return NOT_BUILT
     if codec.type != "video":
         return "It does not encode video."
     if codec.canonical_name not in allowed and codec.name not in allowed:

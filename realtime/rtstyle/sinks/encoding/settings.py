@@ -68,6 +68,17 @@ class Encoding:
                 f"--bitrate {self.bitrate} is too low.", "", "Write bits a second, like 8M or 800k."
             )
 
+    def refuse(self, kind: str) -> None:
+        """Raise `UsageError` where an output of a kind that has no encoder was asked for one."""
+        given = {
+            "codec": self.codec != AUTO, "encoder": self.encoder != AUTO, "hdr": self.hlg,
+            "pixel_format": self.pixel_format != AUTO,
+            **{n: getattr(self, n) is not None for n in ("quality", "crf", "bitrate", "preset")},
+        }  # fmt: skip
+        for name in (name for name, asked in given.items() if asked):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} is not for {kind}.", "", f"Leave {option} out.")
+
     @property
     def wants_depth(self) -> bool:
         """Whether more than 8 bits a sample are to be written."""

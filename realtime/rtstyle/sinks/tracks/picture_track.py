@@ -27,6 +27,8 @@ SEGMENT = 10
 """Seconds of a segment."""
 FARTHEST = 60
 """Seconds from a picture's decoding to its show, above which an encoder is not believed."""
+HELD = 16
+"""Or so many pictures, where they are farther apart than in films."""
 
 
 def segment_length(rate: Fraction) -> int:
@@ -87,6 +89,7 @@ class PictureTrack:
         # What the encoder of the last segment gave at its end goes out with the next frame.
         self._rest: list[Any] = []
         self._last: int | None = None
+        self._longest = 0
         self._last_dts: int | None = None
         self._shown_for = 0
         if segments is not None:
@@ -148,6 +151,7 @@ class PictureTrack:
         pts = max(0, frame.pts - self._shift)
         if self._last is not None:
             pts = max(pts, self._last + 1)
+            self._longest = max(self._longest, pts - self._last)
         self._last = pts
         return pts * self._time_base
 
@@ -209,7 +213,8 @@ class PictureTrack:
         if packet.pts is None:
             return
         # Of clips of one or two frames x265 4.2 gives times that it never set.
-        if packet.dts is None or not 0 <= packet.pts - packet.dts <= FARTHEST / self._time_base:
+        most = max(FARTHEST / self._time_base, HELD * self._longest)
+        if packet.dts is None or not 0 <= packet.pts - packet.dts <= most:
             packet.dts = packet.pts
         self._follow(packet)
 
