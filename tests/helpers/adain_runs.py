@@ -11,7 +11,7 @@ from helpers.training import vgg19_state, write_pictures
 from rtstyle.styles import paintings
 from rtstyle_export.onnx_files import adain as adain_onnx
 from rtstyle_export.quality import adain_parity
-from rtstyle_export.runs.config import AdainConfig
+from rtstyle_export.runs.adain_config import AdainConfig
 from rtstyle_export.runs.loop import Machine
 from rtstyle_export.train.adain import AdainTrainer
 

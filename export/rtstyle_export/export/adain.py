@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from rtstyle.engines import EngineOptions
 from rtstyle.engines.base import read_model
@@ -21,7 +23,8 @@ from rtstyle_export.export.facts import training_facts
 from rtstyle_export.export.johnson import OnFile
 from rtstyle_export.export.manifest_writer import edit_manifest, file_entry
 from rtstyle_export.networks.adain import PaperAdain, PaperPair
-from rtstyle_export.networks.adain_fast import FastPair
+from rtstyle_export.networks.adain_canvas import CanvasAdain
+from rtstyle_export.networks.adain_fast import FastAdain, FastPair
 from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder
 from rtstyle_export.onnx_files.adain import (
     PARTS,
@@ -30,13 +33,13 @@ from rtstyle_export.onnx_files.adain import (
     reference_form,
     write_part,
 )
-from rtstyle_export.onnx_files.ranges import keep_ranges
+from rtstyle_export.onnx_files.ranges import canvas_feeds, keep_ranges
 from rtstyle_export.onnx_files.storage import halved, quantized, share
 from rtstyle_export.quality.adain_parity import measure
+from rtstyle_export.runs.adain_config import AdainConfig, AnyCanvasConfig
 from rtstyle_export.runs.checkpoint import Checkpoint, scales_of, without_scales
-from rtstyle_export.runs.config import AdainConfig
-from rtstyle_export.runs.loss_network import find_vgg
-from rtstyle_export.runs.onnx_reader import take_over
+from rtstyle_export.runs.loss_network import find_vgg, numbering_vgg
+from rtstyle_export.runs.onnx_reader import head_of, take_over
 
 DONOR, DECODER = "wct-encoder.onnx", "wct-decoder-4.onnx"
 """The files that hold the weights of VGG-19, and of its mirror, for the others beside them."""
@@ -44,9 +47,8 @@ DONOR, DECODER = "wct-encoder.onnx", "wct-decoder-4.onnx"
 
 def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder, Any]:
     """Return the encoder and the `FastPair` or `PaperPair` of a checkpoint, as they are stored."""
-    config = checkpoint.config_as(AdainConfig)
     encoder = encoder_of(checkpoint, vgg_weights)
-    pair = FastPair() if config.size == "fast" else PaperPair(encoder)
+    pair = PaperPair(encoder) if size_of(checkpoint) == "paper" else FastPair(net_of(checkpoint))
     pair.load_state_dict(without_scales(checkpoint.model), strict=False)
     halved(encoder)
     if isinstance(pair, PaperPair):
@@ -57,9 +59,26 @@ def load_pair(checkpoint: Checkpoint, vgg_weights: Path | None) -> tuple[Encoder
     return encoder.eval(), pair.eval()
 
 
+def size_of(checkpoint: Checkpoint) -> str:
+    """Return the size of a network for any style. Raises `TrainingError` for others."""
+    if isinstance(checkpoint.config, AnyCanvasConfig):
+        return checkpoint.config.size
+    return checkpoint.config_as(AdainConfig).size
+
+
+def net_of(checkpoint: Checkpoint) -> FastAdain:
+    """Return a fresh network of the size fast, which sees a canvas if it was trained to."""
+    sees = isinstance(checkpoint.config, AnyCanvasConfig)
+    return CanvasAdain() if sees else FastAdain()
+
+
 def encoder_of(checkpoint: Checkpoint, vgg_weights: Path | None) -> Encoder:
     """Return VGG-19 with the scales of a checkpoint."""
-    vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
+    if isinstance(checkpoint.config, AnyCanvasConfig):
+        # Its losses may have seen another network than its numbers are made of.
+        vgg = numbering_vgg(vgg_weights)
+    else:
+        vgg = find_vgg("vgg19", STYLE_LAYERS, vgg_weights)
     return Encoder.of(vgg, scales_of(checkpoint.model))
 
 
@@ -80,7 +99,7 @@ def export_adain(
     weights of VGG-19 to the encoder that lies there for WCT, and the statistics of those built-in
     paintings that lie in the folder `paintings` are kept beside.
     """
-    size = checkpoint.config_as(AdainConfig).size
+    size = size_of(checkpoint)
     encoder, pair = load_pair(checkpoint, vgg_weights)
     facts = training_facts(checkpoint)
     numbers = pair.net.numbers
@@ -90,6 +109,8 @@ def export_adain(
         take_over(encoder, donor)
     if isinstance(pair, PaperPair):
         files |= shared_parts(out, encoder)
+    elif manifest and isinstance(pair.net, CanvasAdain):
+        files |= kept_parts(out, encoder, pair)
     for part in PARTS:
         if part in files:
             continue
@@ -97,6 +118,8 @@ def export_adain(
         form = export_form(part, encoder, pair)
         with replacing(file) as fresh:
             feeds = content_feeds(files["style"], size, pictures) if part == "content" else []
+            if feeds and isinstance(pair.net, CanvasAdain):
+                feeds = canvas_feeds(feeds, painting_by(reference_form(part, encoder, pair)))
             write_part(part, form, fresh, size=size, numbers=numbers, training=facts, feeds=feeds)
             if manifest:
                 share_all(fresh, donors_for(part, out, files))
@@ -111,6 +134,19 @@ def export_adain(
         if paintings is not None:
             keep_paintings(out, paintings, size, files)
     return list(files.values())
+
+
+def painting_by(net: nn.Module) -> Callable[..., NDArray[np.uint8]]:
+    """Return what paints by a network's named inputs, arrays, as `canvas_feeds` takes it."""
+
+    def paint(image: NDArray[np.uint8], **given: NDArray[Any]) -> NDArray[np.uint8]:
+        feeds = {"image": image, **given}
+        with torch.no_grad():
+            painted = net(**{k: torch.from_numpy(np.array(v)) for k, v in feeds.items()})
+        found: NDArray[np.uint8] = painted.numpy()
+        return found
+
+    return paint
 
 
 def donors_for(part: str, folder: Path, files: Mapping[str, Path]) -> list[Path]:
@@ -146,6 +182,24 @@ def shared_parts(folder: Path, encoder: Encoder) -> dict[str, Path]:
             given = {port.name: port.shape for port in session.get_outputs()}
             fits = output in given and numbers in (None, given[output][1])
             if fits and meta.get("rtstyle.encoder") == encoder_hash(encoder):
+                found[part] = path
+    return found
+
+
+def kept_parts(folder: Path, encoder: Encoder, pair: FastPair) -> dict[str, Path]:
+    """Return those files in `folder` that make the same numbers of a painting as a network's head.
+
+    Their names are in other entries of the manifest, and in the cache of users, too.
+    """
+    found = {}
+    for part in ("style", "vgg"):
+        path = folder / f"any-fast-{part}.onnx"
+        if path.is_file():
+            head = head_of(path) if part == "style" else {}
+            own = pair.head.state_dict()
+            meta = open_session(read_model(path), EngineOptions()).get_modelmeta()
+            same = meta.custom_metadata_map.get("rtstyle.encoder") == encoder_hash(encoder)
+            if same and all(torch.equal(own[key], value) for key, value in head.items()):
                 found[part] = path
     return found
 

@@ -153,6 +153,7 @@ EXPORTERS: dict[str, Callable[[Checkpoint, Path, Request, OnFile], str]] = {
     "frames": _styles,
     "texture": _texture,
     "adain": _any_style,
+    "any-canvas": _any_style,
     "linear": _linear,
     "variational": _sampled,
     "upsampler": _upsampler,

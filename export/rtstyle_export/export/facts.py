@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rtstyle_export.runs.adain_config import AdainConfig, AnyCanvasConfig, LinearConfig
 from rtstyle_export.runs.checkpoint import Checkpoint
-from rtstyle_export.runs.config import AdainConfig, CanvasConfig, TrainConfig, WctConfig
+from rtstyle_export.runs.config import CanvasConfig, TrainConfig, WctConfig
 from rtstyle_export.runs.frames_config import FramesConfig
-from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.runs.texture_config import TextureConfig
 from rtstyle_export.runs.upsampler_config import UpsamplerConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
@@ -25,6 +25,8 @@ def training_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         own = of_transform(config)
     elif isinstance(config, AdainConfig):
         own = of_any_style(config, distilled="distil" in checkpoint.metrics)
+    elif isinstance(config, AnyCanvasConfig):
+        own = of_any_canvas(config)
     elif isinstance(config, WctConfig):
         own = of_level(config)
     elif isinstance(config, VariationalConfig):
@@ -92,6 +94,19 @@ def of_any_style(config: AdainConfig, *, distilled: bool) -> dict[str, Any]:
         "order_weight": config.loss.order_weight,
         "distil_weight": config.loss.distil_weight if distilled else 0.0,
         "stability_weight": config.stability_weight,
+    }
+
+
+def of_any_canvas(config: AnyCanvasConfig) -> dict[str, Any]:
+    """Return what is said of a network for any style that sees a canvas."""
+    return {
+        "style_size": config.style_size,
+        "loss_network": config.loss_network,
+        **weights(config.loss),
+        "loss": asdict(config.loss),
+        "unpainted": config.unpainted,
+        # What says that it sees a canvas.
+        "body": "quarter",
     }
 
 

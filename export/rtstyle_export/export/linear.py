@@ -34,8 +34,8 @@ from rtstyle_export.onnx_files.ranges import keep_ranges
 from rtstyle_export.onnx_files.storage import halved, quantized
 from rtstyle_export.quality.adain_parity import measure_numbers
 from rtstyle_export.quality.parity import Parity, compare
+from rtstyle_export.runs.adain_config import LinearConfig
 from rtstyle_export.runs.checkpoint import Checkpoint, without_scales
-from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.runs.onnx_reader import take_over
 
 DONORS = (DONOR, DECODER, "wct-decoder-3.onnx", "any-fast-content.onnx")

@@ -21,6 +21,8 @@ from rtstyle_export.networks.layers import upsample_nearest
 from rtstyle_export.networks.realtime import STRIDE, RealTimeSpec
 
 FAST_ADAIN = RealTimeSpec(stem=16, body=48, blocks=3, tail=16, border=32)
+ADAPTED = 128
+"""Width of the layer in which a `FastAdain` adapts a painting's numbers to its layers."""
 
 
 class ModulatedNorm(nn.Module):
@@ -41,17 +43,38 @@ class ModulatedNorm(nn.Module):
         return regional_adain(x, weights, shift, 1 + scale, self.eps)
 
 
+class Adapter(nn.Module):
+    """Changes a painting's numbers (..., M) by what two layers make of them; at first not at all.
+
+    What numbers mean can be learnt anew with it, while the numbers themselves, and with them the
+    latent space of styles and vectors that users have kept, stay what they are.
+    """
+
+    def __init__(self, numbers: int, hidden: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(numbers, hidden)
+        self.last = nn.Linear(hidden, numbers)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Return (..., M)."""
+        # As in `StyleHead`: Adam moves all weights at once.
+        return torch.add(numbers, self.last(F.relu(self.first(numbers))), alpha=0.1)
+
+
 class FastAdain(nn.Module):
     """Our network for CPUs: 2 C numbers of the painting for each of its norms of C channels.
 
     `StyleHead` makes them from the painting's VGG statistics, once per painting; the painting's
-    colours for `recolour` follow, `numbers` in all. At strength 0 the learned `identity` takes
-    the place of the former, which is trained to give the photo back.
+    colours for `recolour` follow, `numbers` in all. `adapted` is the width of their `Adapter`, 0
+    for none. At strength 0 the learned `identity` takes the place of the former, which is trained
+    to give the photo back.
     """
 
     stride = STRIDE
 
-    def __init__(self, spec: RealTimeSpec = FAST_ADAIN) -> None:
+    def __init__(self, spec: RealTimeSpec = FAST_ADAIN, adapted: int = ADAPTED) -> None:
         super().__init__()
         self.spec = spec
         widths = [spec.stem, spec.body, *[spec.body] * (2 * spec.blocks), spec.tail]
@@ -66,10 +89,11 @@ class FastAdain(nn.Module):
         self.out = nn.Conv2d(spec.tail, 3, 3)
         self.norms = nn.ModuleList(ModulatedNorm(width) for width in widths[:-1])
         self.identity = nn.Parameter(torch.zeros(1, sum(self.sizes)))
+        self.adapter = Adapter(sum(self.sizes), adapted) if adapted else nn.Identity()
 
     def modulations(self, statistics: Tensor, strength: Tensor) -> list[Tensor]:
         """Mix (..., `numbers`) with `identity` by `strength` (N,), and split it by layer."""
-        own = statistics[..., :-COLOURS]
+        own = self.adapter(statistics[..., :-COLOURS])
         mixed = mix(self.identity.expand_as(own), own, strength)
         return list(torch.split(mixed, self.sizes, dim=-1))
 
@@ -89,8 +113,14 @@ class FastAdain(nn.Module):
         self, y: Tensor, last: Tensor, image: Tensor, colours: Tensor, strength: Tensor
     ) -> Tensor:
         """Turn features into a picture like `image`; `last` modulates the layer `up`."""
+        return self.finish(upsample_nearest(y), last, image, colours, strength)
+
+    def finish(
+        self, y: Tensor, last: Tensor, image: Tensor, colours: Tensor, strength: Tensor
+    ) -> Tensor:
+        """`decode` features that are at half the size already."""
         scale, shift = last[:, :, None, None].chunk(2, dim=1)
-        y = F.relu(self.up(upsample_nearest(y)) * (1 + scale) + shift)
+        y = F.relu(self.up(y) * (1 + scale) + shift)
         painted = self.spec.cropped(self.out(upsample_nearest(y)), image)
         return recolour(painted, colours, strength)
 
@@ -158,11 +188,11 @@ class StyleHead(nn.Module):
 
 
 class FastPair(nn.Module):
-    """A `FastAdain` with the head that feeds it, as they are trained."""
+    """A `FastAdain`, perhaps one that sees a canvas, with the head that feeds it, as trained."""
 
-    def __init__(self, spec: RealTimeSpec = FAST_ADAIN) -> None:
+    def __init__(self, net: FastAdain | None = None) -> None:
         super().__init__()
-        self.net = FastAdain(spec)
+        self.net = FastAdain() if net is None else net
         self.head = StyleHead(sum(self.net.sizes))
 
     def forward(

@@ -30,12 +30,18 @@ from rtstyle_export.networks.adain import (
     painting_statistics,
     recolour,
 )
+from rtstyle_export.networks.adain_canvas import CanvasAdain
 from rtstyle_export.networks.adain_fast import FastAdain, FastPair
 from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder
 from rtstyle_export.networks.realtime import (
     fold_unshuffle,
     fold_upsample,
     interleave,
+)
+from rtstyle_export.onnx_files.adain_canvas import (
+    CanvasContentNet,
+    FoldedCanvasContentNet,
+    modulated,
 )
 from rtstyle_export.onnx_files.ranges import add_ranges, measure_ranges
 from rtstyle_export.onnx_files.storage import brief, store_small, write_model
@@ -104,12 +110,7 @@ class FoldedContentNet(nn.Module):
         spec, (h, w) = self.net.spec, image.shape[1:3]
         x = spec.extended(image.permute(0, 3, 1, 2).float())
         m = [part[:, :, None, None] for part in self.net.modulations(statistics, strength)]
-
-        def norm(i: int, y: Tensor) -> Tensor:
-            scale, shift = m[i].chunk(2, dim=1)
-            return F.instance_norm(y) * (1 + scale) + shift
-
-        y = self.net.bottleneck(self.net.body(self.stem(x), norm), statistics, strength)
+        y = self.net.bottleneck(self.net.body(self.stem(x), modulated(m)), statistics, strength)
         # Of each pair of pixels that a row's convolution makes.
         scale, shift = (part.repeat(1, 2, 1, 1) for part in m[-1].chunk(2, dim=1))
         rows = (F.relu(up(y) * (1 + scale) + shift) for up in self.up)
@@ -244,11 +245,15 @@ def export_form(part: str, encoder: Encoder, pair: FastPair | PaperPair) -> nn.M
         return RegionsNet(pair.net).eval()
     if isinstance(pair, PaperPair):
         return PaperContentNet(pair.net).eval()
+    if isinstance(pair.net, CanvasAdain):
+        return FoldedCanvasContentNet(pair.net).eval()
     return FoldedContentNet(pair.net).eval()
 
 
 def reference_form(part: str, encoder: Encoder, pair: FastPair | PaperPair) -> nn.Module:
     """Return the same function as it was trained."""
+    if part == "content" and isinstance(pair.net, CanvasAdain):
+        return CanvasContentNet(pair.net).eval()
     if part == "content":
         return ContentNet(pair.net).eval()
     return export_form(part, encoder, pair)
@@ -326,5 +331,9 @@ def _ports(net: nn.Module, numbers: int) -> tuple[list[str], list[str], tuple[Te
         weights = torch.full((1, 2, 64, 64), 0.5)
         names = ["image", "statistics", "strength", "weights"]
         return names, ["stylized"], (picture, torch.zeros(1, 2, numbers), one, weights)
+    if isinstance(net, FoldedCanvasContentNet):
+        names = ["image", "canvas", "trust", "statistics", "strength"]
+        trust = torch.zeros(1, 32, 32, 1, dtype=torch.uint8)
+        return names, ["stylized"], (picture, picture, trust, torch.zeros(1, numbers), one)
     names = ["image", "statistics", "strength"]
     return names, ["stylized"], (picture, torch.zeros(1, numbers), one)

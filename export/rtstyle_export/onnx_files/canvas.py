@@ -34,9 +34,9 @@ class FoldedCanvasNet(nn.Module):
         super().__init__()
         spec = net.spec
         self.net = _folded(net)
-        self.stem = _pairs(net.stem.weight.detach() / 127.5)
+        self.stem = pairs(net.stem.weight.detach() / 127.5)
         canvas = net.stem_canvas.weight.detach()
-        self.stem_canvas = _pairs(canvas[:, :12] / 127.5)
+        self.stem_canvas = pairs(canvas[:, :12] / 127.5)
         self.stem_trust = nn.Conv2d(1, spec.stem, 3, bias=False)
         with torch.no_grad():
             self.stem_trust.weight.copy_(canvas[:, 12:] / 255)
@@ -57,12 +57,12 @@ class FoldedCanvasNet(nn.Module):
         n, h, w = image.shape[:3]
         b, stride = spec.border, spec.stride
         extra = (0, 0, b, b + -(w + 2 * b) % stride, b, b + -(h + 2 * b) % stride)
-        wide = [_extended(x.float(), extra) for x in (image, canvas)]
-        pairs = [x.reshape(n, x.shape[1], x.shape[2] // 2, 6).permute(0, 3, 1, 2) for x in wide]
+        wide = [extended(x.float(), extra) for x in (image, canvas)]
+        twos = [x.reshape(n, x.shape[1], x.shape[2] // 2, 6).permute(0, 3, 1, 2) for x in wide]
         half = spec.extended_trust(
             trust.permute(0, 3, 1, 2).float(), wide[0].shape[1] // 2, wide[0].shape[2] // 2
         )
-        y = self.stem(pairs[0]) + self.stem_canvas(pairs[1]) + self.stem_trust(half)
+        y = self.stem(twos[0]) + self.stem_canvas(twos[1]) + self.stem_trust(half)
         noise = None
         if self.noise is not None:
             times, step = LARGEST // (stride * NOISE_SIDE), stride // 2
@@ -70,19 +70,19 @@ class FoldedCanvasNet(nn.Module):
             noise = noise[:, :, : y.shape[2] // step - 1, : y.shape[3] // step - 1]
         y = net.features(y, half, noise, style)
         first = b - spec.eaten
-        paint = _joined(self.out, y[:, : spec.stem])[:, first : first + h, first : first + w]
-        gate = _joined(self.gate, y[:, spec.stem :])
+        paint = joined(self.out, y[:, : spec.stem])[:, first : first + h, first : first + w]
+        gate = joined(self.gate, y[:, spec.stem :])
         gate = torch.sigmoid(gate[:, first : first + h, first : first + w])
         mixed = paint + gate * (canvas.float() - paint)
         return mixed.clamp(0, 255).round().to(torch.uint8)
 
 
-def _extended(x: Tensor, extra: tuple[int, ...]) -> Tensor:
+def extended(x: Tensor, extra: tuple[int, ...]) -> Tensor:
     """Repeat the edges of (N, H, W, C)."""
     return F.pad(x[None], extra, "replicate")[0]
 
 
-def _pairs(weight: Tensor) -> nn.Conv2d:
+def pairs(weight: Tensor) -> nn.Conv2d:
     """Turn a kernel (O, 12, 3, 3) for unshuffled pictures into one for pairs of pixels.
 
     Pairs lie side by side: (O, 6, 6, 3), stride (2, 1), the channels in the order of memory.
@@ -96,13 +96,13 @@ def _pairs(weight: Tensor) -> nn.Conv2d:
 
 
 def unfold_pairs(weight: Tensor) -> Tensor:
-    """Undo `_pairs`: of a kernel (O, 6, 6, 3), that for unshuffled pictures (O, 12, 3, 3)."""
+    """Undo `pairs`: of a kernel (O, 6, 6, 3), that for unshuffled pictures (O, 12, 3, 3)."""
     o = weight.shape[0]
     whole = weight.reshape(o, 2, 3, 6, 3).permute(0, 2, 3, 4, 1).reshape(o, 3, 6, 6)
     return unfold_unshuffle(whole)
 
 
-def _joined(rows: nn.ModuleList, y: Tensor) -> Tensor:
+def joined(rows: nn.ModuleList, y: Tensor) -> Tensor:
     """Double the size of (N, C, h, w) by what `fold_upsample` made: (N, 2 h - 2, 2 w - 2, O)."""
     return interleave(*(row(y).permute(0, 2, 3, 1) for row in rows))
 

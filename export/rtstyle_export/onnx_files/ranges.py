@@ -106,16 +106,25 @@ def canvas_feeds(
     feeds: Iterable[Mapping[str, NDArray[Any]]], paint: Callable[..., NDArray[np.uint8]]
 ) -> list[dict[str, NDArray[Any]]]:
     """Return the feeds of a network that sees a canvas: each picture on an empty one, then over
-    what `paint(image, canvas, trust)` made of it, half of it trusted."""
+    what `paint(image, canvas, trust)` made of it, half of it trusted. `paint` takes what else a
+    feed has by name, too."""
     found = []
     for feed in feeds:
         image = feed["image"]
         empty = {"canvas": np.full_like(image, UNKNOWN), "trust": half_size(image, 0)}
-        over = {"canvas": paint(image, **empty), "trust": half_size(image, 255)}
-        over["trust"][:, :, : over["trust"].shape[2] // 2] = 0
-        over["canvas"][:, :, : 2 * (over["trust"].shape[2] // 2)] = UNKNOWN
-        found += [{"image": image, **empty}, {"image": image, **over}]
+        # In the order in which networks take them.
+        rest = {name: value for name, value in feed.items() if name != "image"}
+        painted = over(paint(image, **empty, **rest))
+        found += [{"image": image, **each, **rest} for each in (empty, painted)]
     return found
+
+
+def over(painted: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+    """Return a canvas of paintings (N, H, W, 3), the right half of which is trusted."""
+    canvas, trust = np.array(painted), half_size(painted, 255)
+    trust[:, :, : trust.shape[2] // 2] = 0
+    canvas[:, :, : 2 * (trust.shape[2] // 2)] = UNKNOWN
+    return {"canvas": canvas, "trust": trust}
 
 
 def half_size(image: NDArray[np.uint8], value: int) -> NDArray[np.uint8]:

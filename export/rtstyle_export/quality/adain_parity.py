@@ -17,6 +17,8 @@ from rtstyle.engines.base import read_model
 from rtstyle.engines.onnxrt import open_session
 from rtstyle_export.networks.encoder import STYLE_LAYERS
 from rtstyle_export.onnx_files.adain import SIDE, RefineNet, RegionsNet, VggNet
+from rtstyle_export.onnx_files.adain_canvas import CanvasContentNet
+from rtstyle_export.onnx_files.ranges import over
 from rtstyle_export.quality.parity import Parity, compare
 
 CLOSE = 1e-3
@@ -111,6 +113,9 @@ def example_feeds(
     count = 2 if isinstance(net, RegionsNet) else 1
     drawn = random.normal(0.3, 0.3, (count, numbers)).astype(np.float32)
     feeds: dict[str, NDArray[Any]] = {"statistics": drawn, "strength": np.ones(1, np.float32)}
+    if isinstance(net, CanvasContentNet):
+        # A painting of something else: were the canvas ignored, both would differ.
+        return {**over(picture[None, ::-1]), **feeds}
     if isinstance(net, RegionsNet):
         height, width = picture.shape[:2]
         weights = np.zeros((1, 2, height, width), np.float32)

@@ -25,7 +25,6 @@ from rtstyle_export.networks.wct import LEVELS
 C = TypeVar("C", bound="RunConfig")
 AnyLossSpec: TypeAlias = LossSpec | AdainLossSpec | VariationalLossSpec | UpsamplerLossSpec
 
-ADAIN_SIZES = ("paper", "fast")
 OPTIMIZERS = ("soap", "adam")
 WEIGHT_BITS = (8, 16)
 RANGES: dict[str, tuple[float, float]] = {
@@ -264,46 +263,6 @@ class CanvasConfig(TrainConfig):
     def differences(self, other: RunConfig) -> list[str]:
         """Return the options in which another run differs, but for its length."""
         return [name for name in RunConfig.differences(self, other) if name != "minutes"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdainConfig(RunConfig):
-    """A run of networks for any style (Huang and Belongie 2017).
-
-    `scaled_on` photos decide the normalisation of VGG-19 (Gatys et al. 2016). A share `unpainted`
-    of the pictures is trained with a strength below 1, a share `blended` with a blend of their
-    painting and that of the batch's next picture: with their own alone in batches of one.
-    With `skips_only` the decoder of `paper` stays as it is, and only what joins it is trained.
-    """
-
-    kind: ClassVar[str] = "adain"
-
-    size: str = "paper"
-    learning_rate: float = 5e-4
-    scaled_on: int = 64
-    unpainted: float = 0.25
-    blended: float = 0.25
-    skips_only: bool = False
-    loss: AdainLossSpec = field(default_factory=AdainLossSpec)
-
-    def loss_weights(self) -> dict[str, float]:
-        """Return the weights of all that is minimised, by the names of their options."""
-        return RunConfig.loss_weights(self) | weights_of(self.loss)
-
-    def problems(self) -> list[tuple[bool, str]]:
-        """Return what may be wrong: whether it is, and the sentence that says so."""
-        return [
-            (self.size not in ADAIN_SIZES, f"the size is one of {', '.join(ADAIN_SIZES)}"),
-            (
-                self.skips_only and self.size != "paper",
-                "skips-only is for the size paper, as others have no skips",
-            ),
-            (
-                self.loss.order_weight > 0 and self.batch < 2,
-                "order-weight needs a batch of at least 2, as blends are made within a batch",
-            ),
-            *RunConfig.problems(self),
-        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtstyle_export.runs.config import (
-    AdainConfig,
-    CanvasConfig,
-    RunConfig,
-    TrainConfig,
-    WctConfig,
-)
+from rtstyle_export.runs.adain_config import AdainConfig, AnyCanvasConfig, LinearConfig
+from rtstyle_export.runs.config import CanvasConfig, RunConfig, TrainConfig, WctConfig
 from rtstyle_export.runs.frames_config import FramesConfig
-from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.runs.texture_config import TextureConfig
 from rtstyle_export.runs.upsampler_config import UpsamplerConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
@@ -23,6 +17,7 @@ _KINDS: tuple[type[RunConfig], ...] = (
     FramesConfig,
     TextureConfig,
     AdainConfig,
+    AnyCanvasConfig,
     LinearConfig,
     WctConfig,
     VariationalConfig,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rtstyle.styles.manifest import find_wct, load_manifest
 from rtstyle_export.maths.vgg import VGG, layer_names, load_vgg
-from rtstyle_export.networks.encoder import conv_indexes, restored
+from rtstyle_export.networks.encoder import STYLE_LAYERS, conv_indexes, restored
 from rtstyle_export.runs.onnx_reader import encoder_of
 
 SHIPPED, DEEPEST = "vgg19", "relu4_1"
@@ -53,6 +53,15 @@ def usual_network(weights: Path | None = None) -> str:
             return SHIPPED if ONLY_VGG19 in file.keys() else "vgg16"  # noqa: SIM118 - no mapping
     except Exception:
         return "vgg16"  # what is wrong with the file is told when it is read
+
+
+def numbering_vgg(weights: Path | None) -> VGG:
+    """Return the VGG-19 that the numbers of paintings are made of, where a run may see another one.
+
+    That of a file of `weights` if these are VGG-19's, else the one that ships.
+    """
+    own = weights if usual_network(weights) == SHIPPED else None
+    return find_vgg(SHIPPED, STYLE_LAYERS, own)
 
 
 def reachable(

@@ -18,22 +18,17 @@ from rtstyle.engines.base import NOISE_PORT, read_model
 from rtstyle.errors import TrainingError
 from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.adain import PaperDecoder
+from rtstyle_export.networks.adain_canvas import CanvasAdain, fitting
 from rtstyle_export.networks.adain_fast import FastPair
 from rtstyle_export.networks.canvas import BODIES
 from rtstyle_export.networks.encoder import Encoder, conv_indexes
-from rtstyle_export.networks.realtime import unfold_unshuffle, unfold_upsample
 from rtstyle_export.networks.texture import TEXTURE
 from rtstyle_export.networks.variational import VariationalStyle
 from rtstyle_export.networks.wct import LEVELS, WctDecoder
-from rtstyle_export.onnx_files.canvas import unfold_pairs
+from rtstyle_export.onnx_files.unfolding import unfold, unfold_any_canvas, unfold_canvas
+from rtstyle_export.runs.adain_config import ADAIN_SIZES, AdainConfig, AnyCanvasConfig
 from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, network_of, without_scales
-from rtstyle_export.runs.config import (
-    ADAIN_SIZES,
-    AdainConfig,
-    CanvasConfig,
-    TrainConfig,
-    WctConfig,
-)
+from rtstyle_export.runs.config import CanvasConfig, TrainConfig, WctConfig
 from rtstyle_export.runs.texture_config import TextureConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
 
@@ -65,9 +60,9 @@ def checkpoint_of(path: Path) -> Checkpoint:
             raise ValueError(f"Its body is {config.body!r}.")
         layers = _layers(model)
         if kind is CanvasConfig:
-            _unfold_canvas(layers)
+            unfold_canvas(layers)
         elif size not in ("paper", TEXTURE):
-            _unfold(layers, gain=127.5, offset=127.5)
+            unfold(layers, gain=127.5, offset=127.5)
         net = network_of(config)
         weights = _fitting(layers, net.state_dict())
         net.load_state_dict(weights)
@@ -106,19 +101,27 @@ def adain_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
             skips = _below(values, "net.skips.")
             weights |= {f"net.skips.{key}": value for key, value in skips.items()}
             return weights | _scales(_below(values, "net.encoder."), vgg)
-        layers = _layers(model)
-        _unfold(layers, gain=1.0, offset=0.0)
+        layers, sees = _layers(model), "canvas" in {port.name for port in model.graph.input}
+        if sees:
+            unfold_any_canvas(layers)
+        else:
+            unfold(layers, gain=1.0, offset=0.0)
         style = _constants(_load(_beside(path, "content", "style"))[0])
-        pair = FastPair()
-        wanted = {k: v for k, v in pair.net.state_dict().items() if k != "identity"}
+        pair = FastPair(CanvasAdain() if sees else None)
+        apart = ("identity", "adapter.")
+        wanted = {k: v for k, v in pair.net.state_dict().items() if not k.startswith(apart)}
         weights = {f"net.{key}": value for key, value in _fitting(layers, wanted).items()}
         weights["net.identity"] = torch.tensor(values["net.identity"])
+        adapter = _below(values, "net.adapter.") or pair.net.adapter.state_dict()
+        weights |= {f"net.adapter.{key}": value for key, value in adapter.items()}
         weights |= {f"head.{key}": value for key, value in _below(style, "pair.head.").items()}
         pair.load_state_dict(weights)
         return weights | _scales(_below(style, "encoder."), vgg)
 
     weights = _understood(path, "network for any style", read)
-    return Checkpoint(AdainConfig(size=size), _steps(metadata), weights, None, 0.0, {})
+    sees = any(key.startswith("net.gate.") for key in weights)
+    config = AnyCanvasConfig(size=size) if sees else AdainConfig(size=size)
+    return Checkpoint(config, _steps(metadata), weights, None, 0.0, {})
 
 
 def part_of(path: Path) -> str:
@@ -155,7 +158,8 @@ def sampled_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
         VariationalStyle(numbers, found.latent, hidden).load_state_dict(weights)
         painter = adain_checkpoint_of(_beside(path, "code", "content"), vgg).model
         scales = {key: value for key, value in painter.items() if key.startswith(SCALES)}
-        pair = {f"pair.{key}": value for key, value in without_scales(painter).items()}
+        known = fitting(without_scales(painter), FastPair().state_dict())
+        pair = {f"pair.{key}": value for key, value in known.items()}
         return {f"style.{key}": value for key, value in weights.items()} | pair | scales
 
     weights = _understood(path, "latent space of styles", read)
@@ -194,6 +198,11 @@ def wct_checkpoint_of(path: Path, vgg: VGG) -> Checkpoint:
 def encoder_of(path: Path) -> dict[str, Tensor]:
     """Return the parameters of the VGG-19 in an encoder file. `TrainingError` if it is none."""
     return _below(_constants(_load(path)[0]), "encoder.")
+
+
+def head_of(path: Path) -> dict[str, Tensor]:
+    """Return the parameters of the `StyleHead` in a style file. `TrainingError` if it is none."""
+    return _below(_constants(_load(path)[0]), "pair.head.")
 
 
 def take_over(encoder: Encoder, donor: Path) -> bool:
@@ -266,34 +275,6 @@ def _layers(model: onnx.ModelProto) -> dict[str, list[Tensor]]:
             place = ".".join(node.output[0].split("/")[1:-1]).removeprefix("net.")
             layers[place] = [torch.tensor(values[name]) for name in node.input[1:]]
     return layers
-
-
-def _unfold(layers: dict[str, list[Tensor]], gain: float, offset: float) -> None:
-    """Undo the exported form of real-time networks; `gain` and `offset` are those of its end."""
-    layers["stem"] = [unfold_unshuffle(layers["stem"][0]) * 127.5]
-    for name, scale, shift in (("up", 1.0, 0.0), ("out", gain, offset)):
-        rows = [layers.pop(f"{name}.{phase}") for phase in (0, 1)]
-        kernel, bias = unfold_upsample(*(row[0] for row in rows)), rows[0][1]
-        layers[name] = [kernel / scale, (bias[: len(kernel)] - shift) / scale]
-
-
-def _unfold_canvas(layers: dict[str, list[Tensor]]) -> None:
-    """Undo `FoldedCanvasNet`."""
-    layers["stem"] = [unfold_pairs(layers["stem"][0]) * 127.5]
-    canvas = unfold_pairs(layers["stem_canvas"][0]) * 127.5
-    layers["stem_canvas"] = [torch.cat([canvas, layers.pop("stem_trust")[0] * 255], 1)]
-    layers["known"][0] *= 255
-    ups = {place.split(".rows.")[0] for place in layers if ".rows." in place}
-    parts = (
-        *((name, f"{name}.rows", 1.0, 0.0, 1) for name in sorted(ups)),
-        ("out", "out", 127.5, 127.5, 1),
-        ("gate", "gate", 1.0, 0.0, 3),
-    )
-    for name, place, scale, shift, copies in parts:
-        rows = [layers.pop(f"{place}.{phase}") for phase in (0, 1)]
-        kernel, bias = unfold_upsample(*(row[0] for row in rows)), rows[0][1]
-        kept = len(kernel) // copies
-        layers[name] = [kernel[:kept] / scale, (bias[:kept] - shift) / (scale if shift else 1.0)]
 
 
 def _fitting(layers: dict[str, list[Tensor]], target: dict[str, Tensor]) -> dict[str, Tensor]:

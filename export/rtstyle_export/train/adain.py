@@ -16,6 +16,7 @@ from rtstyle_export.maths.losses import AdainLoss, Blends
 from rtstyle_export.maths.stability import draw_change, stability_loss
 from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.adain import PaperPair, blend, by_layer, painting_statistics
+from rtstyle_export.networks.adain_canvas import fitting
 from rtstyle_export.networks.adain_fast import FastPair
 from rtstyle_export.networks.encoder import (
     STYLE_LAYERS,
@@ -23,8 +24,9 @@ from rtstyle_export.networks.encoder import (
     mean_activations,
     normalised_vgg,
 )
+from rtstyle_export.runs.adain_config import AdainConfig, AnyCanvasConfig
 from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, scales_of, without_scales
-from rtstyle_export.runs.config import AdainConfig, WctConfig
+from rtstyle_export.runs.config import WctConfig
 from rtstyle_export.runs.loop import BatchLoop, Machine
 from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.runs.onnx_reader import adain_checkpoint_of, wct_checkpoint_of
@@ -146,7 +148,10 @@ class AdainTrainer(BatchLoop):
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Undo `weights`."""
-        missing, unknown = self.net.load_state_dict(without_scales(weights), strict=False)
+        known = without_scales(weights)
+        if isinstance(self.net, FastPair):
+            known = fitting(known, self.net.state_dict())
+        missing, unknown = self.net.load_state_dict(known, strict=False)
         if unknown or any(".encoder." not in key for key in missing):
             raise TrainingError("The checkpoint does not fit the network.")
 
@@ -156,7 +161,8 @@ class AdainTrainer(BatchLoop):
         if isinstance(self.net, PaperPair) and isinstance(config, WctConfig) and config.level == 4:
             self.net.net.decoder.load_state_dict(decoder_of(source).state_dict())
             return
-        if source.config.kind != self.config.kind or source.config.size != self.config.size:
+        alike = source.config.kind in (self.config.kind, AnyCanvasConfig.kind)
+        if not alike or source.config.size != self.config.size:
             raise TrainingError(
                 f"Cannot start an AdaIN network of the size {self.config.size} from a "
                 f"{source.config.kind} network of the size {source.config.size}.",

@@ -23,6 +23,7 @@ from rtstyle_export.maths.functional import (
     style_distance,
     total_variation,
 )
+from rtstyle_export.networks.adain_canvas import fitting
 from rtstyle_export.networks.encoder import STYLE_LAYERS
 from rtstyle_export.networks.linear import (
     LAYERS,
@@ -33,9 +34,9 @@ from rtstyle_export.networks.linear import (
     principal,
     whitened_and_coloured,
 )
+from rtstyle_export.runs.adain_config import AnyCanvasConfig, LinearConfig
 from rtstyle_export.runs.checkpoint import Checkpoint, without_scales
 from rtstyle_export.runs.config import WctConfig
-from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.train.adain import PREVIEWS, AdainTrainer
 from rtstyle_export.train.wct import decoder_of
 
@@ -62,7 +63,7 @@ class LinearTrainer(AdainTrainer):
                 raise _unlike(self.config)
             self.load_weights(source.model)
         elif self.config.size == "fast":
-            if config.kind != "adain" or config.size != "fast":
+            if config.kind not in ("adain", AnyCanvasConfig.kind) or config.size != "fast":
                 raise _unlike(self.config)
             self._put_into(without_scales(source.model))
         elif isinstance(config, WctConfig) and config.level == LAYERS[self.config.layer]:
@@ -75,7 +76,8 @@ class LinearTrainer(AdainTrainer):
 
     def _put_into(self, weights: dict[str, Tensor]) -> None:
         """Take a trained `FastPair`, whose keys are those of the pair but for the transform."""
-        missing, unknown = self.net.load_state_dict(weights, strict=False)
+        known = fitting(weights, self.net.state_dict())
+        missing, unknown = self.net.load_state_dict(known, strict=False)
         if unknown or any(".transform." not in key for key in missing):
             raise TrainingError("The checkpoint does not fit the network.")
 

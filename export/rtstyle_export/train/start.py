@@ -17,16 +17,17 @@ from rtstyle_export.maths.losses import (
     VariationalLossSpec,
 )
 from rtstyle_export.networks.wct import COMPACT_WIDTH
-from rtstyle_export.runs.config import AdainConfig, CanvasConfig, TrainConfig, WctConfig
+from rtstyle_export.runs.adain_config import AdainConfig, AnyCanvasConfig, LinearConfig
+from rtstyle_export.runs.config import CanvasConfig, TrainConfig, WctConfig
 from rtstyle_export.runs.frames_config import FramesConfig
 from rtstyle_export.runs.job import train
-from rtstyle_export.runs.linear_config import LinearConfig
 from rtstyle_export.runs.loop import Loop, Machine
 from rtstyle_export.runs.loss_network import SHIPPED, STYLE_NOTE, reachable, usual_network
 from rtstyle_export.runs.texture_config import TextureConfig
 from rtstyle_export.runs.upsampler_config import UpsamplerConfig
 from rtstyle_export.runs.variational_config import VariationalConfig
 from rtstyle_export.train.adain import AdainTrainer
+from rtstyle_export.train.canvas.any_style import AnyCanvasTrainer
 from rtstyle_export.train.canvas.trainer import CanvasTrainer
 from rtstyle_export.train.footage import photos_of
 from rtstyle_export.train.frames.pairs import read_pairs
@@ -48,6 +49,8 @@ __all__ = [
     "AdainConfig",
     "AdainLossSpec",
     "AdainTrainer",
+    "AnyCanvasConfig",
+    "AnyCanvasTrainer",
     "CanvasConfig",
     "CanvasLossSpec",
     "CanvasTrainer",

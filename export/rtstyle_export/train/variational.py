@@ -29,11 +29,12 @@ from rtstyle_export.maths.variational import (
     kl_weight,
 )
 from rtstyle_export.networks.adain import COLOURS, painting_statistics
+from rtstyle_export.networks.adain_canvas import fitting
 from rtstyle_export.networks.adain_fast import FastPair
 from rtstyle_export.networks.encoder import STYLE_LAYERS, normalised_vgg
 from rtstyle_export.networks.variational import VariationalStyle, sample
+from rtstyle_export.runs.adain_config import AdainConfig, AnyCanvasConfig
 from rtstyle_export.runs.checkpoint import SCALES, Checkpoint, scales_of, without_scales
-from rtstyle_export.runs.config import AdainConfig
 from rtstyle_export.runs.loop import BatchLoop, Machine
 from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.runs.onnx_reader import (
@@ -146,8 +147,9 @@ class VariationalTrainer(BatchLoop):
         config = source.config
         if isinstance(config, VariationalConfig):
             self.load_weights(source.model)
-        elif isinstance(config, AdainConfig) and config.size == self.config.size:
-            self.net.pair.load_state_dict(without_scales(source.model))
+        elif isinstance(config, AdainConfig | AnyCanvasConfig) and config.size == self.config.size:
+            pair = self.net.pair
+            pair.load_state_dict(fitting(without_scales(source.model), pair.state_dict()))
         else:
             raise TrainingError(
                 f"Sampled styles cannot start from a {config.kind} network of the size "

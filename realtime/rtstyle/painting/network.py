@@ -85,7 +85,7 @@ class Network(Closing):
     def coherent(self) -> bool:
         """Whether it can paint over its last painting: `paint_over` serves it then.
 
-        Networks that see a canvas can, and those for any picture by a plain mixture.
+        Networks that see a canvas can, and others for any picture by a plain mixture.
         """
         return self.sees_canvas or (self.model.statistics is not None and self.regions == 1)
 
@@ -96,10 +96,11 @@ class Network(Closing):
 
         `strength` is as in `paint`. Raises `EngineError`.
         """
-        if self.sees_canvas:
-            return self.run(image, extra)
         size = (image.shape[0], image.shape[1])
-        painted = self.run(image, {}, self.model.feeds(self.engine, strength, size))
+        feeds = self.model.feeds(self.engine, strength, size)
+        if self.sees_canvas:
+            return self.run(image, extra, feeds)
+        painted = self.run(image, {}, feeds)
         return kept(painted, extra["canvas"][0], extra["trust"][0, :, :, 0])
 
     def paint(

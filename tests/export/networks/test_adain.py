@@ -204,11 +204,12 @@ class TestFast:
             ]
         )  # fmt: skip
         assert kmac < 27.8
-        assert sum(value.numel() for value in net.parameters()) < 470_000
+        assert sum(value.numel() for value in net.parameters()) < 660_000
 
     @pytest.mark.parametrize("size", [(16, 16), (33, 47)])
     def test_any_size_with_a_gradient_for_every_weight(self, size: tuple[int, int]) -> None:
         net = FastAdain().train()
+        torch.nn.init.normal_(net.adapter.last.weight)
         head = StyleHead(sum(net.sizes))
         picture = photo(64)[:, :, : size[0], : size[1]].expand(2, -1, -1, -1)
         statistics = head(torch.rand(2, STATISTICS))

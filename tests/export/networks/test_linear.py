@@ -29,9 +29,9 @@ from rtstyle_export.networks.linear import (  # noqa: E402
     whitened_and_coloured,
 )
 from rtstyle_export.networks.wct import WctDecoder  # noqa: E402
+from rtstyle_export.runs.adain_config import AdainConfig, LinearConfig  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
-from rtstyle_export.runs.config import AdainConfig, WctConfig  # noqa: E402
-from rtstyle_export.runs.linear_config import LinearConfig  # noqa: E402
+from rtstyle_export.runs.config import WctConfig  # noqa: E402
 from rtstyle_export.train.linear import LinearTrainer  # noqa: E402
 
 

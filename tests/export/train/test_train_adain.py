@@ -20,8 +20,8 @@ from rtstyle_export.export.wct_onnx import load_run  # noqa: E402
 from rtstyle_export.maths.losses import AdainLoss, AdainLossSpec, Blends  # noqa: E402
 from rtstyle_export.networks.adain import blend, by_layer, painting_statistics  # noqa: E402
 from rtstyle_export.networks.encoder import STYLE_LAYERS  # noqa: E402
+from rtstyle_export.runs.adain_config import AdainConfig  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
-from rtstyle_export.runs.config import AdainConfig  # noqa: E402
 from rtstyle_export.train.adain import Pairs, less  # noqa: E402
 from rtstyle_export.train.wct import WctTrainer  # noqa: E402
 

@@ -20,8 +20,9 @@ from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle_export import data  # noqa: E402
 from rtstyle_export.data import Crops, first_readable, list_pictures, read_picture  # noqa: E402
 from rtstyle_export.export.johnson import export_styles  # noqa: E402
+from rtstyle_export.runs.adain_config import AdainConfig  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
-from rtstyle_export.runs.config import AdainConfig, WctConfig  # noqa: E402
+from rtstyle_export.runs.config import WctConfig  # noqa: E402
 from rtstyle_export.runs.loop import Machine  # noqa: E402
 from rtstyle_export.train.johnson import Trainer  # noqa: E402
 

@@ -27,8 +27,8 @@ from rtstyle_export.maths.vgg import layer_names  # noqa: E402
 from rtstyle_export.networks.adain import PAPER_PLAN, PaperDecoder  # noqa: E402
 from rtstyle_export.networks.encoder import Encoder  # noqa: E402
 from rtstyle_export.networks.wct import LEVELS, WctDecoder, decoder_plan, layer  # noqa: E402
+from rtstyle_export.runs.adain_config import AdainConfig  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint, scales_of  # noqa: E402
-from rtstyle_export.runs.config import AdainConfig  # noqa: E402
 from rtstyle_export.runs.loss_network import find_vgg, read_scales  # noqa: E402
 from rtstyle_export.train.wct import WctTrainer, convolutions  # noqa: E402
 

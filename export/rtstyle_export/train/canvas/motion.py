@@ -35,7 +35,7 @@ class Draw:
     where to look in the square of the photo, and in the last painting. `light`: (N, 3) gain,
     offset, noise. `damage`: (N, 2) quantiser step of blocks, blur. `flow_error`: (N,) pixels.
     `wear`: (N,) pixels by which the canvas is bent out of shape. `offset`: (2,) int64, where the
-    losses look.
+    losses look. `painting`: (N,) int64, which painting it is painted like, and `strength`: (N,).
     """
 
     reset: NDArray[np.float32]
@@ -47,6 +47,8 @@ class Draw:
     flow_error: NDArray[np.float32]
     wear: NDArray[np.float32]
     offset: NDArray[np.int64]
+    painting: NDArray[np.int64]
+    strength: NDArray[np.float32]
 
     def flat(self) -> NDArray[np.float32]:
         """Return all draws in one row; see `views`."""
@@ -59,7 +61,7 @@ def views(flat: Tensor, count: int) -> dict[str, Tensor]:
     shapes = {
         "reset": (count,), "photo": (count,), "view": (count, 2, 3),
         "step": (count, 2, 3), "light": (count, 3), "damage": (count, 2), "flow_error": (count,),
-        "wear": (count,), "offset": (2,),
+        "wear": (count,), "offset": (2,), "painting": (count,), "strength": (count,),
     }  # fmt: skip
     pieces = torch.split(flat, [math.prod(shape) for shape in shapes.values()])
     return {
@@ -83,15 +85,22 @@ class Director:
         seed: int | list[int],
         *,
         reset: float = RESET,
+        paintings: int = 0,
+        unpainted: float = 0.0,
     ) -> None:
-        """`reset` is the share of the sequences that begin anew at each step."""
+        """`reset` is the share of the sequences that begin anew at each step.
+
+        Each is painted like one of `paintings`, a share `unpainted` of them at a lower strength;
+        with 0 `painting` stays 0, and nothing is drawn.
+        """
         self.rng = np.random.default_rng(seed)
         self.count, self.photos, self.tile, self.side = count, photos, tile, side
         self.margin = margin
         self.view = np.zeros((count, 3, 3))
         self.photo = np.zeros(count, np.int64)
         self.fresh = np.ones(count, bool)
-        self.reset = reset
+        self.reset, self.paintings, self.unpainted = reset, paintings, unpainted
+        self.painting, self.strength = np.zeros(count, np.int64), np.ones(count)
 
     def draw(self) -> Draw:
         """Draw the next step."""
@@ -125,6 +134,8 @@ class Director:
             error.astype(np.float32),
             wear.astype(np.float32),
             rng.integers(self.margin + 1, size=2),
+            self.painting.copy(),
+            self.strength.astype(np.float32),
         )
 
     def _begin(self, k: int) -> None:
@@ -137,6 +148,9 @@ class Director:
         x, y = rng.uniform(-space, space, 2)
         c, s = math.cos(angle) * zoom, math.sin(angle) * zoom
         self.view[k] = [[c * flip, -s, x], [s * flip, c, y], [0, 0, 1]]
+        if self.paintings:
+            self.painting[k] = rng.integers(self.paintings)
+            self.strength[k] = rng.random() if rng.random() < self.unpainted else 1.0
 
     def _lost(self, view: NDArray[np.float64]) -> bool:
         size = math.hypot(view[0, 0], view[1, 0])
@@ -151,13 +165,25 @@ class Scenes:
     """
 
     def __init__(
-        self, count: int, photos: int, tile: int, side: int, margin: int, seed: int
+        self,
+        count: int,
+        photos: int,
+        tile: int,
+        side: int,
+        margin: int,
+        seed: int,
+        *,
+        paintings: int = 0,
+        unpainted: float = 0.0,
     ) -> None:
         self.rng = np.random.default_rng(seed)
         self.directors = [
-            Director(count, photos, tile, side, margin, [seed, n], reset=RESET if n else 1.0)
+            Director(
+                count, photos, tile, side, margin, [seed, n], reset=RESET if n else 1.0,
+                paintings=paintings, unpainted=unpainted,
+            )
             for n in range(SCENES + 1)
-        ]
+        ]  # fmt: skip
         self.stills = STILLS
         """Share of steps that show stills; 1 until networks can paint."""
         self.now = 0

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rtstyle_export.data import Part, read_picture, to_tensor
@@ -36,9 +36,11 @@ from rtstyle_export.maths.losses import CanvasLossSpec
 from rtstyle_export.maths.soap_group import GroupedSoap
 from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.canvas import CanvasNet
+from rtstyle_export.networks.canvas_body import CanvasSpec
 from rtstyle_export.onnx_files.storage import rounded
 from rtstyle_export.train.canvas.motion import (
     Director,
+    Draw,
     Scenes,
     bent,
     blocks,
@@ -97,7 +99,7 @@ class CanvasStep:
 
     def __init__(
         self,
-        net: CanvasNet,
+        net: nn.Module,
         optimizer: GroupedSoap,
         pool: Tensor,
         vgg: VGG,
@@ -114,15 +116,12 @@ class CanvasStep:
         self.device, self.shape, self.loss, self.batch = device, shape, loss, batch
         self.vgg, self.pool, self.targets = vgg, pool, targets
         self.net, self.optimizer, self.rounded, self.dtype = net, optimizer, rounded, dtype
-        spec, styles = net.spec, net.styles
         side = shape.side
-        self.scenes = Scenes(batch, len(pool), pool.shape[-1], side, shape.margin, seed)
-        if batch % styles:
-            raise ValueError(f"a batch of {batch} for {styles} styles")
-        self.style = torch.arange(styles, device=device).repeat_interleave(batch // styles)
-        net.set_in_turn(styles > 1)
+        self.scenes = self.make_scenes(seed)
+        self.style = self.styles_of_batch()
         self.painting = self.style.clone()
         """Which of the paintings of `targets` each picture is compared with."""
+        spec = self.layout()
         self.painted = torch.zeros(batch, 3, side, side, device=device)
         stride = spec.stride
         wide = spec.extended(self.painted[:1]).shape[-1] // stride - 2
@@ -142,6 +141,35 @@ class CanvasStep:
         self.norm = torch.zeros((), device=device)
         self.graph: Any = None
         self.step = 0
+
+    def layout(self) -> CanvasSpec:
+        """Return how the network extends pictures, and its noise."""
+        assert isinstance(self.net, CanvasNet)
+        return self.net.spec
+
+    def make_scenes(self, seed: int) -> Scenes:
+        """Return what is shown."""
+        shape, pool = self.shape, self.pool
+        return Scenes(self.batch, len(pool), pool.shape[-1], shape.side, shape.margin, seed)
+
+    def styles_of_batch(self) -> Tensor:
+        """Return the style of each sequence, (N,) int64."""
+        assert isinstance(self.net, CanvasNet)
+        styles = self.net.styles
+        if self.batch % styles:
+            raise ValueError(f"a batch of {self.batch} for {styles} styles")
+        self.net.set_in_turn(styles > 1)
+        return torch.arange(styles, device=self.device).repeat_interleave(self.batch // styles)
+
+    def paint(self, given: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Paint what `prepare` made: the painting, not clamped, and the gate."""
+        raw, gate = self.net(
+            given["frame"], given["canvas"], given["trust"], self.style, self.noise
+        )
+        return raw, gate
+
+    def note(self, draw: Draw) -> None:
+        """Load what else belongs to a draw; nothing here."""
 
     def autocast(self) -> torch.autocast:
         """Return the context of the networks; its cache of weights would not fit a graph."""
@@ -204,9 +232,7 @@ class CanvasStep:
         loss = self.loss
         given = self.prepare()
         with self.autocast():
-            raw, gate = self.net(
-                given["frame"], given["canvas"], given["trust"], self.style, self.noise
-            )
+            raw, gate = self.paint(given)
             shown = raw.clamp(-1, 1)
             with torch.no_grad():
                 wanted = self.vgg(self.window(given["clean"]), until=self.deepest)
@@ -223,7 +249,7 @@ class CanvasStep:
         smooth, grid = total_variation(shown), lattice(self.window(shown))
         total = (
             loss.content_weight * content
-            + loss.style_weight * style
+            + loss.style_weight * style * self.drawn["strength"]
             + loss.tv_weight * smooth
             + loss.coherence_weight * coherence
             + loss.range_weight * out_of_range(raw)
@@ -232,7 +258,7 @@ class CanvasStep:
         for parameter in self.net.parameters():
             if parameter.grad is not None:
                 parameter.grad.zero_()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         self.painted.copy_(shown.detach())
         kept = given["kept"]
         values = [
@@ -261,7 +287,9 @@ class CanvasStep:
     def load_draw(self) -> None:
         """Draw the next step of a scene into the buffers, and load what it had painted."""
         staged = self.staged[self.step % len(self.staged)]
-        staged.copy_(torch.from_numpy(self.scenes.draw().flat()))
+        draw = self.scenes.draw()
+        self.note(draw)
+        staged.copy_(torch.from_numpy(draw.flat()))
         self.flat.copy_(staged, non_blocking=True)
         self.scenes.load(self.painted, self.noise)
 

@@ -15,6 +15,7 @@ from rtstyle_export.maths.soap_group import GroupedSoap
 from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.canvas import SPECS, CanvasNet
 from rtstyle_export.onnx_files.storage import rounded
+from rtstyle_export.runs.adain_config import AnyCanvasConfig
 from rtstyle_export.runs.checkpoint import Checkpoint, initial_weights
 from rtstyle_export.runs.config import CanvasConfig
 from rtstyle_export.runs.loop import Loop, Machine
@@ -31,12 +32,11 @@ READ_EVERY = 25
 class CanvasLoop(Loop):
     """A run of a network that sees a canvas, whatever it learns from."""
 
-    config: CanvasConfig
-
-    def network(self) -> CanvasNet:
-        """Return what is trained."""
-        assert isinstance(self.net, CanvasNet)
-        return self.net
+    config: CanvasConfig | AnyCanvasConfig
+    stepper: CanvasStep
+    latest: dict[str, float]
+    read: int
+    """The step at which the losses were last read."""
 
     def quick(self, vgg: VGG) -> VGG:
         """Return the loss network in the form in which it is quickest here."""
@@ -47,17 +47,9 @@ class CanvasLoop(Loop):
             vgg.accelerate()
         return vgg
 
-    def build(self) -> nn.Module:
-        """Return the network for all styles of the run."""
-        return CanvasNet(SPECS[self.config.size, self.config.body], len(self.config.styles))
-
-    def initialise(self, source: Checkpoint) -> None:
-        """Start from another run of the same size."""
-        self.net.load_state_dict(initial_weights(source, self.config))
-
     def make_optimizer(self) -> GroupedSoap:
-        """Return SOAP over groups of parameters."""
-        return GroupedSoap(self.net.parameters())
+        """Return SOAP over groups of what is trained."""
+        return GroupedSoap(p for p in self.net.parameters() if p.requires_grad)
 
     @property
     def done(self) -> float:
@@ -70,6 +62,55 @@ class CanvasLoop(Loop):
         """Yield once for each step that is left."""
         while self.done < 1:
             yield None
+
+    def shape(self) -> Shape:
+        """Return the sizes of what is painted and looked at."""
+        config = self.config
+        return Shape(config.crop, config.margin, config.crop + 192, config.style_size)
+
+    def photos(self, folder: Path) -> Tensor:
+        """Return the squares of the photographs in a folder, on the device."""
+        paths = list_pictures(folder)
+        pool = photo_pool(paths, self.shape().tile, self.config.seed, MOST_SQUARES)
+        return pool.to(self.device)
+
+    def begin(self, stepper: CanvasStep) -> None:
+        """Take what makes the steps."""
+        self.stepper, self.latest, self.read = stepper, {}, self.step
+
+    def train_step(self, batch: None) -> dict[str, float]:
+        """Take one step, and return the losses as they were last read."""
+        del batch
+        if self.device.type == "cuda":
+            self.stepper.capture()
+        self.stepper.scenes.pace(self.done, self.config.stills)
+        self.stepper.run_step(rate(self.config.learning_rate, self.config.warmup, self))
+        self.step += 1
+        every = READ_EVERY if self.device.type == "cuda" else 1
+        if self.step - self.read >= every or not self.latest:
+            self.latest = self.stepper.read_report(self.step - self.read)
+            self.read = self.step
+            self.require_finite(self.latest["total"], self.stepper.gradient_norm())
+        return self.latest
+
+
+class StyleLoop(CanvasLoop):
+    """A run of a `CanvasNet`, whose styles are known before."""
+
+    config: CanvasConfig
+
+    def network(self) -> CanvasNet:
+        """Return what is trained."""
+        assert isinstance(self.net, CanvasNet)
+        return self.net
+
+    def build(self) -> nn.Module:
+        """Return the network for all styles of the run."""
+        return CanvasNet(SPECS[self.config.size, self.config.body], len(self.config.styles))
+
+    def initialise(self, source: Checkpoint) -> None:
+        """Start from another run of the same size."""
+        self.net.load_state_dict(initial_weights(source, self.config))
 
     def rounding(self) -> AbstractContextManager[None]:
         """Round to 8 bits if the run asks for that."""
@@ -93,7 +134,7 @@ class CanvasLoop(Loop):
         return dict(zip(self.config.styles, shown, strict=True))
 
 
-class CanvasTrainer(CanvasLoop):
+class CanvasTrainer(StyleLoop):
     """A run of `rtstyle train --canvas`, on photos of the folder `photos`.
 
     A resumed run begins its sequences anew; all else goes on where it was.
@@ -110,44 +151,26 @@ class CanvasTrainer(CanvasLoop):
         vgg_weights: Path | None = None,
     ) -> None:
         config.check()
-        paths = list_pictures(photos)
+        list_pictures(photos)  # before anything is made in `folder`
         super().__init__(config, folder, machine, init_from=init_from)
         layers = config.loss.layers
         vgg = find_vgg(config.loss_network, layers, vgg_weights, plain=True).to(self.device)
         paintings = config.pictures()
         targets = style_targets(vgg, config.loss, paintings, config.style_size, self.device)
-        shape = Shape(config.crop, config.margin, config.crop + 192, config.style_size)
-        pool = photo_pool(paths, shape.tile, config.seed, MOST_SQUARES).to(self.device)
-        self.losses: dict[str, float] = {}
-        self._read = self.step
-        self.stepper = CanvasStep(
+        stepper = CanvasStep(
             self.network(),
             self.optimizer,
-            pool,
+            self.photos(photos),
             self.quick(vgg),
             targets,
-            shape,
+            self.shape(),
             config.loss,
             config.batch,
             seed=config.seed + self.step,
             rounded=config.weight_bits == 8,
             dtype=self.dtype,
         )
-
-    def train_step(self, batch: None) -> dict[str, float]:
-        """Take one step, and return the losses as they were last read."""
-        del batch
-        if self.device.type == "cuda":
-            self.stepper.capture()
-        self.stepper.scenes.pace(self.done, self.config.stills)
-        self.stepper.run_step(rate(self.config.learning_rate, self.config.warmup, self))
-        self.step += 1
-        every = READ_EVERY if self.device.type == "cuda" else 1
-        if self.step - self._read >= every or not self.losses:
-            self.losses = self.stepper.read_report(self.step - self._read)
-            self._read = self.step
-            self.require_finite(self.losses["total"], self.stepper.gradient_norm())
-        return self.losses
+        self.begin(stepper)
 
 
 def rate(base: float, warmup: int, run: CanvasLoop) -> float:

@@ -35,7 +35,7 @@ from rtstyle_export.runs.loop import Machine
 from rtstyle_export.runs.loss_network import find_vgg
 from rtstyle_export.train.canvas.motion import draw_motion, grid_of, sample, smooth_noise
 from rtstyle_export.train.canvas.step import RENEW
-from rtstyle_export.train.canvas.trainer import CanvasLoop, rate
+from rtstyle_export.train.canvas.trainer import StyleLoop, rate
 from rtstyle_export.train.frames.pairs import FramePairs, read_pairs
 
 EMPTY = 0.5
@@ -85,7 +85,7 @@ def _theta(matrix: NDArray[np.float64]) -> Tensor:
     return torch.from_numpy(matrix[None, :2].astype(np.float32))
 
 
-class FramesTrainer(CanvasLoop):
+class FramesTrainer(StyleLoop):
     """A run of `rtstyle train --frames`."""
 
     config: FramesConfig

@@ -58,6 +58,32 @@ class Transform(Group):
             )
 
 
+@dataclass(frozen=True)
+class OnCanvas(Group):
+    """The network that sees what it has painted."""
+
+    canvas: Annotated[
+        bool,
+        typer.Option(
+            "--canvas",
+            help="Of fast: train the network that sees what it has painted, and is steady in "
+            "motion. It starts from another, and keeps that one's numbers of paintings.",
+        ),
+    ] = False
+    minutes: Annotated[
+        float | None, typer.Option(help="With --canvas: end after this time, in place of --steps.")
+    ] = None
+    coherence_weight: Annotated[
+        float | None, typer.Option(help="With --canvas: weight of the change along the motion.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        if not self.canvas and (self.minutes is not None or self.coherence_weight is not None):
+            raise UsageError(
+                "--minutes and --coherence-weight are for --canvas.", todo="Leave them out."
+            )
+
+
 def find_start(name: str, size: str) -> Path:
     """Return the file of `--init-from`. Raises `StyleError` if nothing is built in."""
     if name != "any":
@@ -115,6 +141,7 @@ def train_adain(
     ] = None,
     *,
     transform: Transform,
+    on_canvas: OnCanvas,
     weights: PictureWeights,
     schedule: Schedule,
     running: Running,
@@ -127,6 +154,43 @@ def train_adain(
     with needing_torch("Training"):
         from rtstyle_export.train import start
 
+    if on_canvas.canvas:
+        refused = given(
+            blended=blended, order_weight=order_weight, distil_weight=distil_weight,
+            stability_weight=stability_weight, teacher=teacher, layer=transform.layer,
+            feature_steps=transform.feature_steps,
+        )  # fmt: skip
+        if refused or size != "fast" or transform.transform != "adain" or skips_only:
+            raise UsageError(
+                "--canvas is for --size fast and --transform adain.",
+                "It has no blends, no teacher and no loss against flicker beside its own.",
+                "rtstyle train-adain photos/ paintings/ --size fast --canvas --init-from any",
+            )
+        loss_weights = given(
+            lattice_weight=lattice_weight, coherence_weight=on_canvas.coherence_weight
+        )
+        network = start.usual_network(running.vgg_weights)
+        layers = {
+            name: start.reachable(
+                network, getattr(start.CanvasLossSpec(), name), running.vgg_weights
+            )
+            for name in ("content_layers", "style_layers")
+        }
+        canvas = start.AnyCanvasConfig(
+            loss_network=network,
+            loss=start.CanvasLossSpec(**layers, **weights.given(), **loss_weights),  # type: ignore[arg-type]
+            **schedule.given(),
+            **given(margin=margin, minutes=on_canvas.minutes),  # type: ignore[arg-type]
+        )
+        canvas.check()
+        running.train(
+            lambda machine: start.AnyCanvasTrainer(
+                canvas, photos, paintings, out or Path("runs/adain-fast-canvas"), machine,
+                init_from=find_start(init_from or "any", "fast"), vgg_weights=running.vgg_weights,
+            ),
+            photos, ": {}",
+        )  # fmt: skip
+        return
     linear = transform.transform == "linear"
     if linear and teacher is not None:
         raise UsageError("--teacher is for --transform adain.", todo="Leave it out.")
