@@ -47,7 +47,7 @@ def test_one_pair_is_learnt(tmp_path: Path, size: str, monkeypatch: pytest.Monke
     for seed, folder in enumerate(("photos", "paintings")):
         write_pictures(place / folder, 3 - seed, seed, blobs=(3, 2))
     run = make(place, f"falls-{size}", size=size, steps=16, warmup=1, stability_weight=0.0,
-               unpainted=0.0, learning_rate=1e-3)  # fmt: skip
+               unpainted=0.0, learning_rate=1e-3, seed=1)  # fmt: skip
     pairs = [run.dataset()[0]] * 16
     monkeypatch.setattr(run, "dataset", lambda: pairs)
     totals: list[float] = []
