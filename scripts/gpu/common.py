@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import lzma
+import math
 import sys
 import tarfile
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-SLICES = ("data", "cuda", "video", "rtx")
+SLICES = ("data", "any", "cuda", "video", "rtx")
 """Kinds of slices, in the order in which they are carried; each is one folder or several."""
 
 BEGAN = time.monotonic()
@@ -21,6 +22,13 @@ BEGAN = time.monotonic()
 
 def say(*words: object) -> None:
     print(f"[{time.monotonic() - BEGAN:6.1f}]", *words, flush=True)
+
+
+def cosine(done: float, warm: float = 0.02) -> float:
+    """Return the factor of the learning rate when a share `done` of a run is over."""
+    if done < warm:
+        return max(0.02, done / warm)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warm) / (1 - warm))))
 
 
 def use_repository() -> None:

@@ -121,7 +121,7 @@ def test_training_comes_first_and_all_fits_the_time(load: object, tmp_path: Path
         cpu=False, minutes=11.5, plan="balanced:0:18,fast:0:10", slices=tmp_path, work=tmp_path
     )
     found = steps.steps_of(args)
-    assert [step.name for step in found[:3]] == ["train", "contract", "cuda"]
+    assert [step.name for step in found[:4]] == ["train", "any", "contract", "cuda"]
     # TensorRT has slices of its own, which may never be carried.
     assert sum(step.seconds for step in found if step.name != "tensorrt") <= 60 * args.minutes
     assert not any(step.ready() for step in found if step.name != "torch")

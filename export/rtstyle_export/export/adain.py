@@ -23,8 +23,7 @@ from rtstyle_export.export.facts import training_facts
 from rtstyle_export.export.johnson import OnFile
 from rtstyle_export.export.manifest_writer import edit_manifest, file_entry
 from rtstyle_export.networks.adain import PaperAdain, PaperPair
-from rtstyle_export.networks.adain_canvas import CanvasAdain
-from rtstyle_export.networks.adain_fast import FastAdain, FastPair
+from rtstyle_export.networks.adain_fast import CanvasAdain, FastAdain, FastPair
 from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder
 from rtstyle_export.onnx_files.adain import (
     PARTS,

@@ -30,8 +30,7 @@ from rtstyle_export.networks.adain import (
     painting_statistics,
     recolour,
 )
-from rtstyle_export.networks.adain_canvas import CanvasAdain
-from rtstyle_export.networks.adain_fast import FastAdain, FastPair
+from rtstyle_export.networks.adain_fast import CanvasAdain, FastAdain, FastPair
 from rtstyle_export.networks.encoder import STYLE_LAYERS, Encoder
 from rtstyle_export.networks.realtime import (
     fold_unshuffle,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rtstyle_export.networks.adain import COLOURS, COLOURS_EPS, mix
-from rtstyle_export.networks.adain_canvas import CanvasAdain
+from rtstyle_export.networks.adain_fast import CanvasAdain
 from rtstyle_export.networks.canvas_body import inside
 from rtstyle_export.networks.realtime import fold_upsample, interleave
 from rtstyle_export.onnx_files.canvas import extended, joined, pairs

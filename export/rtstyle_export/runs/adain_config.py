@@ -54,7 +54,7 @@ class AdainConfig(RunConfig):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnyCanvasConfig(RunConfig):
-    """A run of the network for any style that sees a canvas (`networks.adain_canvas`).
+    """A run of the network for any style that sees a canvas (`networks.adain_fast`).
 
     As of `CanvasConfig`, but that each sequence is painted like a painting of its own, whose
     numbers are made at the size at which paintings are encoded, and whose strokes are those of a

@@ -18,8 +18,7 @@ from rtstyle.engines.base import NOISE_PORT, read_model
 from rtstyle.errors import TrainingError
 from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.adain import PaperDecoder
-from rtstyle_export.networks.adain_canvas import CanvasAdain, fitting
-from rtstyle_export.networks.adain_fast import FastPair
+from rtstyle_export.networks.adain_fast import CanvasAdain, FastPair, fitting
 from rtstyle_export.networks.canvas import BODIES
 from rtstyle_export.networks.encoder import Encoder, conv_indexes
 from rtstyle_export.networks.texture import TEXTURE

@@ -16,8 +16,7 @@ from rtstyle_export.maths.losses import AdainLoss, Blends
 from rtstyle_export.maths.stability import draw_change, stability_loss
 from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.adain import PaperPair, blend, by_layer, painting_statistics
-from rtstyle_export.networks.adain_canvas import fitting
-from rtstyle_export.networks.adain_fast import FastPair
+from rtstyle_export.networks.adain_fast import FastPair, fitting
 from rtstyle_export.networks.encoder import (
     STYLE_LAYERS,
     Encoder,

@@ -23,7 +23,7 @@ from rtstyle_export.maths.functional import (
     style_distance,
     total_variation,
 )
-from rtstyle_export.networks.adain_canvas import fitting
+from rtstyle_export.networks.adain_fast import fitting
 from rtstyle_export.networks.encoder import STYLE_LAYERS
 from rtstyle_export.networks.linear import (
     LAYERS,

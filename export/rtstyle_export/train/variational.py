@@ -29,8 +29,7 @@ from rtstyle_export.maths.variational import (
     kl_weight,
 )
 from rtstyle_export.networks.adain import COLOURS, painting_statistics
-from rtstyle_export.networks.adain_canvas import fitting
-from rtstyle_export.networks.adain_fast import FastPair
+from rtstyle_export.networks.adain_fast import FastPair, fitting
 from rtstyle_export.networks.encoder import STYLE_LAYERS, normalised_vgg
 from rtstyle_export.networks.variational import VariationalStyle, sample
 from rtstyle_export.runs.adain_config import AdainConfig, AnyCanvasConfig

@@ -7,8 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rtstyle_export.networks.adain_canvas import CanvasAdain, fitting  # noqa: E402
-from rtstyle_export.networks.adain_fast import FastAdain, FastPair  # noqa: E402
+from rtstyle_export.networks.adain_fast import CanvasAdain, FastAdain, FastPair, fitting  # noqa: E402  # noqa: E402
 from rtstyle_export.networks.realtime import RealTimeSpec  # noqa: E402
 from rtstyle_export.onnx_files.adain_canvas import (  # noqa: E402
     CanvasContentNet,

@@ -20,7 +20,7 @@ from rtstyle.engines import open_engine  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle_export.export.adain import export_adain  # noqa: E402
 from rtstyle_export.maths.losses import CanvasLossSpec  # noqa: E402
-from rtstyle_export.networks.adain_canvas import CanvasAdain  # noqa: E402
+from rtstyle_export.networks.adain_fast import CanvasAdain  # noqa: E402
 from rtstyle_export.onnx_files.ranges import over  # noqa: E402
 from rtstyle_export.runs.adain_config import AnyCanvasConfig  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402

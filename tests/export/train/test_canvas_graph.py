@@ -7,6 +7,7 @@ device for a value fails there, as it would while a graph is captured.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,9 @@ from torch.utils._pytree import tree_leaves  # noqa: E402
 from rtstyle_export.maths.losses import CanvasLossSpec  # noqa: E402
 from rtstyle_export.maths.soap_group import GroupedSoap  # noqa: E402
 from rtstyle_export.maths.vgg import VGG, layer_names  # noqa: E402
+from rtstyle_export.networks.adain_fast import CanvasAdain  # noqa: E402
 from rtstyle_export.networks.canvas import BODIES, SPECS, CanvasNet  # noqa: E402
+from rtstyle_export.train.canvas.any_style import AnyStep, Target  # noqa: E402
 from rtstyle_export.train.canvas.step import CanvasStep, Shape  # noqa: E402
 
 LOSS = CanvasLossSpec(content_layers={"relu2_2": 1.0}, style_layers={"relu1_2": 0.5})
@@ -60,6 +63,34 @@ def test_a_step_neither_waits_for_the_device_nor_reads_the_host(
     step = CanvasStep(
         net, GroupedSoap(net.parameters()), pool, vgg(), targets, shape, LOSS, 2 * styles,
         rounded=True,
+    )  # fmt: skip
+    step.forward_backward()
+    with NothingOfTheHost():
+        step.whole_step()
+    assert all(p.grad is not None for p in net.parameters())
+
+
+class OnePainting:
+    """A painting of which nothing is known but its sizes."""
+
+    def __init__(self, numbers: int) -> None:
+        self.paths = [Path("a.png")]
+        grams = {"relu1_2": torch.zeros(1, 64, 64, device="meta")}
+        self.known = Target(torch.zeros(1, numbers, device="meta"), grams)
+
+    def target(self, _number: int) -> Target:
+        return self.known
+
+
+@pytest.mark.slow
+def test_neither_does_a_step_of_the_network_for_any_style(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    shape = Shape(crop=32, margin=16, tile=64, style=48)
+    net = CanvasAdain().to("meta").train()
+    pool = torch.zeros(3, 3, 64, 64, dtype=torch.uint8, device="meta")
+    step = AnyStep(
+        net, OnePainting(net.numbers), 0.1, GroupedSoap(net.parameters()), pool, vgg(), {}, shape,
+        LOSS, 2,
     )  # fmt: skip
     step.forward_backward()
     with NothingOfTheHost():

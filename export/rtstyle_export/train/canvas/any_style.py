@@ -12,19 +12,21 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from rtstyle.errors import TrainingError
 from rtstyle.styles.paintings import LONGEST, prepare
-from rtstyle_export.data import list_pictures, read_picture, to_tensor
+from rtstyle_export.data import list_pictures, read_picture, to_tensor, with_short_side
 from rtstyle_export.maths.functional import gram_matrix
 from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.adain import painting_statistics
-from rtstyle_export.networks.adain_canvas import CanvasAdain, fitting
-from rtstyle_export.networks.adain_fast import FastPair
+from rtstyle_export.networks.adain_fast import CanvasAdain, FastPair, fitting
 from rtstyle_export.networks.canvas_body import CanvasSpec
 from rtstyle_export.networks.encoder import Encoder
 from rtstyle_export.runs.adain_config import AnyCanvasConfig
@@ -38,6 +40,8 @@ from rtstyle_export.train.canvas.trainer import CanvasLoop
 
 KEPT = 1500
 """Paintings whose Gram matrices stay in memory, 1.4 MB each."""
+ENLARGED = 1.25
+"""By how much a small painting is enlarged at most: strokes that are blurred are learnt blurred."""
 BROKEN = 100
 """After so many paintings in a row that cannot be read nothing is expected of the others."""
 PREVIEWS = 4
@@ -52,11 +56,21 @@ class Target:
     grams: dict[str, Tensor]
 
 
+class Known(Protocol):
+    """Paintings of which a step can be told."""
+
+    paths: list[Path]
+
+    def target(self, number: int) -> Target:
+        """Return what is known of a painting."""
+        ...
+
+
 class Paintings:
     """Targets of paintings, made when they are first asked for.
 
     `pair` and `encoder` make the numbers, `vgg` sees the Gram matrices of `layers`, of a picture
-    whose short side is `size` pixels.
+    whose short side is `size` pixels, or of a small one `ENLARGED`.
     """
 
     def __init__(
@@ -104,23 +118,28 @@ class Paintings:
         device = next(self.pair.parameters()).device
         small = to_tensor(prepare(picture)).to(device)
         numbers = self.pair.head(painting_statistics(small, self.encoder(small)))
-        height, width = picture.shape[:2]
-        # Of the middle of a strip, as much as numbers are made of.
-        longest = LONGEST * min(height, width)
-        top, left = (max(0, (side - longest) // 2) for side in (height, width))
-        large = read_picture(
-            path, self.size, (left, top, left + min(width, longest), top + min(height, longest))
-        )
         with self.autocast():
-            found = self.vgg(to_tensor(large).to(device))
+            found = self.vgg(to_tensor(gram_picture(picture, self.size)).to(device))
         return Target(numbers, {layer: gram_matrix(found[layer]) for layer in self.layers})
+
+
+def gram_picture(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Return what Gram matrices are made of: a painting (H, W, 3) with a short side of `size`.
+
+    A small one is `ENLARGED`; of a strip it is the middle, as long as what numbers are made of.
+    """
+    height, width = picture.shape[:2]
+    short = min(height, width)
+    top, left = (max(0, (side - LONGEST * short) // 2) for side in (height, width))
+    middle = Image.fromarray(picture[top : height - top, left : width - left])
+    return np.asarray(with_short_side(middle, min(size, round(ENLARGED * short))))
 
 
 class AnyStep(CanvasStep):
     """A step of training the network for any style; `net` is a `CanvasAdain`."""
 
     def __init__(
-        self, net: CanvasAdain, paintings: Paintings, unpainted: float, *args: Any, **options: Any
+        self, net: CanvasAdain, paintings: Known, unpainted: float, *args: Any, **options: Any
     ) -> None:
         """`args` and `options` are those of `CanvasStep` from `optimizer` on, without targets."""
         self.paintings, self.unpainted = paintings, unpainted

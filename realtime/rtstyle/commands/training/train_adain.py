@@ -76,11 +76,18 @@ class OnCanvas(Group):
     coherence_weight: Annotated[
         float | None, typer.Option(help="With --canvas: weight of the change along the motion.")
     ] = None
+    style_size: Annotated[
+        int | None,
+        typer.Option(help="With --canvas: short side of the paintings whose strokes are learnt."),
+    ] = None
 
     def __post_init__(self) -> None:
-        if not self.canvas and (self.minutes is not None or self.coherence_weight is not None):
+        if not self.canvas and given(
+            minutes=self.minutes, coherence_weight=self.coherence_weight, size=self.style_size
+        ):
             raise UsageError(
-                "--minutes and --coherence-weight are for --canvas.", todo="Leave them out."
+                "--minutes, --coherence-weight and --style-size are for --canvas.",
+                todo="Leave them out.",
             )
 
 
@@ -180,7 +187,7 @@ def train_adain(
             loss_network=network,
             loss=start.CanvasLossSpec(**layers, **weights.given(), **loss_weights),  # type: ignore[arg-type]
             **schedule.given(),
-            **given(margin=margin, minutes=on_canvas.minutes),  # type: ignore[arg-type]
+            **given(margin=margin, minutes=on_canvas.minutes, style_size=on_canvas.style_size),  # type: ignore[arg-type]
         )
         canvas.check()
         running.train(
