@@ -8,6 +8,7 @@ themselves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -62,8 +63,11 @@ class Adapter(nn.Module):
         super().__init__()
         self.first = nn.Linear(numbers, hidden)
         self.last = nn.Linear(hidden, numbers)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        # Always the same: older networks, which have none, are the same wherever they are read.
+        generator = torch.Generator().manual_seed(0)
+        nn.init.kaiming_uniform_(self.first.weight, math.sqrt(5), generator=generator)
+        for fresh in (self.first.bias, self.last.weight, self.last.bias):
+            nn.init.zeros_(fresh)
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Return (..., M)."""
