@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 CLOSEST = 1e-4
 """Root mean square differences below this count as this, so that equal pictures have a loss."""
+SQUARES = (1, 4, 16)
+"""Sides in pixels of the squares over whose means pictures are compared."""
 
 
 def pairwise_distances(pictures: Tensor) -> Tensor:
@@ -32,6 +37,19 @@ def diversity_loss(pictures: Tensor) -> Tensor:
     apart = pairwise_distances(pictures)
     itself = torch.eye(len(pictures), dtype=torch.bool, device=pictures.device)
     return -apart.masked_fill(itself, float("inf")).amin(dim=1).log().mean()
+
+
+def diversity_at_all_sizes(pictures: Tensor, squares: Sequence[int] = SQUARES) -> Tensor:
+    """Return the mean of `diversity_loss` of pictures (N, C, H, W) averaged over squares: a scalar.
+
+    The paper compares pixels, which differ most easily in the finest detail: other noise then makes
+    the same picture with other brush hairs. A logarithm for each size rewards what doubles the
+    difference of large shapes as much as what doubles that of pixels. Squares that are larger than
+    the pictures are cut to their shorter side.
+    """
+    least = min(pictures.shape[-2:])
+    sizes = [min(side, least) for side in squares]
+    return torch.stack([diversity_loss(F.avg_pool2d(pictures, side)) for side in sizes]).mean()
 
 
 def mean_difference(pictures: Tensor) -> float:

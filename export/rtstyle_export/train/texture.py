@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from rtstyle_export.maths.diversity import diversity_loss
+from rtstyle_export.maths.diversity import diversity_at_all_sizes
 from rtstyle_export.networks.texture import TextureNet
 from rtstyle_export.runs.checkpoint import network_of
 from rtstyle_export.runs.texture_config import TextureConfig
@@ -70,7 +70,9 @@ class TextureTrainer(Trainer):
             total, report = self.loss(raw, content, style)
         if config.loss.diversity_weight:
             groups = raw.clamp(-1, 1).reshape(config.samples, -1, *raw.shape[1:])
-            alike = torch.stack([diversity_loss(group) for group in groups.unbind(1)]).mean()
+            alike = torch.stack(
+                [diversity_at_all_sizes(group) for group in groups.unbind(1)]
+            ).mean()
             total = total + config.loss.diversity_weight * alike
             report["diversity"] = alike.detach()
         return total, report

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from rtstyle_export.maths.diversity import (  # noqa: E402
     CLOSEST,
+    diversity_at_all_sizes,
     diversity_loss,
     mean_difference,
     pairwise_distances,
@@ -56,6 +57,35 @@ def test_equal_samples_have_a_finite_loss_and_gradient() -> None:
     assert float(loss.detach()) == pytest.approx(-math.log(CLOSEST), rel=1e-5)
     assert pictures.grad is not None
     assert bool(torch.isfinite(pictures.grad).all())
+
+
+def test_sizes_are_means_over_squares_and_weigh_alike() -> None:
+    pictures = torch.rand((3, 3, 8, 12), generator=torch.Generator().manual_seed(0))
+    means = pictures.reshape(3, 3, 2, 4, 3, 4).mean((3, 5))
+    wanted = (diversity_loss(pictures) + diversity_loss(means)) / 2
+    assert torch.allclose(diversity_at_all_sizes(pictures, (1, 4)), wanted)
+    # Of pictures that are smaller than a square, what there is of it counts.
+    whole = diversity_loss(pictures.reshape(3, 3, 1, 8, 12)[..., :8].mean((3, 4)))
+    assert torch.allclose(diversity_at_all_sizes(pictures, (99,)), whole)
+
+
+def test_large_shapes_count_more_than_by_pixels() -> None:
+    rows = torch.arange(32) % 2 * 1.0
+    fine = (rows[:, None] + rows[None]) % 2 - 0.5  # a chequered board, whose squares have one mean
+    coarse = torch.cat([torch.full((32, 16), -0.5), torch.full((32, 16), 0.5)], 1)
+
+    def steepness(shape: torch.Tensor, *, all_sizes: bool) -> float:
+        """How fast the loss falls as a second sample gets more of a shape."""
+        size = torch.tensor(0.1, requires_grad=True)
+        noise = torch.rand((2, 1, 32, 32), generator=torch.Generator().manual_seed(1)) * 0.5
+        moved = torch.stack([torch.zeros(32, 32), size * shape])[:, None]
+        loss = (diversity_at_all_sizes if all_sizes else diversity_loss)(noise + moved)
+        loss.backward()
+        assert size.grad is not None
+        return -float(size.grad)
+
+    assert steepness(coarse, all_sizes=True) > 2 * steepness(coarse, all_sizes=False) > 0
+    assert steepness(fine, all_sizes=True) < 0.5 * steepness(fine, all_sizes=False)
 
 
 def test_one_sample_has_no_entropy() -> None:
