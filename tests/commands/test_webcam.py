@@ -109,6 +109,10 @@ def test_closing_the_window_is_no_failure(
         (["--no-window", "--display", "1"], "--display does nothing without --window"),
         (["--stream-bitrate", "500"], "--stream-bitrate does nothing without --stream"),
         (["--out-format", "y4m"], "--out-format does nothing without --out"),
+        (
+            ["--camera", "test", "--no-window", "--style", "identity", "--out", "a.nut"],
+            "--out a.nut is not a pipe. Use - or a FIFO; --record is for files.",
+        ),
         (["--camera", "test", "--no-window", "--height", "3"], "height"),
         (["--camera", "test", "--no-window", "--folder", "/nowhere/x"], "/nowhere/x"),
         (["--camera", "test", "--no-window", "--record", "/nowhere/x.mp4"], "/nowhere"),

@@ -13,9 +13,10 @@ from helpers.console import command
 from helpers.media import decode, write_clip
 from PIL import Image as Pil
 
+from rtstyle.errors import UsageError
 from rtstyle.files import temporary
 from rtstyle.files.pending import PendingFile, free_name, partial_name
-from rtstyle.live.naming import shown_name
+from rtstyle.live.naming import shown_name, style_among
 from rtstyle.media.picture import Picture, write_picture
 from rtstyle.styles.spec import Mixture, parse_style
 
@@ -78,6 +79,16 @@ class TestBlends:
             "Monet, Water Lilies 50% + mosaic 50%"
         )
         assert shown_name("take:2.jpg,b.jpg") == "take:2 + b"
+
+    def test_neighbours_of_a_style_are_told_apart(self, folder: Path) -> None:
+        """`wave~0.5~0` and `wave~0.7~0` were both shown as `wave~0`."""
+        assert shown_name("wave~0.5~0") == "wave~0.5~0"
+        assert shown_name("b.jpg~0.5~7") == "b~0.5~7"
+        assert shown_name("b.jpg~0.5:0.3,wave~1.5:0.7") == "b~0.5 30% + wave~1.5 70%"
+        names = ["wave~0.5~0", "wave~0.7~0"]
+        assert [style_among(names, name) for name in names] == names
+        with pytest.raises(UsageError, match=r"There are wave~0\.5~0, wave~0\.7~0"):
+            style_among(names, "wave")
 
     def test_a_blend_longer_than_any_name(self, folder: Path) -> None:
         text = ",".join(["b.jpg:1"] * 60)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rtstyle.errors import UsageError
 from rtstyle.live.look import Look
-from rtstyle.styles.spec import is_file, mixture, split_blend
+from rtstyle.styles.spec import NEIGHBOUR, is_file, mixture, split_blend
 
 
 def shown_name(style: str) -> str:
@@ -21,8 +21,16 @@ def _shown_part(part: str) -> str:
     """Return one part of a blend, `monet.jpg:0.5`, as `monet 50%`."""
     name, colon, weight = part.rpartition(":")
     if is_file(part) or not colon:
-        return Path(part).stem
-    return f"{Path(name).stem} {float(weight):.0%}"
+        return stem(part)
+    return f"{stem(name)} {float(weight):.0%}"
+
+
+def stem(name: str) -> str:
+    """Return a style without folder and ending of its file; `a.jpg~0.5~7` is `a~0.5~7`."""
+    near = None if is_file(name) else NEIGHBOUR.fullmatch(name)
+    if near is None:
+        return Path(name).stem
+    return Path(near["style"]).stem + name[near.end("style") :]
 
 
 def shown_names(look: Look) -> str:
@@ -58,7 +66,7 @@ def style_among(names: Sequence[str], text: str) -> str:
 
 def _short(name: str) -> str:
     """Return a file's name without folder and ending; a blend, `a:0.3`, has neither."""
-    return Path(name).stem if is_file(name) or ":" not in name else name
+    return stem(name) if is_file(name) or ":" not in name else name
 
 
 def _weighted(names: Sequence[str], part: str) -> tuple[str, float]:

@@ -16,7 +16,7 @@ from rtstyle.live.hearing.tempo import Tempo
 from rtstyle.live.keepsakes import Keepsakes
 from rtstyle.live.keys import BINDINGS, KEYS
 from rtstyle.live.meter import Meter
-from rtstyle.live.naming import style_among
+from rtstyle.live.naming import stem, style_among
 from rtstyle.live.painter import Studio
 from rtstyle.live.reach import Ahead
 from rtstyle.live.show.player import Player
@@ -209,7 +209,7 @@ class LiveSession:
         parts = [(n, w * part) for name, w in ends for n, part in as_mixture(name).parts]
         self.studio.change(style=str(mixture(parts)) if share else self._base)
         self._mixed = share
-        names = [f"{Path(name).stem} {weight:.0%}" for name, weight in ends]
+        names = [f"{stem(name)} {weight:.0%}" for name, weight in ends]
         self.say(" + ".join(names))
 
     def say(self, text: str) -> None:

@@ -18,7 +18,7 @@ from rtstyle.live.session import LiveSession
 from rtstyle.report import Report
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.null import NullSink
-from rtstyle.sinks.pipe import PipeSink, check_format
+from rtstyle.sinks.pipe import PipeSink, check_format, is_pipe_output
 from rtstyle.sinks.programs.ndi import NdiSink
 from rtstyle.sinks.programs.spout import SpoutSink
 from rtstyle.sinks.programs.syphon_server import SyphonSink
@@ -129,6 +129,10 @@ def open_streams(
         if kind not in PIPE_FORMATS:
             raise UsageError(
                 f"--out-format {kind} is unknown.", "", f"Use {' or '.join(PIPE_FORMATS)}."
+            )
+        if not is_pipe_output(out):
+            raise UsageError(
+                f"--out {out} is not a pipe.", "", "Use - or a FIFO; --record is for files."
             )
         form = check_format(kind, out)
         assert form is not None

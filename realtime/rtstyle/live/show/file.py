@@ -111,7 +111,7 @@ def parse_show(text: str, folder: Path) -> Show:
 def _scene(content: dict[str, Any], number: int, folder: Path) -> Scene:
     name = content.pop("name", f"Scene {number}")
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        raise UsageError(f"the name of scene {number} is not a text.")
+        raise UsageError(f"the name of scene {number} is not a text of one line, or is empty.")
     seconds = content.pop("seconds", None)
     try:
         if seconds is not None and not (is_number(seconds) and 0.1 <= seconds <= LONGEST_STAY):
