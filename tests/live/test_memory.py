@@ -101,7 +101,7 @@ def test_uploads_and_switches_of_style_give_their_memory_back(
     shutil.copytree(pretrained_folder, folder)
     write_refine(folder)
     monkeypatch.setenv("RTSTYLE_STYLES", str(folder))
-    counts = (500, 1000) if FULL else (44, 72)
+    counts = (500, 1000) if FULL else (32, 60)
     soak = [sys.executable, str(Path(__file__).parents[1] / "soak.py"), *map(str, counts)]
     done = subprocess.run(soak, capture_output=True, text=True, timeout=3000 if FULL else 280)
     assert done.returncode == 0, done.stderr

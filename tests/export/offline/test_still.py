@@ -155,6 +155,18 @@ def test_bad_input_is_one_message(run: Run, options: tuple[str, ...], words: str
     assert not Path("out.png").exists()
 
 
+def test_a_wrong_name_is_told_before_anything_is_loaded(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("VGG-19 was loaded")
+
+    monkeypatch.setattr("rtstyle_export.offline.start.suited", never)
+    code, text = run.still("--style", "none.png")
+    assert code == 2
+    assert "no picture none.png" in text
+
+
 def test_existing_outputs_are_kept(run: Run) -> None:
     Path("out.png").write_bytes(b"mine")
     code, text = run.still("--style", "a.png")

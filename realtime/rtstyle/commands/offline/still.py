@@ -25,7 +25,7 @@ from rtstyle.commands.training.outcome import given
 from rtstyle.errors import UsageError
 from rtstyle.jobs.slow.still import check_method, refuse_strangers
 from rtstyle.media.limits import DEFAULT_QUALITY, check_quality
-from rtstyle.styles.spec import pictures_of
+from rtstyle.styles.spec import parse_style, pictures_of
 
 
 def register(app: typer.Typer) -> None:
@@ -94,6 +94,8 @@ def still(
     """
     check_method(method)
     check_quality(quality)
+    for text in style:
+        parse_style(text)  # Now: what is wrong is else told once PyTorch and VGG-19 are loaded.
     refuse_contradictions(tv, gamma, optimizer, learning_rate, style, mask)
     objective = given(
         content_weight=content_weight, style_weight=style_weight, tv=tv, gamma=gamma,
