@@ -160,6 +160,12 @@ class TestRefusals:
         assert console.command("control", "--address", "http://127.0.0.1:9", "next") == 2
         assert "Start `rtstyle webcam --control`" in capsys.readouterr().err
 
+    def test_words_that_are_no_controls_take_nothing_more(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert console.command("control", "list", "--json") == 2
+        assert "`control list` takes nothing more. Leave out --json." in capsys.readouterr().err
+
     def test_too_long_a_body(self, server: ControlServer) -> None:
         reply = httpx.patch(f"{server.address}/api/state", content=b" " * 70_000, timeout=PATIENCE)
         assert reply.status_code == 413

@@ -31,6 +31,10 @@ def register(app: typer.Typer) -> None:
     app.command("control", help=HELP, context_settings=settings)(control)
 
 
+ALONE = ("list", "state", "load", "ports", "watch")
+"""Words that are no controls."""
+
+
 def control(
     words: Annotated[
         list[str],
@@ -51,6 +55,9 @@ def control(
     """Change a running picture."""
     from rtstyle.remote.client import ControlClient
 
+    if words[0] in ALONE and len(words) > 1:
+        left = " ".join(words[1:])
+        raise UsageError(f"`control {words[0]}` takes nothing more.", "", f"Leave out {left}.")
     client = ControlClient(address, token)
     if words == ["list"]:
         for one in client.controls():
