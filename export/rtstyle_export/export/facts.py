@@ -105,6 +105,7 @@ def of_any_canvas(config: AnyCanvasConfig) -> dict[str, Any]:
         **weights(config.loss),
         "loss": asdict(config.loss),
         "unpainted": config.unpainted,
+        "canvas_only": config.canvas_only,
         # What says that it sees a canvas.
         "body": "quarter",
     }

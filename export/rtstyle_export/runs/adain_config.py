@@ -59,7 +59,8 @@ class AnyCanvasConfig(RunConfig):
     As of `CanvasConfig`, but that each sequence is painted like a painting of its own, whose
     numbers are made at the size at which paintings are encoded, and whose strokes are those of a
     picture of `style_size`. A share `unpainted` has a strength below 1. What makes the numbers is
-    not trained: vectors that were kept stay good.
+    not trained: vectors that were kept stay good. With `canvas_only` nothing is trained but what
+    sees the canvas: a still picture stays what it was.
     """
 
     kind: ClassVar[str] = "any-canvas"
@@ -74,6 +75,7 @@ class AnyCanvasConfig(RunConfig):
     minutes: float = 0.0
     stills: float = 0.1
     unpainted: float = 0.1
+    canvas_only: bool = False
     loss_network: str = "vgg16"
     loss: CanvasLossSpec = field(default_factory=CanvasLossSpec)
 

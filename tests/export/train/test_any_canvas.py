@@ -20,7 +20,7 @@ from rtstyle.engines import open_engine  # noqa: E402
 from rtstyle.errors import TrainingError  # noqa: E402
 from rtstyle_export.export.adain import export_adain  # noqa: E402
 from rtstyle_export.maths.losses import CanvasLossSpec  # noqa: E402
-from rtstyle_export.networks.adain_fast import CanvasAdain  # noqa: E402
+from rtstyle_export.networks.adain_fast import CANVAS_LAYERS, CanvasAdain  # noqa: E402
 from rtstyle_export.onnx_files.ranges import over  # noqa: E402
 from rtstyle_export.runs.adain_config import AnyCanvasConfig  # noqa: E402
 from rtstyle_export.runs.checkpoint import Checkpoint  # noqa: E402
@@ -94,6 +94,19 @@ def test_training_keeps_the_numbers_of_paintings_and_resumes(place: Path, tmp_pa
 
 
 @pytest.mark.slow
+def test_with_canvas_only_a_still_picture_stays_what_it_was(place: Path, tmp_path: Path) -> None:
+    run = trainer_of(place, tmp_path / "run", steps=20, stills=0.0, canvas_only=True)
+    before = {key: value.clone() for key, value in run.weights().items()}
+    assert run.run()
+    changed = {
+        key.split(".")[1]
+        for key, value in run.weights().items()
+        if not torch.equal(value, before[key])
+    }
+    assert changed == set(CANVAS_LAYERS)
+
+
+@pytest.mark.slow
 def test_the_targets_are_those_of_the_painting_that_was_drawn(place: Path, tmp_path: Path) -> None:
     run = trainer_of(place, tmp_path / "run", batch=2)
     for _ in range(4):
@@ -161,6 +174,7 @@ command = partial(console.command, "train-adain")
         (["--canvas", "--size", "fast", "--teacher", "x.pt"], "no teacher"),
         (["--canvas", "--size", "fast", "--transform", "linear"], "--transform adain"),
         (["--size", "fast", "--minutes", "3"], "for --canvas"),
+        (["--size", "fast", "--canvas-only"], "for --canvas"),
         (["--canvas", "--size", "fast", "--crop", "68"], "multiples of 8"),
         (["--canvas", "--size", "fast", "--optimizer", "adam"], "trained with soap"),
     ],

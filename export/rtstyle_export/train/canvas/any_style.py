@@ -26,7 +26,7 @@ from rtstyle_export.data import list_pictures, read_picture, to_tensor, with_sho
 from rtstyle_export.maths.functional import gram_matrix
 from rtstyle_export.maths.vgg import VGG
 from rtstyle_export.networks.adain import painting_statistics
-from rtstyle_export.networks.adain_fast import CanvasAdain, FastPair, fitting
+from rtstyle_export.networks.adain_fast import CANVAS_LAYERS, CanvasAdain, FastPair, fitting
 from rtstyle_export.networks.canvas_body import CanvasSpec
 from rtstyle_export.networks.encoder import Encoder
 from rtstyle_export.runs.adain_config import AnyCanvasConfig
@@ -242,9 +242,12 @@ class AnyCanvasTrainer(CanvasLoop):
         return adain_checkpoint_of(path, self.encoding)
 
     def build(self) -> nn.Module:
-        """Return the network; its head is frozen."""
+        """Return the network; its head is frozen, and perhaps all that a still picture needs."""
         pair = FastPair(CanvasAdain())
-        pair.head.requires_grad_(False)
+        frozen = pair if self.config.canvas_only else pair.head
+        frozen.requires_grad_(False)
+        for name in CANVAS_LAYERS:
+            pair.net.get_submodule(name).requires_grad_(True)
         return pair
 
     def initialise(self, source: Checkpoint) -> None:

@@ -81,12 +81,21 @@ class OnCanvas(Group):
         typer.Option(help="With --canvas: short side of the paintings whose strokes are learnt."),
     ] = None
 
+    canvas_only: Annotated[
+        bool,
+        typer.Option(
+            "--canvas-only",
+            help="With --canvas: train what sees the canvas, and nothing that paints stills.",
+        ),
+    ] = False
+
     def __post_init__(self) -> None:
         if not self.canvas and given(
-            minutes=self.minutes, coherence_weight=self.coherence_weight, size=self.style_size
-        ):
+            minutes=self.minutes, coherence_weight=self.coherence_weight, size=self.style_size,
+            only=self.canvas_only or None,
+        ):  # fmt: skip
             raise UsageError(
-                "--minutes, --coherence-weight and --style-size are for --canvas.",
+                "--minutes, --coherence-weight, --style-size and --canvas-only are for --canvas.",
                 todo="Leave them out.",
             )
 
@@ -185,6 +194,7 @@ def train_adain(
         }
         canvas = start.AnyCanvasConfig(
             loss_network=network,
+            canvas_only=on_canvas.canvas_only,
             loss=start.CanvasLossSpec(**layers, **weights.given(), **loss_weights),  # type: ignore[arg-type]
             **schedule.given(),
             **given(margin=margin, minutes=on_canvas.minutes, style_size=on_canvas.style_size),  # type: ignore[arg-type]
