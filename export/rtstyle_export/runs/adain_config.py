@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from rtstyle_export.maths.losses import AdainLossSpec, CanvasLossSpec, LinearLossSpec
 from rtstyle_export.networks.linear import LAYERS
-from rtstyle_export.runs.config import RunConfig, weights_of
+from rtstyle_export.runs.config import RunConfig, canvas_problems, weights_of
 
 ADAIN_SIZES = ("paper", "fast")
 
@@ -87,9 +87,7 @@ class AnyCanvasConfig(RunConfig):
         """Return what may be wrong: whether it is, and the sentence that says so."""
         return [
             (self.size != "fast", "only the size fast sees a canvas"),
-            (self.crop % 8 > 0 or self.margin % 8 > 0, "crop and margin must be multiples of 8"),
-            (not 0 <= self.minutes < 1e6, "minutes must be a number from 0 up"),
-            (self.optimizer != "soap", "networks that see a canvas are trained with soap"),
+            *canvas_problems(self, self.minutes),
             *RunConfig.problems(self),
         ]
 

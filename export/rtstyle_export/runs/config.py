@@ -218,6 +218,15 @@ class TrainConfig(RunConfig):
         return [(Path(name), part) for name, part in zip(self.paintings, parts, strict=True)]
 
 
+def canvas_problems(config: RunConfig, minutes: float) -> list[tuple[bool, str]]:
+    """Return what may be wrong with a run of `minutes` on synthetic motion, as `problems` does."""
+    return [
+        (config.crop % 8 > 0 or config.margin % 8 > 0, "crop and margin must be multiples of 8"),
+        (not 0 <= minutes < 1e6, "minutes must be a number from 0 up"),
+        (config.optimizer != "soap", "networks that see a canvas are trained with soap"),
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanvasConfig(TrainConfig):
     """A run of networks that see a canvas (`networks.canvas`), on synthetic motion.
@@ -254,9 +263,7 @@ class CanvasConfig(TrainConfig):
                 self.batch % max(1, len(self.styles)) > 0,
                 "batch must be a multiple of the number of paintings",
             ),
-            (self.crop % 8 > 0 or self.margin % 8 > 0, "crop and margin must be multiples of 8"),
-            (not 0 <= self.minutes < 1e6, "minutes must be a number from 0 up"),
-            (self.optimizer != "soap", "networks that see a canvas are trained with soap"),
+            *canvas_problems(self, self.minutes),
             *TrainConfig.problems(self),
         ]
 
