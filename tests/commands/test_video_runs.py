@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from helpers import console
 from helpers.media import decode, number_of, write_clip
+from PIL import Image
 
 from rtstyle.commands.common import video_runs
 from rtstyle.commands.common.video_runs import Batch, estimate, watch_folder
@@ -57,6 +58,22 @@ def test_a_folder_goes_on_with_what_is_not_painted(
     assert "exists already" in capsys.readouterr().err
     assert run(clips, out, "--overwrite") == 0
     assert (out / "a.mp4").stat().st_mtime_ns > old
+
+
+def test_an_animation_among_videos_does_without_the_settings_of_their_encoder(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    animation, out = clips / "d.gif", tmp_path / "out"
+    write_gif(animation, 3)
+    assert run(clips, out, "--crf", "30") == 0, capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir()) == ["a.mp4", "b.mp4", "c.mp4", "d.gif"]
+    assert run(animation, tmp_path / "alone.gif", "--crf", "30") == 2
+    assert "not for GIF" in capsys.readouterr().err
+
+
+def write_gif(path: Path, frames: int) -> None:
+    pictures = [Image.new("RGB", (64, 48), (40 * n, 90, 200)) for n in range(frames)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=40)
 
 
 def test_one_video_is_refused_unless_it_is_to_be_skipped(clips: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from rtstyle.jobs.parts.survey import Part, Survey, parts_of, where_cuts_count
 from rtstyle.media.container import as_media
 from rtstyle.sinks.encoding.codecs import CONTAINERS
 from rtstyle.sinks.encoding.encoders import choose_encoder
+from rtstyle.sinks.encoding.settings import for_one_of_several
 from rtstyle.sinks.tracks.picture_track import segment_length
 from rtstyle.sinks.tracks.segment_file import read_head
 from rtstyle.sinks.video_file import DEFAULT_RATE, encoder_threads
@@ -114,6 +115,7 @@ def why_at_once(run: Run, found: Survey, target: Name) -> str:
 def at_once(run: Run, given: Input, target: Name, why: str) -> Plan:
     """Plan a video that one task paints."""
     options = {name: run.options[name] for name in WHOLE}
+    options["encoding"] = for_one_of_several(options["encoding"], target)
     key = str(given.name)
     ((painted, notes, content),) = yield [
         Request(

@@ -25,6 +25,7 @@ from rtstyle.jobs.outputs import input_files, list_videos, output_names
 from rtstyle.jobs.video import VideoReport, open_stylizer, stylize_video
 from rtstyle.media.container import as_media
 from rtstyle.sinks.encoding.codecs import CONTAINERS
+from rtstyle.sinks.encoding.settings import for_one_of_several
 from rtstyle.sinks.pipe import is_pipe_output
 from rtstyle.sources import open_video
 from rtstyle.styles.recipe import Recipe
@@ -202,7 +203,8 @@ def run_many(pairs: list[Pair], options: dict[str, Any], recipe: Recipe) -> int:
         for number, (source, target) in enumerate(pairs):
             batch.at = number
             try:
-                report = run_one(source, target, {**options, **shared}, batch)
+                own = {"encoding": for_one_of_several(options["encoding"], target)}
+                report = run_one(source, target, {**options, **shared, **own}, batch)
             except (RtstyleError, OSError) as error:
                 failed += 1
                 typer.echo(f"failed: {error}", err=True)
@@ -263,7 +265,8 @@ def watch_folder(
                 if not settled or target.exists():
                     continue
                 try:
-                    if run_one(source, target, {**options, **shared}).stopped:
+                    own = {"encoding": for_one_of_several(options["encoding"], target)}
+                    if run_one(source, target, {**options, **shared, **own}).stopped:
                         return 130
                 except (RtstyleError, OSError) as error:
                     failed[source] = stamp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from rtstyle.errors import UsageError
 from rtstyle.sinks.encoding.codecs import AUTO, CODECS, DEEP_CODECS, row
@@ -111,3 +112,8 @@ def parse_bitrate(text: str) -> int:
     if not found:
         raise ValueError(text)
     return round(float(found[1]) * _UNITS[found[2].lower()])
+
+
+def for_one_of_several(encoding: Encoding | None, output: object) -> Encoding | None:
+    """Return the settings for one of several outputs: a GIF, which has no encoder, does without."""
+    return None if Path(str(output)).suffix.lower() == ".gif" else encoding
