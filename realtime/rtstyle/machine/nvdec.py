@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from rtstyle.errors import reason
 from rtstyle.files.names import as_file
 
-PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
+DEEP = "p010le"
+PLANAR = {"nv12": "yuv420p", DEEP: "yuv420p10le"}
 """What a card decodes into, and the format with the same samples that decoders on the CPU give."""
 
 
@@ -44,4 +47,21 @@ def open_with_card(path: Path, **options: Any) -> tuple[Any, str]:
 def as_planar(frame: av.VideoFrame) -> av.VideoFrame:
     """Return a frame in the format that a decoder on the CPU gives, with the same samples."""
     form = PLANAR.get(frame.format.name)
-    return frame if form is None else frame.reformat(format=form)
+    if form is None:
+        return frame
+    planar = frame.reformat(format=form)
+    if frame.format.name == DEEP:
+        # libswscale leaves grey in some samples, now and then. It has copied all that is beside.
+        luma, chroma = (_samples(plane) for plane in frame.planes)
+        for plane, values in zip(
+            planar.planes, (luma, chroma[:, ::2], chroma[:, 1::2]), strict=True
+        ):
+            rows = np.zeros((plane.height, plane.line_size // 2), np.uint16)
+            rows[:, : plane.width] = values[: plane.height, : plane.width] >> 6
+            plane.update(rows.tobytes())
+    return planar
+
+
+def _samples(plane: Any) -> NDArray[np.uint16]:
+    """Return a plane of 16-bit samples with its padding: (rows, samples of a line)."""
+    return np.frombuffer(plane, np.uint16).reshape(-1, plane.line_size // 2)

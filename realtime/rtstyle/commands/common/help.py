@@ -83,11 +83,12 @@ RARE = {
         "margin", "weight_bits", "optimizer", "learning_rate", "tv_weight", "content_layers",
         "style_layers", "coherence_weight", "loss_network", "workers", "preview_every",
         "save_every", "stability_weight", "patch", "plain", "unpaired", "pixel_weight",
-        "diversity_weight", "norm", "stills",
+        "diversity_weight", "norm", "stills", "width",
     ),
     "train-adain": (
         "margin", "learning_rate", "preview_every", "save_every", "workers", "order_weight",
-        "lattice_weight", "distil_weight", "blended", "skips_only",
+        "lattice_weight", "distil_weight", "blended", "skips_only", "coherence_weight",
+        "style_size", "canvas_only", "stability_weight",
     ),
     "train-variational": (
         "margin", "learning_rate", "preview_every", "save_every", "workers", "kl_weight",
