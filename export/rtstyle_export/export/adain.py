@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from rtstyle.engines import EngineOptions
 from rtstyle.engines.base import read_model
@@ -20,7 +19,7 @@ from rtstyle.styles import fit
 from rtstyle.styles import paintings as adain
 from rtstyle_export.data import list_pictures
 from rtstyle_export.export.facts import training_facts
-from rtstyle_export.export.johnson import OnFile
+from rtstyle_export.export.johnson import OnFile, painting_by
 from rtstyle_export.export.manifest_writer import edit_manifest, file_entry
 from rtstyle_export.networks.adain import PaperAdain, PaperPair
 from rtstyle_export.networks.adain_fast import CanvasAdain, FastAdain, FastPair
@@ -133,19 +132,6 @@ def export_adain(
         if paintings is not None:
             keep_paintings(out, paintings, size, files)
     return list(files.values())
-
-
-def painting_by(net: nn.Module) -> Callable[..., NDArray[np.uint8]]:
-    """Return what paints by a network's named inputs, arrays, as `canvas_feeds` takes it."""
-
-    def paint(image: NDArray[np.uint8], **given: NDArray[Any]) -> NDArray[np.uint8]:
-        feeds = {"image": image, **given}
-        with torch.no_grad():
-            painted = net(**{k: torch.from_numpy(np.array(v)) for k, v in feeds.items()})
-        found: NDArray[np.uint8] = painted.numpy()
-        return found
-
-    return paint
 
 
 def donors_for(part: str, folder: Path, files: Mapping[str, Path]) -> list[Path]:

@@ -62,17 +62,20 @@ def feeds_for(net: nn.Module, feeds: list[Feed]) -> list[Feed]:
         return [{**feed, NOISE_PORT: z} for feed, z in zip(feeds, noises, strict=True)]
     if not isinstance(net, CanvasNet):
         return feeds
-    whole = on_bytes(net).eval()
+    return canvas_feeds(feeds, painting_by(on_bytes(net).eval()))
 
-    def paint(**given: NDArray[np.uint8]) -> NDArray[np.uint8]:
+
+def painting_by(net: nn.Module) -> Callable[..., NDArray[np.uint8]]:
+    """Return what paints by a network's named inputs, arrays, as `canvas_feeds` takes it."""
+
+    def paint(image: NDArray[np.uint8], **given: NDArray[Any]) -> NDArray[np.uint8]:
+        feeds = {"image": image, **given}
         with torch.no_grad():
-            painted = whole(**{k: torch.from_numpy(np.array(v)) for k, v in given.items()})
+            painted = net(**{k: torch.from_numpy(np.array(v)) for k, v in feeds.items()})
         found: NDArray[np.uint8] = painted.numpy()
         return found
 
-    return canvas_feeds(
-        feeds, lambda image, canvas, trust: paint(image=image, canvas=canvas, trust=trust)
-    )
+    return paint
 
 
 def export_styles(

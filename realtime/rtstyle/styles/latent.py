@@ -146,20 +146,9 @@ def mixed(vectors: Vector, shares: Sequence[float], size: str) -> Vector:
     """
     space = open_space(size)
     weights = np.asarray(shares, np.float32)
-    codes, rest = _coded(space, vectors.astype(np.float32).tobytes(), len(vectors))
-    there = space.vectors((weights @ codes)[None])[0]
-    return np.asarray(there + weights @ rest, np.float32)
-
-
-@lru_cache(maxsize=16)
-def _coded(space: LatentSpace, vectors: bytes, count: int) -> tuple[Vector, Vector]:
-    """Return the codes of styles, and what these leave out of them; a sweep asks for every frame.
-
-    `vectors` are the bytes of (N, M) float32.
-    """
-    known = np.frombuffer(vectors, np.float32).reshape(count, -1)
-    codes = space.code(known)[0]
-    return codes, known - space.vectors(codes)
+    codes = space.code(vectors)[0]
+    there, *own = space.vectors(np.stack([weights @ codes, *codes]))
+    return np.asarray(there + weights @ (vectors - np.stack(own)), np.float32)
 
 
 @dataclass(frozen=True)

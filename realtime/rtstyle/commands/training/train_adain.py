@@ -80,7 +80,6 @@ class OnCanvas(Group):
         int | None,
         typer.Option(help="With --canvas: short side of the paintings whose strokes are learnt."),
     ] = None
-
     canvas_only: Annotated[
         bool,
         typer.Option(
