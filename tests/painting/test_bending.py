@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rtstyle.engines.canvas import Canvas
+from rtstyle.painting import bending
 from rtstyle.painting.bending import (
     BENT,
     GROUND,
@@ -135,6 +136,25 @@ def test_new_paint_takes_the_colours_of_worn_paint_and_keeps_its_strokes() -> No
     np.testing.assert_allclose(inside.std((0, 1)), painted[36:60, 48:80].std((0, 1)), rtol=0.1)
     np.testing.assert_array_equal(found[:16], painted[:16])
     np.testing.assert_array_equal(found[:, 100:], painted[:, 100:])
+
+
+@pytest.mark.parametrize("size", [(240, 320), (202, 318)], ids=["cropped", "not by 4"])
+def test_only_what_lies_around_worn_paint_is_computed(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(4)
+    before, painted = rng.integers(0, 256, (2, *size, 3), dtype=np.uint8)
+    worn = np.zeros((60, 80), np.uint8)
+    worn[2:6, 30:41] = worn[9, 33] = 255
+    canvas = Canvas(before, np.full((size[0] // 2, size[1] // 2), 204, np.uint8))
+    found = primed(canvas, before, worn), in_colours_of(before, painted, worn)
+    everything = slice(0, size[0]), slice(0, size[1])
+    assert (bending._around(worn, before) == everything) == bool(size[0] % 4)
+    monkeypatch.setattr(bending, "_around", lambda *_: everything)
+    whole = primed(canvas, before, worn), in_colours_of(before, painted, worn)
+    np.testing.assert_array_equal(found[0].picture, whole[0].picture)
+    np.testing.assert_array_equal(found[0].trust, whole[0].trust)
+    np.testing.assert_array_equal(found[1], whole[1])
 
 
 def test_worn_is_only_what_was_trusted() -> None:

@@ -35,6 +35,8 @@ SMOOTH = 3.0
 WIDE = 10.0
 """Sigmas in pixels: of the ground, and from which on colours are not strokes; by how much pictures
 are reduced to find these."""
+MARGIN = 48
+"""Pixels around worn paint that its new colours are found from: the reach of the wider blur."""
 
 Bend = NDArray[np.float32]
 """(h, w, 4): dx'/dx, dx'/dy, dy'/dx, dy'/dy of the place (x', y') where paint was laid."""
@@ -90,12 +92,11 @@ def primed(canvas: Canvas, before: Image, worn: NDArray[np.uint8]) -> Canvas:
     `before` is the last painting moved along, (H, W, 3); `worn` is as in `Motion`.
     """
     there = at_half(worn, before)
+    picture, part = canvas.picture.copy(), _around(worn, before)
     # So wide a blur of a reduced picture is the same, for a third of the time.
-    small = cv2.GaussianBlur(_reduced(before), (0, 0), SMOOTH / REDUCED)
-    ground = cv2.resize(small, before.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    picture = np.asarray(
-        cv2.copyTo(ground, full_size(there, before), canvas.picture.copy()), np.uint8
-    )
+    small = cv2.GaussianBlur(_reduced(before[part]), (0, 0), SMOOTH / REDUCED)
+    ground = cv2.resize(small, before[part].shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    cv2.copyTo(ground, full_size(there, before)[part], picture[part])
     return Canvas(picture, np.where(there > 0, np.uint8(GROUND), canvas.trust))
 
 
@@ -106,16 +107,40 @@ def in_colours_of(before: Image, painted: Image, worn: NDArray[np.uint8]) -> Ima
     wider than a stroke is taken from it, the strokes are new: without this a patch that is painted
     anew may take another colour than the one it had.
     """
-    height, width = painted.shape[:2]
-    old, new = _reduced(before), _reduced(painted)
-    there = cv2.resize(worn, old.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    rows, columns = (max(1, side // REDUCED) for side in painted.shape[:2])
+    there = cv2.resize(worn, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    part, painted = _around(worn, painted), painted.copy()
+    old, new = _reduced(before[part]), _reduced(painted[part])
+    there = there[tuple(slice(one.start // REDUCED, one.stop // REDUCED) for one in part)]
     mask = (there.astype(np.float32) / 255)[..., None]
     apart = (old.astype(np.float32) - new) * mask
     sigma = WIDE / REDUCED
     share = cv2.GaussianBlur(mask, (0, 0), sigma)[..., None]
     smooth = cv2.GaussianBlur(apart, (0, 0), sigma) * (mask / np.maximum(share, 1e-3))
-    whole = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.add(painted, whole, dtype=cv2.CV_8U), np.uint8)
+    whole = cv2.resize(smooth, painted[part].shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    painted[part] = cv2.add(painted[part], whole, dtype=cv2.CV_8U)
+    return painted
+
+
+def _around(worn: NDArray[np.uint8], picture: Image) -> tuple[slice, slice]:
+    """Return the rows and columns of a picture (H, W, 3) that depend on its worn paint.
+
+    Worn paint is most often a tenth of a frame, and all else stays as it is.
+    """
+    height, width = picture.shape[:2]
+    if height % REDUCED or width % REDUCED:
+        return slice(0, height), slice(0, width)
+    x, y, columns, rows = cv2.boundingRect(worn)
+    parts = []
+    for first, count, whole, side in (
+        (y, rows, worn.shape[0], height),
+        (x, columns, worn.shape[1], width),
+    ):
+        low, high = first * side // whole, -(-(first + count) * side // whole)
+        low = max(0, low - MARGIN) // REDUCED * REDUCED
+        high = min(side, -(-(high + MARGIN) // REDUCED) * REDUCED)
+        parts.append(slice(low, high))
+    return parts[0], parts[1]
 
 
 def _reduced(picture: Image) -> Image:
