@@ -188,6 +188,29 @@ class TestCutAndWipe:
         assert half.mean() == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "painted"),
+    [
+        (0.010, 0.010, ["old", "new"]),
+        # Its first frame, without a canvas, says nothing of the next ones.
+        (0.017, 0.009, ["old"]),
+        # Nearly all of the budget: the next frame may take a little longer.
+        (0.014, 0.014, ["old"]),
+        # Not painted yet: it must be.
+        (0.017, None, ["new"]),
+    ],
+)
+def test_layers_take_turns_where_the_dearest_twice_leaves_no_room(
+    old: float, new: float | None, painted: list[str]
+) -> None:
+    layers = [
+        Layer({"style": name}, painted=None if seconds is None else flat(9), seconds=seconds)
+        for name, seconds in (("old", old), ("new", new))
+    ]
+    crossing = Transition(layers[:1], layers[1], "fade", 0.6, began=100.0)
+    assert [one.model["style"] for one in crossing.due(100.1, budget=0.0283)] == painted
+
+
 def test_layers_of_little_share_are_dropped_and_the_others_fill_in() -> None:
     layers = [Layer({}, share) for share in (0.5, 0.1, 0.4)]
     new = Layer({})

@@ -16,6 +16,8 @@ MOST_LAYERS = 3
 """Models that paint at once, where the style is changed again in the middle of a transition."""
 SOFT = 0.15
 """Width of the edge of a wipe, as a share of the picture's."""
+ROOM = 0.8
+"""Share of a budget that all layers may take in one frame: what they take differs by as much."""
 LEAST_TURN = 0.2
 """Share of the turns that a layer gets at least, so that none is seen to stand still."""
 
@@ -72,14 +74,14 @@ class Transition:
     def due(self, now: float, budget: float) -> list[Layer]:
         """Return the layers to paint for this frame: all that fit in `budget` seconds, or one.
 
-        Where not all fit they take turns, by how much of each is seen, so that the rate is that
-        of one model: what is then shown of a layer is at most some frames old, under others.
+        Each is taken to cost as much as the dearest: the first frame of a new style has no canvas
+        and costs half of the next ones. Where not all fit they take turns, by how much of each is
+        seen, so that the rate is that of one model: what is then shown of a layer is at most some
+        frames old, under others.
         """
         fresh = [layer for layer in self.layers if layer.painted is None]
         known = [layer.seconds for layer in self.layers if layer.seconds is not None]
-        typical = max(known, default=0.0)
-        cost = sum(typical if one.seconds is None else one.seconds for one in self.layers)
-        if cost <= budget:
+        if max(known, default=0.0) * len(self.layers) <= ROOM * budget:
             return list(self.layers)
         t = self.progress(now)
         for layer in self.layers:
