@@ -102,11 +102,13 @@ class UpsamplerLossSpec:
 
     `pixel_weight` is that of the mean absolute difference from the painting that was reduced (L1).
     Features and Gram matrices are compared with that painting's own, by relative squared distances:
-    edges become as sharp as its edges are, where L1 alone leaves them softer.
+    edges become as sharp as its edges are, where L1 alone leaves them softer. `even_weight` is that
+    of what is added to a picture of one colour (L1), without which a grid of squares shows there.
     """
 
     layers: tuple[str, ...] = ("relu1_2", "relu2_2")
     pixel_weight: float = 10.0
+    even_weight: float = 10.0
     content_weight: float = 0.5
     style_weight: float = 1.0
 

@@ -24,7 +24,7 @@ from rtstyle.painting.stylizer import Stylizer
 from rtstyle.styles.manifest import load_manifest
 from rtstyle_export.data import list_pictures
 from rtstyle_export.maths.functional import content_distance, gram_matrix, style_distance
-from rtstyle_export.networks.upsampler import UpsamplerNet
+from rtstyle_export.networks.upsampler import UNIT, UpsamplerNet
 from rtstyle_export.runs.checkpoint import Checkpoint
 from rtstyle_export.runs.loop import BatchLoop, Machine
 from rtstyle_export.runs.loss_network import find_vgg
@@ -37,6 +37,9 @@ DRAWN = 24
 """How many styles are drawn, beside those that ship."""
 SHARPEST, NOISE, BLUR = 95, 6.0, 1.2
 """Of what spoils photos: quality of JPEG, sigma of noise in levels and of blur in pixels."""
+
+EVEN = 256
+"""Pictures of one colour that each step sees; one square of each is all there is to see."""
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -196,12 +199,21 @@ class UpsamplerTrainer(BatchLoop):
             found = cut(self.model(frame, enlarged))
         wanted = cut(wanted)
         pixel = (found - wanted).abs().mean()
-        total, report = loss.pixel_weight * pixel, {"pixel": pixel.detach()}
+        even = self.added_to_even(generator)
+        total = loss.pixel_weight * pixel + loss.even_weight * even
+        report = {"pixel": pixel.detach(), "even": even.detach()}
         if judges:
             for name, weight, value in self.judged(found, wanted):
                 total = total + weight * value
                 report[name] = value.detach()
         return total, report
+
+    def added_to_even(self, generator: torch.Generator) -> Tensor:
+        """Return how much is added to paintings of one colour each, beside such a frame (L1)."""
+        colours = torch.rand(EVEN, 6, 1, 1, generator=generator) * 2 - 1
+        both = colours.expand(-1, -1, UNIT, UNIT).to(self.device)
+        with self.autocast():
+            return (self.model(both[:, :3], both[:, 3:]) - both[:, 3:]).abs().mean()
 
     def judged(self, found: Tensor, wanted: Tensor) -> Iterator[tuple[str, float, Tensor]]:
         """Yield name, weight and value of what the loss network sees."""

@@ -156,8 +156,8 @@ def test_a_run_learns_and_a_resumed_one_ends_alike(photos: Path, vgg: Path, tmp_
     whole = trainer(photos, vgg, tmp_path / "whole", steps=8)
     whole.run(lambda progress: seen.append(progress.losses))
     assert [set(losses) for losses in seen[3:5]] == [
-        {"pixel", "total"},
-        {"pixel", "content", "style", "total"},
+        {"pixel", "even", "total"},
+        {"pixel", "even", "content", "style", "total"},
     ]
     stopped = trainer(photos, vgg, tmp_path / "parts", steps=8)
     stopped.run(should_stop=lambda: stopped.step >= 5)
@@ -189,6 +189,15 @@ def test_many_steps_bring_edges_back(
         errors.append([float((x - target).abs().mean()) for x in (found, enlarged)])
     by_network, by_interpolation = np.mean(errors, axis=0)
     assert by_network < 0.9 * by_interpolation
+    assert added_to_colours(run.net) < 0.001
+
+
+def added_to_colours(net: torch.nn.Module) -> float:
+    """Return what is added to even pictures, the mean of 125 colours beside 125 others."""
+    steps = torch.linspace(-0.9, 0.9, 5)
+    colours = torch.cartesian_prod(steps, steps, steps)[:, :, None, None].expand(-1, -1, 24, 24)
+    with torch.no_grad():
+        return float((net(colours.flip(0), colours) - colours).abs().mean())
 
 
 @pytest.mark.slow

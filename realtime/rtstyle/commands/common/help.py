@@ -42,7 +42,7 @@ GROUPS = {
         "kl_weight", "latent", "lattice_weight", "order_weight", "disentangle_weight",
         "distil_weight", "feature_steps", "feature_weight", "fitted", "blended", "skips_only",
         "teacher", "triplet_weight", "vector_steps", "vector_weight", "vectors", "level", "patch",
-        "plain", "unpaired", "pixel_weight",
+        "plain", "unpaired", "pixel_weight", "even_weight",
     ),
     "Output": (
         "out", "codec", "quality", "crf", "bitrate", "preset", "pixel_format", "hdr", "encoder",

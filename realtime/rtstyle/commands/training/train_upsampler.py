@@ -30,6 +30,9 @@ def train_upsampler(
     pixel_weight: Annotated[
         float | None, typer.Option(help="Weight of the difference of pixels.")
     ] = None,
+    even_weight: Annotated[
+        float | None, typer.Option(help="Weight of what is added where all is of one colour.")
+    ] = None,
     content_weight: Annotated[float | None, typer.Option()] = None,
     style_weight: Annotated[float | None, typer.Option()] = None,
     init_from: Annotated[
@@ -47,7 +50,10 @@ def train_upsampler(
         from rtstyle_export.train import start
 
     weights = given(
-        pixel_weight=pixel_weight, content_weight=content_weight, style_weight=style_weight
+        pixel_weight=pixel_weight,
+        even_weight=even_weight,
+        content_weight=content_weight,
+        style_weight=style_weight,
     )
     options = given(pairs=pairs, plain_steps=plain_steps)
     config = start.UpsamplerConfig(
