@@ -16,7 +16,7 @@ from rtstyle.errors import UsageError
 from rtstyle.frame import Frame, Image
 from rtstyle.frame_queue import LATE, ReorderQueue
 from rtstyle.pipeline import LATEST, Pipeline
-from rtstyle.report import Progress, Report
+from rtstyle.report import Progress, Report, in_frames
 from rtstyle.signals import ENDING
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.null import NullSink
@@ -417,3 +417,7 @@ def test_sinks_are_looked_after_as_often_as_the_most_impatient_one_asks(
     Pipeline(FakeSource(2, width=8, height=8), np.copy, [patient]).run()
     Pipeline(FakeSource(2, width=8, height=8), np.copy, [patient, impatient]).run()
     assert waits == {Sink.poll, 0.01}
+
+
+def test_counts_of_frames_in_words() -> None:
+    assert [in_frames(count) for count in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]

@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 LATENCIES_KEPT = 1 << 15
 
 
+def in_frames(count: int) -> str:
+    """Return a count in words: "1 frame", "2 frames"."""
+    return "1 frame" if count == 1 else f"{count} frames"
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a run is.

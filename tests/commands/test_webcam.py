@@ -82,7 +82,7 @@ def test_closing_the_window_is_no_failure(
     pygame.display.init()
     monkeypatch.setattr(WindowSink, "write", write_and_close)
     assert command("--camera", "test", "--style", "identity", "--resolution", "64x48") == 0
-    assert capsys.readouterr().out.startswith(("1 frames", "2 frames"))
+    assert capsys.readouterr().out.startswith(("1 frame, ", "2 frames, "))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 
 from rtstyle.errors import RtstyleError, StyleError
 from rtstyle.files.temporary import temporary_folder
+from rtstyle.report import in_frames
 from rtstyle.styles import manifest
 
 SECONDS = 0.2
@@ -27,7 +28,7 @@ def paint_video() -> str:
         report = stylize_video(
             sample_clip(), Path(folder) / "painted.mp4", _style(), size="fast", end=SECONDS
         )
-    return f"{report.frames} frames, {report.width}x{report.height}"
+    return f"{in_frames(report.frames)}, {report.width}x{report.height}"
 
 
 def paint_like_a_picture() -> str:

@@ -37,6 +37,7 @@ from rtstyle.jobs.outputs import (
     output_names,
 )
 from rtstyle.media.picture import INPUT_SUFFIXES, OUTPUT_FORMATS
+from rtstyle.report import in_frames
 from rtstyle.sinks.encoding.codecs import CONTAINERS
 from rtstyle.styles.recipe import Recipe
 
@@ -89,7 +90,7 @@ def tell_video(done: Done) -> None:
     """Print what became of a video."""
     parts = f", {done.parts} parts" if done.parts > 1 else ""
     typer.echo(
-        f"{shown(done.target)}: {done.frames} frames, {done.width}x{done.height}, "
+        f"{shown(done.target)}: {in_frames(done.frames)}, {done.width}x{done.height}, "
         f"{human_size(done.bytes)}{parts}"
     )
     if done.kept:

@@ -24,6 +24,7 @@ from rtstyle.files.temporary import temporary_folder
 from rtstyle.jobs.outputs import input_files, list_videos, output_names
 from rtstyle.jobs.video import VideoReport, open_stylizer, stylize_video
 from rtstyle.media.container import as_media
+from rtstyle.report import in_frames
 from rtstyle.sinks.encoding.codecs import CONTAINERS
 from rtstyle.sinks.encoding.settings import for_one_of_several
 from rtstyle.sinks.pipe import is_pipe_output
@@ -141,7 +142,7 @@ def run_one(
         return report
     shown = "standard output" if target == Path(STDIN) else printable(report.path)
     typer.echo(
-        f"{shown}: {report.frames} frames, {report.fps:.1f} FPS, "
+        f"{shown}: {in_frames(report.frames)}, {report.fps:.1f} FPS, "
         f"{report.width}x{report.height}, {human_size(report.bytes)}{size_before(source)}"
         + (" (stopped, partial)" if report.stopped else ""),
         err=piped,
@@ -301,7 +302,7 @@ def tell_estimates(
         for source, target in pairs:
             frames, seconds, size = estimate(source, folder / target.name, {**options, **shared})
             typer.echo(
-                f"{shown_name(source)}: {frames} frames, about "
+                f"{shown_name(source)}: {in_frames(frames)}, about "
                 f"{timedelta(seconds=round(seconds))} and {human_size(size)}{size_before(source)}"
             )
 

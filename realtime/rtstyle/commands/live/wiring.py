@@ -15,7 +15,7 @@ from rtstyle.live.bank import StyleBank
 from rtstyle.live.hearing.react import Ear, ReactSink
 from rtstyle.live.look import Look
 from rtstyle.live.session import LiveSession
-from rtstyle.report import Report
+from rtstyle.report import Report, in_frames
 from rtstyle.sinks.base import Sink
 from rtstyle.sinks.null import NullSink
 from rtstyle.sinks.pipe import PipeSink, check_format, is_pipe_output
@@ -99,7 +99,7 @@ def summary(report: Report) -> str:
     share = 100 * report.drops["late"] / max(1, report.frames_in)
     placards = report.counts["placards"]
     return (
-        f"{report.frames_out} frames, {report.steady_fps:.1f} FPS, latency "
+        f"{in_frames(report.frames_out)}, {report.steady_fps:.1f} FPS, latency "
         f"p50 {1000 * report.latency['p50']:.0f} ms, p95 {1000 * report.latency['p95']:.0f} ms, "
         f"{report.drops['late']} dropped ({share:.1f} %), "
         f"longest gap {1000 * report.longest_gap:.0f} ms"
