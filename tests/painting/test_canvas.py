@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -182,8 +183,8 @@ def test_what_moves_changes_and_what_is_still_stays() -> None:
     trust = np.full((240, 320), 255, np.uint8)
     trust[:, 160:] = MOVING
     motion = Motion(np.zeros((2, 2, 2), np.float32), trust)
-    first = paint(lambda image, extra: np.zeros_like(image), scene(*size), motion, None)
-    second = paint(lambda image, extra: np.full_like(image, 200), scene(*size), motion, first)
+    first, _ = paint(lambda image, extra: np.zeros_like(image), scene(*size), motion, None)
+    second, _ = paint(lambda image, extra: np.full_like(image, 200), scene(*size), motion, first)
     assert second[:, :300].max() < 40
     assert second[:, 340:].min() == 200
 
@@ -192,6 +193,31 @@ def test_a_painting_of_another_size_is_not_painted_over() -> None:
     run = Recorder()
     paint(run, scene(), unmoved((240, 320)), scene(120, 160))
     assert not run.given[0][1]["trust"].any()
+
+
+@pytest.mark.parametrize(("right", "down"), [(0.2, 0.0), (-0.15, 0.1)])
+def test_a_slow_pan_moves_the_painting_and_noise_does_not(right: float, down: float) -> None:
+    """By less than a fifth of a pixel a frame, where a single pixel's flow says nothing."""
+    first, rng = scene(), np.random.default_rng(2)
+    first[:, 200:] = (90, 120, 60)
+    matrix = np.array([[1, 0, right], [0, 1, down]], np.float32)
+    moved = cv2.warpAffine(
+        first, matrix, (320, 240), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+
+    def noisy(image: NDArray[Any]) -> Image:
+        return np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
+
+    # An even wall moves as what has texture around it does.
+    inner = np.s_[20:-20, 20:225]
+    pan = motion_between(noisy(first), noisy(moved))
+    assert pan.flow is not None
+    found = np.median(pan.flow[inner], axis=(0, 1))
+    np.testing.assert_allclose(found, [-right, -down], atol=0.07)
+    assert (np.abs(pan.flow[inner]).max(axis=2) > 0).mean() > 0.9
+    still = motion_between(noisy(first), noisy(first))
+    assert still.flow is not None
+    assert (np.abs(still.flow).max(axis=2) > 0).mean() < 0.1
 
 
 def test_what_is_kept_comes_back_from_arrays() -> None:

@@ -144,6 +144,19 @@ def to_floats(pictures: Tensor) -> Tensor:
     return pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
+def repeated(errors: Tensor) -> Tensor:
+    """Return what errors (N, 3, H, W) have in common at the same place of every square (L1).
+
+    Pixels are shuffled into channels by squares, so that each place of one has weights of its own.
+    """
+    n, colours = errors.shape[:2]
+    down, across = (side // UNIT for side in errors.shape[-2:])
+    whole = errors[:, :, : down * UNIT, : across * UNIT].float()
+    places = whole.reshape(n, colours, down, UNIT, across, UNIT).mean((0, 2, 4))
+    apart: Tensor = (places - places.mean((1, 2), keepdim=True)).abs().mean()
+    return apart
+
+
 class UpsamplerTrainer(BatchLoop):
     """A run of `rtstyle train-upsampler`, on photos of the folder `photos`.
 
@@ -196,12 +209,13 @@ class UpsamplerTrainer(BatchLoop):
         frame, enlarged, wanted = (to_floats(x[:count].to(self.device)) for x in batch)
         cut = self.window(generator)
         with self.autocast():
-            found = cut(self.model(frame, enlarged))
-        wanted = cut(wanted)
+            whole = self.model(frame, enlarged)
+        grid = repeated(whole - wanted)
+        found, wanted = cut(whole), cut(wanted)
         pixel = (found - wanted).abs().mean()
         even = self.added_to_even(generator)
-        total = loss.pixel_weight * pixel + loss.even_weight * even
-        report = {"pixel": pixel.detach(), "even": even.detach()}
+        total = loss.pixel_weight * pixel + loss.even_weight * (even + grid)
+        report = {"pixel": pixel.detach(), "even": even.detach(), "grid": grid.detach()}
         if judges:
             for name, weight, value in self.judged(found, wanted):
                 total = total + weight * value
@@ -213,7 +227,8 @@ class UpsamplerTrainer(BatchLoop):
         colours = torch.rand(EVEN, 6, 1, 1, generator=generator) * 2 - 1
         both = colours.expand(-1, -1, UNIT, UNIT).to(self.device)
         with self.autocast():
-            return (self.model(both[:, :3], both[:, 3:]) - both[:, 3:]).abs().mean()
+            added: Tensor = (self.model(both[:, :3], both[:, 3:]) - both[:, 3:]).abs().mean()
+        return added
 
     def judged(self, found: Tensor, wanted: Tensor) -> Iterator[tuple[str, float, Tensor]]:
         """Yield name, weight and value of what the loss network sees."""

@@ -29,6 +29,15 @@ CUT = 0.25
 STILL, STEADY = 0.25, 8
 """Pixels of the small picture, and levels of 255, up to which nothing moves or changes: what is
 there stays where it is. Flow in a camera's noise is a fifth of a pixel."""
+LOCAL, GAIN = 15, 1.2
+"""Pixels of the small picture around which moving must show the last frame so much better than
+staying does: by less, flow follows noise."""
+FLAT = 60.0
+"""Mean squared gradient (Sobel) that is no more than noise."""
+AROUND, DRIFT = 61, 0.1
+"""Pixels of the small picture whose mean flow, by texture, is the drift of what seems still, and
+its least length in pixels. A camera's noise comes to a third of that; a slow pan, under which the
+painting would stand like a pane of glass, to two or three times as much."""
 MOVING = 204
 """Trust in what moves: moves by parts of a pixel take sharpness, which new paint gives back."""
 
@@ -110,29 +119,81 @@ def look(now: Sight, before: Sight | None, estimate: FlowEstimator) -> Motion:
     if before is None or now.index != before.index + 1 or now.size != before.size:
         return nothing
     flow = estimate(now, before)
-    same = trusted(now, before, flow)
+    moved, stayed = _along(now, before, flow), _difference(now.colour, before.colour)
+    same = trusted(now, flow, moved)
     if cv2.countNonZero(same) < CUT * same.size:
         return nothing
+    slow = cv2.inRange(cv2.magnitude(*cv2.split(flow)), (0,), (STILL,))
+    mean, calm = drift(now.grey, flow, np.asarray(slow, np.uint8))
+    # An even wall looks the same wherever noise lets it move.
+    idle = cv2.bitwise_and(calm, _no_better(moved, stayed))
+    steady = cv2.inRange(stayed, (0,), (STEADY,))
+    stays = cv2.bitwise_and(steady, cv2.bitwise_or(slow, idle))
+    flow = np.asarray(cv2.copyTo(mean, stays, flow), np.float32)
+    still = cv2.bitwise_and(stays, cv2.inRange(cv2.magnitude(*cv2.split(flow)), (0,), (0,)))
+    trust = cv2.min(cv2.max(same, still), cv2.max(still, (MOVING, 0, 0, 0)))  # type: ignore[call-overload]
     rows, columns = half(now.size)
-    still = cv2.inRange(cv2.magnitude(*cv2.split(flow)), (0,), (STILL,))
-    still = cv2.bitwise_and(
-        still, cv2.inRange(_difference(now.colour, before.colour), (0,), (STEADY,))
-    )
-    flow = np.asarray(cv2.copyTo(np.zeros_like(flow), still, flow), np.float32)
-    trust = cv2.min(same, cv2.max(still, (MOVING, 0, 0, 0)))  # type: ignore[call-overload]
     trust = cv2.resize(trust, (columns, rows), interpolation=cv2.INTER_NEAREST)
     return Motion(flow, np.asarray(trust, np.uint8))
 
 
-def trusted(now: Sight, before: Sight, flow: Flow) -> NDArray[np.uint8]:
-    """Return where the last frame, moved along `flow`, shows the same: (h, w), 255 or 0."""
+def drift(
+    grey: NDArray[np.uint8], flow: Flow, slow: NDArray[np.uint8]
+) -> tuple[Flow, NDArray[np.uint8]]:
+    """Return how the `slow` pixels (h, w) around each move as a whole, and where that says enough.
+
+    The mean flow is (h, w, 2), 0 where it is no more than noise; it says enough, 255 in place of 0,
+    where most of what can be followed is slow, or nothing can. Flow of less than `STILL` is mostly
+    noise, but around a pixel the noise cancels. It is weighed by gradients (Lucas and Kanade 1981):
+    an even wall says nothing of its motion, a texture does.
+    """
+    height, width = grey.shape
+    size = (max(1, width // 2), max(1, height // 2))
+    # At half the size, for a quarter of the time.
+    small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32)
+    seen = cv2.resize(slow, size, interpolation=cv2.INTER_NEAREST)
+    by_x, by_y = (cv2.Sobel(small, cv2.CV_32F, x, 1 - x) for x in (1, 0))
+    texture = by_x * by_x + by_y * by_y
+    followed = np.where(seen > 0, texture, np.float32(0))
+    box = (AROUND // 2, AROUND // 2)
+    total = np.asarray(cv2.blur(followed, box), np.float32)
+    moved = cv2.resize(flow, size, interpolation=cv2.INTER_NEAREST) * followed[..., None]
+    mean = np.asarray(cv2.blur(moved, box)) / np.maximum(total, 1e-3)[..., None]
+    mean[cv2.magnitude(*cv2.split(mean)) < DRIFT] = 0
+    all_texture = np.asarray(cv2.blur(texture, box))
+    enough = (2 * total >= all_texture) | (all_texture < FLAT)
+    found = [
+        cv2.resize(x, (width, height), interpolation=cv2.INTER_NEAREST)
+        for x in (mean, np.where(enough, np.uint8(255), np.uint8(0)))
+    ]
+    return np.asarray(found[0], np.float32), np.asarray(found[1], np.uint8)
+
+
+def trusted(now: Sight, flow: Flow, moved: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return where the last frame, moved along `flow`, shows the same: (h, w), 255 or 0.
+
+    `moved` says how far it is from `now` in levels.
+    """
     height, width = now.grey.shape
     where = positions(height, width) + flow
-    there = cv2.remap(before.colour, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    same = cv2.inRange(_difference(np.asarray(there, np.uint8), now.colour), (0,), (SAME - 1,))
+    same = cv2.inRange(moved, (0,), (SAME - 1,))
     inside = cv2.inRange(where, (-0.5, -0.5), (width - 0.5, height - 0.5))
     known = cv2.erode(cv2.bitwise_and(same, inside), np.ones((3, 3), np.uint8))
     return np.asarray(known, np.uint8)
+
+
+def _no_better(moved: NDArray[np.uint8], stayed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return 255 where the last frame, `moved`, is hardly nearer than where it `stayed`: (h, w)."""
+    box = (LOCAL, LOCAL)
+    one, two = (cv2.blur(np.asarray(x, np.float32), box) for x in (moved, stayed))
+    return np.asarray(cv2.compare(two, cv2.multiply(one, (GAIN, 0, 0, 0)), cv2.CMP_LE), np.uint8)  # type: ignore[call-overload]
+
+
+def _along(now: Sight, before: Sight, flow: Flow) -> NDArray[np.uint8]:
+    """Return how far `now` is from `before`, moved along `flow`, as `_difference`."""
+    where = positions(*now.grey.shape) + flow
+    there = cv2.remap(before.colour, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return _difference(np.asarray(there, np.uint8), now.colour)
 
 
 def _difference(one: Image, two: Image) -> NDArray[np.uint8]:

@@ -31,6 +31,7 @@ from rtstyle.painting.canvas import (
     sight,
     unmoved,
 )
+from rtstyle.painting.dissolve import STAY, Rest, rest_after, shown
 from rtstyle.painting.strokes import TRAINED_ROWS, Enlarge, enlarged, levels, reduced
 
 FRESH = 0.15
@@ -42,11 +43,13 @@ Run = Callable[[Image, Mapping[str, NDArray[np.uint8]]], Image]
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is kept from frame to frame: sight, the painting before it was enlarged, its bend."""
+    """What is kept from frame to frame: sight, the painting before it was enlarged, its bend, and
+    what is left of old strokes."""
 
     sight: Sight
     painted: Image
     bend: Bend | None = None
+    rest: Rest | None = None
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as arrays by name, to be written to a file."""
@@ -54,14 +57,16 @@ class Memory:
         place = np.array([now.index, *now.size])
         bend = {} if self.bend is None else {"bend": self.bend}
         seen = {"place": place, "grey": now.grey, "colour": now.colour}
-        return {**seen, "painted": self.painted, **bend}
+        rest = {} if self.rest is None else self.rest.to_arrays()
+        return {**seen, "painted": self.painted, **bend, **rest}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Memory:
         """Undo `to_arrays`. Raises `KeyError` or `ValueError` for other arrays."""
         index, rows, columns = (int(value) for value in arrays["place"])
         seen = Sight(index, arrays["grey"], arrays["colour"], (rows, columns))
-        return cls(seen, np.asarray(arrays["painted"], np.uint8), arrays.get("bend"))
+        painted = np.asarray(arrays["painted"], np.uint8)
+        return cls(seen, painted, arrays.get("bend"), Rest.from_arrays(arrays))
 
 
 def paint(
@@ -73,15 +78,15 @@ def paint(
     coherence: float = 1.0,
     fresh: bool = False,
     where: Flow | None = None,
-) -> Image:
+) -> tuple[Image, Image | None]:
     """Paint a frame (H, W, 3) over `before`, the last painting of the same size, if there is one.
 
     `coherence` (0 to 1) is the trust in the last painting; with `fresh` it is painted over even
-    where nothing moves. `where` is as in `lay`.
+    where nothing moves. `where` is as in `lay`. Returns the painting, and the last one moved along.
     """
     size = (frame.shape[0], frame.shape[1])
     if before is None or before.shape != frame.shape or coherence <= 0:
-        return run(frame, empty(size).feeds())
+        return run(frame, empty(size).feeds()), None
     moved = lay(before, motion, where)
     canvas = faded(moved, coherence)
     if motion.worn is not None:
@@ -89,7 +94,9 @@ def paint(
     painted = run(frame, canvas.feeds())
     if motion.worn is not None:
         painted = in_colours_of(moved.picture, painted, motion.worn)
-    return painted if fresh else settled(before, painted, motion.trust, coherence)
+    if not fresh:
+        painted = settled(before, painted, motion.trust, coherence)
+    return painted, moved.picture
 
 
 def settled(
@@ -167,15 +174,17 @@ class CoherentPainter:
         self._seen: Sight | None = None
         self._bend: Bend | None = None
         self._painted: Image | None = None
+        self._rest: Rest | None = None
 
     def go_on(self, memory: Memory) -> None:
         """Take the next frame as the one after that of `memory`, which another painter painted."""
-        self._seen, self._bend, self._painted = memory.sight, memory.bend, memory.painted
+        self._seen, self._bend = memory.sight, memory.bend
+        self._painted, self._rest = memory.painted, memory.rest
 
     def memory_after(self, step: Step) -> Memory:
         """Return what is kept of the frame that was painted last, whose step is `step`."""
         assert self._painted is not None
-        return Memory(step.sight, self._painted, step.bend)
+        return Memory(step.sight, self._painted, step.bend, self._rest)
 
     def prepare(self, image: Image, index: int, keyframe: Image | None = None) -> Step:
         """Find what moved since the frame that was prepared last.
@@ -199,7 +208,7 @@ class CoherentPainter:
         before = self._painted if step.motion.flow is not None else None
         if step.keyframe is not None:
             before = fitted(step.keyframe, step.sight.size)
-        painted = self._painted = paint(
+        painted, moved = paint(
             self._run,
             step.frame,
             step.motion,
@@ -208,5 +217,9 @@ class CoherentPainter:
             fresh=step.keyframe is not None,
             where=step.where,
         )
+        rest, share = None, STAY * self._coherence
+        if moved is not None and step.where is not None:
+            rest = rest_after(self._rest, moved, painted, step.motion, step.where, share)
+        self._painted, self._rest = painted, rest
         _, *larger = levels((image.shape[0], image.shape[1]), self._stroke_size)
-        return enlarged(self._enlarge, image, painted, larger)
+        return enlarged(self._enlarge, image, shown(painted, rest), larger)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -145,7 +146,7 @@ def test_what_cannot_be_trained_with_is_refused(options: dict[str, object], word
         UpsamplerConfig(**options).check()  # type: ignore[arg-type]
 
 
-def trainer(photos: Path, vgg: Path, folder: Path, **options: float) -> UpsamplerTrainer:
+def trainer(photos: Path, vgg: Path, folder: Path, **options: Any) -> UpsamplerTrainer:
     config = UpsamplerConfig(**{**TINY, "plain_steps": 4, **options})
     return UpsamplerTrainer(config, photos, folder, vgg_weights=vgg)
 
@@ -156,8 +157,8 @@ def test_a_run_learns_and_a_resumed_one_ends_alike(photos: Path, vgg: Path, tmp_
     whole = trainer(photos, vgg, tmp_path / "whole", steps=8)
     whole.run(lambda progress: seen.append(progress.losses))
     assert [set(losses) for losses in seen[3:5]] == [
-        {"pixel", "even", "total"},
-        {"pixel", "even", "content", "style", "total"},
+        {"pixel", "even", "grid", "total"},
+        {"pixel", "even", "grid", "content", "style", "total"},
     ]
     stopped = trainer(photos, vgg, tmp_path / "parts", steps=8)
     stopped.run(should_stop=lambda: stopped.step >= 5)
@@ -176,8 +177,9 @@ def test_many_steps_bring_edges_back(
     """Of paintings whose edges are those of the photo."""
     monkeypatch.setattr(training, "painted_by_all", lambda squares, _tell: 255 - squares)
     run = trainer(
-        photos, vgg, tmp_path / "run", steps=200, plain_steps=200, batch=4, learning_rate=0.003
-    )
+        photos, vgg, tmp_path / "run", steps=200, plain_steps=200, batch=4, learning_rate=0.003,
+        loss=UpsamplerLossSpec(even_weight=3),
+    )  # fmt: skip
     run.run()
     errors = []
     for number in range(1000, 1008):
@@ -190,6 +192,17 @@ def test_many_steps_bring_edges_back(
     by_network, by_interpolation = np.mean(errors, axis=0)
     assert by_network < 0.9 * by_interpolation
     assert added_to_colours(run.net) < 0.001
+
+
+def test_what_repeats_from_square_to_square_is_found() -> None:
+    generator = torch.Generator().manual_seed(1)
+    square = torch.tensor([[1.0, -1, 1, -1]] * 4)
+    grid = square.tile(9, 12)[:, :47].expand(2, 3, -1, -1)
+    assert float(training.repeated(grid)) == pytest.approx(1)
+    # Neither an even error nor what lies elsewhere in every square.
+    assert float(training.repeated(torch.full((2, 3, 36, 48), 0.3))) == pytest.approx(0, abs=1e-6)
+    noise = torch.randn(2, 3, 400, 400, generator=generator)
+    assert float(training.repeated(noise)) < 0.01
 
 
 def added_to_colours(net: torch.nn.Module) -> float:

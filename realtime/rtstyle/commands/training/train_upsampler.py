@@ -31,7 +31,7 @@ def train_upsampler(
         float | None, typer.Option(help="Weight of the difference of pixels.")
     ] = None,
     even_weight: Annotated[
-        float | None, typer.Option(help="Weight of what is added where all is of one colour.")
+        float | None, typer.Option(help="Weight of what would show as a grid on even areas.")
     ] = None,
     content_weight: Annotated[float | None, typer.Option()] = None,
     style_weight: Annotated[float | None, typer.Option()] = None,
