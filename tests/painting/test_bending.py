@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rtstyle.engines.canvas import Canvas
-from rtstyle.painting import bending
-from rtstyle.painting.bending import (
+from rtstyle.painting.canvas import bending
+from rtstyle.painting.canvas.bending import (
     BENT,
     GROUND,
     bent_on,
@@ -18,8 +18,8 @@ from rtstyle.painting.bending import (
     strain,
     unbent,
 )
-from rtstyle.painting.canvas import Flow, Motion
-from rtstyle.painting.coherence import CoherentPainter, Memory
+from rtstyle.painting.canvas.coherence import CoherentPainter, Memory
+from rtstyle.painting.canvas.motion import Flow, Motion
 
 ROWS, COLUMNS = 96, 128
 MIDDLE = np.s_[12:36, 16:48]

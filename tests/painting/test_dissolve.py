@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import Motion, Sight, places
-from rtstyle.painting.coherence import CoherentPainter, Memory, Step
-from rtstyle.painting.dissolve import NONE, SEEN, STAY, Rest, rest_after, shown
+from rtstyle.painting.canvas.coherence import CoherentPainter, Memory, Step
+from rtstyle.painting.canvas.dissolve import NONE, SEEN, STAY, Rest, rest_after, shown
+from rtstyle.painting.canvas.laying import places
+from rtstyle.painting.canvas.motion import Motion, Sight
 
 SIZE = (96, 128)
 OLD, NEW = (np.full((*SIZE, 3), level, np.uint8) for level in (180, 100))

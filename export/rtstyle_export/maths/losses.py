@@ -100,11 +100,10 @@ class FramesLossSpec(CanvasLossSpec):
 class UpsamplerLossSpec:
     """Layers and weights of the objective of the upsampler.
 
-    `pixel_weight` is that of the mean absolute difference from the painting that was reduced (L1).
-    Features and Gram matrices are compared with that painting's own, by relative squared distances:
-    edges become as sharp as its edges are, where L1 alone leaves them softer. `even_weight` is that
-    of what is added to a picture of one colour, and of what repeats from square to square (L1):
-    without it a grid shows on even skies and walls.
+    `pixel_weight` is that of the mean absolute difference from the painting that was reduced (L1),
+    `even_weight` that of what shows as a grid on even areas. Features and Gram matrices are
+    compared with that painting's own, by relative squared distances: edges become as sharp as its
+    edges are, where L1 alone leaves them softer.
     """
 
     layers: tuple[str, ...] = ("relu1_2", "relu2_2")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rtstyle.engines.canvas import empty
 from rtstyle.frame import Image
-from rtstyle.painting.coherence import CoherentPainter, Run
+from rtstyle.painting.canvas.coherence import CoherentPainter, Run
 from rtstyle.samples import sample_clip
 from rtstyle.sources import open_video
 from rtstyle_export.networks.canvas import CanvasNet

@@ -15,14 +15,14 @@ from rtstyle.media.color import resize
 from rtstyle.media.deep import WHITE, DeepImage, as_deep, with_rest
 from rtstyle.media.limits import is_large
 from rtstyle.media.yuv import Colour, over
-from rtstyle.painting.coherence import Memory
+from rtstyle.painting.canvas.coherence import Memory
 from rtstyle.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rtstyle.frame import Frame, Image
-    from rtstyle.painting.coherence import CoherentPainter, Memory, Step
+    from rtstyle.painting.canvas.coherence import CoherentPainter, Memory, Step
     from rtstyle.painting.stylizer import Stylizer
     from rtstyle.report import Progress
     from rtstyle.sinks.base import Sink

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from rtstyle.frame import Image
-from rtstyle.painting.coherence import CoherentPainter, Run
+from rtstyle.painting.canvas.coherence import CoherentPainter, Run
 from rtstyle.painting.strokes import Enlarge
 
 

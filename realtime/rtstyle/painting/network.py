@@ -14,7 +14,7 @@ from rtstyle.engines import Engine
 from rtstyle.engines.base import CANVAS_PORTS
 from rtstyle.engines.canvas import empty
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import kept
+from rtstyle.painting.canvas.laying import kept
 from rtstyle.painting.masks import Weights
 from rtstyle.painting.strokes import paint_coarse_first
 from rtstyle.painting.upsampling import Upsampler

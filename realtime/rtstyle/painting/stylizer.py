@@ -15,7 +15,7 @@ from rtstyle.errors import UsageError
 from rtstyle.frame import Image
 from rtstyle.media.color import Colours, blend, blend_linear, resize, with_chroma_of
 from rtstyle.media.limits import MAX_PIXELS
-from rtstyle.painting.coherence import CoherentPainter
+from rtstyle.painting.canvas.coherence import CoherentPainter
 from rtstyle.painting.masks import StillMask, Weights, even_greys, read_mask, weigh
 from rtstyle.painting.network import Network
 from rtstyle.styles.latent import Walk

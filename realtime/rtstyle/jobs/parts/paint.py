@@ -16,7 +16,7 @@ from rtstyle.jobs.parts.survey import Part, Survey
 from rtstyle.jobs.video import read_colour
 from rtstyle.jobs.video_painter import CoherentVideoPainter, VideoPainter, video_pipeline
 from rtstyle.media.limits import check_whole
-from rtstyle.painting.canvas import FlowEstimator, look, sight
+from rtstyle.painting.canvas.motion import FlowEstimator, look, sight
 from rtstyle.painting.stylizer import scaled
 from rtstyle.pipeline import one_opencv_thread
 from rtstyle.report import Progress

@@ -3,7 +3,7 @@
 A network that sees a canvas (`rtstyle_export.networks.canvas`) keeps what it has painted where the
 picture only moves. Everything here is a function of a frame and a state that is passed in and
 handed back: `look` finds the motion since the last frame and needs no painting, so that it can run
-beside the network; `lay` moves the last painting along.
+beside the network; `laying.lay` moves the last painting along.
 
 Flow is dense inverse search (Kroeger et al. 2016) on small grey pictures. A pixel is trusted where
 the last frame, moved along, shows the same colour, and where the flow stays inside the picture.
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtstyle.engines.canvas import Canvas, empty, half
+from rtstyle.engines.canvas import half
 from rtstyle.frame import Image
 
 FLOW_SIDE = 288
@@ -41,8 +41,6 @@ painting would stand like a pane of glass, to two or three times as much."""
 MOVING = 204
 """Trust in what moves: moves by parts of a pixel take sharpness, which new paint gives back."""
 
-SHARE = 0.5
-"""How much of a canvas is kept, where it is trusted fully, for a network that sees none."""
 
 Flow = NDArray[np.float32]
 """(h, w, 2): for each pixel, how far to the right and below it was in the last frame, in pixels."""
@@ -204,65 +202,6 @@ def _difference(one: Image, two: Image) -> NDArray[np.uint8]:
     red, green, blue = cv2.split(cv2.absdiff(one, two))
     # Single pixels differ by noise; what is hidden is larger.
     return np.asarray(cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3)), np.uint8)
-
-
-def places(motion: Motion, size: tuple[int, int]) -> Flow | None:
-    """Return where each pixel of a frame of a size (H, W) was: (H, W, 2), x and y in pixels.
-
-    None where nothing is known of that. It needs no painting, so that it may be found ahead.
-    """
-    if motion.flow is None:
-        return None
-    height, width = size
-    rows, columns = motion.flow.shape[:2]
-    flow = cv2.multiply(motion.flow, (width / columns, height / rows, 0, 0))  # type: ignore[call-overload]
-    flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.add(flow, positions(height, width)), np.float32)
-
-
-def lay(painted: Image, motion: Motion, where: Flow | None = None) -> Canvas:
-    """Move the last painting (H, W, 3) along: the canvas of the present frame.
-
-    `where` are its `places`, if these are known already.
-    """
-    size = (painted.shape[0], painted.shape[1])
-    if where is None or where.shape[:2] != size:
-        where = places(motion, size)
-    if where is None:
-        return empty(size)
-    moved = cv2.remap(  # type: ignore[call-overload]
-        painted, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    return Canvas(np.asarray(moved), motion.trust)
-
-
-def kept(painted: Image, canvas: Image, trust: NDArray[np.uint8]) -> Image:
-    """Return a painting (H, W, 3) mixed with a canvas like it, by `SHARE` of the trust (h, w).
-
-    For networks that see no canvas: no gate was learnt. What both show alike becomes steady, what
-    they show differently becomes softer.
-    """
-    known = cv2.GaussianBlur(full_size(trust, painted), (0, 0), 1.5)
-    share = cv2.merge([np.float32(SHARE / 255) * np.asarray(known, np.float32)] * 3)
-    change = cv2.multiply(cv2.subtract(canvas, painted, dtype=cv2.CV_32F), share)
-    return np.asarray(cv2.add(painted, change, dtype=cv2.CV_8U), np.uint8)
-
-
-def at_half(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
-    """Return the trust (h, w), of any size, at half the size of a picture (H, W, 3)."""
-    rows, columns = half((picture.shape[0], picture.shape[1]))
-    if trust.shape == (rows, columns):
-        return trust
-    return np.asarray(cv2.resize(trust, (columns, rows), interpolation=cv2.INTER_NEAREST), np.uint8)
-
-
-def full_size(trust: NDArray[np.uint8], picture: Image) -> NDArray[np.uint8]:
-    """Return the trust of every pixel of a picture (H, W, 3): (H, W). `trust` is of any size."""
-    height, width = picture.shape[:2]
-    trust = at_half(trust, picture)
-    rows, columns = trust.shape
-    whole = cv2.resize(trust, (2 * columns, 2 * rows), interpolation=cv2.INTER_NEAREST)
-    return np.ascontiguousarray(whole[:height, :width], np.uint8)
 
 
 _grids: dict[tuple[int, int], NDArray[np.float32]] = {}

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import Flow, Motion, at_half, full_size, positions
+from rtstyle.painting.canvas.laying import at_half, full_size
+from rtstyle.painting.canvas.motion import Flow, Motion, positions
 
 STAY = 0.5
 """Share of the old strokes that stays from frame to frame. A change in one step of d levels then

@@ -17,21 +17,10 @@ from numpy.typing import NDArray
 from rtstyle.engines.canvas import UNKNOWN, Canvas, empty
 from rtstyle.errors import UsageError
 from rtstyle.frame import Image
-from rtstyle.painting.bending import BENT, Bend, bent_on, in_colours_of, primed
-from rtstyle.painting.canvas import (
-    Flow,
-    FlowEstimator,
-    Motion,
-    Sight,
-    at_half,
-    full_size,
-    lay,
-    look,
-    places,
-    sight,
-    unmoved,
-)
-from rtstyle.painting.dissolve import STAY, Rest, rest_after, shown
+from rtstyle.painting.canvas.bending import BENT, Bend, bent_on, in_colours_of, primed
+from rtstyle.painting.canvas.dissolve import STAY, Rest, rest_after, shown
+from rtstyle.painting.canvas.laying import at_half, full_size, lay, places
+from rtstyle.painting.canvas.motion import Flow, FlowEstimator, Motion, Sight, look, sight, unmoved
 from rtstyle.painting.strokes import TRAINED_ROWS, Enlarge, enlarged, levels, reduced
 
 FRESH = 0.15

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from rtstyle.engines.canvas import Canvas
 from rtstyle.frame import Image
-from rtstyle.painting.canvas import Motion, at_half, full_size, positions
+from rtstyle.painting.canvas.laying import at_half, full_size
+from rtstyle.painting.canvas.motion import Motion, positions
 
 BENT = 1.5
 """How far paint may be bent. With less, strokes keep their shape and clips are less steady: see
