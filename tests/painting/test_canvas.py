@@ -21,7 +21,7 @@ from rtstyle.painting.canvas.coherence import (
     paint,
     settled,
 )
-from rtstyle.painting.canvas.laying import kept, lay
+from rtstyle.painting.canvas.laying import kept, lay, places
 from rtstyle.painting.canvas.motion import MOVING, FlowEstimator, Motion, look, sight, unmoved
 from rtstyle.painting.strokes import levels, paint_coarse_first
 
@@ -56,6 +56,21 @@ def test_a_painting_moves_along_with_its_frame(right: int, down: int) -> None:
     inner = (slice(20, -20), slice(20, -20))
     error = np.abs(canvas.picture[inner].astype(int) - wanted[inner])
     assert error.mean() < 6
+
+
+def test_only_what_moves_is_fetched_anew() -> None:
+    """And comes out as if all were."""
+    flow = np.zeros((60, 80, 2), np.float32)
+    flow[20:30, 50:70] = (2.3, -1.2)
+    motion = Motion(flow, np.full((120, 160), MOVING, np.uint8))
+    painted = scene(seed=3)
+    where = places(motion, (240, 320))
+    assert where is not None
+    wanted = cv2.remap(painted, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    assert (wanted != painted).any()
+    np.testing.assert_array_equal(lay(painted, motion).picture, wanted)
+    flow[:] = 0
+    np.testing.assert_array_equal(lay(painted, motion).picture, painted)
 
 
 def test_what_appears_is_not_trusted() -> None:

@@ -7,7 +7,6 @@ it, moves along and fades: the canvas has the new strokes at once, the eye sees 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from rtstyle.frame import Image
 from rtstyle.painting.canvas.laying import at_half, full_size
-from rtstyle.painting.canvas.motion import Flow, Motion, positions
+from rtstyle.painting.canvas.motion import Flow, Motion, Part, enclosing, positions
 
 STAY = 0.5
 """Share of the old strokes that stays from frame to frame. A change in one step of d levels then
@@ -29,8 +28,6 @@ SEEN = 3
 NONE = 128
 Change: TypeAlias = NDArray[np.uint8]
 """(h, w, 3): what is shown minus the painting, in levels of 255, plus `NONE`: one byte is quick."""
-Part: TypeAlias = tuple[slice, slice]
-"""Rows and columns of a painting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ def rest_after(
     """
     size = (painted.shape[0], painted.shape[1])
     old = _reached(before, motion, size)
-    new = None if motion.worn is None else _boxed(motion.worn, size)
+    new = None if motion.worn is None else enclosing(motion.worn, size)
     part = _joined(old, new)
     if part is None:
         return None
@@ -120,24 +117,7 @@ def _reached(before: Rest | None, motion: Motion, size: tuple[int, int]) -> Part
     came_from = cv2.add(motion.flow, positions(rows, columns))
     low = (wide.start * across - 1, high.start * down - 1)
     reached = cv2.inRange(came_from, low, (wide.stop * across + 1, high.stop * down + 1))
-    return _boxed(np.asarray(reached, np.uint8), size)
-
-
-def _boxed(mask: NDArray[np.uint8], size: tuple[int, int]) -> Part | None:
-    """Return the part of a picture of a size (H, W) that holds all of a smaller mask (h, w)."""
-    x, y, columns, rows = cv2.boundingRect(mask)
-    if not columns:
-        return None
-    parts = []
-    for first, count, small, large in (
-        (y, rows, mask.shape[0], size[0]),
-        (x, columns, mask.shape[1], size[1]),
-    ):
-        # One pixel of the mask more on both sides: it is enlarged by interpolation.
-        low = math.floor((first - 1) * large / small)
-        high = math.ceil((first + count + 1) * large / small)
-        parts.append(slice(max(0, low), min(large, high)))
-    return parts[0], parts[1]
+    return enclosing(np.asarray(reached, np.uint8), size)
 
 
 def _joined(one: Part | None, two: Part | None) -> Part | None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rtstyle.engines.canvas import Canvas, empty, half
 from rtstyle.frame import Image
-from rtstyle.painting.canvas.motion import Flow, Motion, positions
+from rtstyle.painting.canvas.motion import Flow, Motion, enclosing, positions
 
 SHARE = 0.5
 """How much of a canvas is kept, where it is trusted fully, for a network that sees none."""
@@ -38,10 +38,18 @@ def lay(painted: Image, motion: Motion, where: Flow | None = None) -> Canvas:
         where = places(motion, size)
     if where is None:
         return empty(size)
-    moved = cv2.remap(  # type: ignore[call-overload]
-        painted, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    return Canvas(np.asarray(moved), motion.trust)
+    picture = painted.copy()
+    # In most clips a part stands still, and stays as it is.
+    if motion.flow is not None and (part := enclosing(_moving(motion.flow), size)) is not None:
+        picture[part] = cv2.remap(  # type: ignore[call-overload]
+            painted, where[part], None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+    return Canvas(picture, motion.trust)
+
+
+def _moving(flow: Flow) -> NDArray[np.uint8]:
+    """Return 255 where anything moves: (h, w)."""
+    return np.asarray(cv2.bitwise_not(cv2.inRange(flow, (0, 0), (0, 0))), np.uint8)
 
 
 def kept(painted: Image, canvas: Image, trust: NDArray[np.uint8]) -> Image:

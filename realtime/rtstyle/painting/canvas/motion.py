@@ -11,7 +11,9 @@ the last frame, moved along, shows the same colour, and where the flow stays ins
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -42,6 +44,8 @@ MOVING = 204
 """Trust in what moves: moves by parts of a pixel take sharpness, which new paint gives back."""
 
 
+Part: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a picture."""
 Flow = NDArray[np.float32]
 """(h, w, 2): for each pixel, how far to the right and below it was in the last frame, in pixels."""
 
@@ -202,6 +206,23 @@ def _difference(one: Image, two: Image) -> NDArray[np.uint8]:
     red, green, blue = cv2.split(cv2.absdiff(one, two))
     # Single pixels differ by noise; what is hidden is larger.
     return np.asarray(cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3)), np.uint8)
+
+
+def enclosing(mask: NDArray[np.uint8], size: tuple[int, int]) -> Part | None:
+    """Return the part of a picture of a size (H, W) that holds all of a smaller mask (h, w)."""
+    x, y, columns, rows = cv2.boundingRect(mask)
+    if not columns:
+        return None
+    parts = []
+    for first, count, small, large in (
+        (y, rows, mask.shape[0], size[0]),
+        (x, columns, mask.shape[1], size[1]),
+    ):
+        # One pixel of the mask more on both sides: it is enlarged by interpolation.
+        low = math.floor((first - 1) * large / small)
+        high = math.ceil((first + count + 1) * large / small)
+        parts.append(slice(max(0, low), min(large, high)))
+    return parts[0], parts[1]
 
 
 _grids: dict[tuple[int, int], NDArray[np.float32]] = {}
