@@ -19,7 +19,7 @@ from rtstyle.styles.manifest import FOLDER_VARIABLE
 # A busy machine is slow, not dead.
 PATIENCE = {
     "RAY_worker_register_timeout_seconds": "240",
-    "RAY_health_check_failure_threshold": "60",
+    "RAY_health_check_failure_threshold": "12",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     # By default workers let all others go first, and here they would hardly run at all.
