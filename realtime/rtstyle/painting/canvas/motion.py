@@ -1,4 +1,4 @@
-"""The canvas: the last painting moved along the optical flow, and how far it can be trusted.
+"""What moved since the last frame, and how far what was painted can be trusted.
 
 A network that sees a canvas (`rtstyle_export.networks.canvas`) keeps what it has painted where the
 picture only moves. Everything here is a function of a frame and a state that is passed in and
@@ -121,8 +121,11 @@ def look(now: Sight, before: Sight | None, estimate: FlowEstimator) -> Motion:
     if before is None or now.index != before.index + 1 or now.size != before.size:
         return nothing
     flow = estimate(now, before)
-    moved, stayed = _along(now, before, flow), _difference(now.colour, before.colour)
-    same = trusted(now, flow, moved)
+    where = positions(*now.grey.shape) + flow
+    there = cv2.remap(before.colour, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    moved = _difference(now.colour, np.asarray(there, np.uint8))
+    stayed = _difference(now.colour, before.colour)
+    same = trusted(where, moved)
     if cv2.countNonZero(same) < CUT * same.size:
         return nothing
     slow = cv2.inRange(cv2.magnitude(*cv2.split(flow)), (0,), (STILL,))
@@ -171,13 +174,12 @@ def drift(
     return np.asarray(found[0], np.float32), np.asarray(found[1], np.uint8)
 
 
-def trusted(now: Sight, flow: Flow, moved: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return where the last frame, moved along `flow`, shows the same: (h, w), 255 or 0.
+def trusted(where: NDArray[np.float32], moved: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return where the last frame shows the same: (h, w), 255 or 0.
 
-    `moved` says how far it is from `now` in levels.
+    `where` (h, w, 2) says where each pixel was, `moved` (h, w) how many levels it has changed.
     """
-    height, width = now.grey.shape
-    where = positions(height, width) + flow
+    height, width = moved.shape
     same = cv2.inRange(moved, (0,), (SAME - 1,))
     inside = cv2.inRange(where, (-0.5, -0.5), (width - 0.5, height - 0.5))
     known = cv2.erode(cv2.bitwise_and(same, inside), np.ones((3, 3), np.uint8))
@@ -189,13 +191,6 @@ def _no_better(moved: NDArray[np.uint8], stayed: NDArray[np.uint8]) -> NDArray[n
     box = (LOCAL, LOCAL)
     one, two = (cv2.blur(np.asarray(x, np.float32), box) for x in (moved, stayed))
     return np.asarray(cv2.compare(two, cv2.multiply(one, (GAIN, 0, 0, 0)), cv2.CMP_LE), np.uint8)  # type: ignore[call-overload]
-
-
-def _along(now: Sight, before: Sight, flow: Flow) -> NDArray[np.uint8]:
-    """Return how far `now` is from `before`, moved along `flow`, as `_difference`."""
-    where = positions(*now.grey.shape) + flow
-    there = cv2.remap(before.colour, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    return _difference(np.asarray(there, np.uint8), now.colour)
 
 
 def _difference(one: Image, two: Image) -> NDArray[np.uint8]:
