@@ -109,3 +109,23 @@ def test_a_photo_is_painted_without_a_command(
     assert "b.png" in capsys.readouterr().out
     with Image.open("b.png") as painted:
         assert painted.getpixel((5, 5)) == (245, 55, 225)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["--control", "9000"], ["--control", "--control-port", "9000"]),
+        (["--control=9000", "--loop"], ["--control", "--control-port", "9000", "--loop"]),
+        (["--control", "--fade", "1"], ["--control", "--fade", "1"]),
+        (["--control", "loop"], ["--control", "loop"]),
+        (["--fade", "1", "--control"], ["--fade", "1", "--control"]),
+    ],
+)
+def test_a_number_after_control_is_its_port(given: list[str], meant: list[str]) -> None:
+    assert words.spelled_out(given) == meant
+
+
+def test_the_webcam_takes_a_port_after_control() -> None:
+    webcam = GROUP.commands["webcam"]
+    context = webcam.make_context("webcam", ["--control", "9000", "--style", "wave"])
+    assert (context.params["control"], context.params["control_port"]) == (True, 9000)

@@ -155,6 +155,24 @@ def hidden(command: str, name: str) -> bool:
     return name in RARE.get(command, ())
 
 
+FOLLOWED = {"--control": "--control-port"}
+"""Flags, and the option that a number after each stands for: click knows no optional values."""
+
+
+def spelled_out(args: list[str]) -> list[str]:
+    """Return a command line in which `--control 8765` is `--control --control-port 8765`."""
+    found: list[str] = []
+    for arg in args:
+        name, equals, value = arg.partition("=")
+        if equals and value.isdecimal() and name in FOLLOWED:
+            found += [name, FOLLOWED[name], value]
+        elif arg.isdecimal() and found and found[-1] in FOLLOWED:
+            found += [FOLLOWED[found[-1]], arg]
+        else:
+            found.append(arg)
+    return found
+
+
 class Command(TyperCommand):
     """A command whose help has groups and examples."""
 
@@ -170,7 +188,8 @@ class Command(TyperCommand):
             ctx.meta[HELP_ALL] = True
             typer.echo(ctx.get_help())
             ctx.exit()
-        return super().parse_args(ctx, args)
+        known = {option for param in self.params for option in param.opts}
+        return super().parse_args(ctx, spelled_out(args) if known >= {*FOLLOWED} else args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments, then the options by group."""

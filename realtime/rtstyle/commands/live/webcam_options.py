@@ -189,7 +189,11 @@ class ControlOptions:
     """Who may change the picture from outside. Raises `UsageError`, as `OutputOptions`."""
 
     control: Annotated[
-        bool, typer.Option("--control", help="Take control by HTTP; see `rtstyle control`.")
+        bool,
+        typer.Option(
+            "--control",
+            help="Take control by HTTP, at a port that may follow; see `rtstyle control`.",
+        ),
     ] = False
     control_host: Annotated[
         str, typer.Option(help="Address for it; other than loopback needs a token.")
