@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rtstyle.engines.canvas import Canvas
 from rtstyle.frame import Image
 from rtstyle.painting.canvas.laying import at_half, full_size
-from rtstyle.painting.canvas.motion import Motion, positions
+from rtstyle.painting.canvas.motion import Motion, Part, enclosing, positions
 
 BENT = 1.5
 """How far paint may be bent. With less, strokes keep their shape and clips are less steady: see
@@ -123,7 +123,7 @@ def in_colours_of(before: Image, painted: Image, worn: NDArray[np.uint8]) -> Ima
     return painted
 
 
-def _around(worn: NDArray[np.uint8], picture: Image) -> tuple[slice, slice]:
+def _around(worn: NDArray[np.uint8], picture: Image) -> Part:
     """Return the rows and columns of a picture (H, W, 3) that depend on its worn paint.
 
     Worn paint is most often a tenth of a frame, and all else stays as it is.
@@ -131,17 +131,15 @@ def _around(worn: NDArray[np.uint8], picture: Image) -> tuple[slice, slice]:
     height, width = picture.shape[:2]
     if height % REDUCED or width % REDUCED:
         return slice(0, height), slice(0, width)
-    x, y, columns, rows = cv2.boundingRect(worn)
-    parts = []
-    for first, count, whole, side in (
-        (y, rows, worn.shape[0], height),
-        (x, columns, worn.shape[1], width),
-    ):
-        low, high = first * side // whole, -(-(first + count) * side // whole)
-        low = max(0, low - MARGIN) // REDUCED * REDUCED
-        high = min(side, -(-(high + MARGIN) // REDUCED) * REDUCED)
-        parts.append(slice(low, high))
-    return parts[0], parts[1]
+    found = enclosing(worn, (height, width)) or (slice(0, 0), slice(0, 0))
+    rows, columns = (
+        slice(
+            max(0, one.start - MARGIN) // REDUCED * REDUCED,
+            min(side, -(-(one.stop + MARGIN) // REDUCED) * REDUCED),
+        )
+        for one, side in zip(found, (height, width), strict=True)
+    )
+    return rows, columns
 
 
 def _reduced(picture: Image) -> Image:
