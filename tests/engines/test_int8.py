@@ -133,7 +133,14 @@ def test_a_convolution_is_that_of_rounded_weights_and_never_overflows(picture: s
     assert np.abs(found.astype(int) - wanted).max() <= 1
 
 
-def test_a_network_paints_in_int8_nearly_as_in_fp32() -> None:
+@pytest.mark.parametrize("brief", [False, True])
+def test_a_network_paints_in_int8_nearly_as_in_fp32(
+    brief: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all else than convolutions in bf16, where the CPU has it, or in fp32."""
+    if brief and not ov.has_bf16():
+        pytest.skip("this CPU does not compute in bf16")
+    monkeypatch.setattr(ov, "has_bf16", lambda: brief)
     model, image = network_model(8), noise(1, 61, 90)
     model = with_ranges(model, relu_ranges(model, image))
     results = []

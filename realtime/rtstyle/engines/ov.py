@@ -83,6 +83,8 @@ class OpenVinoEngine(Closing):
             # Of names and metadata, too: text that is not UTF-8, types that NumPy does not have.
             raise damaged(error) from error
         self.precision = self._chosen(options.precision)
+        # What is no convolution waits for memory: with half the bytes a frame takes a quarter less.
+        self._bf16 = self.precision == "bf16" or (self.precision == "int8" and has_bf16())
         self._lock = threading.Lock()
         self._cloning = threading.Lock()
         self._compiled: OrderedDict[_Shapes, _Requests] = OrderedDict()
@@ -190,7 +192,7 @@ class OpenVinoEngine(Closing):
         return requests
 
     def _config(self, streams: int) -> dict[str, Any]:
-        kind = ov.Type.bf16 if self.precision == "bf16" else ov.Type.f32
+        kind = ov.Type.bf16 if self._bf16 else ov.Type.f32
         config: dict[str, Any] = {
             "NUM_STREAMS": streams,
             "INFERENCE_PRECISION_HINT": kind,
@@ -224,6 +226,12 @@ def has_int8() -> bool:
     core = shared_core()
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     return x86 and "INT8" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@functools.cache
+def has_bf16() -> bool:
+    """Return True if this CPU computes in bf16 by itself."""
+    return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _target(core: ov.Core, device: str) -> str:
