@@ -227,6 +227,20 @@ def test_a_slow_pan_moves_the_painting_and_noise_does_not(right: float, down: fl
     assert (np.abs(still.flow).max(axis=2) > 0).mean() < 0.2
 
 
+@pytest.mark.parametrize("right", [0.3, 1.5])
+def test_what_a_slow_pan_brings_into_sight_is_painted_anew(right: float) -> None:
+    """A border that is drawn out of the canvas instead becomes streaks within 100 frames."""
+    first = scene()
+    matrix = np.array([[1, 0, right], [0, 1, 0]], np.float32)
+    moved = cv2.warpAffine(
+        first, matrix, (320, 240), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+    trust = motion_between(first, np.asarray(moved, np.uint8)).trust
+    assert (trust[:, 0] == 0).mean() > 0.9
+    assert (trust[:, 8:] > 0).mean() > 0.9
+    assert motion_between(first, first).trust.min() == 255
+
+
 def test_what_is_kept_comes_back_from_arrays() -> None:
     painter = CoherentPainter(Recorder(), Enlarger())
     image = scene(720, 960)

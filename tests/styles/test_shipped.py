@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -27,6 +29,7 @@ from rtstyle.styles.paintings import built_in, encode, encode_image, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMED = {"mosaic", "starry_night", "scream", "wave", "composition", "udnie", "sketch"}
+SHIPPED = sorted(json.loads((ROOT / "pretrained" / "manifest.json").read_text())["styles"])
 
 
 @pytest.fixture(autouse=True)
@@ -268,3 +271,22 @@ def test_a_style_that_sees_a_canvas_is_live_over_it_and_not_frame_by_frame_in_ba
         for size in ("fast", "balanced"):
             with Stylizer(name, size) as stylizer:
                 assert stylizer.network.sees_canvas == (size in seeing)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("size", ["fast", "balanced"])
+def test_nothing_grows_over_the_canvas_in_a_slow_pan(name: str, size: str) -> None:
+    """Moves by parts of a pixel raise some waves a little; gates that keep all let them grow."""
+    photo = next(iter(sample_frames(1)))[100:360, 200:560]
+    with Stylizer(name, size, threads=1) as stylizer:
+        over, alone = (stylizer.coherent() for _ in range(2))
+        assert over is not None
+        assert alone is not None
+        for number in range(60):
+            matrix = np.array([[1, 0, -0.5 * number], [0, 1, -0.3 * number]], np.float32)
+            view = np.asarray(cv2.warpAffine(photo, matrix, (320, 240), flags=cv2.INTER_CUBIC))
+            painted = over.paint(view, over.prepare(view, number))
+        anew = alone.paint(view, alone.prepare(view, 0))
+    sharp, fresh = (cv2.Laplacian(x, cv2.CV_32F).std() for x in (painted, anew))
+    assert 0.5 < sharp / fresh < 1.5

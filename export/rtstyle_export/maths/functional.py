@@ -104,6 +104,25 @@ def lattice(image: Tensor, period: int = 8) -> Tensor:
     return folded.square().mean(dim=(1, 2, 3, 4, 5))
 
 
+def colour_waves(image: Tensor, lags: tuple[int, ...] = (2, 3, 4)) -> Tensor:
+    """How strongly the hue of (N, 3, H, W) RGB goes to and fro within some pixels: (N,).
+
+    Where red minus green, or blue minus both, rises over two pixels and falls so much again `lags`
+    pixels farther, the product of both slopes counts; what rises or falls once, an edge, does not.
+    Networks that see their own painting can build such stripes up, which Gram matrices reward.
+    """
+    red, green, blue = image.unbind(1)
+    hue = torch.stack([red - green, blue - (red + green) / 2], 1)
+    total = image.new_zeros(image.shape[0])
+    for axis in (2, 3):
+        slope = hue.narrow(axis, 2, hue.shape[axis] - 2) - hue.narrow(axis, 0, hue.shape[axis] - 2)
+        length = slope.shape[axis]
+        for lag in lags:
+            product = slope.narrow(axis, lag, length - lag) * slope.narrow(axis, 0, length - lag)
+            total = total + F.relu(-product).mean(dim=(2, 3)).sum(1)
+    return total
+
+
 def total_variation_absolute(image: Tensor) -> Tensor:
     """Mean absolute difference of neighbouring pixels of (N, C, H, W): (N,).
 

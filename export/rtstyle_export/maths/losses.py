@@ -54,13 +54,16 @@ class CanvasLossSpec(LossSpec):
     """Layers and weights of the objective of networks that see a canvas.
 
     `coherence_weight` is that of the squared change along the motion where the canvas is trusted,
-    `lattice_weight` that of a grid of eight pixels, the stride of a body or a multiple.
+    `lattice_weight` that of a grid of eight pixels, the stride of a body or a multiple,
+    `waves_weight` that of stripes of two hues, as far as they exceed twice those of the painting
+    (`functional.colour_waves`).
     """
 
     style_weight: float = 12.0
     tv_weight: float = 0.5
     coherence_weight: float = 15.0
     lattice_weight: float = 50.0
+    waves_weight: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from rtstyle_export.networks.adain import (
     recolour,
     regional_recolour,
 )
-from rtstyle_export.networks.canvas import SHUT, quarter
+from rtstyle_export.networks.canvas import MOST, SHUT, quarter
 from rtstyle_export.networks.canvas_body import OPEN, CanvasSpec, inside
 from rtstyle_export.networks.layers import upsample_nearest
 from rtstyle_export.networks.realtime import STRIDE, RealTimeSpec
@@ -213,7 +213,7 @@ class CanvasAdain(FastAdain):
         paint = self.finish(half, m[-1], image, colours, strength).float()
         told = F.relu(self.up_gate(half)) * self.known(inside(trust, self.layout.rim))
         gate = spec.cropped(self.gate(upsample_nearest(told)), image)
-        gate = torch.sigmoid(gate.float())
+        gate = MOST * torch.sigmoid(gate.float())
         return paint + gate * (canvas - paint), gate
 
 

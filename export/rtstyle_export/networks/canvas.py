@@ -34,6 +34,10 @@ NOISE_SIDE = 64
 NOISE_SEED = 20160310
 SHUT = -7.0
 """What the gate starts from where there is no canvas: a thousandth."""
+MOST = 0.9
+"""The most of a canvas that a gate lets through. Each move by parts of a pixel makes some waves of
+the picture 1.03 to 1.06 times as high (cubic interpolation), so that without fresh paint they grow
+into a pattern within 100 frames of a slow pan."""
 
 
 class CanvasNet(nn.Module):
@@ -115,7 +119,7 @@ class CanvasNet(nn.Module):
         paint = self.out(upsample_nearest(y[:, : spec.stem]), style)
         gate = self.gate(upsample_nearest(y[:, spec.stem :]), style)
         paint = spec.cropped(paint, x).float()
-        gate = torch.sigmoid(spec.cropped(gate, x).float())
+        gate = MOST * torch.sigmoid(spec.cropped(gate, x).float())
         return paint + gate * (canvas - paint), gate
 
 

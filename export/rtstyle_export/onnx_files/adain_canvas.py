@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from rtstyle_export.networks.adain import COLOURS, COLOURS_EPS, mix
 from rtstyle_export.networks.adain_fast import CanvasAdain
+from rtstyle_export.networks.canvas import MOST
 from rtstyle_export.networks.canvas_body import inside
 from rtstyle_export.networks.realtime import fold_upsample, interleave
 from rtstyle_export.onnx_files.canvas import extended, joined, pairs
@@ -90,7 +91,7 @@ class FoldedCanvasContentNet(nn.Module):
         paint = joined(self.out, y[:, : spec.tail])[:, first : first + h, first : first + w]
         gate = joined(self.gate, told)[:, first : first + h, first : first + w]
         paint = painted_in(paint, statistics[:, -COLOURS:], strength)
-        mixed = paint + torch.sigmoid(gate) * (canvas.float() - paint)
+        mixed = paint + MOST * torch.sigmoid(gate) * (canvas.float() - paint)
         return mixed.clamp(0, 255).round().to(torch.uint8)
 
     def doubled(self, y: Tensor, last: Tensor) -> Tensor:

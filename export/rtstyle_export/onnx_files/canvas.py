@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtstyle_export.networks.canvas import NOISE_SIDE, CanvasNet, noise_tile
+from rtstyle_export.networks.canvas import MOST, NOISE_SIDE, CanvasNet, noise_tile
 from rtstyle_export.networks.canvas_body import UpConv2d, UpRelu
 from rtstyle_export.networks.realtime import (
     fold_unshuffle,
@@ -72,7 +72,7 @@ class FoldedCanvasNet(nn.Module):
         first = b - spec.eaten
         paint = joined(self.out, y[:, : spec.stem])[:, first : first + h, first : first + w]
         gate = joined(self.gate, y[:, spec.stem :])
-        gate = torch.sigmoid(gate[:, first : first + h, first : first + w])
+        gate = MOST * torch.sigmoid(gate[:, first : first + h, first : first + w])
         mixed = paint + gate * (canvas.float() - paint)
         return mixed.clamp(0, 255).round().to(torch.uint8)
 

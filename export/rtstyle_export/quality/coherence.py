@@ -218,6 +218,31 @@ def camera_noise(photo: Image, count: int, sigma: float = 2.0, seed: int = 0) ->
         yield np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 
 
+def slow_pan(photo: Image, count: int, step: tuple[float, float] = (0.5, 0.3)) -> Iterable[Image]:
+    """Yield `count` views of a photo (H, W, 3), each `step` pixels farther right and down.
+
+    They are as much smaller than the photo as it takes.
+    """
+    height, width = (
+        side - math.ceil(count * one) for side, one in zip(photo.shape, step[::-1], strict=False)
+    )
+    for number in range(count):
+        right, down = (number * one for one in step)
+        matrix = np.array([[1, 0, -right], [0, 1, -down]], np.float32)
+        view = cv2.warpAffine(photo, matrix, (width, height), flags=cv2.INTER_CUBIC)
+        yield np.asarray(view, np.uint8)
+
+
+def growth(frames: Iterable[Image], over: FramePainter, alone: FramePainter) -> float:
+    """Return the sharpness of the last frame over the canvas over that of it painted anew."""
+    painted = image = None
+    for number, image in enumerate(frames):
+        painted = over(image, number)
+    if painted is None or image is None:
+        raise ValueError("no frames")
+    return sharpness(painted) / sharpness(alone(image, 0))
+
+
 def change_between(frames: Iterable[Image], paint: FramePainter) -> tuple[float, float]:
     """Return the rms change from frame to frame of a painting, and of the frames themselves."""
     found: list[tuple[float, float]] = []

@@ -71,6 +71,24 @@ def test_total_variation_of_a_ramp() -> None:
     torch.testing.assert_close(functional.total_variation(ramp), torch.tensor([0.01]))
 
 
+def test_stripes_of_two_hues_are_told_from_edges_and_from_light_and_dark() -> None:
+    across = torch.arange(96, dtype=torch.float32).expand(1, 1, 64, 96)
+    none = torch.zeros_like(across)
+    wave = 0.3 * torch.sin(across * (2 * np.pi / 6))
+    hues = torch.cat([wave, -wave, none], 1)
+    # Half a period apart slopes are opposite: the mean square of a sine, of both hues.
+    slope = 0.3 * 2 * np.sin(2 * np.pi / 6)
+    product = {lag: -np.cos(lag * 2 * np.pi / 6) for lag in (2, 3, 4)}
+    red_green = float(functional.colour_waves(hues, (3,)))
+    assert red_green == pytest.approx((2 * slope) ** 2 / 2 * product[3], rel=0.05)
+    assert float(functional.colour_waves(hues)) > red_green
+    turned = functional.colour_waves(hues.transpose(2, 3))
+    torch.testing.assert_close(turned, functional.colour_waves(hues))
+    assert float(functional.colour_waves(wave.repeat(1, 3, 1, 1))) == 0
+    edge = (across > 40).float()
+    assert float(functional.colour_waves(torch.cat([edge, none, none], 1))) == 0
+
+
 def test_a_lattice_is_told_from_texture() -> None:
     generator = torch.Generator().manual_seed(0)
     ramp = torch.linspace(-1, 1, 150).repeat(1, 3, 140, 1)

@@ -17,7 +17,9 @@ from rtstyle_export.quality.coherence import (
     TruePair,
     camera_noise,
     change_between,
+    growth,
     sharpness,
+    slow_pan,
     steadiness,
     stroke_ratio,
     warp_error,
@@ -74,6 +76,20 @@ def test_change_between_frames_is_that_of_the_noise() -> None:
     # The difference of two draws, each with the rounding to whole levels.
     assert plain == pytest.approx(math.sqrt(2 * (2**2 + 1 / 12)), rel=0.03)
     assert painted == pytest.approx(plain)
+
+
+def test_a_pan_moves_a_view_over_a_photo_and_growth_is_that_of_edges() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    views = list(slow_pan(photo, 5, (2.0, 1.0)))
+    assert {view.shape for view in views} == {(35, 50, 3)}
+    np.testing.assert_array_equal(views[4], photo[4:39, 8:58])
+
+    def over(image: Image, number: int) -> Image:
+        """Edges twice as high from frame 3 on."""
+        return np.asarray(image // 4 * (2 if number > 3 else 1), np.uint8)
+
+    assert growth(views, over, lambda image, _: over(image, 0)) == pytest.approx(4, rel=0.01)
+    assert growth(views[:4], over, lambda image, _: over(image, 0)) == pytest.approx(1)
 
 
 def test_strokes_that_grow_with_the_frame_have_a_ratio_of_one() -> None:

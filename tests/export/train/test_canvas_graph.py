@@ -62,7 +62,7 @@ def test_a_step_neither_waits_for_the_device_nor_reads_the_host(
     targets = {"relu1_2": torch.zeros(styles, 64, 64, device="meta")}
     step = CanvasStep(
         net, GroupedSoap(net.parameters()), pool, vgg(), targets, shape, LOSS, 2 * styles,
-        rounded=True,
+        rounded=True, limits=torch.zeros(styles, device="meta"),
     )  # fmt: skip
     step.forward_backward()
     with NothingOfTheHost():

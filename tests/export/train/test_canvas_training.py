@@ -22,6 +22,7 @@ from rtstyle_export.maths.soap import Soap  # noqa: E402
 from rtstyle_export.maths.soap_group import GroupedSoap  # noqa: E402
 from rtstyle_export.networks.canvas import (  # noqa: E402
     CANVAS_SIZES,
+    MOST,
     NOISE_SIDE,
     SPECS,
     CanvasNet,
@@ -98,6 +99,8 @@ def test_the_gate_can_be_made_to_trust_more_or_less(spec: CanvasSpec) -> None:
     (shut, less), (still_shut, learnt), (_, more) = gates
     torch.testing.assert_close(shut, still_shut)
     assert float(less.mean()) < float(learnt.mean()) < float(more.mean())
+    net.trust_more(100)
+    assert float(net(photo, canvas, torch.ones_like(none))[1].max()) == pytest.approx(MOST)
 
 
 @BOTH

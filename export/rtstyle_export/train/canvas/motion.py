@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-RESET = 0.07
-"""Share of the sequences that begin anew at each step: they last for some fourteen."""
+RESET = 0.03
+"""Share of the sequences that begin anew at each step: they last for some thirty, so that what
+builds up over many frames is seen, and paid for."""
 WORN = 0.3
 """Share of steps whose canvas is bent out of shape at places, as by what turns for long."""
 SCENES = 8

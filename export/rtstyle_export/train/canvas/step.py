@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from rtstyle_export.data import Part, read_picture, to_tensor
 from rtstyle_export.maths.functional import (
+    colour_waves,
     content_distance,
     gram_matrix,
     lattice,
@@ -90,11 +91,18 @@ def style_targets(
     return {layer: torch.cat(row) for layer, row in rows.items()}
 
 
+def wave_limits(paintings: Sequence[tuple[Path, Part]], size: int, device: torch.device) -> Tensor:
+    """Return how strongly hues may go to and fro, (S,): twice as much as in the paintings."""
+    found = [colour_waves(to_tensor(read_picture(path, size, part))) for path, part in paintings]
+    return 2 * torch.cat(found).to(device)
+
+
 class CanvasStep:
     """The state of N sequences on a device, and one step of training `net` for them.
 
     `pool` (P, 3, T, T) uint8 is where `net` is, `targets` are of `style_targets`. With `rounded`,
-    the step sees the kernels rounded to 8 bits, as they are stored.
+    the step sees the kernels rounded to 8 bits, as they are stored. `limits` are of `wave_limits`;
+    without them stripes of two hues cost nothing.
     """
 
     def __init__(
@@ -111,10 +119,11 @@ class CanvasStep:
         *,
         rounded: bool = False,
         dtype: torch.dtype = torch.bfloat16,
+        limits: Tensor | None = None,
     ) -> None:
         device = pool.device
         self.device, self.shape, self.loss, self.batch = device, shape, loss, batch
-        self.vgg, self.pool, self.targets = vgg, pool, targets
+        self.vgg, self.pool, self.targets, self.limits = vgg, pool, targets, limits
         self.net, self.optimizer, self.rounded, self.dtype = net, optimizer, rounded, dtype
         side = shape.side
         self.scenes = self.make_scenes(seed)
@@ -133,7 +142,7 @@ class CanvasStep:
         # Several, since a copy may be under way when the next step is drawn.
         self.staged = [torch.zeros(size, pin_memory=device.type == "cuda") for _ in range(2 * LEAD)]
         self.names = (
-            "content", "style", "tv", "lattice", "coherence", "gate", "total",
+            "content", "style", "tv", "lattice", "waves", "coherence", "gate", "total",
         )  # fmt: skip
         self.report = torch.zeros(len(self.names), device=device)
         places = {layer: index for index, layer in vgg.taps.items()}
@@ -247,6 +256,9 @@ class CanvasStep:
         change = (shown - given["exact"]).square().mean(1, keepdim=True) * given["kept"]
         coherence = change.mean(dim=(1, 2, 3))
         smooth, grid = total_variation(shown), lattice(self.window(shown))
+        waves = torch.zeros_like(smooth)
+        if self.limits is not None:
+            waves = (colour_waves(shown) - self.limits[self.painting]).relu()
         total = (
             loss.content_weight * content
             + loss.style_weight * style * self.drawn["strength"]
@@ -254,6 +266,7 @@ class CanvasStep:
             + loss.coherence_weight * coherence
             + loss.range_weight * out_of_range(raw)
             + loss.lattice_weight * grid
+            + loss.waves_weight * waves
         ).mean()
         for parameter in self.net.parameters():
             if parameter.grad is not None:
@@ -266,6 +279,7 @@ class CanvasStep:
             torch.as_tensor(style).mean(),
             smooth.mean(),
             grid.mean(),
+            waves.mean(),
             change.sum() / kept.sum().clamp_min(1),
             (gate * kept).sum() / kept.sum().clamp_min(1),
             total,

@@ -40,6 +40,9 @@ AROUND, DRIFT = 61, 0.1
 """Pixels of the small picture whose mean flow, by texture, is the drift of what seems still, and
 its least length in pixels. A camera's noise comes to a third of that; a slow pan, under which the
 painting would stand like a pane of glass, to two or three times as much."""
+OUTSIDE = 0.05
+"""Pixels of the small picture by which paint may come from beyond the border. What a slow pan
+brings into sight was never painted, and would be drawn out into streaks."""
 MOVING = 204
 """Trust in what moves: moves by parts of a pixel take sharpness, which new paint gives back."""
 
@@ -181,7 +184,8 @@ def trusted(where: NDArray[np.float32], moved: NDArray[np.uint8]) -> NDArray[np.
     """
     height, width = moved.shape
     same = cv2.inRange(moved, (0,), (SAME - 1,))
-    inside = cv2.inRange(where, (-0.5, -0.5), (width - 0.5, height - 0.5))
+    most = (width - 1 + OUTSIDE, height - 1 + OUTSIDE)
+    inside = cv2.inRange(where, (-OUTSIDE, -OUTSIDE), most)
     known = cv2.erode(cv2.bitwise_and(same, inside), np.ones((3, 3), np.uint8))
     return np.asarray(known, np.uint8)
 
