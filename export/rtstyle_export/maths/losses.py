@@ -53,10 +53,8 @@ class LossSpec:
 class CanvasLossSpec(LossSpec):
     """Layers and weights of the objective of networks that see a canvas.
 
-    `coherence_weight` is that of the squared change along the motion where the canvas is trusted,
-    `lattice_weight` that of a grid of eight pixels, the stride of a body or a multiple,
-    `waves_weight` that of stripes of two hues, as far as they exceed twice those of the painting
-    (`functional.colour_waves`).
+    `coherence_weight` is that of the squared change along trusted motion, `lattice_weight` that of
+    a grid of eight pixels, `waves_weight` that of `colour_waves`.
     """
 
     style_weight: float = 12.0
@@ -210,9 +208,8 @@ class Blends:
 class AdainLossSpec:
     """Weights of the objective of Huang and Belongie 2017, in relative squared distances.
 
-    `relu4_1` is where content is compared; `distil_weight` is that of the mean squared difference
-    to what the paper's network paints, for the small one; `lattice_weight` that of a grid of eight
-    pixels, the stride of both networks or a multiple; `order_weight` that of `order`.
+    `distil_weight` is that of the mean squared difference to what the paper's network paints, for
+    the small one; `lattice_weight` that of a grid of eight pixels, `order_weight` that of `order`.
     """
 
     content_weight: float = 1.0

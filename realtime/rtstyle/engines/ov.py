@@ -180,7 +180,7 @@ class OpenVinoEngine(Closing):
             # Others wait: each stream has memory of its own, some 30 bytes a pixel.
             pixels = math.prod(dict(shapes)["image"][:3])
             streams = 1 if pixels > ALONE_PIXELS else self.streams
-            compiled = core.compile_model(model, self._target, self._config(streams))
+            compiled = self._prepared(core, model, streams)
             requests: _Requests = LifoQueue()
             for _ in range(streams):
                 requests.put(compiled.create_infer_request())
@@ -190,6 +190,17 @@ class OpenVinoEngine(Closing):
                 first_line(error),
             ) from error
         return requests
+
+    def _prepared(self, core: ov.Core, model: ov.Model, streams: int) -> ov.CompiledModel:
+        """Compile a model; where int8 and bf16 do not go together, with int8 and fp32."""
+        try:
+            return core.compile_model(model, self._target, self._config(streams))
+        except RuntimeError:
+            # For some kernels of few channels on AMX OpenVINO finds "no suitable implementation".
+            if self.precision != "int8" or not self._bf16:
+                raise
+            self._bf16 = False
+            return core.compile_model(model, self._target, self._config(streams))
 
     def _config(self, streams: int) -> dict[str, Any]:
         kind = ov.Type.bf16 if self._bf16 else ov.Type.f32

@@ -13,17 +13,14 @@ On CUDA the whole step is one graph, and losses are read from the device every s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rtstyle_export.data import Part, read_picture, to_tensor
 from rtstyle_export.maths.functional import (
     colour_waves,
     content_distance,
@@ -74,35 +71,12 @@ class Shape:
         return self.crop + self.margin
 
 
-def style_targets(
-    vgg: VGG,
-    loss: CanvasLossSpec,
-    paintings: Sequence[tuple[Path, Part]],
-    size: int,
-    device: torch.device,
-) -> dict[str, Tensor]:
-    """Return the Gram matrices (S, C, C) of all paintings by layer."""
-    rows: dict[str, list[Tensor]] = {layer: [] for layer in loss.style_layers}
-    for path, part in paintings:
-        with torch.no_grad():
-            found = vgg(to_tensor(read_picture(path, size, part)).to(device))
-        for layer, row in rows.items():
-            row.append(gram_matrix(found[layer]))
-    return {layer: torch.cat(row) for layer, row in rows.items()}
-
-
-def wave_limits(paintings: Sequence[tuple[Path, Part]], size: int, device: torch.device) -> Tensor:
-    """Return how strongly hues may go to and fro, (S,): twice as much as in the paintings."""
-    found = [colour_waves(to_tensor(read_picture(path, size, part))) for path, part in paintings]
-    return 2 * torch.cat(found).to(device)
-
-
 class CanvasStep:
     """The state of N sequences on a device, and one step of training `net` for them.
 
-    `pool` (P, 3, T, T) uint8 is where `net` is, `targets` are of `style_targets`. With `rounded`,
-    the step sees the kernels rounded to 8 bits, as they are stored. `limits` are of `wave_limits`;
-    without them stripes of two hues cost nothing.
+    `pool` (P, 3, T, T) uint8 is where `net` is, `targets` and `limits` are of the module `targets`;
+    without limits stripes of two hues cost nothing. With `rounded`, the step sees the kernels
+    rounded to 8 bits, as they are stored.
     """
 
     def __init__(

@@ -20,7 +20,8 @@ from rtstyle_export.runs.checkpoint import Checkpoint, initial_weights
 from rtstyle_export.runs.config import CanvasConfig
 from rtstyle_export.runs.loop import Loop, Machine
 from rtstyle_export.runs.loss_network import find_vgg
-from rtstyle_export.train.canvas.step import CanvasStep, Shape, style_targets, wave_limits
+from rtstyle_export.train.canvas.step import CanvasStep, Shape
+from rtstyle_export.train.canvas.targets import style_targets, wave_limits
 from rtstyle_export.train.pool import photo_pool
 
 MOST_SQUARES = 2000
