@@ -153,6 +153,22 @@ def test_a_network_paints_in_int8_nearly_as_in_fp32(
     assert results[1].std() > 20
 
 
+def test_where_int8_and_bf16_do_not_go_together_all_else_is_fp32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configure = ov.OpenVinoEngine._config
+
+    def refused(engine: ov.OpenVinoEngine, streams: int) -> dict[str, object]:
+        return {"NO_SUCH": 1} if engine._bf16 else configure(engine, streams)
+
+    monkeypatch.setattr(ov, "has_bf16", lambda: True)
+    monkeypatch.setattr(ov.OpenVinoEngine, "_config", refused)
+    model, image = network_model(4), noise(1, 32, 32)
+    with open_engine(with_ranges(model, relu_ranges(model, image)), "openvino:cpu") as engine:
+        assert engine.run(image).shape == (1, 32, 32, 3)
+        assert engine.precision == "int8"
+
+
 def test_auto_takes_int8_where_the_file_allows_it() -> None:
     model, image = network_model(4), noise(1, 32, 32)
     with open_engine(with_ranges(model, relu_ranges(model, image)), "openvino:cpu") as engine:
