@@ -158,8 +158,8 @@ def test_where_int8_and_bf16_do_not_go_together_all_else_is_fp32(
 ) -> None:
     configure = ov.OpenVinoEngine._config
 
-    def refused(engine: ov.OpenVinoEngine, streams: int) -> dict[str, object]:
-        return {"NO_SUCH": 1} if engine._bf16 else configure(engine, streams)
+    def refused(engine: ov.OpenVinoEngine, streams: int, brief: bool) -> dict[str, object]:
+        return {"NO_SUCH": 1} if brief else configure(engine, streams, brief)
 
     monkeypatch.setattr(ov, "has_bf16", lambda: True)
     monkeypatch.setattr(ov.OpenVinoEngine, "_config", refused)

@@ -2,8 +2,8 @@
 
 The features that a convolution reads are rounded to 256 levels of a range that `rtstyle export`
 measured and wrote into the file, its weights to 127 for each output channel. Colours stay in fp32;
-sums and norms are in bf16 where the CPU has it, which takes a quarter off a frame's time, else in
-fp32. OpenVINO turns what is marked in this way into integer arithmetic. Without this module the
+sums and norms are in bf16 where the CPU has it, which takes a quarter off a network's time, else
+in fp32. OpenVINO turns what is marked in this way into integer arithmetic. Without this module the
 same file runs in fp32.
 """
 

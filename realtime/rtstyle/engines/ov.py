@@ -83,7 +83,7 @@ class OpenVinoEngine(Closing):
             # Of names and metadata, too: text that is not UTF-8, types that NumPy does not have.
             raise damaged(error) from error
         self.precision = self._chosen(options.precision)
-        # What is no convolution waits for memory: with half the bytes a frame takes a quarter less.
+        # What is no convolution waits for memory: with half the bytes all takes a quarter less.
         self._bf16 = self.precision == "bf16" or (self.precision == "int8" and has_bf16())
         self._lock = threading.Lock()
         self._cloning = threading.Lock()
@@ -193,17 +193,18 @@ class OpenVinoEngine(Closing):
 
     def _prepared(self, core: ov.Core, model: ov.Model, streams: int) -> ov.CompiledModel:
         """Compile a model; where int8 and bf16 do not go together, with int8 and fp32."""
+        brief = self._bf16  # Another thread, at another size, may come upon it at the same time.
         try:
-            return core.compile_model(model, self._target, self._config(streams))
+            return core.compile_model(model, self._target, self._config(streams, brief))
         except RuntimeError:
             # For some kernels of few channels on AMX OpenVINO finds "no suitable implementation".
-            if self.precision != "int8" or not self._bf16:
+            if self.precision != "int8" or not brief:
                 raise
             self._bf16 = False
-            return core.compile_model(model, self._target, self._config(streams))
+            return core.compile_model(model, self._target, self._config(streams, False))
 
-    def _config(self, streams: int) -> dict[str, Any]:
-        kind = ov.Type.bf16 if self._bf16 else ov.Type.f32
+    def _config(self, streams: int, brief: bool) -> dict[str, Any]:
+        kind = ov.Type.bf16 if brief else ov.Type.f32
         config: dict[str, Any] = {
             "NUM_STREAMS": streams,
             "INFERENCE_PRECISION_HINT": kind,
