@@ -618,6 +618,11 @@ def test_default_sizes_are_those_that_the_style_has() -> None:
     assert (chosen.resolutions, chosen.device, chosen.frames) == (((64, 48),), "cpu", 9)
 
 
+def test_an_unknown_device_is_refused_before_any_work() -> None:
+    with pytest.raises(UsageError, match=r"no device 'tpu'\. Use one of auto, cpu"):
+        suite.check(suite.Settings(device="tpu"))
+
+
 def test_a_file_is_measured_as_it_is(pretrained_folder: Path) -> None:
     file = str(pretrained_folder / "identity-fast.onnx")
     settings = session.settings_for(file, ["balanced"])

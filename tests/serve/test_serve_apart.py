@@ -17,14 +17,14 @@ from rtstyle.serve import apart
 from rtstyle.serve.gallery.pictures import keep_upload
 from rtstyle.serve.server import Options, Running, serving
 
+BOUND = "from rtstyle.serve import apart; apart.bound(apart.MEMORY, apart.LARGEST_FILE, 60)"
 HARM = {
     "crash": "import os; os.kill(os.getpid(), 9)",
     "hang": "import time; time.sleep(60)",
     "silence": "pass",
     "noise": "print('no JSON')",
-    "memory": "from rtstyle.serve import apart; apart.bound(); bytearray(apart.MEMORY)",
-    "files": "from rtstyle.serve import apart; apart.bound();"
-    "open(sys.argv[1], 'wb').write(bytes(apart.LARGEST_FILE + 1))",
+    "memory": f"{BOUND}; bytearray(apart.MEMORY)",
+    "files": f"{BOUND}; open(sys.argv[1], 'wb').write(bytes(apart.LARGEST_FILE + 1))",
 }
 
 

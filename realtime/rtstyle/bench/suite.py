@@ -11,6 +11,7 @@ from typing import Any
 from rtstyle.bench import runner
 from rtstyle.bench.clips import SAMPLE_FRAMES, check_clip, prepare_clip, repeat_clip
 from rtstyle.bench.figures import Figure, efficiency, growth, medians, percentile, slowest
+from rtstyle.engines.devices import candidates
 from rtstyle.errors import UsageError
 from rtstyle.files.temporary import temporary_folder
 from rtstyle.styles import manifest, model
@@ -121,6 +122,7 @@ def check(settings: Settings) -> None:
         raise UsageError("Every case must run at least once.", "", "Use --runs 1 or more.")
     if settings.frames < 2:
         raise UsageError("A rate needs two frames or more.", "", "Use --frames 2 or more.")
+    candidates(settings.device)
     for width, height in settings.resolutions:
         check_clip(width, height, settings.frames)
     for size in (*settings.sizes, *settings.network_only):

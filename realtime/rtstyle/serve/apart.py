@@ -17,6 +17,7 @@ from typing import Any
 
 import rtstyle
 from rtstyle.errors import RtstyleError, UsageError
+from rtstyle.machine.bounds import bound
 from rtstyle.serve.gallery.pictures import Kept, keep_upload, name_of, tidy
 
 COMMAND = [sys.executable, "-m", "rtstyle.serve.apart"]
@@ -71,26 +72,9 @@ def _given_up(content: bytes, file_name: str, folder: Path, why: str) -> UsageEr
     return UsageError(f"{shown} cannot be read.", why, "Use JPEG, PNG or WebP.")
 
 
-def bound() -> None:
-    """Bound the memory, the time and the files of this process, where the system can."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    limits = {
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_CPU: int(SECONDS),
-        resource.RLIMIT_DATA: MEMORY,
-        resource.RLIMIT_FSIZE: LARGEST_FILE,
-    }
-    for kind, most in limits.items():
-        with suppress(OSError, ValueError):
-            resource.setrlimit(kind, (most, most))
-
-
 def main() -> None:
     """Read a request on standard input, and write the reply."""
-    bound()
+    bound(MEMORY, LARGEST_FILE, int(SECONDS))
     header = json.loads(sys.stdin.buffer.readline())
     content, folder = sys.stdin.buffer.read(), Path(header["folder"])
     reply: dict[str, Any]

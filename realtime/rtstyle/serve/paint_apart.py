@@ -15,11 +15,14 @@ from typing import Any
 from rtstyle.errors import RtstyleError
 from rtstyle.jobs.image import stylize_image
 from rtstyle.jobs.video import stylize_video
+from rtstyle.machine.bounds import bound
 from rtstyle.media.container import as_media
 from rtstyle.report import Progress
 from rtstyle.serve.gallery.pictures import check_picture
 from rtstyle.sources import open_video
 
+NICENESS = 10
+"""It lets everything else go first."""
 MEMORY = 6 << 30
 """Bytes that it may write to."""
 LARGEST_FILE = 1 << 30
@@ -30,24 +33,6 @@ SHORT_SIDE = 720
 """Rows, or columns of an upright one, to which a larger video is scaled down."""
 REPORT_STEP = 0.005
 """Progress is told in steps of this share."""
-
-
-def bound() -> None:
-    """Bound memory and files of this process, and let everything else go first."""
-    with suppress(AttributeError, OSError):
-        os.nice(10)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    limits = {
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_DATA: MEMORY,
-        resource.RLIMIT_FSIZE: LARGEST_FILE,
-    }
-    for kind, most in limits.items():
-        with suppress(OSError, ValueError):
-            resource.setrlimit(kind, (most, most))
 
 
 def tell(**report: Any) -> None:
@@ -88,7 +73,9 @@ def paint_video(source: Path, output: Path, options: dict[str, Any]) -> list[str
 
 def main() -> None:
     """Read a request on standard input; report on standard output."""
-    bound()
+    with suppress(AttributeError, OSError):
+        os.nice(NICENESS)
+    bound(MEMORY, LARGEST_FILE)
     request: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     os.chdir(request.pop("started_in"))
     source, output = Path(request.pop("source")), Path(request.pop("output"))

@@ -42,6 +42,7 @@ from rtstyle_export.train.canvas.motion import (  # noqa: E402
     Director,
     Scenes,
     blocks,
+    compressed,
     dct_matrix,
     grid_of,
     sample,
@@ -344,6 +345,20 @@ def test_the_dct_is_orthonormal_and_blocks_round_by_it() -> None:
     tile = basis @ found[1, 0, :8, :8] @ basis.T
     steps = tile / (2 * 0.2 * (1 + 0.6 * (torch.arange(8)[:, None] + torch.arange(8))))
     torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-4)
+
+
+def test_what_was_compressed_at_half_the_size_has_soft_blocks_of_sixteen_pixels() -> None:
+    basis = dct_matrix()
+    ramp = (torch.arange(336) / 500 - 0.3).expand(3, 3, 336, 336)
+    damage = torch.tensor([[0.0, 0.0, 1.0], [0.2, 0.0, 0.0], [0.2, 0.0, 1.0]])
+    whole, small, large = compressed(ramp, damage, basis)
+    torch.testing.assert_close(whole, ramp[0])
+    torch.testing.assert_close(small, blocks(ramp[:1], damage[1:2, 0], basis)[0])
+    half = blocks(ramp[:1, :, ::2, ::2] + 0.001, damage[2:, 0], basis)[0, 0, 4]
+    # An enlarged pixel lies between two, three quarters of it the nearer one.
+    torch.testing.assert_close(large[0, 9, 2::2], half[1:] * 0.75 + half[:-1] * 0.25)
+    # Where no square fits, at the border, none is left out.
+    assert compressed(ramp[..., :328], damage, basis).shape == (3, 3, 336, 328)
 
 
 def test_softening_keeps_the_mean_and_takes_detail() -> None:

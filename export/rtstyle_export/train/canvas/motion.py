@@ -26,6 +26,8 @@ STILLS = 0.35
 """Share of steps that show a photograph that was not seen before, on an empty canvas."""
 STILL = 0.2
 """Share of steps at which nothing moves."""
+ENLARGED = 0.4
+"""Share of the compressed frames that were compressed at half their size: blocks of 16 pixels."""
 
 
 @dataclass(slots=True)
@@ -34,7 +36,8 @@ class Draw:
 
     `reset`: (N,) 1 where a new photo begins. `photo`: (N,) int64. `view` and `step`: (N, 2, 3),
     where to look in the square of the photo, and in the last painting. `light`: (N, 3) gain,
-    offset, noise. `damage`: (N, 2) quantiser step of blocks, blur. `flow_error`: (N,) pixels.
+    offset, noise. `damage`: (N, 3) quantiser step of blocks, blur, share of what was compressed at
+    half the size, 0 or 1. `flow_error`: (N,) pixels.
     `wear`: (N,) pixels by which the canvas is bent out of shape. `offset`: (2,) int64, where the
     losses look. `painting`: (N,) int64, which painting it is painted like, and `strength`: (N,).
     """
@@ -61,7 +64,7 @@ def views(flat: Tensor, count: int) -> dict[str, Tensor]:
     """Return the parts of what `Draw.flat` made for `count` sequences, by name."""
     shapes = {
         "reset": (count,), "photo": (count,), "view": (count, 2, 3),
-        "step": (count, 2, 3), "light": (count, 3), "damage": (count, 2), "flow_error": (count,),
+        "step": (count, 2, 3), "light": (count, 3), "damage": (count, 3), "flow_error": (count,),
         "wear": (count,), "offset": (2,), "painting": (count,), "strength": (count,),
     }  # fmt: skip
     pieces = torch.split(flat, [math.prod(shape) for shape in shapes.values()])
@@ -123,6 +126,7 @@ class Director:
         light = np.stack([gain, 0.04 * rng.uniform(-1, 1, n), 0.03 * rng.random(n) ** 2], 1)
         blocks = np.where(rng.random(n) < 0.3, rng.uniform(0.02, 0.2, n), 0)
         blur = np.where(rng.random(n) < 0.25, rng.uniform(0.3, 1, n), 0)
+        enlarged = rng.random(n) < ENLARGED
         error = np.where(rng.random(n) < 0.5, rng.random(n) ** 2 * 1.5, 0)
         wear = np.where(rng.random(n) < WORN, rng.uniform(3, 12, n), 0)
         return Draw(
@@ -131,7 +135,7 @@ class Director:
             self.view[:, :2].astype(np.float32),
             steps[:, :2].astype(np.float32),
             light.astype(np.float32),
-            np.stack([blocks, blur], 1).astype(np.float32),
+            np.stack([blocks, blur, enlarged], 1).astype(np.float32),
             error.astype(np.float32),
             wear.astype(np.float32),
             rng.integers(self.margin + 1, size=2),
@@ -285,6 +289,22 @@ def blocks(image: Tensor, step: Tensor, basis: Tensor) -> Tensor:
     rounded = (found / width).round() * width
     back = torch.einsum("ij,ncaibl,lk->ncajbk", basis, rounded, basis).reshape(n, c, h, w)
     return torch.where(step.view(n, 1, 1, 1) > 0, back, image)
+
+
+def compressed(image: Tensor, damage: Tensor, basis: Tensor) -> Tensor:
+    """Return (N, C, H, W) as a soft, compressed or enlarged video shows it.
+
+    `damage` is as in `Draw`. What was compressed at half the size has blocks of 16 pixels, soft
+    ones: strokes must not follow them.
+    """
+    step, blur, enlarged = damage.unbind(1)
+    height, width = image.shape[-2:]
+    half = F.avg_pool2d(F.pad(image, (0, -width % 16, 0, -height % 16), "replicate"), 2)
+    large = F.interpolate(
+        blocks(half, step, basis), scale_factor=2.0, mode="bilinear", align_corners=False
+    )[..., :height, :width]
+    chosen = ((enlarged > 0) & (step > 0)).view(-1, 1, 1, 1)
+    return torch.where(chosen, large, blocks(soften(image, blur), step, basis))
 
 
 def soften(image: Tensor, amount: Tensor) -> Tensor:

@@ -41,12 +41,11 @@ from rtstyle_export.train.canvas.motion import (
     Draw,
     Scenes,
     bent,
-    blocks,
+    compressed,
     dct_matrix,
     grid_of,
     sample,
     smooth_noise,
-    soften,
     views,
 )
 
@@ -170,7 +169,7 @@ class CanvasStep:
         with torch.no_grad():
             view = grid_of(b["view"], side)
             clean = sample(self.pool[b["photo"].long()].float() / 127.5 - 1, view).clamp(-1, 1)
-            frame = blocks(soften(clean, b["damage"][:, 1]), b["damage"][:, 0], self.basis)
+            frame = compressed(clean, b["damage"], self.basis)
             gain, offset, sigma = (b["light"][:, k].view(n, 1, 1, 1) for k in range(3))
             frame = (frame + 1) * gain - 1 + 2 * offset + 2 * sigma * torch.randn_like(frame)
             frame = frame.clamp(-1, 1)
